@@ -1,0 +1,83 @@
+"""What a model is and how it is kept: networks, their specs, and versioned weights.
+
+Knows neither HTTP nor training. Everything that `app` and `training` may use is named here.
+"""
+
+from model_store.artifact import WEIGHTS
+from model_store.errors import (
+    AliasNotFoundError,
+    ChecksumError,
+    CorruptVersionError,
+    FigureNotFoundError,
+    InvalidReferenceError,
+    ManifestError,
+    ModelNotFoundError,
+    NonFiniteError,
+    NotFoundError,
+    PublishError,
+    ShapeError,
+    StoreError,
+    VersionNotFoundError,
+)
+from model_store.gaussian import (
+    bernoulli_log_likelihood,
+    kl_per_dimension,
+    kl_to_standard_normal,
+    normal_log_density,
+    reparameterise,
+)
+from model_store.spec import (
+    MLP,
+    PRODUCTION,
+    Conv,
+    Description,
+    Frozen,
+    ImageShape,
+    LatentStatistics,
+    Manifest,
+    Metric,
+    ModelRef,
+    ModelSpec,
+    TrainingRecord,
+)
+from model_store.store import SHIPPED, Store, StoredModel
+from model_store.vae import VAE, build_vae
+
+__all__ = [
+    "MLP",
+    "PRODUCTION",
+    "SHIPPED",
+    "VAE",
+    "WEIGHTS",
+    "AliasNotFoundError",
+    "ChecksumError",
+    "Conv",
+    "CorruptVersionError",
+    "Description",
+    "FigureNotFoundError",
+    "Frozen",
+    "ImageShape",
+    "InvalidReferenceError",
+    "LatentStatistics",
+    "Manifest",
+    "ManifestError",
+    "Metric",
+    "ModelNotFoundError",
+    "ModelRef",
+    "ModelSpec",
+    "NonFiniteError",
+    "NotFoundError",
+    "PublishError",
+    "ShapeError",
+    "Store",
+    "StoreError",
+    "StoredModel",
+    "TrainingRecord",
+    "VersionNotFoundError",
+    "bernoulli_log_likelihood",
+    "build_vae",
+    "kl_per_dimension",
+    "kl_to_standard_normal",
+    "normal_log_density",
+    "reparameterise",
+]

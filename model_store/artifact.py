@@ -1,0 +1,155 @@
+"""One version on disk: a folder of files that its manifest.json vouches for.
+
+    weights.safetensors   the tensors; never a pickle
+    card.md               for people
+    *.png                 figures
+    manifest.json         what it is, how it was made, size and SHA-256 of all of the above
+
+Files are checked as they are read: the bytes whose checksum was verified are the bytes used.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from torch import Tensor
+
+from model_store.errors import (
+    ChecksumError,
+    CorruptVersionError,
+    FigureNotFoundError,
+    ManifestError,
+    NonFiniteError,
+    ShapeError,
+)
+from model_store.spec import FileRecord, Manifest, ModelSpec
+from model_store.vae import expected_tensors
+
+WEIGHTS = "weights.safetensors"
+CARD = "card.md"
+MANIFEST = "manifest.json"
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+def to_bytes(weights: Mapping[str, Tensor]) -> bytes:
+    """The content of weights.safetensors."""
+    return safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in weights.items()})
+
+
+def record(content: bytes) -> FileRecord:
+    """Size and checksum of a file with this content."""
+    return FileRecord(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file and wait until it is on the disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The validated manifest of a version; raises ManifestError."""
+    where = f"{folder.parent.name}@{folder.name}"
+    try:
+        manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except OSError as error:
+        raise ManifestError(f"{where}: cannot read {MANIFEST}: {error.strerror}") from error
+    except ValidationError as error:
+        raise ManifestError(f"{where}: {MANIFEST} is not valid: {_first_problem(error)}") from error
+    if str(manifest.ref) != where:
+        raise ManifestError(f"{where}: {MANIFEST} says that it is {manifest.ref}")
+    if WEIGHTS not in manifest.files:
+        raise ManifestError(f"{where}: {MANIFEST} lists no {WEIGHTS}")
+    return manifest
+
+
+def read_file(folder: Path, manifest: Manifest, filename: str) -> bytes:
+    """The content of one file of a version, checked; raises ChecksumError."""
+    expected = manifest.files[filename]
+    try:
+        content = (folder / filename).read_bytes()
+    except OSError as error:
+        raise ChecksumError(
+            f"{manifest.ref}: cannot read {filename}: {error.strerror}; republish it"
+        ) from error
+    found = record(content)
+    if found != expected:
+        raise ChecksumError(
+            f"{manifest.ref}: {filename} is {found.size_bytes} bytes with SHA-256 "
+            f"{found.sha256[:12]}..., the manifest asks for {expected.size_bytes} bytes with "
+            f"{expected.sha256[:12]}...; republish it"
+        )
+    return content
+
+
+def read_figure(folder: Path, manifest: Manifest, figure: str) -> bytes:
+    """The PNG of a figure, checked; raises FigureNotFoundError, ChecksumError."""
+    if figure not in manifest.figures:
+        raise FigureNotFoundError(
+            f"{manifest.ref} has no figure {figure[:80]!r}; "
+            f"it has {', '.join(manifest.figures) or 'none'}"
+        )
+    return read_file(folder, manifest, f"{figure}.png")
+
+
+def read_weights(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
+    """The tensors of a version, on the CPU: checksum, names, shapes, types and values checked."""
+    content = read_file(folder, manifest, WEIGHTS)
+    try:
+        weights = safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise CorruptVersionError(f"{manifest.ref}: {WEIGHTS} is unreadable: {error}") from error
+    check_weights(str(manifest.ref), manifest.spec, weights)
+    return weights
+
+
+def check_weights(ref: str, spec: ModelSpec, weights: Mapping[str, Tensor]) -> None:
+    """Raise ShapeError or NonFiniteError unless the tensors are what the spec asks for."""
+    expected = expected_tensors(spec)
+    for name in expected.keys() | weights.keys():
+        if name not in weights:
+            raise ShapeError(f"{ref}: tensor {name} is missing; republish it")
+        if name not in expected:
+            raise ShapeError(f"{ref}: tensor {name} is not part of the spec; republish it")
+        found, wanted = weights[name], expected[name]
+        if found.shape != wanted.shape or found.dtype != wanted.dtype:
+            raise ShapeError(
+                f"{ref}: tensor {name} is {_describe(found)}, "
+                f"the spec asks for {_describe(wanted)}; republish it"
+            )
+        if not torch.isfinite(found).all():
+            bad = int((~torch.isfinite(found)).sum())
+            raise NonFiniteError(
+                f"{ref}: tensor {name} holds {bad} values that are NaN or infinite; retrain it"
+            )
+
+
+def _describe(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    location = ".".join(str(part) for part in problem["loc"])
+    return f"{location}: {problem['msg']}" if location else str(problem["msg"])

@@ -1,0 +1,209 @@
+"""What a model is and where it came from, as validated, frozen values."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
+
+from model_store.errors import InvalidReferenceError
+
+FORMAT_VERSION = 1
+PRODUCTION = "production"
+
+_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
+_ALIAS = r"[a-z][a-z0-9_-]{0,62}"
+
+Name = Annotated[str, StringConstraints(pattern=f"^{_NAME}$")]
+Alias = Annotated[str, StringConstraints(pattern=f"^{_ALIAS}$")]
+Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class Frozen(BaseModel):
+    """A value: immutable, finite numbers only, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+# --- the network -------------------------------------------------------------------------------
+
+
+class ImageShape(Frozen):
+    """The images a model reads and writes; pixels in [0, 1]."""
+
+    channels: Literal[1, 3] = 1
+    height: PositiveInt = Field(default=28, le=256)
+    width: PositiveInt = Field(default=28, le=256)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        return (self.channels, self.height, self.width)
+
+    @property
+    def pixels(self) -> int:
+        """Number of values in one image."""
+        return self.channels * self.height * self.width
+
+
+class MLP(Frozen):
+    """Fully connected layers with ReLU; the decoder mirrors the encoder."""
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: tuple[PositiveInt, ...] = Field(default=(400,), min_length=1)
+
+
+class Conv(Frozen):
+    """Stride-2 convolutions, then linear layers; the decoder mirrors it by transposed ones.
+
+    Height and width must be divisible by 2 ** len(channels).
+    """
+
+    kind: Literal["conv"] = "conv"
+    channels: tuple[PositiveInt, ...] = Field(default=(32, 64), min_length=1)
+    hidden: PositiveInt = 128
+
+
+Network = Annotated[MLP | Conv, Field(discriminator="kind")]
+
+
+class ModelSpec(Frozen):
+    """Everything needed to build the module that the weights fit into."""
+
+    network: Network
+    latent: PositiveInt
+    image: ImageShape = ImageShape()
+    likelihood: Literal["bernoulli"] = "bernoulli"
+    upload: Literal["digit", "resize"] = "digit"
+    """How an upload is brought to the model's form: as MNIST was made, or cropped and resized."""
+
+    @model_validator(mode="after")
+    def _check_that_the_image_can_be_halved(self) -> Self:
+        if isinstance(self.network, Conv):
+            factor = 2 ** len(self.network.channels)
+            if self.image.height % factor or self.image.width % factor:
+                raise ValueError(
+                    f"{len(self.network.channels)} stride-2 convolutions need height and width "
+                    f"divisible by {factor}, got {self.image.height}x{self.image.width}"
+                )
+        return self
+
+
+# --- references --------------------------------------------------------------------------------
+
+
+class ModelRef(Frozen):
+    """`name`, `name@version` or `name@alias`; a bare name means its production alias."""
+
+    name: Name
+    version: PositiveInt | None = None
+    alias: Alias | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `mnist`, `mnist@3` or `mnist@production`; raises InvalidReferenceError."""
+        match = re.fullmatch(rf"({_NAME})(?:@(?:([1-9][0-9]{{0,8}})|({_ALIAS})))?", text)
+        if match is None:
+            raise InvalidReferenceError(
+                f"{text[:80]!r} is not a model reference; "
+                "write name, name@version or name@alias, such as mnist, mnist@1, mnist@production"
+            )
+        name, version, alias = match.groups()
+        if version is not None:
+            return cls(name=name, version=int(version))
+        return cls(name=name, alias=alias or PRODUCTION)
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version or self.alias or PRODUCTION}"
+
+
+# --- the manifest ------------------------------------------------------------------------------
+
+
+class Metric(Frozen):
+    """One measured number and how it was measured."""
+
+    value: float
+    unit: str
+    protocol: str
+
+
+class TrainingRecord(Frozen):
+    """How the weights came to be."""
+
+    preset: str
+    dataset: str
+    seed: NonNegativeInt
+    epochs: NonNegativeInt
+    settings: dict[str, JsonValue] = {}
+    device: str = "cpu"
+    duration_s: float = 0.0
+    libraries: dict[str, str] = {}
+    source_commit: str | None = None
+
+
+class LatentStatistics(Frozen):
+    """What the encoder does with the latent space, over the test split; one value a dimension."""
+
+    kl_nats: tuple[float, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class FileRecord(Frozen):
+    """Size and checksum of one file of a version."""
+
+    sha256: Sha256
+    size_bytes: NonNegativeInt
+
+
+class Description(Frozen):
+    """What a publisher says of a model; the store adds the version and the checksums."""
+
+    spec: ModelSpec
+    training: TrainingRecord
+    metrics: dict[str, Metric] = {}
+    latents: LatentStatistics | None = None
+    classes: tuple[str, ...] | None = None
+
+
+class Manifest(Description):
+    """manifest.json: one immutable version of a model."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    name: Name
+    version: PositiveInt
+    created_at: datetime
+    files: dict[FileName, FileRecord]
+
+    @property
+    def ref(self) -> ModelRef:
+        """`name@version`."""
+        return ModelRef(name=self.name, version=self.version)
+
+    @property
+    def weights_sha256(self) -> str:
+        """The identity of the weights, as sent in X-Weights-SHA256."""
+        return self.files["weights.safetensors"].sha256
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Names of the figures, without `.png`, sorted."""
+        return tuple(sorted(f.removesuffix(".png") for f in self.files if f.endswith(".png")))
+
+    def informative_dimensions(self) -> tuple[int, ...]:
+        """All latent dimensions, the one with the largest KL first; in order where unknown."""
+        if self.latents is None:
+            return tuple(range(self.spec.latent))
+        kl_nats = self.latents.kl_nats
+        return tuple(sorted(range(self.spec.latent), key=lambda d: (-kl_nats[d], d)))
