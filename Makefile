@@ -1,0 +1,67 @@
+# `make` alone says what there is.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+PRESET ?= lab
+PORT   ?= $(or $(ZSERVE_PORT),8000)
+HOST   := $(or $(ZSERVE_HOST),localhost)# not ?=: some shells export HOST, the machine's name
+
+VENV   := .venv
+PY     := $(VENV)/bin/python
+PINS   := torch torchvision cuda uv
+FORCED := $(if $(TORCH),always)# a build that is asked for is looked at each time
+
+$(VENV)/.installed-%: requirements/%.txt $(PINS:%=requirements/%.txt) scripts/install.py $(FORCED)
+	@command -v $(PYTHON) >/dev/null || { echo "zserve needs Python 3.11 or newer: make ... PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) scripts/install.py $* --venv $(VENV) $(if $(TORCH),--torch $(TORCH))
+	@touch $@
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "TORCH=auto|cpu|cuda chooses the build of torch; PYTHON=python3.12 the interpreter of a new $(VENV)"
+
+install: $(VENV)/.installed-serve ## install what serving needs into .venv
+
+serve: install ## serve the shipped weights on http://localhost:8000 (HOST= PORT=)
+	$(PY) -m app --host $(HOST) --port $(PORT)
+
+clients: $(VENV)/.installed-clients ## install what the example clients need
+
+train: $(VENV)/.installed-train ## train a preset and publish it (PRESET=lab ARGS="--epochs 2")
+	$(PY) -m training train --preset $(PRESET) $(ARGS)
+
+test: $(VENV)/.installed-dev ## install what the tests need and run them (ARGS="-k kl")
+	$(PY) -m pytest $(ARGS)
+
+coverage: $(VENV)/.installed-dev ## the same with the coverage of app and model_store
+	$(PY) -m pytest --cov --cov-report=term $(ARGS)
+
+check: $(VENV)/.installed-dev ## formatting, lint, types, the arrows between packages
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.installed-dev ## format the code and mend what lint can mend
+	$(VENV)/bin/ruff format
+	$(VENV)/bin/ruff check --fix
+
+bench-training: $(VENV)/.installed-dev ## seconds an epoch: DataLoader, in memory, the machine's limit
+	$(PY) -m benchmarks.training $(ARGS)
+
+requirements: $(VENV)/.installed-dev ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade)
+	$(PY) scripts/compile_requirements.py $(ARGS)
+
+docker-build: ## build the image zserve
+	docker build --tag zserve .
+
+docker-smoke: ## check the Dockerfile: in a container, or without an engine in a bare root folder
+	$(PYTHON) docker/smoke.py
+
+clean: ## remove .venv and caches; never data, runs or weights
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+always:
+.PHONY: always help install serve clients train test coverage check format bench-training requirements docker-build docker-smoke clean

@@ -1,0 +1,178 @@
+"""Install zserve's pinned requirements into a virtual environment: the one way in, also in Docker.
+
+    python scripts/install.py {serve,clients,train,dev} [--torch auto|cpu|cuda] [--venv .venv]
+
+Every package is pinned and checked against its hash, except torch and torchvision, whose
+builds differ from machine to machine and which are pinned by version:
+
+    auto    the build for this machine's driver, from PyTorch's own index
+    cpu     the CPU build, from PyTorch's own index: no CUDA libraries to download
+    cuda    the default build of the package registry, with the CUDA libraries of cuda.txt
+
+Where PyTorch's own index cannot be reached, auto and cpu take the default build as well: it
+computes on CPUs too, and says so in one line. Any other failure ends the installation.
+
+Only the standard library, and syntax that older Pythons can read: this runs before anything
+is installed, and an old Python should get a sentence instead of a SyntaxError.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
+OLDEST_PYTHON = (3, 11)
+PYTORCH_HOST = "download.pytorch.org"
+WITH_TORCH = ("serve", "train", "dev")
+WITH_TORCHVISION = ("train", "dev")
+
+
+class Environment:
+    """One virtual environment, and the uv inside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.python = folder / "bin" / "python"
+        self.torch_choice_file = folder / ".torch"
+
+    def create(self) -> None:
+        """Make the environment where it is missing, and its uv the pinned one."""
+        if not self.python.exists():
+            subprocess.run([sys.executable, "-m", "venv", str(self.folder)], check=True)
+        pip = [str(self.python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        uv = ["install", "--require-hashes", "--requirement", str(REQUIREMENTS / "uv.txt")]
+        subprocess.run([*pip, *uv], check=True)
+
+    def uv(self, verb: str, *options: str) -> list[str]:
+        """The command line of `uv pip <verb>` for this environment."""
+        return [str(self.folder / "bin" / "uv"), "pip", verb, "--python", str(self.python), *options]
+
+    def install_hashed(self, name: str) -> None:
+        """Install requirements/<name>.txt, every file checked against its hash."""
+        file = str(REQUIREMENTS / f"{name}.txt")
+        subprocess.run(
+            self.uv("install", "--quiet", "--require-hashes", "--requirement", file),
+            env=_without_torch_backend(),
+            check=True,
+        )
+
+    def install_torch(self, choice: str | None) -> None:
+        """Install the pinned torch; without a choice, the one made before stays, else auto."""
+        made = self.torch_choice_file.read_text().split() if self.torch_choice_file.exists() else []
+        wanted = [choice or (made[0] if made else "auto"), _pin("torch")]
+        if wanted != made:
+            if wanted[0] == "cuda" or not self._index_reachable(wanted[0]):
+                self._install_default("torch")
+            else:
+                self._install_from_index("torch", wanted[0])
+            self.torch_choice_file.write_text(" ".join(wanted) + "\n")
+
+    def install_torchvision(self) -> None:
+        """Install the pinned torchvision of the same build as torch: two builds do not mix."""
+        build = self._local_build("torch")
+        installed = self._installed("torchvision")
+        if installed is not None and installed.partition("+")[0] == _pin("torchvision"):
+            if self._local_build("torchvision") == build:
+                return
+        if build:
+            self._install_from_index("torchvision", build)
+        else:
+            self._install_default("torchvision")
+
+    def check(self) -> None:
+        """Fail where an installed package misses one of its requirements."""
+        subprocess.run(self.uv("check", "--quiet"), check=True)
+
+    def _index_reachable(self, backend: str) -> bool:
+        """Whether uv gets an answer from PyTorch's index; exit where anything else fails."""
+        file = str(REQUIREMENTS / "torch.txt")
+        question = self.uv("install", "--dry-run", "--no-deps", "--torch-backend", backend)
+        impatient = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "15"}
+        answer = subprocess.run(
+            [*question, "--reinstall", "--requirement", file],
+            env={**os.environ, **impatient},
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if answer.returncode == 0:
+            return True
+        if "Failed to fetch" in answer.stderr and PYTORCH_HOST in answer.stderr:
+            print(
+                "torch: PyTorch's own index cannot be reached; installing the registry's default"
+                " build, which on Linux brings several gigabytes of CUDA libraries",
+                flush=True,
+            )
+            return False
+        sys.stderr.write(answer.stderr)
+        sys.exit(answer.returncode)
+
+    def _install_from_index(self, package: str, backend: str) -> None:
+        # With dependencies: a CUDA build of the index wants CUDA libraries of its own choice.
+        file = str(REQUIREMENTS / f"{package}.txt")
+        options = ["--torch-backend", backend, "--reinstall-package", package]
+        subprocess.run(self.uv("install", "--quiet", *options, "--requirement", file), check=True)
+
+    def _install_default(self, package: str) -> None:
+        self.install_hashed("cuda")
+        file = str(REQUIREMENTS / f"{package}.txt")
+        options = ["--no-deps", "--reinstall-package", package, "--requirement", file]
+        subprocess.run(
+            self.uv("install", "--quiet", *options), env=_without_torch_backend(), check=True
+        )
+
+    def _installed(self, package: str) -> str | None:
+        """The installed version of a package, as `2.15.0+cpu`."""
+        for found in self.folder.glob(f"lib/python*/site-packages/{package}-*.dist-info"):
+            return found.name[len(package) + 1 : -len(".dist-info")]
+        return None
+
+    def _local_build(self, package: str) -> str:
+        """`cpu` of an installed `2.15.0+cpu`; empty for a default build."""
+        return (self._installed(package) or "").partition("+")[2]
+
+
+def _pin(package: str) -> str:
+    """The version in requirements/<package>.txt, a file of one requirement."""
+    lines = (REQUIREMENTS / f"{package}.txt").read_text().splitlines()
+    (pin,) = [line for line in lines if line and not line.startswith("#")]
+    return pin.partition("==")[2]
+
+
+def _without_torch_backend() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "UV_TORCH_BACKEND"}
+
+
+def main() -> None:
+    """Read the command line and install."""
+    if sys.version_info < OLDEST_PYTHON:
+        found = ".".join(map(str, sys.version_info[:3]))
+        sys.exit(
+            f"zserve needs Python 3.11 or newer, {sys.executable} is {found};"
+            " choose another with: make ... PYTHON=python3.12"
+        )
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("what", choices=["serve", "clients", "train", "dev"])
+    parser.add_argument("--torch", choices=["auto", "cpu", "cuda"], help="which build of torch")
+    parser.add_argument("--venv", type=Path, default=REQUIREMENTS.parent / ".venv")
+    options = parser.parse_args()
+
+    environment = Environment(options.venv.absolute())
+    try:
+        environment.create()
+        environment.install_hashed(options.what)
+        if options.what in WITH_TORCH:
+            environment.install_torch(options.torch)
+        if options.what in WITH_TORCHVISION:
+            environment.install_torchvision()
+        environment.check()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"zserve: this failed, see above: {' '.join(error.cmd)}")
+
+
+if __name__ == "__main__":
+    main()
