@@ -67,7 +67,7 @@ def main() -> None:
         everything, part, uv = (Path(folder, name) for name in ("everything", "part", "uv"))
         if not upgrade:  # uv keeps the versions that it finds in its output file
             kept = pins(written())
-            everything.write_text("\n".join(sorted({pin for name in kept.values() for pin in name})))
+            everything.write_text("\n".join(pin for both in kept.values() for pin in set(both)))
             uv.write_text("\n".join(kept.get("uv", [])))
         compile_pins(EVERYTHING, everything)
         resolved = pins(everything.read_text())
@@ -80,8 +80,8 @@ def main() -> None:
             part.unlink(missing_ok=True)
             compile_pins(source, part, constraint, "--generate-hashes", *options)
             write(name, what, part.read_text())
-        for name in BY_VERSION:
-            write(name, "Pinned by version: each machine's build has its own hash.", f"{resolved[name][0]}\n")
+        for name in sorted(BY_VERSION):
+            write(name, "Pinned by version: each build has its own hash.", f"{resolved[name][0]}\n")
         compile_pins(["-"], uv, "--generate-hashes", given="uv")
         write("uv", "What installs all the others.", uv.read_text())
 

@@ -26,6 +26,7 @@ from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
 OLDEST_PYTHON = (3, 11)
+IMPATIENT = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "15"}
 PYTORCH_HOST = "download.pytorch.org"
 WITH_TORCH = ("serve", "train", "dev")
 WITH_TORCHVISION = ("train", "dev")
@@ -49,7 +50,8 @@ class Environment:
 
     def uv(self, verb: str, *options: str) -> list[str]:
         """The command line of `uv pip <verb>` for this environment."""
-        return [str(self.folder / "bin" / "uv"), "pip", verb, "--python", str(self.python), *options]
+        uv = str(self.folder / "bin" / "uv")
+        return [uv, "pip", verb, "--python", str(self.python), *options]
 
     def install_hashed(self, name: str) -> None:
         """Install requirements/<name>.txt, every file checked against its hash."""
@@ -73,11 +75,9 @@ class Environment:
 
     def install_torchvision(self) -> None:
         """Install the pinned torchvision of the same build as torch: two builds do not mix."""
-        build = self._local_build("torch")
-        installed = self._installed("torchvision")
-        if installed is not None and installed.partition("+")[0] == _pin("torchvision"):
-            if self._local_build("torchvision") == build:
-                return
+        _, plus, build = (self._installed("torch") or "").partition("+")  # 2.15.0+cpu
+        if self._installed("torchvision") == _pin("torchvision") + plus + build:
+            return
         if build:
             self._install_from_index("torchvision", build)
         else:
@@ -91,10 +91,9 @@ class Environment:
         """Whether uv gets an answer from PyTorch's index; exit where anything else fails."""
         file = str(REQUIREMENTS / "torch.txt")
         question = self.uv("install", "--dry-run", "--no-deps", "--torch-backend", backend)
-        impatient = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "15"}
         answer = subprocess.run(
             [*question, "--reinstall", "--requirement", file],
-            env={**os.environ, **impatient},
+            env={**os.environ, **IMPATIENT},
             stderr=subprocess.PIPE,
             text=True,
             check=False,
@@ -126,14 +125,10 @@ class Environment:
         )
 
     def _installed(self, package: str) -> str | None:
-        """The installed version of a package, as `2.15.0+cpu`."""
+        """The installed version of a package: `2.15.0+cpu`, or `2.15.0` for a default build."""
         for found in self.folder.glob(f"lib/python*/site-packages/{package}-*.dist-info"):
             return found.name[len(package) + 1 : -len(".dist-info")]
         return None
-
-    def _local_build(self, package: str) -> str:
-        """`cpu` of an installed `2.15.0+cpu`; empty for a default build."""
-        return (self._installed(package) or "").partition("+")[2]
 
 
 def _pin(package: str) -> str:
