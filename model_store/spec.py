@@ -17,7 +17,6 @@ from pydantic import (
 
 from model_store.errors import InvalidReferenceError
 
-FORMAT_VERSION = 1
 PRODUCTION = "production"
 
 _NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
@@ -180,7 +179,7 @@ class Description(Frozen):
 class Manifest(Description):
     """manifest.json: one immutable version of a model."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     name: Name
     version: PositiveInt
     created_at: datetime
