@@ -1,0 +1,38 @@
+"""Tiny real models for the tests of the store."""
+
+import torch
+from torch import Tensor
+
+from model_store import (
+    MLP,
+    VAE,
+    Description,
+    ImageShape,
+    LatentStatistics,
+    Metric,
+    ModelRef,
+    ModelSpec,
+    TrainingRecord,
+)
+
+TINY = ModelSpec(network=MLP(hidden=(5,)), latent=3, image=ImageShape(height=4, width=4))
+
+
+def tiny_weights(seed: int = 0, spec: ModelSpec = TINY) -> dict[str, Tensor]:
+    """Weights of an untrained model, the same for the same seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return VAE(spec).state_dict()
+
+
+def tiny_description(spec: ModelSpec = TINY) -> Description:
+    return Description(
+        spec=spec,
+        training=TrainingRecord(preset="tiny", dataset="made", seed=0, epochs=0),
+        metrics={"test_neg_elbo": Metric(value=12.5, unit="nats", protocol="made up")},
+        latents=LatentStatistics(kl_nats=(0.5, 2.0, 1.0), mean=(0.0,) * 3, std=(1.0,) * 3),
+    )
+
+
+def a_card(ref: ModelRef) -> str:
+    return f"# {ref}\n"

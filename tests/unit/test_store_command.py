@@ -1,0 +1,81 @@
+"""python -m model_store, as a person or a script uses it."""
+
+from pathlib import Path
+
+import pytest
+
+from model_store import Manifest, ModelRef, Store
+from model_store.__main__ import main
+from tests.unit.models import a_card, tiny_description, tiny_weights
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path)
+    for seed in (0, 1):
+        store.publish("tiny", tiny_description(), tiny_weights(seed), card=a_card)
+    return store
+
+
+def run(store: Store, *arguments: str) -> int:
+    return main(["--store", str(store.root), *arguments])
+
+
+def test_list_shows_a_line_per_version_with_its_aliases(
+    store: Store, capsys: pytest.CaptureFixture[str]
+):
+    assert run(store, "list") == 0
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert first.split()[:2] == ["tiny", "1"]
+    assert first.endswith("production")
+    assert second.split()[:2] == ["tiny", "2"]
+
+
+def test_list_shows_a_damaged_version_and_goes_on(store: Store, capsys: pytest.CaptureFixture[str]):
+    (store.root / "tiny" / "1" / "manifest.json").write_text("{")
+    assert run(store, "list") == 0
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert "DAMAGED: tiny@1" in first
+    assert second.split()[:2] == ["tiny", "2"]
+
+
+def test_show_prints_the_card_or_the_manifest(store: Store, capsys: pytest.CaptureFixture[str]):
+    assert run(store, "show", "tiny@2") == 0
+    assert capsys.readouterr().out.startswith("# tiny@2")
+    assert run(store, "show", "tiny@2", "--json") == 0
+    manifest = Manifest.model_validate_json(capsys.readouterr().out)
+    assert manifest == store.manifest(ModelRef.parse("tiny@2"))
+
+
+def test_verify_checks_every_version_and_fails_if_one_does(
+    store: Store, capsys: pytest.CaptureFixture[str]
+):
+    assert run(store, "verify") == 0
+    assert "2 of 2 versions are sound" in capsys.readouterr().out
+    (store.root / "tiny" / "2" / "card.md").write_text("changed")
+    assert run(store, "verify", "tiny@1") == 0
+    assert run(store, "verify") == 1
+    assert "FAILED  tiny@2: card.md" in capsys.readouterr().out
+
+
+def test_promote_moves_production_and_says_what_it_was(
+    store: Store, capsys: pytest.CaptureFixture[str]
+):
+    assert run(store, "promote", "tiny@2") == 0
+    assert capsys.readouterr().out == "tiny@production is version 2 (was 1)\n"
+    assert store.resolve(ModelRef.parse("tiny")).version == 2
+
+
+def test_promote_refuses_a_damaged_version(store: Store, capsys: pytest.CaptureFixture[str]):
+    (store.root / "tiny" / "2" / "weights.safetensors").write_bytes(b"")
+    assert run(store, "promote", "tiny@2") == 1
+    assert "weights.safetensors" in capsys.readouterr().err
+    assert store.aliases("tiny") == {"production": 1}
+
+
+@pytest.mark.parametrize("ref", ["nobody", "tiny@9", "tiny@canary", "not a ref"])
+def test_what_does_not_exist_is_one_line_and_status_two(
+    store: Store, ref: str, capsys: pytest.CaptureFixture[str]
+):
+    assert run(store, "show", ref) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
