@@ -4,10 +4,10 @@
 
 With a container engine this is the real thing. Without one, on Linux as root, the Dockerfile
 is replayed: each stage is a folder entered by chroot, in which this machine's /usr stands for
-the base image and its Python for /usr/local. COPY brings what .dockerignore lets in, RUN runs
-there, and the last stage is started as its USER: without privileges, on a root that cannot be
-written, with nothing of the checkout in sight. What the replay cannot show is the base image
-itself.
+the base image, with its Python laid over /usr/local. COPY brings what .dockerignore lets in,
+RUN runs there, and the last stage is started as its USER: without privileges, on a root that
+cannot be written, with nothing of the checkout in sight. What the replay cannot show is the
+base image itself.
 """
 
 from __future__ import annotations
@@ -42,11 +42,12 @@ root=$1 python=$2 access=$3; shift 3
 mount --bind "$root" "$root"
 mount --rbind /usr "$root/usr"
 mount -o remount,bind,ro "$root/usr"
-mount --bind "$python" "$root/usr/local"
+mkdir -p "$root$python"
+mount --bind "$python" "$root$python" # where its own libraries are looked for
+mount -t overlay overlay -o "lowerdir=$python:/usr/local" "$root/usr/local"
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 if [ "$access" = ro ]; then
-    mount -o remount,bind,ro "$root/usr/local"
     mount -t tmpfs tmpfs "$root/tmp"
     mount -o remount,bind,ro "$root"
 fi
@@ -132,7 +133,7 @@ def shell_or_exec(rest: str) -> list[str]:
     return list(json.loads(rest)) if rest.startswith("[") else ["/bin/sh", "-c", rest]
 
 
-def replay(folder: Path) -> Stage:  # noqa: C901 - one case for each word of a Dockerfile
+def replay(folder: Path) -> Stage:  # noqa: C901, PLR0912 - a case for each word
     """Do what the Dockerfile says, and return its last stage."""
     ignore = [line for line in _lines(ROOT / ".dockerignore") if not line.startswith("#")]
     python = _python_prefix(folder)
@@ -160,7 +161,9 @@ def replay(folder: Path) -> Stage:  # noqa: C901 - one case for each word of a D
             case "RUN":
                 print(f"RUN {rest}", flush=True)
                 with _registries(stage) as known:
-                    subprocess.run(stage.enter(shell_or_exec(rest), "rw", known), check=True)
+                    inside = stage.enter(shell_or_exec(rest), "rw", known)
+                    if code := subprocess.run(inside, check=False).returncode:
+                        sys.exit(f"Dockerfile: RUN ended with code {code}: {rest}")
             case "USER":
                 stage.user = words[0]
             case "CMD":
@@ -211,8 +214,8 @@ def _lines(file: Path) -> list[str]:
 def ask_for_samples(port: int) -> None:
     """POST /generate?n=16 and look at what comes."""
     url = f"http://127.0.0.1:{port}/generate?n=16"
-    request = urllib.request.Request(url, method="POST")  # noqa: S310 - the URL is built here
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    request = urllib.request.Request(url, method="POST")
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - built above
         body = answer.read()
         model = answer.headers["X-Model"]
     if not body.startswith(PNG_MAGIC):
