@@ -1,0 +1,127 @@
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BY_VERSION = ("torch", "torchvision")
+HASHED = ("clients", "cuda", "dev", "serve", "train", "uv")
+CODE = ("app", "benchmarks", "clients", "model_store", "training")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def pins(name: str) -> dict[str, set[str]]:
+    """Package -> its pins in requirements/<name>.txt, hashes and conditions left out."""
+    found: dict[str, set[str]] = {}
+    for line in (ROOT / "requirements" / f"{name}.txt").read_text().splitlines():
+        if line and not line.startswith(("#", " ")):
+            found.setdefault(re.split(r"[^\w.-]", line)[0], set()).add(re.split(r"[ ;]", line)[0])
+    return found
+
+
+def final_stage(word: str) -> list[str]:
+    """What follows each `word` in the last stage of the Dockerfile."""
+    stage = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    return re.findall(rf"^{word} (.*)$", stage, flags=re.MULTILINE)
+
+
+def contract(name: str) -> dict[str, object]:
+    (found,) = [c for c in PYPROJECT["tool"]["importlinter"]["contracts"] if c["name"] == name]
+    return dict(found)
+
+
+@pytest.mark.parametrize("name", [*HASHED, *BY_VERSION])
+def test_a_requirement_file_names_packages_and_no_place_to_get_them(name: str):
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+    assert not re.search(r"://| @ |^-|index|/home|/root", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", HASHED)
+def test_every_requirement_is_pinned_and_hashed(name: str):
+    blocks = re.split(r"\n(?=\w)", (ROOT / "requirements" / f"{name}.txt").read_text())[1:]
+    assert blocks
+    for block in blocks:
+        assert re.match(r"[\w.-]+==[\w.]+( ;.*)? \\\n +--hash=sha256:[0-9a-f]{64}", block), block
+
+
+@pytest.mark.parametrize("name", BY_VERSION)
+def test_torch_and_torchvision_are_pinned_by_version_alone(name: str):
+    (requirement,) = pins(name)[name]
+    assert re.fullmatch(rf"{name}==\d+\.\d+\.\d+", requirement)
+
+
+@pytest.mark.parametrize(
+    ("smaller", "larger"), [("serve", "train"), ("train", "dev"), ("clients", "dev")]
+)
+def test_a_larger_set_holds_the_smaller_at_the_same_versions(smaller: str, larger: str):
+    held = pins(larger)
+    assert len(pins(smaller)) < len(held)
+    for package, versions in pins(smaller).items():
+        assert versions <= held.get(package, set()), package
+
+
+def test_every_dependency_of_serving_is_pinned():
+    asked = {re.split(r"[<>=; ]", line)[0] for line in PYPROJECT["project"]["dependencies"]}
+    assert asked <= pins("serve").keys() | {"torch"}
+
+
+def test_serving_installs_nothing_that_only_training_needs():
+    assert not pins("serve").keys() & {"torchvision", "matplotlib", "typer", "rich"}
+    assert not any(name.startswith(("nvidia-", "triton")) for name in pins("serve"))
+
+
+def test_the_container_holds_the_environment_app_and_model_store_and_nothing_else():
+    copied = [words.split() for words in final_stage("COPY")]
+    assert sorted(words[-2] for words in copied) == ["/opt/zserve/.venv", "app/", "model_store/"]
+
+
+def test_the_container_runs_the_service_as_an_unprivileged_user():
+    assert final_stage("USER") == ["10001:10001"]
+    assert final_stage("CMD") == ['["python", "-m", "app"]']
+
+
+def test_a_build_of_the_container_sees_only_what_dockerignore_names():
+    rules = (ROOT / ".dockerignore").read_text().split("\n")
+    assert next(rule for rule in rules if rule and not rule.startswith("#")) == "*"
+
+
+def test_app_and_training_are_kept_apart_and_model_store_below_both():
+    apart = contract("app and training never import each other")
+    assert apart["type"] == "independence"
+    assert apart["modules"] == ["app", "training"]
+    below = contract("model_store stands alone")
+    assert below["type"] == "forbidden"
+    assert below["source_modules"] == ["model_store"]
+    assert {"app", "training", "clients"} <= set(below["forbidden_modules"])  # type: ignore[call-overload]
+
+
+def test_clients_import_none_of_the_packages():
+    http_alone = contract("clients know the service over HTTP alone")
+    assert http_alone["source_modules"] == ["clients"]
+    assert {"app", "model_store", "training"} <= set(http_alone["forbidden_modules"])  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    "line", ["import pickle", "import joblib", "import torch\ntorch.load('x')"]
+)
+def test_lint_refuses_whatever_loads_a_pickle(line: str):
+    ruff = [sys.executable, "-m", "ruff", "check", "--select", "TID251", "--no-cache"]
+    answer = subprocess.run(
+        [*ruff, "--stdin-filename", "app/images.py", "-"],
+        input=f"{line}\n",
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 1
+    assert "TID251" in answer.stdout
+
+
+@pytest.mark.parametrize("package", CODE)
+def test_no_numpy_file_is_read_with_pickles_allowed(package: str):
+    for file in (ROOT / package).rglob("*.py"):
+        assert "allow_pickle=True" not in file.read_text(), file
