@@ -101,9 +101,10 @@ class Environment:
         if answer.returncode == 0:
             return True
         if "Failed to fetch" in answer.stderr and PYTORCH_HOST in answer.stderr:
+            why = answer.stderr.strip().rpartition("cause: ")[2]
             print(
-                "torch: PyTorch's own index cannot be reached; installing the registry's default"
-                " build, which on Linux brings several gigabytes of CUDA libraries",
+                f"torch: PyTorch's own index cannot be reached ({why}); installing the registry's"
+                " default build, which on Linux brings several gigabytes of CUDA libraries",
                 flush=True,
             )
             return False
