@@ -1,0 +1,21 @@
+"""Where things are; the only module of `training` that reads the environment."""
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from model_store import SHIPPED
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """ZSERVE_DATA_DIR and ZSERVE_STORE, and what stands in for them where they are not set."""
+
+    model_config = SettingsConfigDict(env_prefix="ZSERVE_", env_ignore_empty=True, frozen=True)
+
+    data_dir: Path = CHECKOUT / "data"
+    """Holds `MNIST/raw`, `FashionMNIST/raw`, ..."""
+
+    store: Path = SHIPPED
+    """The model store that versions are published into."""
