@@ -20,11 +20,14 @@ from model_store.errors import (
     VersionNotFoundError,
 )
 from model_store.gaussian import (
-    bernoulli_log_likelihood,
     kl_per_dimension,
     kl_to_standard_normal,
     normal_log_density,
     reparameterise,
+)
+from model_store.likelihood import (
+    bernoulli_log_likelihood,
+    discretised_logistic_log_likelihood,
 )
 from model_store.spec import (
     MLP,
@@ -76,6 +79,7 @@ __all__ = [
     "VersionNotFoundError",
     "bernoulli_log_likelihood",
     "build_vae",
+    "discretised_logistic_log_likelihood",
     "kl_per_dimension",
     "kl_to_standard_normal",
     "normal_log_density",

@@ -114,14 +114,17 @@ def read_figure(folder: Path, manifest: Manifest, figure: str) -> bytes:
 
 
 def read_weights(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
-    """The tensors of a version, on the CPU: checksum, names, shapes, types and values checked."""
+    """The tensors of a version, on the CPU: checksum, names, shapes, types and values checked.
+
+    Tensors that are stored in 16 bits come back in the 32 bits that the network computes in.
+    """
     content = read_file(folder, manifest, WEIGHTS)
     try:
         weights = safetensors.torch.load(content)
     except SafetensorError as error:
         raise CorruptVersionError(f"{manifest.ref}: {WEIGHTS} is unreadable: {error}") from error
     check_weights(str(manifest.ref), manifest.spec, weights)
-    return weights
+    return {name: _computable(tensor) for name, tensor in weights.items()}
 
 
 def check_weights(ref: str, spec: ModelSpec, weights: Mapping[str, Tensor]) -> None:
@@ -133,7 +136,7 @@ def check_weights(ref: str, spec: ModelSpec, weights: Mapping[str, Tensor]) -> N
         if name not in expected:
             raise ShapeError(f"{ref}: tensor {name} is not part of the spec; republish it")
         found, wanted = weights[name], expected[name]
-        if found.shape != wanted.shape or found.dtype != wanted.dtype:
+        if found.shape != wanted.shape or _computable(found).dtype != wanted.dtype:
             raise ShapeError(
                 f"{ref}: tensor {name} is {_describe(found)}, "
                 f"the spec asks for {_describe(wanted)}; republish it"
@@ -143,6 +146,10 @@ def check_weights(ref: str, spec: ModelSpec, weights: Mapping[str, Tensor]) -> N
             raise NonFiniteError(
                 f"{ref}: tensor {name} holds {bad} values that are NaN or infinite; retrain it"
             )
+
+
+def _computable(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in {torch.float16, torch.bfloat16} else tensor
 
 
 def _describe(tensor: Tensor) -> str:

@@ -1,4 +1,4 @@
-"""The mathematics of a VAE: pure functions, randomness passed in.
+"""The mathematics of the latent space: pure functions, randomness passed in.
 
 Every function returns one value per sample (or per latent dimension), in nats, summed over
 pixels and latent dimensions and never averaged over them; only the training loop averages over
@@ -9,7 +9,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 LN_2PI = math.log(2 * math.pi)
 
@@ -41,13 +40,3 @@ def normal_log_density(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
     """ln N(z; mu, sigma^2), summed over the last axis; (..., latent) -> (...), nats."""
     squared_distance = (z - mu).square() / logvar.exp()
     return -0.5 * (LN_2PI + logvar + squared_distance).sum(dim=-1)
-
-
-def bernoulli_log_likelihood(x: Tensor, x_logits: Tensor) -> Tensor:
-    """ln p(x | z) of pixels in [0, 1] under Bernoulli(sigmoid(x_logits)).
-
-    x, x_logits (batch, channels, height, width) -> (batch,), nats, <= 0. Grey pixels are taken
-    as probabilities: the value is then the expectation over binarized images.
-    """
-    nll = F.binary_cross_entropy_with_logits(x_logits, x, reduction="none")
-    return -nll.flatten(start_dim=1).sum(dim=1)

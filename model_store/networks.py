@@ -46,11 +46,11 @@ def mlp_decoder(image: ImageShape, hidden: tuple[int, ...], latent: int) -> nn.M
 
 
 def conv_encoder(image: ImageShape, conv: Conv) -> nn.Module:
-    """4x4 convolutions of stride 2, each halving height and width, then one linear layer."""
-    channels = (image.channels, *conv.channels)
+    """Convolutions of stride 2, each halving height and width, then one linear layer."""
     layers: list[nn.Module] = []
-    for c_in, c_out in pairwise(channels):
-        layers += [nn.Conv2d(c_in, c_out, kernel_size=4, stride=2, padding=1), nn.ReLU()]
+    for c_in, c_out in pairwise((image.channels, *conv.channels)):
+        layers.append(nn.Conv2d(c_in, c_out, conv.kernel, stride=2, padding=1))
+        layers += _normalise_and_rectify(conv, c_out)
     c, h, w = _smallest(image, conv)
     return nn.Sequential(*layers, nn.Flatten(), *_linear_relu((c * h * w, conv.hidden)))
 
@@ -58,19 +58,37 @@ def conv_encoder(image: ImageShape, conv: Conv) -> nn.Module:
 def conv_decoder(image: ImageShape, conv: Conv, latent: int) -> nn.Module:
     """The mirror image of `conv_encoder`: linear layers, then transposed convolutions."""
     c, h, w = _smallest(image, conv)
-    channels = (*reversed(conv.channels), image.channels)
-    layers: list[nn.Module] = []
-    for c_in, c_out in pairwise(channels):
-        layers += [
-            nn.ReLU(),
-            nn.ConvTranspose2d(c_in, c_out, kernel_size=4, stride=2, padding=1),
-        ]
-    return nn.Sequential(
+    layers: list[nn.Module] = [
         *_linear_relu((latent, conv.hidden)),
         nn.Linear(conv.hidden, c * h * w),
         nn.Unflatten(1, (c, h, w)),
-        *layers,
-    )
+    ]
+    channels = (*reversed(conv.channels), image.channels)
+    heights = reversed(conv.sizes(image.height))
+    widths = reversed(conv.sizes(image.width))
+    steps = zip(pairwise(channels), pairwise(heights), pairwise(widths), strict=True)
+    for (c_in, c_out), (h_in, h_out), (w_in, w_out) in steps:
+        layers += _normalise_and_rectify(conv, c_in)
+        layers.append(
+            nn.ConvTranspose2d(
+                c_in,
+                c_out,
+                conv.kernel,
+                stride=2,
+                padding=1,
+                output_padding=(_missing(conv, h_in, h_out), _missing(conv, w_in, w_out)),
+            )
+        )
+    return nn.Sequential(*layers)
+
+
+def _normalise_and_rectify(conv: Conv, channels: int) -> list[nn.Module]:
+    return [*([nn.BatchNorm2d(channels)] if conv.batch_norm else []), nn.ReLU()]
+
+
+def _missing(conv: Conv, side_in: int, side_out: int) -> int:
+    """Rows that a transposed convolution must add for the size that its mirror image had."""
+    return side_out - (2 * (side_in - 1) - 2 + conv.kernel)
 
 
 def _linear_relu(sizes: tuple[int, ...]) -> list[nn.Module]:
@@ -82,5 +100,4 @@ def _linear_relu(sizes: tuple[int, ...]) -> list[nn.Module]:
 
 def _smallest(image: ImageShape, conv: Conv) -> tuple[int, int, int]:
     """Shape of the last feature map."""
-    factor: int = 2 ** len(conv.channels)
-    return conv.channels[-1], image.height // factor, image.width // factor
+    return conv.channels[-1], conv.sizes(image.height)[-1], conv.sizes(image.width)[-1]

@@ -63,14 +63,23 @@ class MLP(Frozen):
 
 
 class Conv(Frozen):
-    """Stride-2 convolutions, then linear layers; the decoder mirrors it by transposed ones.
+    """Stride-2 convolutions, then a linear layer; the decoder mirrors it by transposed ones.
 
-    Height and width must be divisible by 2 ** len(channels).
+    Each convolution halves height and width: kernel 3 rounds up, kernel 4 down.
     """
 
     kind: Literal["conv"] = "conv"
     channels: tuple[PositiveInt, ...] = Field(default=(32, 64), min_length=1)
     hidden: PositiveInt = 128
+    kernel: Literal[3, 4] = 4
+    batch_norm: bool = False
+
+    def sizes(self, side: int) -> tuple[int, ...]:
+        """Height (or width) of each feature map, from the image's `side` to the last."""
+        sizes = [side]
+        for _ in self.channels:
+            sizes.append((sizes[-1] + 2 - self.kernel) // 2 + 1)
+        return tuple(sizes)
 
 
 Network = Annotated[MLP | Conv, Field(discriminator="kind")]
@@ -82,18 +91,19 @@ class ModelSpec(Frozen):
     network: Network
     latent: PositiveInt
     image: ImageShape = ImageShape()
-    likelihood: Literal["bernoulli"] = "bernoulli"
+    likelihood: Literal["bernoulli", "discretised_logistic"] = "bernoulli"
+    """p(x | z): of grey or binary pixels, or of 8-bit pixels with a learned scale a channel."""
     upload: Literal["digit", "resize"] = "digit"
     """How an upload is brought to the model's form: as MNIST was made, or cropped and resized."""
 
     @model_validator(mode="after")
-    def _check_that_the_image_can_be_halved(self) -> Self:
+    def _check_that_convolutions_leave_something(self) -> Self:
         if isinstance(self.network, Conv):
-            factor = 2 ** len(self.network.channels)
-            if self.image.height % factor or self.image.width % factor:
+            side = min(self.image.height, self.image.width)
+            if self.network.sizes(side)[-1] < 1:
                 raise ValueError(
-                    f"{len(self.network.channels)} stride-2 convolutions need height and width "
-                    f"divisible by {factor}, got {self.image.height}x{self.image.width}"
+                    f"{len(self.network.channels)} stride-2 convolutions leave nothing of an "
+                    f"image of {self.image.height}x{self.image.width}; use fewer"
                 )
         return self
 

@@ -8,7 +8,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from model_store.gaussian import bernoulli_log_likelihood
+from model_store.likelihood import (
+    bernoulli_log_likelihood,
+    discretised_logistic_log_likelihood,
+)
 from model_store.networks import build_decoder, build_encoder
 from model_store.spec import ModelSpec
 
@@ -23,6 +26,8 @@ class VAE(nn.Module):
         self.to_mu = nn.Linear(features, spec.latent)
         self.to_logvar = nn.Linear(features, spec.latent)
         self.decoder = build_decoder(spec)
+        if spec.likelihood == "discretised_logistic":
+            self.log_scale = nn.Parameter(torch.full((spec.image.channels, 1, 1), -2.0))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (batch, channels, height, width) in [0, 1] -> mu, logvar, both (batch, latent).
@@ -42,6 +47,9 @@ class VAE(nn.Module):
 
     def log_likelihood(self, x: Tensor, x_logits: Tensor) -> Tensor:
         """ln p(x | z); images and logits of one shape -> (batch,), nats."""
+        if self.spec.likelihood == "discretised_logistic":
+            mean = self.mean_image(x_logits)
+            return discretised_logistic_log_likelihood(x, mean, self.log_scale)
         return bernoulli_log_likelihood(x, x_logits)
 
 

@@ -1,4 +1,4 @@
-"""Closed forms and Monte Carlo as oracles for the mathematics of the VAE."""
+"""Closed forms and Monte Carlo as oracles for the mathematics of the latent space."""
 
 import math
 
@@ -6,10 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.distributions import Bernoulli, Normal, kl_divergence
+from torch.distributions import Normal, kl_divergence
 
 from model_store import (
-    bernoulli_log_likelihood,
     kl_per_dimension,
     kl_to_standard_normal,
     normal_log_density,
@@ -84,26 +83,3 @@ def test_the_normal_density_integrates_to_one():
     mu, logvar = torch.tensor([[0.5], [0.3]], dtype=torch.float64)
     density = normal_log_density(z[:, None], mu, logvar).exp()
     assert torch.trapezoid(density, z).item() == pytest.approx(1.0, abs=1e-9)
-
-
-def test_bernoulli_likelihood_of_binary_pixels_agrees_with_torch_distributions():
-    generator = torch.Generator().manual_seed(3)
-    x_logits = torch.randn(4, 1, 5, 5, generator=generator)
-    x = torch.bernoulli(torch.full_like(x_logits, 0.5), generator=generator)
-    expected = Bernoulli(logits=x_logits).log_prob(x).sum(dim=(1, 2, 3))
-    torch.testing.assert_close(bernoulli_log_likelihood(x, x_logits), expected)
-
-
-def test_likelihood_of_a_grey_pixel_is_the_expectation_over_binarized_ones():
-    x_logits = torch.tensor([1.3]).reshape(1, 1, 1, 1)
-    black, white, grey = (torch.full_like(x_logits, value) for value in (0.0, 1.0, 0.25))
-    expected = 0.75 * bernoulli_log_likelihood(black, x_logits) + 0.25 * (
-        bernoulli_log_likelihood(white, x_logits)
-    )
-    torch.testing.assert_close(bernoulli_log_likelihood(grey, x_logits), expected)
-
-
-def test_a_coin_flip_decoder_pays_ln_two_per_pixel():
-    x = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(4))
-    log_px = bernoulli_log_likelihood(x, torch.zeros_like(x))
-    torch.testing.assert_close(log_px, torch.full((3,), -784 * math.log(2.0)))

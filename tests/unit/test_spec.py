@@ -1,11 +1,13 @@
 """References and specs refuse what they should, and say so."""
 
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from model_store import Conv, ImageShape, InvalidReferenceError, ModelRef, ModelSpec
+from model_store import Conv, InvalidReferenceError, ModelRef, ModelSpec
 from tests.unit.models import TINY
 
 
@@ -48,6 +50,13 @@ def test_a_spec_cannot_be_changed():
         TINY.latent = 7  # type: ignore[misc]
 
 
-def test_an_image_that_convolutions_cannot_halve_is_refused():
-    with pytest.raises(ValidationError, match="divisible by 4, got 30x28"):
-        ModelSpec(network=Conv(channels=(8, 8)), latent=2, image=ImageShape(height=30))
+def test_convolutions_that_would_leave_nothing_of_the_image_are_refused():
+    with pytest.raises(ValidationError, match="5 stride-2 convolutions leave nothing of an image"):
+        ModelSpec(network=Conv(channels=(8,) * 5), latent=2)
+
+
+@pytest.mark.parametrize(("kernel", "sizes"), [(3, (28, 14, 7, 4, 2)), (4, (28, 14, 7, 3, 1))])
+def test_kernel_three_halves_upwards_and_kernel_four_downwards(
+    kernel: Literal[3, 4], sizes: tuple[int, ...]
+):
+    assert Conv(channels=(8,) * 4, kernel=kernel).sizes(28) == sizes

@@ -59,6 +59,14 @@ def test_a_published_version_is_loaded_bit_for_bit(store: Store):
     assert all(torch.equal(loaded[name], tensor) for name, tensor in tiny_weights(5).items())
 
 
+def test_weights_stored_in_16_bits_are_loaded_in_32(store: Store):
+    half = {name: tensor.half() for name, tensor in tiny_weights().items()}
+    manifest = store.publish("tiny", tiny_description(), half, card=a_card)
+    loaded = store.load(manifest.ref).vae.state_dict()
+    assert {tensor.dtype for tensor in loaded.values()} == {torch.float32}
+    assert all(torch.equal(loaded[name].half(), tensor) for name, tensor in half.items())
+
+
 def test_a_version_carries_manifest_card_and_figures(store: Store):
     publish(store)
     ref = ModelRef.parse("tiny@1")

@@ -12,6 +12,13 @@ SPECS = [
         network=Conv(channels=(4, 6, 8), hidden=8),
         latent=2,
         image=ImageShape(channels=3, height=16, width=32),
+        likelihood="discretised_logistic",
+    ),
+    ModelSpec(network=Conv(channels=(4, 4, 4, 4), hidden=8, kernel=3, batch_norm=True), latent=3),
+    ModelSpec(
+        network=Conv(channels=(4, 4, 4), hidden=8),
+        latent=2,
+        image=ImageShape(height=29, width=30),
     ),
 ]
 
