@@ -1,0 +1,1 @@
+"""The HTTP service: the only code of zserve that speaks HTTP."""
