@@ -66,7 +66,9 @@ def load_preset(name: str, overrides: Mapping[str, object] | None = None) -> Pre
     Raises PresetNotFoundError, SettingError.
     """
     if name not in preset_names():
-        raise PresetNotFoundError(f"no preset {name[:80]!r}; there are: {', '.join(preset_names())}")
+        raise PresetNotFoundError(
+            f"no preset {name[:80]!r}; there are: {', '.join(preset_names())}"
+        )
     preset = _validate(tomllib.loads((PRESETS / f"{name}.toml").read_text(encoding="utf-8")), ())
     if not overrides:
         return preset

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision import datasets
+from torchvision import datasets  # type: ignore[import-untyped]
 
 from model_store import ImageShape
 from training.config import Data

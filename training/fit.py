@@ -65,69 +65,66 @@ def initialise(spec: ModelSpec, seed: int) -> VAE:
         return VAE(spec)
 
 
-def fit(
-    vae: VAE, train: Images, test: Images, objective: Objective, optimiser: Optimiser, seed: int
-) -> Iterator[Progress | EpochDone]:
-    """Train the VAE in place; images and VAE lie on one device.
+class Trainer:
+    """Everything that changes while training: weights, moments and random states."""
 
-    The order of the images and the noise follow from the seed. Raises NonFiniteLossError.
-    """
-    device = train.pixels.device
-    order = torch.Generator().manual_seed(seed)
-    noise = torch.Generator(device).manual_seed(seed)
-    adam = build_adam(vae, optimiser)
-    for epoch in range(1, optimiser.epochs + 1):
-        batches = torch.randperm(len(train), generator=order).split(optimiser.batch_size)
-        for progress in train_epoch(vae, train, batches, adam, objective, noise, epoch):
-            yield progress
-        averages = mean_bound(vae, test, objective, torch.Generator(device).manual_seed(seed))
-        yield EpochDone(epoch, progress.averages, averages, progress.images_per_s)
+    def __init__(self, vae: VAE, objective: Objective, optimiser: Optimiser, seed: int) -> None:
+        self.vae = vae
+        self.device = next(vae.parameters()).device
+        self.objective = objective
+        self.optimiser = optimiser
+        self.seed = seed
+        # fused: one kernel for all tensors instead of several for each
+        self.adam = torch.optim.Adam(vae.parameters(), lr=optimiser.learning_rate, fused=True)
+        self.order = torch.Generator().manual_seed(seed)
+        self.noise = torch.Generator(self.device).manual_seed(seed)
+
+    def fit(self, train: Images, test: Images) -> Iterator[Progress | EpochDone]:
+        """Train for all epochs, the VAE in place; images and VAE lie on one device.
+
+        The order of the images and the noise follow from the seed. Raises NonFiniteLossError.
+        """
+        for epoch in range(1, self.optimiser.epochs + 1):
+            for progress in self.epoch(train, epoch):
+                yield progress
+            noise = torch.Generator(self.device).manual_seed(self.seed)
+            averages = mean_bound(self.vae, test, self.objective, noise)
+            _check_that_it_is_finite(averages, epoch)
+            yield EpochDone(epoch, progress.averages, averages, progress.images_per_s)
+
+    def epoch(self, train: Images, epoch: int = 1) -> Iterator[Progress]:
+        """One pass over the images; the last report covers all of them."""
+        self.vae.train()
+        sums = torch.zeros(2, device=self.device)
+        batches = batch_indices(len(train), self.optimiser.batch_size, self.order)
+        images, started = 0, time.perf_counter()
+        for number, index in enumerate(batches, start=1):
+            parts = self.step(train.batch(index.to(self.device)))
+            sums += torch.stack((parts.log_px.detach().sum(), parts.kl.detach().sum()))
+            images += len(index)
+            if number % REPORT_EVERY == 0 or number == len(batches):
+                averages = Averages.of(sums, images, self.objective.beta)
+                _check_that_it_is_finite(averages, epoch)
+                elapsed_s = time.perf_counter() - started
+                yield Progress(epoch, images, averages, images / elapsed_s)
+
+    def step(self, x: Tensor) -> Bound:
+        """One step of Adam on the mean loss of a batch; returns the bound before the step."""
+        shape = (len(x), self.vae.spec.latent)
+        eps = torch.randn(shape, generator=self.noise, device=self.device)
+        parts = bound(self.vae, x, eps)
+        self.adam.zero_grad()
+        torch.autograd.backward(parts.loss(self.objective.beta).mean())
+        self.adam.step()
+        return parts
 
 
-def build_adam(vae: VAE, optimiser: Optimiser) -> torch.optim.Adam:
-    """Adam over all weights, one kernel for all of them."""
-    return torch.optim.Adam(vae.parameters(), lr=optimiser.learning_rate, fused=True)
-
-
-def train_epoch(
-    vae: VAE,
-    train: Images,
-    batches: tuple[Tensor, ...],
-    adam: torch.optim.Adam,
-    objective: Objective,
-    noise: torch.Generator,
-    epoch: int,
-) -> Iterator[Progress]:
-    """One pass over batches of indices; the last report covers the whole epoch."""
-    vae.train()
-    sums = torch.zeros(2, device=train.pixels.device)
-    images, started = 0, time.perf_counter()
-    for number, index in enumerate(batches, start=1):
-        x = train.batch(index.to(sums.device))
-        parts = step(vae, x, adam, objective.beta, noise)
-        sums += torch.stack((parts.log_px.detach().sum(), parts.kl.detach().sum()))
-        images += len(index)
-        if number % REPORT_EVERY == 0 or number == len(batches):
-            averages = Averages.of(sums, images, objective.beta)
-            if not math.isfinite(averages.loss):
-                raise NonFiniteLossError(
-                    f"the loss is {averages.loss} in epoch {epoch}, after {images} images; "
-                    "lower optimiser.learning_rate"
-                )
-            elapsed_s = time.perf_counter() - started
-            yield Progress(epoch, images, averages, images / elapsed_s)
-
-
-def step(
-    vae: VAE, x: Tensor, adam: torch.optim.Adam, beta: float, noise: torch.Generator
-) -> Bound:
-    """One step of Adam on the mean loss of a batch; the bound before the step."""
-    eps = torch.randn(len(x), vae.spec.latent, generator=noise, device=x.device)
-    parts = bound(vae, x, eps)
-    adam.zero_grad()
-    parts.loss(beta).mean().backward()
-    adam.step()
-    return parts
+def batch_indices(
+    images: int, batch_size: int, order: torch.Generator | None = None
+) -> tuple[Tensor, ...]:
+    """Indices of all images, in batches; shuffled where a generator is given."""
+    index = torch.arange(images) if order is None else torch.randperm(images, generator=order)
+    return torch.split(index, batch_size)
 
 
 @torch.no_grad()
@@ -138,8 +135,16 @@ def mean_bound(
     vae.eval()
     device = images.pixels.device
     sums = torch.zeros(2, dtype=torch.float64, device=device)
-    for index in torch.arange(len(images), device=device).split(batch_size):
-        eps = torch.randn(len(index), vae.spec.latent, generator=noise, device=device)
-        parts = bound(vae, images.batch(index), eps)
+    for index in batch_indices(len(images), batch_size):
+        x = images.batch(index.to(device))
+        eps = torch.randn((len(x), vae.spec.latent), generator=noise, device=device)
+        parts = bound(vae, x, eps)
         sums += torch.stack((parts.log_px.sum(), parts.kl.sum()))
     return Averages.of(sums, len(images), objective.beta)
+
+
+def _check_that_it_is_finite(averages: Averages, epoch: int) -> None:
+    if not math.isfinite(averages.loss):
+        raise NonFiniteLossError(
+            f"the loss is {averages.loss} in epoch {epoch}; lower optimiser.learning_rate"
+        )
