@@ -53,14 +53,14 @@ def traversal(
     All other dimensions are 0. Beside each row stand its dimension and its KL in nats.
     """
     dimensions = sorted(range(len(kl_nats)), key=lambda d: (-kl_nats[d], d))[:rows]
-    steps = torch.linspace(-span, span, columns)
+    steps = torch.linspace(-span, span, columns).round(decimals=4) + 0.0  # no -0.0
     z = torch.zeros(len(dimensions), columns, len(kl_nats))
     for row, dimension in enumerate(dimensions):
         z[row, :, dimension] = steps
     device = next(vae.parameters()).device
     grid = _grid(vae.mean_image(vae.decode(z.flatten(end_dim=1).to(device))), columns)
     labels = [f"z{dimension}   {kl_nats[dimension]:.2f}" for dimension in dimensions]
-    return _labelled_picture(grid, labels, "dim   KL", [f"{step:+.1f}" for step in steps.tolist()])
+    return _labelled_picture(grid, labels, "dim   KL", [f"{step:+.1f}" if step else "0" for step in steps.tolist()])
 
 
 def loss_curve(history: Sequence[EpochDone]) -> bytes:
