@@ -60,7 +60,9 @@ def traversal(
     device = next(vae.parameters()).device
     grid = _grid(vae.mean_image(vae.decode(z.flatten(end_dim=1).to(device))), columns)
     labels = [f"z{dimension}   {kl_nats[dimension]:.2f}" for dimension in dimensions]
-    return _labelled_picture(grid, labels, "dim   KL", [f"{step:+.1f}" if step else "0" for step in steps.tolist()])
+    return _labelled_picture(
+        grid, labels, "dim   KL", [f"{step:+.1f}" if step else "0" for step in steps.tolist()]
+    )
 
 
 def loss_curve(history: Sequence[EpochDone]) -> bytes:
