@@ -125,11 +125,11 @@ def _upright(image: Image.Image) -> Image.Image:
 def _to_rgb(image: Image.Image) -> Floats:
     """(height, width, 3) in [0, 1]; transparency lies on what contrasts with the drawing."""
     if image.mode.startswith("I"):
-        grey = np.asarray(image, np.float32) / 65535
+        grey = np.asarray(image, np.float32) / np.float32(65535)
         return np.repeat(np.clip(grey, 0, 1)[..., None], 3, axis=2)
     if not (image.has_transparency_data or image.mode in {"RGBA", "LA", "PA"}):
-        return np.asarray(image.convert("RGB"), np.float32) / 255
-    rgba = np.asarray(image.convert("RGBA"), np.float32) / 255
+        return np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
+    rgba = np.asarray(image.convert("RGBA"), np.float32) / np.float32(255)
     rgb, alpha = rgba[..., :3], rgba[..., 3:]
     opaque = float(alpha.sum())
     drawn = float(((rgb @ _LUMA)[..., None] * alpha).sum()) / opaque if opaque else 0.0
@@ -219,7 +219,7 @@ def _ink(picture: Picture) -> Floats:
     floor = min(max(noise, _JPEG_RINGING * peak if picture.lossy else 0.0), 0.5 * peak)
     if floor > 0.0 or peak < _FULL_CONTRAST:
         ink = (ink - floor) / (peak - floor)
-    return np.clip(ink, 0.0, 1.0)
+    return np.asarray(np.clip(ink, 0.0, 1.0), np.float32)
 
 
 def _fitted(ink: Floats, side: int) -> Floats:
@@ -229,7 +229,7 @@ def _fitted(ink: Floats, side: int) -> Floats:
     size = (max(1, round(width * side / longest)), max(1, round(height * side / longest)))
     fitted = np.clip(_resample(ink, size), 0.0, 1.0)
     peak = float(fitted.max())
-    return fitted / peak if 0.0 < peak < _FULL_CONTRAST else fitted
+    return fitted / np.float32(peak) if 0.0 < peak < _FULL_CONTRAST else fitted
 
 
 def _centred(ink: Floats, image: ImageShape) -> Floats:
@@ -263,7 +263,8 @@ def _resample(
 
 def to_bytes(pixels: Floats) -> Bytes:
     """[0, 1] -> 0..255, rounding halves up; any shape."""
-    return np.clip(np.floor(pixels * np.float32(255) + np.float32(0.5)), 0, 255).astype(np.uint8)
+    levels = np.floor(pixels * np.float32(255) + np.float32(0.5))
+    return np.asarray(np.clip(levels, 0, 255), np.uint8)
 
 
 def from_bytes(pixels: Bytes) -> Floats:
@@ -278,7 +279,8 @@ def make_grid(images: Bytes, columns: int, padding: int = 2) -> Bytes:
     """
     n, channels, height, width = images.shape
     if n == 1:
-        return images[0]
+        alone: Bytes = images[0]
+        return alone
     columns = min(columns, n)
     rows = math.ceil(n / columns)
     cells = np.zeros((rows * columns, channels, height + padding, width + padding), np.uint8)
@@ -297,7 +299,5 @@ def encode_png(image: Bytes, parameters: Mapping[str, object] | None = None) -> 
     if parameters is not None:
         info.add_text("parameters", json.dumps(parameters))
     png = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(channels)).save(
-        png, "PNG", compress_level=1, pnginfo=info
-    )
+    Image.fromarray(np.ascontiguousarray(channels)).save(png, "PNG", compress_level=1, pnginfo=info)
     return png.getvalue()

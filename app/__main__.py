@@ -1,0 +1,99 @@
+"""python -m app: serve the models of a store over HTTP."""
+
+import argparse
+import contextlib
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import uvicorn
+from uvicorn.config import LOGGING_CONFIG
+
+from app.engine import choose_device
+from app.errors import SettingsError
+from app.main import create_app
+from app.settings import PREFIX, Settings, read_settings
+
+UNUSABLE = 2
+"""Exit status where the service cannot start as it is configured."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until a signal comes; 2 with one line on stderr where that cannot begin."""
+    options = vars(_parser().parse_args(arguments))
+    try:
+        settings = read_settings(**options)
+        choose_device(settings.device)
+        listener = _listen(settings)
+    except SettingsError as error:
+        print(f"zserve: {error}", file=sys.stderr)
+        return UNUSABLE
+    with listener, contextlib.suppress(KeyboardInterrupt):
+        server = uvicorn.Server(_uvicorn_config(settings, port=listener.getsockname()[1]))
+        server.run(sockets=[listener])
+        return 0 if server.started else 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m app",
+        description="Serve the models of a store over HTTP.",
+        epilog=f"Every option is also a variable, such as {PREFIX}PORT; "
+        f"so is every limit, such as {PREFIX}MAX_IMAGES.",
+    )
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    for name, metavar, text in (
+        ("host", "ADDRESS", "address to listen on"),
+        ("port", "PORT", "port; 0 takes a free one"),
+        ("store", "FOLDER", "folder of the models"),
+        ("model", "NAME", "model of requests that name none"),
+        ("device", "auto|cpu|cuda", "where to compute; auto takes a GPU where there is one"),
+        ("log-level", "LEVEL", "debug, info, warning or error"),
+    ):
+        default = defaults[name.replace("-", "_")]
+        shown = "those that come with zserve" if name == "store" else default
+        parser.add_argument(f"--{name}", metavar=metavar, help=f"{text} (default: {shown})")
+    return parser
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The socket to serve on; raises SettingsError with one line where it cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
+            f"choose another with --host and --port, or {PREFIX}HOST and {PREFIX}PORT"
+        ) from error
+    return listener
+
+
+def _uvicorn_config(settings: Settings, *, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=port,
+        lifespan="on",
+        ws="none",
+        server_header=False,
+        log_level=settings.log_level,
+        log_config=_log_config(settings),
+        timeout_graceful_shutdown=settings.shutdown_timeout_s,
+    )
+
+
+def _log_config(settings: Settings) -> dict[str, Any]:
+    """uvicorn's own loggers, and `zserve` beside them in the same form."""
+    own = {"handlers": ["default"], "level": settings.log_level.upper(), "propagate": False}
+    return LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | {"zserve": own}}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""create_app(settings): wiring only."""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from app import openapi, problems
+from app.catalog import Catalog
+from app.dependencies import Services
+from app.engine import Engine, choose_device
+from app.errors import NotReadyError
+from app.middleware import BodyLimit, RequestContext
+from app.routes import generate, health, interpolate, models, page, reconstruct, traverse
+from app.settings import Settings
+from model_store import Store
+
+log = logging.getLogger("zserve")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service as an ASGI app; models are loaded when it starts, not before."""
+    app = FastAPI(
+        title="zserve",
+        version="1",
+        description=openapi.DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    problems.install(app)
+    openapi.describe(app)
+    app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(RequestContext)
+    for noun in (generate, reconstruct, interpolate, traverse, models, health, page):
+        app.include_router(noun.router)
+    app.mount("/static", StaticFiles(directory=page.FILES), name="static")
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    device = choose_device(settings.device)
+    engine = Engine(queue_images=settings.queue_images, timeout_s=settings.request_timeout_s)
+    store = Store(settings.store)
+    catalog = Catalog(
+        store, engine, device, default=settings.model, capacity=settings.max_loaded_models
+    )
+    app.state.services = Services(settings, store, engine, catalog)
+    try:
+        await catalog.default_or_reason()
+    except NotReadyError as error:
+        log.error("not ready: %s; %s", error, error.remedy)  # noqa: TRY400 - a reason, no crash
+    try:
+        yield
+    finally:
+        await catalog.close()
+        engine.close()

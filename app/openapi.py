@@ -1,0 +1,104 @@
+"""The API description: what FastAPI cannot infer about images, forms and problems."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from app.answers import MEDIA_TYPES
+from app.errors import INTERNAL, PROBLEMS
+from app.problems import MEDIA_TYPE, Problem
+
+_BINARY = {"type": "string", "format": "binary"}
+_HEADERS = {
+    "X-Model": "The version that answered: name@version.",
+    "X-Weights-SHA256": "Checksum of its weights.",
+    "X-Request-ID": "The id of this request, as in the log.",
+}
+
+DESCRIPTION = """\
+Variational autoencoders of small images, served: generate, reconstruct, interpolate, traverse.
+
+- **PNG by default.** `format=json`, or `Accept: application/json`, gives numbers and base64 images.
+- **The same seed gives the same bytes**, whatever else the service is doing.
+- **Every PNG says how to get it again** in a text chunk named `parameters` (JSON).
+- **Errors** are `application/problem+json` with the limit, the remedy and the request id.
+"""
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Responses of an endpoint for these statuses."""
+    return {status: _problem(status) for status in statuses}
+
+
+def images(description: str, *, seed: bool = False) -> dict[int | str, dict[str, Any]]:
+    """Responses of an endpoint that answers with images."""
+    headers = _HEADERS | ({"X-Seed": "The seed, where there is one."} if seed else {})
+    answer = {
+        "description": description,
+        "content": {MEDIA_TYPES["png"]: {"schema": _BINARY}},
+        "headers": {
+            name: {"description": text, "schema": {"type": "string"}}
+            for name, text in headers.items()
+        },
+    }
+    return {200: answer, **problems(400, 404, 406, 413, 415, 422, 503)}
+
+
+def form(fields: dict[str, str]) -> dict[str, Any]:
+    """The body of an endpoint that takes one optional file in each field."""
+    properties = {name: _BINARY | {"description": text} for name, text in fields.items()}
+    schema = {"type": "object", "properties": properties}
+    return {"requestBody": {"content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def form_or_image(description: str, *, required: bool) -> dict[str, Any]:
+    """The body of an endpoint that takes `image` in a form, or the image itself."""
+    files = {"type": "array", "items": _BINARY, "description": description}
+    schema: dict[str, Any] = {"type": "object", "properties": {"image": files}}
+    if required:
+        schema["required"] = ["image"]
+    content = {
+        "multipart/form-data": {"schema": schema},
+        "image/png": {"schema": _BINARY},
+        "image/jpeg": {"schema": _BINARY},
+    }
+    return {"requestBody": {"required": required, "content": content}}
+
+
+def describe(app: FastAPI) -> None:
+    """Complete the description that FastAPI makes of the app, once, when it is first asked for."""
+    plain = app.openapi
+
+    def complete() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = plain()
+            reference = "#/components/schemas/{model}"
+            schema["components"]["schemas"]["Problem"] = Problem.model_json_schema(
+                ref_template=reference
+            )
+            for path in schema["paths"].values():
+                for operation in path.values():
+                    _put_png_first(operation)
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = complete  # type: ignore[method-assign]
+
+
+def _put_png_first(operation: dict[str, Any]) -> None:
+    """The docs page asks for the first media type: people there want to see images."""
+    content = operation["responses"].get("200", {}).get("content", {})
+    if MEDIA_TYPES["png"] in content:
+        image = content.pop(MEDIA_TYPES["png"])
+        rest = dict(content)
+        content.clear()
+        content.update({MEDIA_TYPES["png"]: image, **rest})
+
+
+def _problem(status: int) -> dict[str, Any]:
+    kinds = [kind for kind in {*PROBLEMS.values(), INTERNAL} if kind.status == status]
+    titles = sorted(kind.title for kind in kinds)
+    return {
+        "description": "; ".join(titles) + ".",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }

@@ -1,0 +1,115 @@
+"""/interpolate: the way from one image to another."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Depends, Request
+from fastapi import Query as InQuery
+from numpy.typing import NDArray
+from starlette.responses import Response
+
+from app import answers, latents
+from app.dependencies import Services, ServicesDep, each_once
+from app.engine import LoadedModel
+from app.errors import ParameterError
+from app.openapi import form, images
+from app.schemas import Frame, Interpolated, InterpolateQuery, at_most
+from app.uploads import Upload, Uploads, read_uploads, see
+
+router = APIRouter(tags=["images"], dependencies=[Depends(each_once)])
+
+Floats = NDArray[np.float32]
+
+
+@router.post(
+    "/interpolate",
+    summary="Interpolate between two images",
+    operation_id="interpolate",
+    response_model=Interpolated,
+    responses=images("One row: A, the frames from reconstruction to reconstruction, B."),
+    openapi_extra=form({"a": "Where to start.", "b": "Where to end."}),
+)
+async def interpolate(
+    request: Request, services: ServicesDep, query: Annotated[InterpolateQuery, InQuery()]
+) -> Response:
+    """Goes from A to B through the latent space.
+
+    Each end is an image (`a`, `b`, multipart) or a seed (`seed_a`, `seed_b`); the two may be
+    mixed. The first and the last frame are the reconstructions of A and B.
+    """
+    limit = services.settings.max_images - 2
+    at_most("steps", query.steps, limit, "ZSERVE_MAX_IMAGES")
+    wanted = answers.choose_format(request, query.format, ["png", "json"])
+    model = await services.catalog.get(query.model)
+    uploads = await read_uploads(request, ["a", "b"], services.settings)
+    given = [_one_of("a", uploads, query.seed_a), _one_of("b", uploads, query.seed_b)]
+    (seen_a, z_a), (seen_b, z_b) = await _ends(given, model, query, services)
+    walk = latents.slerp if query.path == "slerp" else latents.lerp
+    z = walk(z_a, z_b, query.steps)
+    frames = await services.engine.decode(model, z)
+    a = frames[0] if seen_a is None else seen_a
+    b = frames[-1] if seen_b is None else seen_b
+    seeds = {"seed_a": query.seed_a, "seed_b": query.seed_b}
+    seeded = query.seed_a is not None or query.seed_b is not None
+    generator = latents.GENERATOR if seeded else None
+    if wanted == "png":
+        facts = answers.parameters(
+            "/interpolate",
+            model,
+            **seeds,
+            generator=generator,
+            steps=query.steps,
+            path=query.path,
+            preprocess=query.preprocess,
+        )
+        row = np.stack([a, *frames, b])
+        return answers.png(row, len(row), model, parameters=facts if query.metadata else None)
+    answer = Interpolated(
+        **answers.provenance(model),
+        **seeds,
+        generator=generator,
+        path=query.path,
+        a=answers.base64_png(a),
+        b=answers.base64_png(b),
+        frames=[
+            Frame(t=i / (query.steps - 1), z=z[i].tolist(), png=answers.base64_png(frames[i]))
+            for i in range(query.steps)
+        ],
+    )
+    return answers.json(answer, model)
+
+
+def _one_of(end: str, uploads: Uploads, seed: int | None) -> Upload | int:
+    """The image or the seed of one end; raises ParameterError unless there is exactly one."""
+    sent = uploads.get(end, ())
+    if len(sent) + (seed is not None) == 1:
+        return sent[0] if seed is None else seed
+    found = "nothing" if not sent and seed is None else "more than one thing"
+    raise ParameterError(
+        f"{found} was given for {end}",
+        remedy=f"send either one image in the form field {end}, or seed_{end} in the query",
+    )
+
+
+async def _ends(
+    given: Sequence[Upload | int],
+    model: LoadedModel,
+    query: InterpolateQuery,
+    services: Services,
+) -> list[tuple[Floats | None, Floats]]:
+    """Of each end what the model saw, where it is an image, and its latent."""
+    sent = [end for end in given if isinstance(end, Upload)]
+    seen: list[tuple[Floats, Floats]] = []
+    if sent:
+        x = await see(sent, model.manifest.spec, query.preprocess, services.settings)
+        mu, _ = await services.engine.encode(model, x)
+        seen = list(zip(x, mu, strict=True))
+    ends: list[tuple[Floats | None, Floats]] = []
+    for end in given:
+        if isinstance(end, Upload):
+            ends.append(seen.pop(0))
+        else:
+            seeds = latents.consecutive_seeds(end, 1)
+            ends.append((None, latents.standard_normal(seeds, model.latent)[0]))
+    return ends

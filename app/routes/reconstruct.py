@@ -1,0 +1,66 @@
+"""/reconstruct: what the model makes of an image."""
+
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Depends, Request
+from fastapi import Query as InQuery
+from starlette.responses import Response
+
+from app import answers, latents
+from app.dependencies import ServicesDep, each_once
+from app.openapi import form_or_image, images
+from app.schemas import Reconstructed, Reconstruction, ReconstructQuery, at_most
+from app.uploads import missing, read_uploads, see
+
+router = APIRouter(tags=["images"], dependencies=[Depends(each_once)])
+
+
+@router.post(
+    "/reconstruct",
+    summary="Reconstruct images",
+    operation_id="reconstruct",
+    response_model=Reconstructed,
+    responses=images("Two rows: what the model saw, and its reconstructions."),
+    openapi_extra=form_or_image("One image, or several under the same name.", required=True),
+)
+async def reconstruct(
+    request: Request, services: ServicesDep, query: Annotated[ReconstructQuery, InQuery()]
+) -> Response:
+    """Encodes each image and decodes the mean of its posterior.
+
+    Uploads are brought to the form of the model's training images first: any size up to the cap,
+    colour or grey, dark on light or light on dark.
+    """
+    wanted = answers.choose_format(request, query.format, ["png", "json"])
+    model = await services.catalog.get(query.model)
+    uploads = (await read_uploads(request, ["image"], services.settings)).get("image")
+    if not uploads:
+        raise missing(["image"])
+    at_most("the number of images", len(uploads), services.settings.max_images, "ZSERVE_MAX_IMAGES")
+    x = await see(uploads, model.manifest.spec, query.preprocess, services.settings)
+    mu, logvar = await services.engine.encode(model, x)
+    pixels = await services.engine.decode(model, mu)
+    if wanted == "png":
+        facts = answers.parameters(
+            "/reconstruct", model, images=len(x), preprocess=query.preprocess
+        )
+        rows = np.concatenate([x, pixels])
+        return answers.png(rows, len(x), model, parameters=facts if query.metadata else None)
+    bce_nats = -await services.engine.log_likelihood(model, x, mu)
+    kl_nats = latents.kl_to_standard_normal(mu, logvar)
+    answer = Reconstructed(
+        **answers.provenance(model),
+        images=[
+            Reconstruction(
+                mu=mu[i].tolist(),
+                logvar=logvar[i].tolist(),
+                bce_nats=float(bce_nats[i]),
+                kl_nats=float(kl_nats[i]),
+                input=answers.base64_png(x[i]),
+                reconstruction=answers.base64_png(pixels[i]),
+            )
+            for i in range(len(x))
+        ],
+    )
+    return answers.json(answer, model)
