@@ -108,7 +108,7 @@ def main() -> int:
     except UsageError as error:
         return _fail(str(error), 2)
     except typer.TyperException as error:  # an option's name or value
-        return _fail(f"{error.format_message()} See --help.", 2)
+        return _fail(f"{error.format_message().rstrip('.')}; see --help", 2)
     except (TrainingError, StoreError) as error:
         return _fail(str(error), 1)
     return _fail("interrupted; nothing was published", code) if code == INTERRUPTED else code

@@ -67,18 +67,31 @@ def _read(dataset: str, data_dir: Path, *, train: bool, download: bool) -> Image
         pixels = kind(str(data_dir), train=train, download=download).data
     except OSError as error:
         raise DataError(f"cannot read {folder}: {error.strerror or error}") from error
-    except RuntimeError as error:  # torchvision: files are missing, or the download failed
-        if download:
-            reason = str(error).splitlines()[0]
-            raise DataError(f"cannot download {dataset} into {folder}: {reason}") from error
-        raise DataNotFoundError(
-            f"no {dataset} in {folder}; put its IDX files there, name their folder by --data-dir "
-            "or ZSERVE_DATA_DIR, or let --download fetch them"
-        ) from error
-    except (AssertionError, KeyError, TypeError, ValueError) as error:  # not IDX, or cut short
-        raise DataError(
-            f"the files in {folder} are not IDX images and labels; delete them and fetch them anew"
-        ) from error
+    except RuntimeError as error:
+        raise _explain(error, dataset, folder, download=download) from error
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(folder) from error
     if len(pixels) == 0:
         raise DataError(f"the files in {folder} hold no images")
     return Images(pixels.unsqueeze(1))
+
+
+def _explain(
+    error: RuntimeError, dataset: str, folder: Path, *, download: bool
+) -> DataError | DataNotFoundError:
+    """torchvision raises one type for missing files, failed downloads and short files."""
+    reason = str(error).splitlines()[0]
+    if reason.startswith("Dataset not found"):
+        return DataNotFoundError(
+            f"no {dataset} in {folder}; put its IDX files there, name their folder by --data-dir "
+            "or ZSERVE_DATA_DIR, or let --download fetch them"
+        )
+    if download and "download" in reason:
+        return DataError(f"cannot download {dataset} into {folder}: {reason}")
+    return _damaged(folder)
+
+
+def _damaged(folder: Path) -> DataError:
+    return DataError(
+        f"the files in {folder} are not IDX images and labels; delete them and fetch them anew"
+    )

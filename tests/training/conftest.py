@@ -1,0 +1,98 @@
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model_store import MLP, VAE, ModelSpec
+from training.data import Images
+from training.fit import initialise
+from training.settings import CHECKOUT, Settings
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    """The IDX format of MNIST: two zeros, type 8 (uint8), dimensions, sizes, values."""
+    sizes = np.array(array.shape, dtype=">u4").tobytes()
+    path.write_bytes(bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes())
+
+
+def strokes(count: int, seed: int) -> np.ndarray:
+    """(count, 28, 28) uint8: bright bars, upright or lying, somewhere in the middle."""
+    rng = np.random.default_rng(seed)
+    images = np.zeros((count, 28, 28), dtype=np.uint8)
+    for image in images:
+        start, at = rng.integers(4, 8), rng.integers(6, 20)
+        image[start : start + 16, at : at + 3] = rng.integers(180, 256)
+        if rng.random() < 0.5:
+            image[:] = image.T.copy()
+    return images
+
+
+def write_mnist(data_dir: Path, train: int, test: int) -> None:
+    """A data set of strokes where torchvision looks for MNIST."""
+    raw = data_dir / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for seed, (prefix, count) in enumerate({"train": train, "t10k": test}.items()):
+        write_idx(raw / f"{prefix}-images-idx3-ubyte", strokes(count, seed))
+        write_idx(raw / f"{prefix}-labels-idx1-ubyte", np.zeros(count, dtype=np.uint8))
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """512 + 64 made images in MNIST's format."""
+    folder = tmp_path_factory.mktemp("data")
+    write_mnist(folder, train=512, test=64)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data_dir() -> Path:
+    folder = Settings().data_dir
+    if not (folder / "MNIST" / "raw" / "train-images-idx3-ubyte").exists():
+        pytest.skip(f"no MNIST in {folder}; set ZSERVE_DATA_DIR to run this")
+    return folder
+
+
+@pytest.fixture
+def spec() -> ModelSpec:
+    return ModelSpec(network=MLP(hidden=(16,)), latent=3)
+
+
+@pytest.fixture
+def vae(spec: ModelSpec) -> VAE:
+    return initialise(spec, seed=0)
+
+
+@pytest.fixture
+def images() -> Images:
+    return Images(torch.from_numpy(strokes(64, seed=7)).unsqueeze(1))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Two processes with two threads each on two cores wait for each other most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+    torch.set_flush_denormal(False)
+
+
+def start(*arguments: str, file_blocks: int | None = None) -> subprocess.Popen[str]:
+    """`python -m training` as a process; `file_blocks` limits the size of files, in KiB."""
+    command = [sys.executable, "-m", "training", *arguments]
+    if file_blocks is not None:
+        command = ["bash", "-c", f'ulimit -f {file_blocks}; exec "$@"', "bash", *command]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ZSERVE_")}
+    return subprocess.Popen(
+        command,
+        cwd=CHECKOUT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

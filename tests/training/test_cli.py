@@ -1,0 +1,203 @@
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from model_store import ModelRef, NonFiniteError, PublishError, Store
+from tests.training.conftest import start, write_mnist
+from training import __main__ as cli
+from training.config import preset_names
+
+QUICK = ("--epochs", "2", "--threads", "1", "--device", "cpu", "--set", "optimiser.batch_size=64")
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The command in this process, for speed; its exit code."""
+    monkeypatch.setattr(sys, "argv", ["training", *arguments])
+    return cli.main()
+
+
+def contents(store: Path) -> list[Path]:
+    return sorted(store.rglob("*"))
+
+
+def test_two_epochs_on_made_images_publish_a_version_that_verifies(tmp_path: Path, data_dir: Path):
+    process = start(
+        "train", "--preset", "lab", "--data-dir", str(data_dir), "--store", str(tmp_path), *QUICK
+    )
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    manifest = Store(tmp_path).verify(ModelRef.parse("lab@1"))
+    assert out.splitlines()[-1] == f"published lab@1 in {tmp_path / 'lab' / '1'}"
+    assert f"{manifest.metrics['test_negative_elbo'].value:.2f}" in out
+    assert manifest.figures == ("loss", "reconstructions", "samples", "traversal")
+    assert (manifest.training.preset, manifest.training.epochs) == ("lab", 2)
+    assert manifest.training.settings["optimiser"] == {
+        "name": "adam",
+        "learning_rate": 1e-3,
+        "batch_size": 64,
+        "epochs": 2,
+    }
+
+
+def test_the_same_command_gives_the_same_weights_and_the_next_version(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    command = ("train", "--preset", "lab", "--data-dir", str(data_dir), "--store", str(tmp_path))
+    assert call(monkeypatch, *command, *QUICK) == 0
+    assert call(monkeypatch, *command, *QUICK) == 0
+    one, two = (Store(tmp_path).manifest(ModelRef.parse(f"lab@{v}")) for v in (1, 2))
+    assert one.weights_sha256 == two.weights_sha256
+    assert one.metrics == two.metrics
+
+
+def test_a_version_to_be_shipped_shows_no_image_of_the_data_set(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    command = ("train", "--preset", "digits", "--data-dir", str(data_dir), "--name", "mnist")
+    options = ("--store", str(tmp_path), "--figures", "model", "--set", "data.train_images=64")
+    assert call(monkeypatch, *command, *options, *QUICK) == 0
+    manifest = Store(tmp_path).verify(ModelRef.parse("mnist@1"))
+    assert manifest.figures == ("loss", "samples", "traversal")
+    assert "reconstructions" not in Store(tmp_path).card(manifest.ref)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--preset", "nosuch"], ["nosuch", "lab", "digits"]),
+        (["--set", "optimiser.speed=3"], ["optimiser.speed", "optimiser.learning_rate"]),
+        (["--set", "optimiser.epochs=many"], ["optimiser.epochs", "integer", "many"]),
+        (["--set", "epochs"], ["key=value", "optimiser.epochs=3"]),
+        (["--epochs", "0"], ["--epochs", "1"]),
+        (["--epochs", "x"], ["--epochs", "integer"]),
+        (["--seed", "-1"], ["--seed", "0"]),
+        (["--device", "tpu"], ["--device", "cpu"]),
+        (["--name", "Not A Name"], ["Not A Name", "a-z"]),
+        (["--data-dir", "/nosuch"], ["/nosuch/MNIST/raw", "--data-dir", "--download"]),
+        (["--nosuch"], ["--nosuch"]),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_that_names_the_remedy_and_exit_2(
+    *,
+    tmp_path: Path,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: list[str],
+):
+    command = ["train", "--preset", "lab", "--data-dir", str(data_dir), "--store", str(tmp_path)]
+    assert call(monkeypatch, *command, *options) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert all(word in err for word in words), err
+    assert contents(tmp_path) == []
+
+
+def test_a_gpu_that_is_not_there_is_exit_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    command = ["train", "--preset", "lab", "--store", str(tmp_path), "--device", "cuda"]
+    assert call(monkeypatch, *command) == 2
+    assert "use --device cpu" in capsys.readouterr().err
+
+
+def test_a_usage_error_in_a_real_process_has_no_traceback(tmp_path: Path):
+    process = start("train", "--preset", "lab", "--data-dir", str(tmp_path))
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out, len(err.splitlines())) == (2, "", 1)
+
+
+def test_ctrl_c_ends_with_130_and_one_line_and_leaves_the_store_as_it_was(
+    tmp_path: Path, data_dir: Path
+):
+    process = start(
+        "train", "--preset", "lab", "--data-dir", str(data_dir), "--store", str(tmp_path),
+        "--epochs", "100000", "--threads", "1",
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch   2"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    *epochs, last = err.splitlines()
+    assert process.returncode == 130
+    assert last == "error: interrupted; nothing was published"
+    assert all(line.startswith("epoch") for line in epochs)
+    assert out == ""
+    assert contents(tmp_path) == []
+
+
+def test_a_disk_that_refuses_ends_with_1_and_one_line_and_leaves_the_store_as_it_was(
+    tmp_path: Path, data_dir: Path
+):
+    process = start(
+        "train", "--preset", "lab", "--data-dir", str(data_dir), "--store", str(tmp_path), *QUICK,
+        file_blocks=500,
+    )  # fmt: skip
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert err.splitlines()[-1].startswith("error: cannot publish lab")
+    assert "Traceback" not in err
+    assert contents(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [PublishError("the disk is full"), NonFiniteError("lab: NaN")])
+def test_a_store_that_fails_ends_with_1_and_its_line(
+    tmp_path: Path,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Store, "publish", fail)
+    command = ["train", "--preset", "lab", "--data-dir", str(data_dir), "--store", str(tmp_path)]
+    assert call(monkeypatch, *command, *QUICK, "--set", "data.train_images=64") == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: {error}"
+
+
+def test_a_loss_that_is_not_finite_ends_with_1_and_publishes_nothing(
+    tmp_path: Path,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    command = ["train", "--preset", "lab", "--data-dir", str(data_dir), "--store", str(tmp_path)]
+    explosive = ["--set", "optimiser.learning_rate=1", "--set", "optimiser.batch_size=1"]
+    assert call(monkeypatch, *command, *explosive, "--threads", "1") == 1
+    assert "lower optimiser.learning_rate" in capsys.readouterr().err.splitlines()[-1]
+    assert contents(tmp_path) == []
+
+
+def test_damaged_data_ends_with_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    write_mnist(tmp_path, train=8, test=8)
+    (tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte").write_bytes(b"not IDX at all")
+    command = ["train", "--preset", "lab", "--data-dir", str(tmp_path), "--store", str(tmp_path)]
+    assert call(monkeypatch, *command) == 1
+    assert "not IDX" in capsys.readouterr().err
+
+
+def test_the_environment_says_where_data_and_store_are(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ZSERVE_DATA_DIR", str(data_dir))
+    monkeypatch.setenv("ZSERVE_STORE", str(tmp_path))
+    assert call(monkeypatch, "train", "--preset", "lab", *QUICK) == 0
+    assert Store(tmp_path).names() == ("lab",)
+
+
+def test_presets_lists_each_preset_on_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    assert call(monkeypatch, "presets") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(preset_names())

@@ -1,0 +1,70 @@
+import math
+from typing import cast
+
+import torch
+from torch.nn import functional as F
+
+from model_store import MLP, VAE, ModelSpec, normal_log_density
+from training.data import Images
+from training.fit import initialise
+from training.objective import bound
+
+
+def batch_and_noise(vae: VAE, images: Images, count: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    x = images.batch(torch.arange(count))
+    return x, torch.randn(count, vae.spec.latent, generator=torch.Generator().manual_seed(1))
+
+
+def test_the_loss_is_the_one_written_out_by_hand(vae: VAE, images: Images):
+    x, eps = batch_and_noise(vae, images)
+    mu, logvar = vae.encode(x)
+    x_mean = torch.sigmoid(vae.decode(mu + torch.exp(logvar / 2) * eps))
+    log_px = (x * x_mean.log() + (1 - x) * (1 - x_mean).log()).sum(dim=(1, 2, 3))
+    kl = -0.5 * (1 + logvar - mu**2 - logvar.exp()).sum(dim=1)
+    torch.testing.assert_close(bound(vae, x, eps).loss(4.0), -(log_px - 4.0 * kl))
+
+
+def test_with_beta_one_the_loss_is_minus_the_elbo(vae: VAE, images: Images):
+    parts = bound(vae, *batch_and_noise(vae, images))
+    assert torch.equal(parts.loss(1.0), -parts.elbo)
+
+
+def test_with_beta_zero_a_decoder_that_ignores_z_leaves_the_encoder_alone(vae: VAE, images: Images):
+    torch.nn.init.zeros_(next(vae.decoder.parameters()))
+    pressure = {}
+    for beta in (0.0, 1.0):
+        vae.zero_grad()
+        bound(vae, *batch_and_noise(vae, images)).loss(beta).sum().backward()
+        pressure[beta] = cast(torch.Tensor, vae.to_mu.weight.grad).abs().max().item()
+    assert pressure[0.0] == 0.0
+    assert pressure[1.0] > 0.0
+
+
+def test_pixels_are_summed_and_not_averaged(vae: VAE, images: Images):
+    for weight in vae.decoder.parameters():
+        torch.nn.init.zeros_(weight)
+    x, eps = batch_and_noise(vae, images)
+    # every logit is 0: each of 784 pixels costs one bit, whatever it is
+    torch.testing.assert_close(bound(vae, x, eps).log_px, torch.full((8,), -784 * math.log(2)))
+
+
+def test_the_elbo_is_below_the_exact_likelihood_of_a_small_model(images: Images):
+    vae = initialise(ModelSpec(network=MLP(hidden=(8,)), latent=1), seed=0).double()
+    x = images.batch(torch.arange(4)).double()
+    grid = torch.linspace(-8, 8, 2001, dtype=torch.float64).unsqueeze(1)  # z by quadrature
+    with torch.no_grad():
+        x_logits = vae.decode(grid)
+        prior = normal_log_density(grid, torch.zeros(1), torch.zeros(1))
+        log_joint = prior + torch.stack(
+            [vae.log_likelihood(one.expand(len(grid), 1, 28, 28), x_logits) for one in x]
+        )
+        log_px = log_joint.logsumexp(dim=1) + math.log(16 / 2000)
+        mu, logvar = vae.encode(x)
+        log_q = normal_log_density(grid, mu.unsqueeze(1), logvar.unsqueeze(1))
+        gap = F.softmax(log_q, dim=1) * (log_q - (log_joint - log_px.unsqueeze(1)))
+        quantiles = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000
+        eps = torch.special.ndtri(quantiles).unsqueeze(1)  # a normal sample without its luck
+        elbo = torch.stack([bound(vae, one.expand(2000, 1, 28, 28), eps).elbo.mean() for one in x])
+    # ln p(x) - ELBO = KL(q(z | x) || p(z | x)) >= 0
+    assert (elbo < log_px).all()
+    torch.testing.assert_close(log_px - elbo, gap.sum(dim=1), atol=0.02, rtol=0)

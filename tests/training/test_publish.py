@@ -1,0 +1,138 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from model_store import VAE, PublishError, Store, TrainingRecord
+from training import figures, publish
+from training.config import load_preset
+from training.data import Images
+from training.errors import SettingError
+from training.evaluate import Evaluation, evaluate
+
+
+@pytest.fixture
+def evaluation(vae: VAE, images: Images) -> Evaluation:
+    return evaluate(vae, images, "strokes")
+
+
+@pytest.fixture
+def record() -> TrainingRecord:
+    return TrainingRecord(
+        preset="lab",
+        dataset="strokes",
+        seed=7,
+        epochs=3,
+        libraries=publish.libraries(),
+        source_commit="0123abc",
+    )
+
+
+def test_what_is_published_can_be_verified_and_read_back(
+    tmp_path: Path, vae: VAE, evaluation: Evaluation, record: TrainingRecord
+):
+    store, png = Store(tmp_path), figures.samples(vae)
+    manifest = publish.publish(
+        store,
+        "strokes",
+        vae,
+        preset=load_preset("lab"),
+        record=record,
+        evaluation=evaluation,
+        figures={"samples": png},
+    )
+    assert store.verify(manifest.ref) == manifest
+    assert manifest.metrics == evaluation.metrics
+    assert manifest.latents == evaluation.latents
+    assert manifest.training == record
+    assert store.figure(manifest.ref, "samples") == png
+
+
+def test_the_card_says_what_was_measured_how_and_shows_the_figures(
+    tmp_path: Path, vae: VAE, evaluation: Evaluation, record: TrainingRecord
+):
+    store = Store(tmp_path)
+    manifest = publish.publish(
+        store,
+        "strokes",
+        vae,
+        preset=load_preset("lab"),
+        record=record,
+        evaluation=evaluation,
+        figures={"samples": figures.samples(vae)},
+    )
+    card = store.card(manifest.ref)
+    assert card.startswith("# strokes@1\n")
+    for metric in evaluation.metrics.values():
+        assert f"{metric.value:.2f}" in card
+    for words in ("64 test images of strokes", "![samples](samples.png)", "seed 7", "0123abc"):
+        assert words in card
+    rows = [line for line in card.splitlines() if line.startswith("|")]
+    cells = {row.replace(r"\|", "").count("|") for row in rows}
+    assert cells == {5}, "a | inside of a cell is escaped"
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "mnist@2", "a/b", "../a", "x" * 64])
+def test_a_name_that_the_store_would_refuse_is_refused_before_training(tmp_path: Path, name: str):
+    with pytest.raises(SettingError, match="is not a model name"):
+        publish.check_destination(Store(tmp_path), name)
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_training(tmp_path: Path):
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(PublishError, match="choose another --store"):
+        publish.check_destination(Store(file / "store"), "mnist")
+
+
+def test_asking_for_a_store_that_is_not_there_yet_does_not_make_it(tmp_path: Path):
+    publish.check_destination(Store(tmp_path / "a" / "b"), "mnist")
+    assert list(tmp_path.iterdir()) == []
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git checkout in which publish.py seems to lie."""
+    for folder in ("training", "model_store/weights"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "file").touch()
+    module = tmp_path / "training" / "publish.py"
+    module.touch()
+    monkeypatch.setattr(publish, "__file__", str(module))
+    git(tmp_path, "init", "-q")
+    return tmp_path
+
+
+def test_the_source_commit_is_the_checked_out_one(checkout: Path):
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-qm", "one")
+    assert publish.source_commit() == git(checkout, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("path", ["training/publish.py", "training/new.py", "model_store/file"])
+def test_changed_or_new_code_marks_the_commit_as_dirty(checkout: Path, path: str):
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-qm", "one")
+    (checkout / path).write_text("changed")
+    assert publish.source_commit() == git(checkout, "rev-parse", "HEAD") + "-dirty"
+
+
+@pytest.mark.parametrize("path", ["README.md", "model_store/weights/mnist"])
+def test_what_does_not_train_does_not_make_the_commit_dirty(checkout: Path, path: str):
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-qm", "one")
+    (checkout / path).write_text("new")
+    assert publish.source_commit() == git(checkout, "rev-parse", "HEAD")
+
+
+def test_code_that_is_not_part_of_the_checkout_around_it_has_no_commit(checkout: Path):
+    (checkout / ".gitignore").write_text("training/\n")
+    git(checkout, "add", ".gitignore")
+    git(checkout, "commit", "-qm", "one")
+    assert publish.source_commit() is None
