@@ -82,16 +82,12 @@ def _one_thread() -> Iterator[None]:
     torch.set_flush_denormal(False)
 
 
-def start(*arguments: str, file_blocks: int | None = None) -> subprocess.Popen[str]:
-    """`python -m training` as a process; `file_blocks` limits the size of files, in KiB."""
-    command = [sys.executable, "-m", "training", *arguments]
-    if file_blocks is not None:
-        command = ["bash", "-c", f'ulimit -f {file_blocks}; exec "$@"', "bash", *command]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("ZSERVE_")}
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """`python -m training` as a process, without what the environment says of data and store."""
     return subprocess.Popen(
-        command,
+        [sys.executable, "-m", "training", *arguments],
         cwd=CHECKOUT,
-        env=environment,
+        env={k: v for k, v in os.environ.items() if not k.startswith("ZSERVE_")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

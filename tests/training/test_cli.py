@@ -1,3 +1,4 @@
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -133,16 +134,20 @@ def test_ctrl_c_ends_with_130_and_one_line_and_leaves_the_store_as_it_was(
 
 
 def test_a_disk_that_refuses_ends_with_1_and_one_line_and_leaves_the_store_as_it_was(
-    tmp_path: Path, data_dir: Path
+    tmp_path: Path,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ):
-    process = start(
-        "train", "--preset", "lab", "--data-dir", str(data_dir), "--store", str(tmp_path), *QUICK,
-        file_blocks=500,
-    )  # fmt: skip
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert err.splitlines()[-1].startswith("error: cannot publish lab")
-    assert "Traceback" not in err
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))  # the weights of lab are 2.6 MB
+    try:
+        command = ("train", "--preset", "lab", "--data-dir", str(data_dir))
+        code = call(monkeypatch, *command, "--store", str(tmp_path), *QUICK)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: cannot publish lab")
     assert contents(tmp_path) == []
 
 
