@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import logging
 import socket
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from app.engine import choose_device
 from app.errors import SettingsError
 from app.main import create_app
 from app.settings import PREFIX, Settings, read_settings
+
+log = logging.getLogger("zserve")
 
 UNUSABLE = 2
 """Exit status where the service cannot start as it is configured."""
@@ -30,10 +33,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"zserve: {error}", file=sys.stderr)
         return UNUSABLE
     with listener, contextlib.suppress(KeyboardInterrupt):
-        server = uvicorn.Server(_uvicorn_config(settings, port=listener.getsockname()[1]))
+        server = Server(_uvicorn_config(settings, port=listener.getsockname()[1]))
         server.run(sockets=[listener])
         return 0 if server.started else 1
     return 0
+
+
+class Server(uvicorn.Server):
+    """Says where it serves: uvicorn does not, for a socket that it was handed."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Load the app, start to listen, and log the address."""
+        await super().startup(sockets)
+        if self.started:
+            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+            log.info("serving on http://%s:%d (docs at /docs)", host, self.config.port)
 
 
 def _parser() -> argparse.ArgumentParser:

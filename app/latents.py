@@ -31,8 +31,8 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S32 = (np.uint64(shift) for shift in (30, 27, 31, 32))
 _LOW_32 = np.uint64(0xFFFFFFFF)
-_NEARLY_PARALLEL = 1e-4
-"""Radians; below it slerp and lerp agree in float32 and slerp divides by almost nothing."""
+_NEARLY_PARALLEL = 1e-3
+"""Radians; below it the arc is a line to one part in a million, and slerp divides by little."""
 
 
 # --- seeds -------------------------------------------------------------------------------------
@@ -88,10 +88,11 @@ def slerp(a: Floats, b: Floats, steps: int) -> Floats:
     those of the ends, where lerp passes through the improbable middle. Where the ends are nearly
     parallel, opposite or zero no arc is defined, and it is lerp.
     """
-    norms = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
+    a64, b64 = a.astype(np.float64), b.astype(np.float64)
+    norms = float(np.linalg.norm(a64)) * float(np.linalg.norm(b64))
     if norms == 0.0:
         return lerp(a, b, steps)
-    cosine = float(np.dot(a.astype(np.float64), b.astype(np.float64))) / norms
+    cosine = float(a64 @ b64) / norms
     angle = float(np.arccos(np.clip(cosine, -1.0, 1.0)))
     if min(angle, np.pi - angle) < _NEARLY_PARALLEL:
         return lerp(a, b, steps)

@@ -12,7 +12,7 @@ from model_store import Manifest, Metric
 
 # --- queries -----------------------------------------------------------------------------------
 
-Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
+Seed = Annotated[int, Field(ge=0, le=SEEDS - 1)]
 Grid = Literal["png", "json"]
 
 

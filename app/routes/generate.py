@@ -22,19 +22,19 @@ _DESCRIPTION = (
 )
 
 
-@router.get(
-    "/generate",
-    summary="Generate images",
-    description=_DESCRIPTION,
-    operation_id="generate",
-    response_model=Generated,
-    responses=images("The images as a grid, left to right and top to bottom.", seed=True),
-)
 @router.post(
     "/generate",
     summary="Generate images, by POST",
     description=_DESCRIPTION + " The parameters are in the query here too.",
     operation_id="generate_by_post",
+    response_model=Generated,
+    responses=images("The images as a grid, left to right and top to bottom.", seed=True),
+)
+@router.get(
+    "/generate",
+    summary="Generate images",
+    description=_DESCRIPTION,
+    operation_id="generate",
     response_model=Generated,
     responses=images("The images as a grid, left to right and top to bottom.", seed=True),
 )
