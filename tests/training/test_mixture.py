@@ -1,0 +1,158 @@
+"""EM against clusters whose parameters are known, and the value that the service samples."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from training.mixture import (
+    Covariance,
+    GaussianMixture,
+    class_mixtures,
+    em_steps,
+    fit_mixture,
+    mixture_log_density,
+)
+
+WEIGHTS = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
+MEANS = torch.tensor([[0.0, 4.0], [4.0, 0.0], [-4.0, -4.0]], dtype=torch.float64)
+FACTOR = torch.tensor([[0.8, 0.0], [0.5, 0.3]], dtype=torch.float64)
+
+
+def made_clusters(images: int = 6000) -> Tensor:
+    noise = torch.Generator().manual_seed(0)
+    component = torch.multinomial(WEIGHTS, images, replacement=True, generator=noise)
+    eps = torch.randn(images, 2, generator=noise, dtype=torch.float64)
+    return MEANS[component] + eps @ FACTOR.T
+
+
+def covariance_of(mixture: GaussianMixture, component: int) -> Tensor:
+    factor = torch.zeros(2, 2, dtype=torch.float64)
+    row, column = torch.tril_indices(2, 2)
+    factor[row, column] = torch.tensor(mixture.factors[component], dtype=torch.float64)
+    return factor @ factor.T
+
+
+def test_the_mixture_recovers_made_clusters():
+    mixture = fit_mixture(made_clusters(), components=3, covariance="full")
+    order = sorted(range(3), key=lambda k: mixture.weights[k])
+    torch.testing.assert_close(
+        torch.tensor([mixture.weights[k] for k in order]).double(), WEIGHTS, atol=0.02, rtol=0
+    )
+    for k, mean in zip(order, MEANS, strict=True):
+        torch.testing.assert_close(torch.tensor(mixture.means[k]).double(), mean, atol=0.06, rtol=0)
+        torch.testing.assert_close(covariance_of(mixture, k), FACTOR @ FACTOR.T, atol=0.06, rtol=0)
+
+
+@pytest.mark.parametrize("covariance", ["full", "diagonal"])
+@pytest.mark.parametrize("spread", [0.001, 0.5])
+def test_no_step_of_em_lowers_the_bound(covariance: Covariance, spread: float):
+    noise = torch.Generator().manual_seed(1)
+    mu = torch.randn(400, 5, generator=noise, dtype=torch.float64).exp()
+    variance = spread * torch.rand(400, 5, generator=noise, dtype=torch.float64) + 1e-6
+    steps = em_steps(mu, variance, 4, covariance, noise)
+    bounds = [bound for _, bound in itertools.islice(steps, 60)]
+    assert all(after >= before - 1e-9 for before, after in itertools.pairwise(bounds))
+    assert bounds[-1] > bounds[0] + 0.1
+
+
+def test_without_variances_the_bound_is_the_log_likelihood():
+    mu = made_clusters(500)
+    mixture = fit_mixture(mu, components=3, covariance="full", ridge=1e-9)
+    steps = em_steps(mu, torch.full_like(mu, 1e-9), 3, "full", torch.Generator().manual_seed(0))
+    *_, (_, bound) = itertools.islice(steps, 60)
+    assert mixture_log_density(mixture, mu).mean().item() == pytest.approx(bound, abs=1e-3)
+
+
+def test_the_spread_around_every_mean_becomes_part_of_the_mixture():
+    mu = made_clusters(2000)
+    alone = fit_mixture(mu, components=1, covariance="full", ridge=1e-9)
+    variance = torch.tensor([0.3, 2.0], dtype=torch.float64).expand_as(mu)
+    spread = fit_mixture(mu, variance, components=1, covariance="full", ridge=1e-9)
+    added = covariance_of(spread, 0) - covariance_of(alone, 0)
+    torch.testing.assert_close(added, torch.diag(variance[0]), atol=1e-3, rtol=0)
+
+
+def test_the_density_of_a_mixture_integrates_to_one():
+    mixture = fit_mixture(made_clusters(), components=3, covariance="diagonal")
+    axis = torch.linspace(-12, 12, 401)
+    grid = torch.cartesian_prod(axis, axis)
+    step = (axis[1] - axis[0]).item()
+    assert mixture_log_density(mixture, grid).exp().sum().item() * step**2 == pytest.approx(
+        1, abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("covariance", ["full", "diagonal"])
+def test_samples_have_the_moments_of_the_mixture(covariance: Covariance):
+    data = made_clusters()
+    mixture = fit_mixture(data, components=3, covariance=covariance)
+    noise = np.random.default_rng(0)
+    drawn = [mixture.sample(noise.random(), noise.standard_normal(2)) for _ in range(20_000)]
+    samples = torch.from_numpy(np.stack(drawn))
+    torch.testing.assert_close(samples.mean(0), data.mean(0), atol=0.1, rtol=0)
+    torch.testing.assert_close(samples.var(0), data.var(0), atol=0.3, rtol=0)
+
+
+def test_the_number_chooses_the_component_and_zero_gives_its_mean():
+    mixture = GaussianMixture(
+        covariance="full",
+        weights=(0.25, 0.75),
+        means=((1.0, 2.0), (3.0, 4.0)),
+        factors=((1.0, 0.0, 1.0), (2.0, 5.0, 3.0)),
+    )
+    zero = np.zeros(2)
+    assert mixture.sample(0.0, zero).tolist() == [1.0, 2.0]
+    assert mixture.sample(0.2499, zero).tolist() == [1.0, 2.0]
+    assert mixture.sample(0.25, zero).tolist() == [3.0, 4.0]
+    assert mixture.sample(np.nextafter(1.0, 0.0), zero).tolist() == [3.0, 4.0]
+    assert mixture.sample(0.5, np.array([1.0, 10.0])).tolist() == [5.0, 39.0]
+
+
+def test_the_mixture_survives_json_and_ten_classes_of_it_stay_small():
+    noise = torch.Generator().manual_seed(0)
+    mu = torch.randn(300, 64, generator=noise)
+    mixture = fit_mixture(mu, components=1, covariance="full")
+    text = mixture.model_dump_json()
+    assert GaussianMixture.model_validate_json(text) == mixture
+    assert 10 * len(text) < 200_000
+
+
+def test_there_is_a_mixture_for_each_class_at_its_place():
+    labels = torch.arange(3).repeat(200)
+    mu = 5.0 * labels.unsqueeze(1) + torch.randn(600, 2, generator=torch.Generator().manual_seed(0))
+    mixtures = class_mixtures(mu, torch.zeros_like(mu), labels, components=1, covariance="diagonal")
+    for label, mixture in enumerate(mixtures):
+        assert mixture.means[0] == pytest.approx((5 * label, 5 * label), abs=0.3)
+        assert mixture.factors[0] == pytest.approx((2**0.5, 2**0.5), rel=0.1)
+
+
+def test_more_components_than_clusters_do_no_harm():
+    mixture = fit_mixture(torch.ones(50, 2), components=4, covariance="full")
+    assert sum(mixture.weights) == pytest.approx(1, abs=1e-3)
+    assert mixture.means[0] == pytest.approx((1, 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights": (0.5, 0.4)},
+        {"weights": (1.0,)},
+        {"means": ((1.0, 2.0), (3.0,))},
+        {"factors": ((1.0, 0.0), (2.0, 5.0))},
+        {"means": ((1.0, float("nan")), (3.0, 4.0))},
+    ],
+)
+def test_a_mixture_whose_sizes_do_not_fit_is_refused(change: dict[str, object]):
+    whole: dict[str, object] = {
+        "covariance": "full",
+        "weights": (0.25, 0.75),
+        "means": ((1.0, 2.0), (3.0, 4.0)),
+        "factors": ((1.0, 0.0, 1.0), (2.0, 5.0, 3.0)),
+    }
+    GaussianMixture.model_validate(whole)
+    with pytest.raises(ValidationError):
+        GaussianMixture.model_validate(whole | change)
