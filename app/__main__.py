@@ -74,18 +74,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def _listen(settings: Settings) -> socket.socket:
     """The socket to serve on; raises SettingsError with one line where it cannot be had."""
+    where = f"{settings.host}:{settings.port}"
+    advice = f"choose another with --host and --port, or {PREFIX}HOST and {PREFIX}PORT"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"{where[:80]} is not an address to listen on; {advice}") from error
+    listener = socket.socket(family, kind, protocol)
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
-        raise SettingsError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
-            f"choose another with --host and --port, or {PREFIX}HOST and {PREFIX}PORT"
-        ) from error
+        listener.close()
+        raise SettingsError(f"cannot listen on {where}: {error.strerror}; {advice}") from error
     return listener
 
 

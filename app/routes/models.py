@@ -64,7 +64,7 @@ def list_models(services: ServicesDep) -> ModelList:
     "/models/{name}",
     summary="List the versions of a model",
     operation_id="list_versions",
-    responses=problems(404, 503),
+    responses=problems(404, 422, 503),
 )
 def list_versions(services: ServicesDep, name: Name) -> ModelVersions:
     """All versions of a model with their manifests, and its aliases."""

@@ -1,0 +1,38 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.engine import Engine
+from app.settings import Settings
+from tests.api.service import Service, publish, started
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two versions of `mnist` and one of `other`; nobody changes it."""
+    root = tmp_path_factory.mktemp("store")
+    publish(root, "mnist", seed=0)
+    publish(root, "mnist", seed=1)
+    publish(root, "other", seed=2)
+    return root
+
+
+@pytest.fixture(scope="session")
+def service(store: Path) -> Iterator[Service]:
+    with started(Settings(store=store, device="cpu")) as service:
+        yield service
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of images of each call of the engine, so that a test can see that none came."""
+    calls: list[int] = []
+    run = Engine._run
+
+    async def counted(self: Engine, model: object, function: object, *inputs: object) -> object:
+        calls.append(len(inputs[0]))  # type: ignore[arg-type]
+        return await run(self, model, function, *inputs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Engine, "_run", counted)
+    return calls

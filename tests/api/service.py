@@ -1,0 +1,112 @@
+"""The service in process: the real app with a tiny model, called as over HTTP."""
+
+import functools
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from fastapi import FastAPI
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from app.main import create_app
+from app.settings import Settings
+from model_store import MLP, ModelSpec, Store
+from tests.unit.models import a_card, tiny_description, tiny_weights
+
+Bytes = NDArray[np.uint8]
+
+SPEC = ModelSpec(network=MLP(hidden=(8,)), latent=3)
+
+
+class Service:
+    """A started app; every call is one request."""
+
+    def __init__(self, app: FastAPI, portal: BlockingPortal) -> None:
+        self.app = app
+        self.portal = portal
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://service")
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self.portal.call(functools.partial(self.client.request, method, path, **options))
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
+
+
+@contextmanager
+def started(settings: Settings) -> Iterator[Service]:
+    """The service with its lifespan around it."""
+    app = create_app(settings)
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(app.router.lifespan_context(app)),
+    ):
+        yield Service(app, portal)
+
+
+def publish(root: Path, name: str = "mnist", seed: int = 0, spec: ModelSpec = SPEC) -> None:
+    figures = {"samples": png(np.zeros((5, 5), np.uint8))}
+    weights = tiny_weights(seed, spec)
+    Store(root).publish(name, tiny_description(spec), weights, card=a_card, figures=figures)
+
+
+def png(image: Bytes, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, kind)
+    return file.getvalue()
+
+
+def digit(slant: int = 0, kind: str = "PNG") -> bytes:
+    """A stroke that looks a little like a one, dark on light."""
+    drawing = Image.new("L", (90, 120), 250)
+    ImageDraw.Draw(drawing).line([(45 + slant, 20), (45 - slant, 100)], fill=10, width=9)
+    return png(np.asarray(drawing), kind)
+
+
+def pixels(answer: httpx.Response) -> Bytes:
+    """The pixels of a PNG that was answered."""
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "image/png"
+    return np.asarray(Image.open(io.BytesIO(answer.content)))
+
+
+def parameters(answer: httpx.Response) -> dict[str, Any]:
+    """What a PNG says about how to get it again."""
+    info = Image.open(io.BytesIO(answer.content)).info
+    found: dict[str, Any] = json.loads(info["parameters"])
+    return found
+
+
+def tiles(grid: Bytes, side: int = 28, padding: int = 2) -> list[Bytes]:
+    """A grid cut apart, left to right and top to bottom."""
+    step = side + padding
+    rows, columns = (grid.shape[0] - padding) // step, (grid.shape[1] - padding) // step
+    return [
+        grid[padding + r * step :, padding + c * step :][:side, :side]
+        for r in range(rows)
+        for c in range(columns)
+    ]
+
+
+def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    """The problem of an answer, which must be complete and of this kind."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    found: dict[str, Any] = answer.json()
+    assert found["type"] == f"/problems/{slug}"
+    assert found["status"] == status
+    assert found["title"]
+    assert found["detail"]
+    assert found["request_id"] == answer.headers["x-request-id"]
+    return found

@@ -1,0 +1,156 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from app.settings import Settings
+from model_store import WEIGHTS
+from tests.api.service import Service, problem, publish, started
+
+TOKEN = "a-long-token"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Service]:
+    """A service on a store of its own, with promotion."""
+    publish(tmp_path, seed=0)
+    publish(tmp_path, seed=1)
+    with started(Settings(store=tmp_path, admin_token=SecretStr(TOKEN))) as service:
+        yield service
+
+
+def test_the_list_shows_each_model_with_the_version_of_its_bare_name(service: Service) -> None:
+    listed = {model["name"]: model for model in service.get("/models").json()["models"]}
+    assert set(listed) == {"mnist", "other"}
+    mnist = listed["mnist"]
+    assert mnist["version"] == 1
+    assert mnist["versions"] == [1, 2]
+    assert mnist["aliases"] == {"production": 1}
+    assert mnist["default"]
+    assert not listed["other"]["default"]
+    assert mnist["metrics"]["test_neg_elbo"]["value"] == 12.5
+    assert mnist["weights_sha256"] == service.get("/generate").headers["x-weights-sha256"]
+
+
+def test_a_model_shows_its_versions(service: Service) -> None:
+    body = service.get("/models/mnist").json()
+    assert [version["version"] for version in body["versions"]] == [1, 2]
+    assert body["aliases"] == {"production": 1}
+
+
+@pytest.mark.parametrize("version", ["1", "production"])
+def test_a_version_shows_its_card_its_manifest_and_its_figures(
+    service: Service, version: str
+) -> None:
+    body = service.get(f"/models/mnist/{version}").json()
+    assert body["aliases"] == ["production"]
+    assert body["card"] == "# mnist@1\n"
+    assert body["manifest"]["training"]["preset"] == "tiny"
+    figure = service.get(body["figures"]["samples"])
+    assert figure.headers["content-type"] == "image/png"
+    assert figure.content.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "slug"),
+    [
+        ("/models/nothing", 404, "model-not-found"),
+        ("/models/nothing/1", 404, "model-not-found"),
+        ("/models/mnist/9", 404, "version-not-found"),
+        ("/models/mnist/staging", 404, "alias-not-found"),
+        ("/models/mnist/1/figures/nothing.png", 404, "figure-not-found"),
+        ("/models/mnist/1/figures/weights.safetensors.png", 404, "figure-not-found"),
+        ("/models/mnist/1/figures/..%2Fmanifest.json", 404, "not-found"),
+        ("/models/%2e%2e%2f/1", 404, "not-found"),
+        ("/models/MNIST", 422, "invalid-reference"),
+        ("/models/mnist/0", 422, "invalid-reference"),
+    ],
+)
+def test_what_is_not_there_is_not_found(
+    service: Service, path: str, status: int, slug: str
+) -> None:
+    problem(service.get(path), status, slug)
+
+
+def test_a_promotion_holds_from_the_next_request_on(own: Service) -> None:
+    before = own.get("/generate?seed=1")
+    answer = own.request(
+        "PUT", "/models/mnist/aliases/production", json={"version": 2}, headers=BEARER
+    )
+    assert answer.json() == {"name": "mnist", "aliases": {"production": 2}}
+    promoted = own.get("/generate?seed=1")
+    assert promoted.headers["x-model"] == "mnist@2"
+    own.request("PUT", "/models/mnist/aliases/production", json={"version": 1}, headers=BEARER)
+    assert own.get("/generate?seed=1").content == before.content != promoted.content
+
+
+def test_a_new_alias_can_be_given(own: Service) -> None:
+    own.request("PUT", "/models/mnist/aliases/staging", json={"version": 2}, headers=BEARER)
+    assert own.get("/generate?model=mnist@staging").headers["x-model"] == "mnist@2"
+
+
+def test_a_version_published_meanwhile_can_be_asked_for(own: Service, tmp_path: Path) -> None:
+    problem(own.get("/generate?model=mnist@3"), 404, "version-not-found")
+    publish(tmp_path, seed=3)
+    assert own.get("/generate?model=mnist@3").headers["x-model"] == "mnist@3"
+
+
+def test_a_version_that_cannot_be_loaded_is_not_promoted(own: Service, tmp_path: Path) -> None:
+    weights = tmp_path / "mnist" / "2" / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    answer = own.request(
+        "PUT", "/models/mnist/aliases/production", json={"version": 2}, headers=BEARER
+    )
+    assert weights.name in problem(answer, 503, "model-unavailable")["detail"]
+    assert own.get("/generate").headers["x-model"] == "mnist@1"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [({"version": 9}, 404), ({"version": 0}, 422), ({"version": "x"}, 422), ({}, 422), ([1], 422)],
+)
+def test_a_promotion_to_nowhere_is_refused(own: Service, body: object, status: int) -> None:
+    answer = own.request("PUT", "/models/mnist/aliases/production", json=body, headers=BEARER)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_an_alias_that_looks_like_a_version_is_refused(own: Service) -> None:
+    answer = own.request("PUT", "/models/mnist/aliases/7", json={"version": 1}, headers=BEARER)
+    problem(answer, 422, "invalid-reference")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer \u00fc".encode()},
+    ],
+)
+def test_a_missing_or_wrong_token_changes_nothing(own: Service, headers: dict[str, str]) -> None:
+    answer = own.request(
+        "PUT", "/models/mnist/aliases/production", json={"version": 2}, headers=headers
+    )
+    problem(answer, 401, "unauthorized")
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert own.get("/generate").headers["x-model"] == "mnist@1"
+
+
+def test_promotion_is_off_where_no_token_is_configured(service: Service) -> None:
+    answer = service.request(
+        "PUT", "/models/mnist/aliases/production", json={"version": 2}, headers=BEARER
+    )
+    assert "ZSERVE_ADMIN_TOKEN" in problem(answer, 403, "promotion-disabled")["remedy"]
+
+
+def test_a_model_that_cannot_be_read_does_not_hide_the_others(own: Service, tmp_path: Path) -> None:
+    publish(tmp_path, "broken")
+    (tmp_path / "broken" / "1" / "manifest.json").write_text("{")
+    body = own.get("/models").json()
+    assert [model["name"] for model in body["models"]] == ["mnist"]
+    assert body["unreadable"][0]["name"] == "broken"

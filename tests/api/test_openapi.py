@@ -1,0 +1,77 @@
+from typing import Any
+
+import pytest
+
+from app.problems import Problem
+from tests.api.service import Service
+
+
+@pytest.fixture(scope="module")
+def schema(service: Service) -> dict[str, Any]:
+    found: dict[str, Any] = service.get("/openapi.json").json()
+    return found
+
+
+def operations(schema: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (method, path, operation)
+        for path, item in schema["paths"].items()
+        for method, operation in item.items()
+    ]
+
+
+def test_every_path_of_the_design_is_described(schema: dict[str, Any]) -> None:
+    assert {(method, path) for method, path, _ in operations(schema)} == {
+        ("get", "/generate"),
+        ("post", "/generate"),
+        ("post", "/reconstruct"),
+        ("post", "/interpolate"),
+        ("post", "/traverse"),
+        ("get", "/models"),
+        ("get", "/models/{name}"),
+        ("get", "/models/{name}/{version}"),
+        ("get", "/models/{name}/{version}/figures/{figure}.png"),
+        ("put", "/models/{name}/aliases/{alias}"),
+        ("get", "/healthz"),
+        ("get", "/readyz"),
+    }
+
+
+def test_every_operation_has_a_summary_a_description_and_its_own_id(schema: dict[str, Any]) -> None:
+    ids = [operation["operationId"] for _, _, operation in operations(schema)]
+    assert len(ids) == len(set(ids))
+    for _, _, operation in operations(schema):
+        assert operation["summary"]
+        assert operation["description"]
+
+
+def test_every_parameter_is_explained(schema: dict[str, Any]) -> None:
+    for _, path, operation in operations(schema):
+        for parameter in operation.get("parameters", []):
+            described = parameter.get("description") or parameter["schema"].get("description")
+            assert described, f"{path}: {parameter['name']}"
+
+
+def test_images_come_first_and_json_is_offered_beside_them(schema: dict[str, Any]) -> None:
+    for path in ("/generate", "/reconstruct", "/interpolate", "/traverse"):
+        content = schema["paths"][path]["post"]["responses"]["200"]["content"]
+        assert list(content) == ["image/png", "application/json"]
+        assert "$ref" in content["application/json"]["schema"]
+
+
+def test_every_error_is_a_problem(schema: dict[str, Any]) -> None:
+    assert set(schema["components"]["schemas"]["Problem"]["properties"]) == set(
+        Problem.model_fields
+    )
+    for _, path, operation in operations(schema):
+        for status, response in operation["responses"].items():
+            if not status.startswith("2"):
+                assert list(response["content"]) == ["application/problem+json"], (path, status)
+
+
+def test_both_forms_of_an_upload_are_described(schema: dict[str, Any]) -> None:
+    for path in ("/reconstruct", "/traverse"):
+        content = schema["paths"][path]["post"]["requestBody"]["content"]
+        assert list(content) == ["multipart/form-data", "image/png", "image/jpeg"]
+    form = schema["paths"]["/interpolate"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    assert set(form["schema"]["properties"]) == {"a", "b"}

@@ -1,0 +1,103 @@
+import re
+from pathlib import Path
+
+import pytest
+
+import model_store
+from app import errors
+from app.engine import Engine
+from app.settings import Settings
+from tests.api.service import Service, problem, started
+
+
+def test_every_answer_carries_a_request_id(service: Service) -> None:
+    for path in ("/generate", "/models", "/healthz", "/", "/docs", "/nothing", "/generate?n=0"):
+        assert re.fullmatch("[0-9a-f]{16}", service.get(path).headers["x-request-id"])
+
+
+def test_a_sane_request_id_of_the_client_is_kept(service: Service) -> None:
+    answer = service.get("/generate?n=0", headers={"X-Request-ID": "my-id.7"})
+    assert problem(answer, 422, "limit-exceeded")["request_id"] == "my-id.7"
+
+
+@pytest.mark.parametrize("bad", ["", "a b", "x" * 129, 'a"b', "ü".encode(), "a\tb"])
+def test_another_request_id_is_replaced(service: Service, bad: str) -> None:
+    answer = service.get("/healthz", headers={"X-Request-ID": bad})
+    assert re.fullmatch("[0-9a-f]{16}", answer.headers["x-request-id"])
+
+
+def test_an_unknown_path_is_a_problem_too(service: Service) -> None:
+    found = problem(service.get("/nothing/here"), 404, "not-found")
+    assert found["instance"] == "/nothing/here"
+    problem(service.get("/static/nothing.js"), 404, "not-found")
+
+
+def test_another_method_is_a_problem_that_names_the_right_ones(service: Service) -> None:
+    answer = service.request("DELETE", "/generate")
+    problem(answer, 405, "method-not-allowed")
+    assert set(answer.headers["allow"].split(", ")) >= {"GET"}
+
+
+def test_a_crash_tells_the_client_nothing_and_the_log_everything(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(self: Engine, *_: object) -> object:
+        raise RuntimeError("a secret of the inside")
+
+    monkeypatch.setattr(Engine, "decode", broken)
+    found = problem(service.get("/generate"), 500, "internal-error")
+    assert "secret" not in str(found)
+    assert found["request_id"] in caplog.text
+    assert "a secret of the inside" in caplog.text
+
+
+def test_a_full_queue_answers_503_with_retry_after(store: Path) -> None:
+    with started(Settings(store=store, max_images=20, queue_images=20)) as service:
+        engine: Engine = service.app.state.services.engine
+        engine._waiting = 5
+        answer = service.get("/generate?n=16")
+        assert problem(answer, 503, "queue-full")["limit"] == 20
+        assert answer.headers["retry-after"] == "1"
+        engine._waiting = 0
+        assert service.get("/generate?n=16").status_code == 200
+
+
+def test_an_answer_that_takes_too_long_is_503_with_retry_after(service: Service) -> None:
+    engine: Engine = service.app.state.services.engine
+    before, engine._timeout_s = engine._timeout_s, 1e-9
+    try:
+        answer = service.get("/generate")
+    finally:
+        engine._timeout_s = before
+    problem(answer, 503, "timed-out")
+    assert answer.headers["retry-after"] == "1"
+
+
+def subclasses(base: type[Exception]) -> set[type[Exception]]:
+    return {base}.union(*(subclasses(child) for child in base.__subclasses__()))
+
+
+ABSTRACT = {
+    errors.ServiceError,
+    errors.UploadError,
+    errors.UnavailableError,
+    errors.SettingsError,  # ends the process before it serves
+}
+
+
+@pytest.mark.parametrize(
+    "error",
+    sorted(
+        (subclasses(errors.ServiceError) | subclasses(model_store.StoreError)) - ABSTRACT,
+        key=str,
+    ),
+)
+def test_every_domain_error_has_its_place_in_the_table(error: type[Exception]) -> None:
+    kind = errors.problem_type(error("x"))
+    assert kind is not errors.INTERNAL
+    assert kind.status in {400, 401, 403, 404, 406, 413, 415, 422, 503}
+
+
+def test_the_types_of_problems_are_distinct() -> None:
+    slugs = [kind.slug for kind in errors.PROBLEMS.values()]
+    assert len(slugs) == len(set(slugs))

@@ -1,0 +1,123 @@
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+import model_store
+from app.__main__ import UNUSABLE, main
+from app.errors import SettingsError
+from app.settings import Settings, read_settings
+
+
+def test_the_defaults_serve_what_is_shipped() -> None:
+    settings = Settings()
+    assert settings.store == model_store.SHIPPED
+    assert (settings.model, settings.port, settings.device) == ("mnist", 8000, "auto")
+    assert settings.max_images == 256
+    assert settings.max_body_bytes == 1024 * 1024
+    assert settings.max_pixels == 1_000_000
+
+
+def test_every_setting_is_a_variable_and_options_are_stronger(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ZSERVE_PORT", "9000")
+    monkeypatch.setenv("ZSERVE_MAX_IMAGES", "64")
+    monkeypatch.setenv("ZSERVE_DATA_DIR", "of another part of the project")
+    settings = read_settings(port="9001", host=None)
+    assert (settings.port, settings.max_images) == (9001, 64)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        Settings().port = 1  # type: ignore[misc]
+
+
+def test_the_token_is_not_shown_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZSERVE_ADMIN_TOKEN", "very-secret")
+    assert "very-secret" not in repr(read_settings())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("ZSERVE_PORT", "abc", "ZSERVE_PORT"),
+        ("ZSERVE_PORT", "70000", "ZSERVE_PORT"),
+        ("ZSERVE_DEVICE", "tpu", "ZSERVE_DEVICE"),
+        ("ZSERVE_MAX_IMAGES", "0", "ZSERVE_MAX_IMAGES"),
+        ("ZSERVE_QUEUE_IMAGES", "10", "queue_images"),
+        ("ZSERVE_MODEL", "No Such Name", "not a model reference"),
+        ("ZSERVE_REQUEST_TIMEOUT_S", "nan", "ZSERVE_REQUEST_TIMEOUT_S"),
+    ],
+)
+def test_an_unusable_setting_is_one_line_and_exit_2(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    value: str,
+    named: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert main([]) == UNUSABLE == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert named in printed
+
+
+def test_an_unusable_option_is_named_as_it_was_given(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--port", "abc"]) == 2
+    assert "--port" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_cuda_asked_for_and_absent_is_one_line_and_exit_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--device", "cuda"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert "cuda" in printed
+
+
+def test_a_port_in_use_is_one_line_and_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["--port", str(port)]) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert f"127.0.0.1:{port}" in printed
+    assert "in use" in printed
+
+
+@pytest.mark.parametrize("host", ["no such host", "256.1.1.1", "x" * 300])
+def test_a_host_that_is_none_is_one_line_and_exit_2(
+    host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--host", host, "--port", "0"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_serving_imports_nothing_that_only_training_needs() -> None:
+    code = (
+        "import sys, app.main\n"
+        "print(*(m for m in ('torchvision', 'matplotlib', 'typer', 'rich') if m in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_settings_errors_are_domain_errors() -> None:
+    with pytest.raises(SettingsError):
+        read_settings(port="x")

@@ -1,0 +1,110 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.settings import Settings
+from tests.api.service import Service, digit, parameters, pixels, problem, started, tiles
+
+
+def test_there_is_one_row_for_each_dimension(service: Service) -> None:
+    assert pixels(service.post("/traverse")).shape == (2 + 3 * 30, 2 + 7 * 30)
+    assert pixels(service.post("/traverse?dims=2&steps=5")).shape == (32, 2 + 5 * 30)
+
+
+def test_the_most_informative_dimension_comes_first(service: Service) -> None:
+    rows = service.post("/traverse?format=json").json()["dimensions"]
+    assert [row["dim"] for row in rows] == [1, 2, 0]
+    assert [row["kl_nats"] for row in rows] == [2.0, 1.0, 0.5]
+    assert rows[0]["values"] == [-3, -2, -1, 0, 1, 2, 3]
+
+
+def test_dimensions_come_in_the_order_asked_for(service: Service) -> None:
+    rows = service.post("/traverse?format=json&dims=2,0&steps=2&span=1.5").json()["dimensions"]
+    assert [row["dim"] for row in rows] == [2, 0]
+    assert rows[0]["values"] == [-1.5, 1.5]
+
+
+def test_around_zero_the_middle_is_the_mean_image(service: Service) -> None:
+    images = tiles(pixels(service.post("/traverse")))
+    mean = pixels(service.get("/generate?n=1&temperature=0"))
+    assert all(np.array_equal(images[row * 7 + 3], mean) for row in range(3))
+
+
+def test_it_can_start_from_a_seed(service: Service) -> None:
+    answer = service.post("/traverse?seed=7&format=json")
+    z = service.get("/generate?n=1&seed=7&format=json").json()["images"][0]["z"]
+    assert answer.json()["z"] == z
+    assert answer.headers["x-seed"] == "7"
+
+
+def test_it_can_start_from_an_image(service: Service) -> None:
+    answer = service.post("/traverse?format=json", files={"image": digit(9)})
+    mu = service.post("/reconstruct?format=json", files={"image": digit(9)}).json()
+    assert answer.json()["z"] == mu["images"][0]["mu"]
+    assert "x-seed" not in answer.headers
+    body = {"content": digit(9), "headers": {"Content-Type": "image/png"}}
+    assert service.post("/traverse?format=json", **body).json() == answer.json()
+
+
+def test_the_png_says_how_to_get_it_again(service: Service) -> None:
+    first = service.post("/traverse?seed=7&steps=3&span=2")
+    facts = parameters(first)
+    assert facts["dims"] == [1, 2, 0]
+    asked = {"dims": "1,2,0", "seed": facts["seed"], "steps": facts["steps"], "span": facts["span"]}
+    assert service.post("/traverse", params=asked).content == first.content
+
+
+def test_as_many_dimensions_as_fit_are_shown(store: Any) -> None:
+    with started(Settings(store=store, max_images=16)) as service:
+        rows = service.post("/traverse?format=json").json()["dimensions"]
+        assert [row["dim"] for row in rows] == [1, 2]
+        found = problem(service.post("/traverse?dims=0,1,2"), 422, "limit-exceeded")
+        assert found["limit"] == 16
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "dims=999",
+        "dims=3",
+        "dims=-1",
+        "dims=0,0",
+        "dims=0,,1",
+        "dims=a",
+        "dims=0.5",
+        "dims=²",
+        "dims=" + "9" * 5000,
+        "dims=" + "0," * 2000,
+        "dims=0&dims=1",
+        "steps=1",
+        "steps=257",
+        "span=0",
+        "span=-1",
+        "span=nan",
+        "span=11",
+        "seed=-1",
+        "seed=4294967296",
+        "n=3",
+    ],
+)
+def test_a_parameter_that_cannot_be_served_costs_nothing(
+    service: Service, computed: list[int], query: str
+) -> None:
+    answer = service.post(f"/traverse?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["remedy"]
+    assert len(answer.json()["detail"]) < 400
+    assert computed == []
+
+
+@pytest.mark.parametrize(
+    "files", [[("image", digit())], [("image", digit()), ("image", digit())]], ids=["one", "two"]
+)
+def test_there_is_only_one_place_to_start(
+    service: Service, computed: list[int], files: list[tuple[str, bytes]]
+) -> None:
+    query = "seed=1" if len(files) == 1 else ""
+    answer = service.post(f"/traverse?{query}", files=files)
+    problem(answer, 422, "invalid-parameter")
+    assert computed == []
