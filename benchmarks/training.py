@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
+from torchvision.datasets import MNIST, VisionDataset  # type: ignore[import-untyped]
 from torchvision.transforms import ToTensor  # type: ignore[import-untyped]
 
 from model_store import MLP
@@ -29,30 +29,26 @@ from training.fit import Trainer, initialise
 EPOCH = 60_000
 
 
-class Digits(Dataset[Tensor]):
-    """What torchvision's MNIST does for each image: a Pillow image, then ToTensor."""
+class Digits(MNIST):  # type: ignore[misc]
+    """torchvision's MNIST as it is, a Pillow image and ToTensor for each; only its pixels given."""
 
     def __init__(self, pixels: Tensor) -> None:
-        self.pixels = pixels
-        self.transform = ToTensor()
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, place: int) -> Tensor:
-        image: Tensor = self.transform(Image.fromarray(self.pixels[place, 0].numpy()))
-        return image
+        VisionDataset.__init__(self, root="", transform=ToTensor())
+        self.data = pixels[:, 0]
+        self.targets = torch.zeros(len(pixels), dtype=torch.int64)
 
 
 def textbook(lab: Preset, pixels: Tensor) -> Callable[[], None]:
     """The loop of the tutorials: DataLoader with ToTensor, Adam as it comes, `.item()` a batch."""
     vae = initialise(lab.model, seed=0)
     adam = torch.optim.Adam(vae.parameters(), lr=lab.optimiser.learning_rate)
-    loader = DataLoader(Digits(pixels), batch_size=lab.optimiser.batch_size, shuffle=True)
+    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+        Digits(pixels), batch_size=lab.optimiser.batch_size, shuffle=True
+    )
 
     def epoch() -> None:
         total = 0.0
-        for x in loader:
+        for x, _ in loader:
             mu, logvar = vae.encode(x)
             x_logits = vae.decode(mu + torch.exp(0.5 * logvar) * torch.randn_like(mu))
             bce = F.binary_cross_entropy_with_logits(x_logits, x, reduction="sum")
