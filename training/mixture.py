@@ -2,6 +2,18 @@
 
 What is modelled is the class's aggregate posterior: the latents that the decoder has learnt to
 decode for the images of that class, which are spread by sigma around every mu.
+
+Measured on `lab` (10 epochs; 1,000 samples a class; right by the judge, recall of the class in
+its features, ln density of held-out latents in nats, bytes of JSON for ten classes):
+
+    diagonal, 20 components, of mu and sigma     87.6 %   0.67   -23.2    68 kB
+    full, 2 components, of mu and sigma          90.5 %   0.66   -22.6    39 kB
+    full, 10 components, of mu and sigma         94.9 %   0.66   -21.4   171 kB
+    the same, sampled at temperature 0.9         96.5 %   0.61
+    full, 10 components, of mu alone             96.1 %   0.59   -24.2   171 kB
+
+So: full covariances, as many components as the manifest affords, sigma included; who wants
+cleaner samples lowers the temperature and gets them with more variety than from mu alone.
 """
 
 import itertools
@@ -18,6 +30,8 @@ from torch import Tensor
 from model_store import Frozen
 
 Covariance = Literal["diagonal", "full"]
+
+MAX_COMPONENTS = 10
 
 LN_2PI = math.log(2 * math.pi)
 
@@ -85,15 +99,17 @@ def class_mixtures(
     logvar: Tensor,
     labels: Tensor,
     *,
-    components: int,
-    covariance: Covariance,
+    components: int | None = None,
+    covariance: Covariance = "full",
     seed: int = 0,
 ) -> tuple[GaussianMixture, ...]:
     """One mixture a class, in the order of the classes, fitted to the class's posteriors.
 
-    mu, logvar (images, latent), labels (images,).
+    mu, logvar (images, latent) in the N(0, I) space, labels (images,). As many components as
+    `affordable_components` where not given.
     """
     variance = logvar.exp()
+    components = components or affordable_components(mu.shape[1], int(labels.max()) + 1)
     return tuple(
         fit_mixture(
             mu[labels == label],
@@ -104,6 +120,13 @@ def class_mixtures(
         )
         for label in range(int(labels.max()) + 1)
     )
+
+
+def affordable_components(latent: int, classes: int, budget_bytes: int = 180_000) -> int:
+    """How many full components a class may have, so that all classes fit as JSON; 1 to 10."""
+    numbers = 1 + latent + latent * (latent + 1) // 2
+    bytes_a_component = 7.5 * numbers * classes  # "-0.123, " and the like
+    return max(1, min(MAX_COMPONENTS, int(budget_bytes / bytes_a_component)))
 
 
 def fit_mixture(

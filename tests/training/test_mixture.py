@@ -11,6 +11,7 @@ from torch import Tensor
 from training.mixture import (
     Covariance,
     GaussianMixture,
+    affordable_components,
     class_mixtures,
     em_steps,
     fit_mixture,
@@ -112,10 +113,13 @@ def test_the_number_chooses_the_component_and_zero_gives_its_mean():
     assert mixture.sample(0.5, np.array([1.0, 10.0])).tolist() == [5.0, 39.0]
 
 
-def test_the_mixture_survives_json_and_ten_classes_of_it_stay_small():
+@pytest.mark.parametrize("latent", [2, 20, 32, 64])
+def test_the_mixtures_survive_json_and_those_of_ten_classes_stay_small(latent: int):
     noise = torch.Generator().manual_seed(0)
-    mu = torch.randn(300, 64, generator=noise)
-    mixture = fit_mixture(mu, components=1, covariance="full")
+    mu = torch.randn(400, latent, generator=noise)
+    components = affordable_components(latent, classes=10)
+    assert 1 <= components <= 10
+    mixture = fit_mixture(mu, components=components, covariance="full", iterations=3)
     text = mixture.model_dump_json()
     assert GaussianMixture.model_validate_json(text) == mixture
     assert 10 * len(text) < 200_000
