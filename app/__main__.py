@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import logging
 import socket
 import sys
@@ -18,6 +19,9 @@ from app.settings import PREFIX, Settings, read_settings
 
 log = logging.getLogger("zserve")
 
+_NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+"""`localhost` also means ::1, on machines that have it and on those that have not."""
+
 UNUSABLE = 2
 """Exit status where the service cannot start as it is configured."""
 
@@ -28,15 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(**options)
         choose_device(settings.device)
-        listener = _listen(settings)
+        listeners = _listen(settings)
     except SettingsError as error:
         print(f"zserve: {error}", file=sys.stderr)
         return UNUSABLE
-    with listener, contextlib.suppress(KeyboardInterrupt):
-        server = Server(_uvicorn_config(settings, port=listener.getsockname()[1]))
-        server.run(sockets=[listener])
-        return 0 if server.started else 1
-    return 0
+    port = listeners[0].getsockname()[1]
+    server = Server(_uvicorn_config(settings, port=port))
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=listeners)
+    return 0 if server.started else 1
 
 
 class Server(uvicorn.Server):
@@ -72,23 +76,44 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _listen(settings: Settings) -> socket.socket:
-    """The socket to serve on; raises SettingsError with one line where it cannot be had."""
-    where = f"{settings.host}:{settings.port}"
+def _listen(settings: Settings) -> list[socket.socket]:
+    """A socket for each address of the host; raises SettingsError with one line."""
+    where = f"{settings.host[:80]}:{settings.port}"
     advice = f"choose another with --host and --port, or {PREFIX}HOST and {PREFIX}PORT"
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
+        found = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        )
     except (OSError, UnicodeError) as error:
-        raise SettingsError(f"{where[:80]} is not an address to listen on; {advice}") from error
-    listener = socket.socket(family, kind, protocol)
+        raise SettingsError(f"{where} is not an address to listen on; {advice}") from error
+    listeners: list[socket.socket] = []
+    refusal = "this machine has no such address"
+    for family, _, _, _, address in dict.fromkeys(found):
+        port = listeners[0].getsockname()[1] if listeners else settings.port
+        try:
+            listeners.append(_bind(family, (address[0], port, *address[2:])))
+        except OSError as error:
+            refusal = error.strerror or str(error)
+            if error.errno not in _NO_SUCH_ADDRESS:
+                break
+    else:
+        if listeners:
+            return listeners
+    for listener in listeners:
+        listener.close()
+    raise SettingsError(f"cannot listen on {where}: {refusal}; {advice}")
+
+
+def _bind(family: int, address: tuple[Any, ...]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
-    except OSError as error:
+    except OSError:
         listener.close()
-        raise SettingsError(f"cannot listen on {where}: {error.strerror}; {advice}") from error
+        raise
     return listener
 
 

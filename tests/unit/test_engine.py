@@ -17,6 +17,7 @@ Floats = NDArray[np.float32]
 
 LAB = ModelSpec(network=MLP(), latent=20)
 DIGITS = ModelSpec(network=Conv(), latent=20)
+NORMED = ModelSpec(network=Conv(kernel=3, batch_norm=True), latent=20)
 TINY = ModelSpec(network=MLP(hidden=(8,)), latent=3)
 
 DEVICES = [
@@ -54,7 +55,7 @@ def random_images(n: int) -> Floats:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("spec", [LAB, DIGITS], ids=["mlp", "conv"])
+@pytest.mark.parametrize("spec", [LAB, DIGITS, NORMED], ids=["mlp", "conv", "batch norm"])
 def test_the_bytes_of_an_image_depend_on_its_latent_alone(
     manifest: Manifest, spec: ModelSpec, device: str
 ) -> None:

@@ -1,0 +1,46 @@
+"""The real server as a process of its own, on loopback."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def run(*arguments: str | Path, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run Python in the checkout, as a user would."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout_s, cwd=CHECKOUT, check=False
+    )
+
+
+@contextmanager
+def serving(store: Path, log: Path, **variables: str) -> Iterator[str]:
+    """The address of a server on this store; it is stopped at the end."""
+    command = [sys.executable, "-m", "app", "--port", "0", "--store", str(store)]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=CHECKOUT, env=os.environ | variables, stdout=output, stderr=output
+        )
+        try:
+            yield _address(process, log)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _address(process: "subprocess.Popen[bytes]", log: Path, timeout_s: float = 90) -> str:
+    """Wait until it says where it serves."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and process.poll() is None:
+        found = re.search(r"serving on (http://\S+)", log.read_text())
+        if found:
+            return found[1]
+        time.sleep(0.05)
+    raise AssertionError(f"the server did not start:\n{log.read_text()}")
