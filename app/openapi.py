@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from app.answers import MEDIA_TYPES
 from app.errors import INTERNAL, PROBLEMS
 from app.problems import MEDIA_TYPE, Problem
+from app.schemas import ModelQuery
 
 _BINARY = {"type": "string", "format": "binary"}
 _HEADERS = {
@@ -79,6 +80,7 @@ def describe(app: FastAPI) -> None:
             for path in schema["paths"].values():
                 for operation in path.values():
                     _put_png_first(operation)
+                    _tidy_parameters(operation)
             app.openapi_schema = schema
         return app.openapi_schema
 
@@ -86,13 +88,25 @@ def describe(app: FastAPI) -> None:
 
 
 def _put_png_first(operation: dict[str, Any]) -> None:
-    """The docs page asks for the first media type: people there want to see images."""
+    """The default of the service comes first."""
     content = operation["responses"].get("200", {}).get("content", {})
     if MEDIA_TYPES["png"] in content:
         image = content.pop(MEDIA_TYPES["png"])
         rest = dict(content)
         content.clear()
         content.update({MEDIA_TYPES["png"]: image, **rest})
+
+
+def _tidy_parameters(operation: dict[str, Any]) -> None:
+    """What an endpoint alone takes comes first; a query has no null, so none is offered."""
+    parameters = operation.get("parameters", [])
+    parameters.sort(key=lambda parameter: parameter["name"] in ModelQuery.model_fields)
+    for parameter in parameters:
+        schema = parameter["schema"]
+        choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
+        if len(choices) == 1:
+            del schema["anyOf"]
+            schema.update(choices[0])
 
 
 def _problem(status: int) -> dict[str, Any]:

@@ -50,7 +50,7 @@ function row(model) {
     cell("td", model.dataset),
     cell("td", `${width}×${height}${channels === 3 ? ", colour" : ""}`),
     cell("td", String(model.latent)),
-    cell("td", loss ? `${loss.value.toFixed(1)} ${loss.unit}` : "–"),
+    cell("td", loss ? `${loss.value.toFixed(1)} ${loss.unit.split(" ")[0]}` : "–"),
   );
   return line;
 }

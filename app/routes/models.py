@@ -29,7 +29,7 @@ Name = Annotated[str, Path(description="Name of a model.", examples=["mnist"])]
 Version = Annotated[str, Path(description="Version or alias.", examples=["1", "production"])]
 
 
-def require_token(
+async def require_token(
     services: ServicesDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:

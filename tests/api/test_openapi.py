@@ -75,3 +75,12 @@ def test_both_forms_of_an_upload_are_described(schema: dict[str, Any]) -> None:
         assert list(content) == ["multipart/form-data", "image/png", "image/jpeg"]
     form = schema["paths"]["/interpolate"]["post"]["requestBody"]["content"]["multipart/form-data"]
     assert set(form["schema"]["properties"]) == {"a", "b"}
+
+
+def test_parameters_are_plain_and_those_of_the_endpoint_come_first(schema: dict[str, Any]) -> None:
+    parameters = schema["paths"]["/generate"]["get"]["parameters"]
+    names = [parameter["name"] for parameter in parameters]
+    assert names[:4] == ["n", "seed", "temperature", "label"]
+    assert names[-3:] == ["model", "format", "metadata"]
+    for parameter in parameters:
+        assert isinstance(parameter["schema"]["type"], str)
