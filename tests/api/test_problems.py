@@ -51,6 +51,28 @@ def test_a_crash_tells_the_client_nothing_and_the_log_everything(
     assert "a secret of the inside" in caplog.text
 
 
+def test_a_client_that_leaves_while_it_sends_is_no_crash(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def leave() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: object) -> None:
+        raise AssertionError(f"there is nobody to receive {message}")
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/reconstruct",
+        "query_string": b"",
+        "headers": [(b"content-type", b"image/png"), (b"content-length", b"9")],
+    }
+    caplog.set_level("INFO", logger="zserve")
+    service.portal.call(service.app, scope, leave, send)
+    assert "left before its body was read" in caplog.text
+    assert "failed" not in caplog.text
+
+
 def test_a_full_queue_answers_503_with_retry_after(store: Path) -> None:
     with started(Settings(store=store, max_images=20, queue_images=20)) as service:
         engine: Engine = service.app.state.services.engine

@@ -183,19 +183,22 @@ def test_work_whose_waiter_has_gone_is_not_computed(manifest: Manifest, engine: 
 
 def test_closing_drops_what_is_queued_and_stops_the_thread(manifest: Manifest) -> None:
     model = loaded(manifest, TINY)
+    before = set(threading.enumerate())
 
     async def run() -> None:
         engine = Engine(queue_images=20, timeout_s=30)
         blockade = Blockade(engine)
         task = asyncio.create_task(engine.decode(model, np.zeros((1, 3), np.float32)))
         await asyncio.sleep(0)
-        threading.Timer(0.05, blockade.lift).start()
+        timer = threading.Timer(0.05, blockade.lift)
+        timer.start()
         engine.close()
+        timer.join()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(run())
-    assert not [t for t in threading.enumerate() if t.name.startswith("engine") and t.is_alive()]
+    assert set(threading.enumerate()) <= before
 
 
 def test_auto_takes_a_gpu_where_there_is_one() -> None:
