@@ -13,6 +13,10 @@ from training.errors import DataError, DataNotFoundError, SettingError
 
 _CLASSES = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}
 _TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
+_LABELS = {
+    "mnist": tuple("0123456789"),
+    "fashion-mnist": tuple(datasets.FashionMNIST.classes),
+}
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Images:
     """
 
     pixels: Tensor
+    labels: Tensor | None = None
+    """(images,) int64, places in `Splits.classes`; None where the data set has no labels."""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -34,7 +40,12 @@ class Images:
 
     def to(self, device: torch.device) -> "Images":
         """The same images on another device."""
-        return Images(self.pixels.to(device))
+        labels = None if self.labels is None else self.labels.to(device)
+        return Images(self.pixels.to(device), labels)
+
+    def first(self, images: int | None) -> "Images":
+        """Only the first so many; all where None."""
+        return Images(self.pixels[:images], None if self.labels is None else self.labels[:images])
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,8 @@ class Splits:
     title: str
     train: Images
     test: Images
+    classes: tuple[str, ...] | None = None
+    """Names of the labels 0, 1, ...; None where the data set has no labels."""
 
 
 def load(data: Data, data_dir: Path, image: ImageShape, *, download: bool = False) -> Splits:
@@ -57,23 +70,27 @@ def load(data: Data, data_dir: Path, image: ImageShape, *, download: bool = Fals
                 f"model.image is {image.shape}, the images of {data.dataset} in {data_dir} "
                 f"are {found} (channels, height, width)"
             )
-    return Splits(_TITLES[data.dataset], Images(train.pixels[: data.train_images]), test)
+    title, classes = _TITLES[data.dataset], _LABELS[data.dataset]
+    return Splits(title, train.first(data.train_images), test, classes)
 
 
 def _read(dataset: str, data_dir: Path, *, train: bool, download: bool) -> Images:
     kind = _CLASSES[dataset]
     folder = data_dir / kind.__name__ / "raw"
     try:
-        pixels = kind(str(data_dir), train=train, download=download).data
+        split = kind(str(data_dir), train=train, download=download)
     except OSError as error:
         raise DataError(f"cannot read {folder}: {error.strerror or error}") from error
     except RuntimeError as error:
         raise _explain(error, dataset, folder, download=download) from error
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise _damaged(folder) from error
+    pixels, labels = split.data, split.targets
     if len(pixels) == 0:
         raise DataError(f"the files in {folder} hold no images")
-    return Images(pixels.unsqueeze(1))
+    if len(labels) != len(pixels) or labels.max() >= len(_LABELS[dataset]):
+        raise _damaged(folder)
+    return Images(pixels.unsqueeze(1), labels)
 
 
 def _explain(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def train(job: Job, report: Callable[[Event], None]) -> Manifest:
     commit = publish.source_commit()  # now: the code may change while it trains
     preset = job.preset
     splits = data.load(preset.data, job.data_dir, preset.model.image, download=job.download)
-    splits = Splits(splits.title, splits.train.to(device), splits.test.to(device))
+    splits = replace(splits, train=splits.train.to(device), test=splits.test.to(device))
     vae = initialise(preset.model, job.seed).to(device)
     weights = sum(weight.numel() for weight in vae.parameters())
     report(Started(splits.title, len(splits.train), preset.optimiser.epochs, weights, device.type))

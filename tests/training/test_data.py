@@ -33,6 +33,15 @@ def test_fewer_training_images_leave_the_test_split_whole(data_dir: Path):
     assert (len(splits.train), len(splits.test)) == (100, 64)
 
 
+def test_labels_come_with_the_images_and_have_names(data_dir: Path):
+    splits = load(MNIST_DATA, data_dir, ImageShape())
+    for images in (splits.train, splits.test):
+        assert images.labels is not None
+        assert images.labels.shape == (len(images),)
+        assert images.labels.dtype == torch.int64
+    assert splits.classes == ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
+
+
 def test_a_missing_data_set_names_the_folder_and_the_remedies(tmp_path: Path):
     with pytest.raises(DataNotFoundError) as caught:
         load(MNIST_DATA, tmp_path, ImageShape())
