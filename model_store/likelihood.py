@@ -4,21 +4,32 @@ Each takes images in [0, 1] of shape (batch, channels, height, width) and gives 
 image, (batch,), in nats, summed over pixels.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
 GREY_LEVELS = 256
+_FACTORS_AT_ONCE = 120
+"""Each between 1 and 2, so that a product of them stays below the largest float32, 2^128."""
 
 
 def bernoulli_log_likelihood(x: Tensor, x_logits: Tensor) -> Tensor:
     """ln p(x | z) of pixels under Bernoulli(sigmoid(x_logits)); <= 0.
 
     Grey pixels are taken as probabilities: the value is then the expectation over binarized
-    images.
+    images. x may also be (batch, 1, ...) beside x_logits (batch, k, ...), k latents of each
+    image; the answer is then (batch, k).
     """
-    nll = F.binary_cross_entropy_with_logits(x_logits, x, reduction="none")
-    return -nll.flatten(start_dim=1).sum(dim=1)
+    leading = 2 if x_logits.dim() == 5 else 1
+    return cast(
+        Tensor,
+        _BernoulliLogLikelihood.apply(
+            x.flatten(start_dim=leading), _in_32_bits(x_logits).flatten(start_dim=leading)
+        ),
+    )
 
 
 def discretised_logistic_log_likelihood(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
@@ -43,3 +54,38 @@ def discretised_logistic_log_likelihood(x: Tensor, mean: Tensor, log_scale: Tens
     log_px = torch.where(first, F.logsigmoid(upper), inside)
     log_px = torch.where(last, F.logsigmoid(-lower), log_px)
     return log_px.flatten(start_dim=1).sum(dim=1)
+
+
+class _BernoulliLogLikelihood(torch.autograd.Function):
+    """x (..., pixels), logits (..., pixels) -> (...); five times as fast as pixel by pixel.
+
+    ln p = sum x l - max(l, 0) - ln(1 + exp(-|l|)). The first two terms are small where the logit
+    is right, so nothing large cancels; the logarithms of the third are taken of products. The
+    derivative is x - sigmoid(l), whatever the logit.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, logits: Tensor) -> Tensor:
+        ctx.save_for_backward(x, logits)
+        pixels = logits.shape[-1]
+        at_once = max(n for n in range(1, _FACTORS_AT_ONCE + 1) if pixels % n == 0)
+        factors = logits.abs().neg_().exp_().add_(1.0)
+        log_normaliser = (
+            factors.reshape(*logits.shape[:-1], -1, at_once).prod(dim=-1).log().sum(dim=-1)
+        )
+        log_px: Tensor = (x * logits).sub_(logits.relu()).sum(dim=-1) - log_normaliser
+        return log_px
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, Tensor]:
+        x, logits = ctx.saved_tensors  # type: ignore[attr-defined]
+        grad = grad.unsqueeze(-1)
+        grad_x = None
+        if ctx.needs_input_grad[0]:  # type: ignore[attr-defined]
+            grad_x = (logits * grad).sum_to_size(x.shape)
+        return grad_x, (x - logits.sigmoid()) * grad
+
+
+def _in_32_bits(x_logits: Tensor) -> Tensor:
+    return x_logits.float() if x_logits.dtype in {torch.float16, torch.bfloat16} else x_logits

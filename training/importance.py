@@ -19,16 +19,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model_store import VAE, normal_log_density
+from model_store import VAE, bernoulli_log_likelihood, normal_log_density
 
 Propose = Callable[[int], tuple[Tensor, Tensor]]
 """k -> z (images, k, latent) drawn from q(z | x), and ln q(z | x) (images, k), nats."""
 
 LogJoint = Callable[[Tensor], Tensor]
 """z (images, k, latent) -> ln p(x | z) + ln p(z) (images, k), nats."""
-
-LogLikelihood = Callable[[Tensor, Tensor], Tensor]
-"""x (images, ...), x_logits (images, k, ...) -> ln p(x | z) (images, k), nats."""
 
 LogPrior = Callable[[Tensor], Tensor]
 """z (..., latent) -> ln p(z) (...), nats."""
@@ -156,22 +153,6 @@ def binarize(x: Tensor, noise: torch.Generator) -> Tensor:
     return (torch.rand(x.shape, generator=noise, device=x.device) < x).to(x.dtype)
 
 
-def bernoulli_log_likelihood(x: Tensor, x_logits: Tensor) -> Tensor:
-    """ln p(x | z) under Bernoulli(sigmoid(x_logits)) for k latents of each image, nats.
-
-    x (images, ...) in [0, 1], x_logits (images, k, ...) -> (images, k). The same as
-    `model_store.bernoulli_log_likelihood`, without a copy of x for every latent and seven times
-    as fast on a CPU: ln(1 + exp(-|x_logits|)) is taken of products of up to 120 pixels, each
-    factor between 1 and 2, instead of pixel by pixel.
-    """
-    logits = x_logits.flatten(start_dim=2)
-    images, k, pixels = logits.shape
-    group = max(size for size in range(1, 121) if pixels % size == 0)
-    factors = logits.abs().neg_().exp_().add_(1.0).view(images, k, pixels // group, group)
-    log_normaliser = logits.relu().sum(dim=2) + factors.prod(dim=3).log().sum(dim=2)
-    return (logits @ x.reshape(images, pixels, 1)).squeeze(2) - log_normaliser
-
-
 def standard_normal_log_density(z: Tensor) -> Tensor:
     """ln N(z; 0, I); (..., latent) -> (...), nats."""
     zero = torch.zeros((), device=z.device)
@@ -192,26 +173,18 @@ def _proposal(mu: Tensor, logvar: Tensor, noise: torch.Generator) -> Propose:
 
 
 def _log_joint(vae: VAE, x: Tensor, log_prior: LogPrior) -> LogJoint:
-    log_likelihood = _LOG_LIKELIHOODS.get(vae.spec.likelihood) or _repeating(vae)
-
     def log_joint(z: Tensor) -> Tensor:
         x_logits = vae.decode(z.flatten(end_dim=1))
         x_logits = x_logits.view(*z.shape[:2], *x_logits.shape[1:])
-        return log_likelihood(x, x_logits) + log_prior(z)
+        return _log_likelihood(vae, x, x_logits) + log_prior(z)
 
     return log_joint
 
 
-_LOG_LIKELIHOODS: dict[str, LogLikelihood] = {"bernoulli": bernoulli_log_likelihood}
-"""Those that are faster than asking the VAE with a copy of the image for each latent."""
-
-
-def _repeating(vae: VAE) -> LogLikelihood:
-    """The VAE's own likelihood, of an image repeated for each of its latents."""
-
-    def log_likelihood(x: Tensor, x_logits: Tensor) -> Tensor:
-        images, k = x_logits.shape[:2]
-        repeated = x.repeat_interleave(k, dim=0)
-        return vae.log_likelihood(repeated, x_logits.flatten(end_dim=1)).view(images, k)
-
-    return log_likelihood
+def _log_likelihood(vae: VAE, x: Tensor, x_logits: Tensor) -> Tensor:
+    """ln p(x | z) of k latents of each image; x (images, ...), x_logits (images, k, ...)."""
+    if vae.spec.likelihood == "bernoulli":  # needs no copy of the image for each latent
+        return bernoulli_log_likelihood(x.unsqueeze(1), x_logits)
+    images, k = x_logits.shape[:2]
+    repeated = x.repeat_interleave(k, dim=0)
+    return vae.log_likelihood(repeated, x_logits.flatten(end_dim=1)).view(images, k)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch.distributions import Bernoulli
+from torch.nn import functional as F
 
 from model_store import bernoulli_log_likelihood, discretised_logistic_log_likelihood
 
@@ -30,6 +31,59 @@ def test_a_coin_flip_decoder_pays_ln_two_per_pixel():
     x = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(4))
     log_px = bernoulli_log_likelihood(x, torch.zeros_like(x))
     torch.testing.assert_close(log_px, torch.full((3,), -784 * math.log(2.0)))
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 7, 11), (1, 1, 127), (1, 2, 2)])
+@pytest.mark.parametrize("spread", [0.1, 5.0, 300.0])
+def test_bernoulli_likelihood_is_the_sum_over_pixels_one_by_one(
+    shape: tuple[int, ...], spread: float
+):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(4, *shape, generator=generator)
+    x_logits = spread * torch.randn(4, *shape, generator=generator)
+    one_by_one = F.binary_cross_entropy_with_logits(x_logits.double(), x.double(), reduction="none")
+    expected = -one_by_one.sum(dim=(1, 2, 3)).float()
+    torch.testing.assert_close(bernoulli_log_likelihood(x, x_logits), expected)
+
+
+def test_bernoulli_likelihood_of_several_latents_is_that_of_each():
+    generator = torch.Generator().manual_seed(2)
+    x = torch.rand(4, 1, 5, 5, generator=generator)
+    x_logits = torch.randn(4, 3, 1, 5, 5, generator=generator)
+    apart = torch.stack([bernoulli_log_likelihood(x, x_logits[:, k]) for k in range(3)], dim=1)
+    torch.testing.assert_close(bernoulli_log_likelihood(x.unsqueeze(1), x_logits), apart)
+
+
+def test_bernoulli_likelihood_stands_zero_and_enormous_logits():
+    x = torch.ones(3, 1, 28, 28)
+    x_logits = torch.tensor([0.0, 1e4, -1e4]).reshape(3, 1, 1, 1).expand(3, 1, 28, 28)
+    expected = torch.tensor([-784 * math.log(2), 0.0, -784e4])
+    torch.testing.assert_close(bernoulli_log_likelihood(x, x_logits), expected)
+
+
+def test_bernoulli_likelihood_has_the_derivatives_of_its_formula():
+    generator = torch.Generator().manual_seed(3)
+    x = torch.rand(2, 1, 3, 4, dtype=torch.float64, generator=generator).requires_grad_()
+    x_logits = torch.randn(2, 5, 1, 3, 4, dtype=torch.float64, generator=generator)
+    x_logits = x_logits.requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda x, x_logits: bernoulli_log_likelihood(x.unsqueeze(1), x_logits), (x, x_logits)
+    )
+
+
+@pytest.mark.parametrize("logit", [0.0, 200.0, -200.0])
+def test_the_derivative_by_a_logit_is_the_pixel_minus_its_probability(logit: float):
+    x = torch.full((1, 1, 2, 2), 0.25)
+    x_logits = torch.full((1, 1, 2, 2), logit, requires_grad=True)
+    torch.autograd.backward(bernoulli_log_likelihood(x, x_logits))
+    assert x_logits.grad is not None
+    torch.testing.assert_close(x_logits.grad, x - torch.sigmoid(x_logits.detach()))
+
+
+def test_logits_in_16_bits_are_summed_in_32():
+    x = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(4))
+    log_px = bernoulli_log_likelihood(x, torch.zeros(2, 1, 28, 28, dtype=torch.bfloat16))
+    torch.testing.assert_close(log_px, torch.full((2,), -784 * math.log(2)))
 
 
 ALL_LEVELS = (torch.arange(256, dtype=torch.float64) / 255).reshape(256, 1, 1, 1)
