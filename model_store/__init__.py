@@ -29,11 +29,13 @@ from model_store.likelihood import (
     bernoulli_log_likelihood,
     discretised_logistic_log_likelihood,
 )
+from model_store.mixture import GaussianMixture
 from model_store.spec import (
     MLP,
     PRODUCTION,
     Conv,
     Description,
+    EpochRecord,
     Frozen,
     ImageShape,
     LatentStatistics,
@@ -57,8 +59,10 @@ __all__ = [
     "Conv",
     "CorruptVersionError",
     "Description",
+    "EpochRecord",
     "FigureNotFoundError",
     "Frozen",
+    "GaussianMixture",
     "ImageShape",
     "InvalidReferenceError",
     "LatentStatistics",

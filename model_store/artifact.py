@@ -1,18 +1,20 @@
 """One version on disk: a folder of files that its manifest.json vouches for.
 
-    weights.safetensors   the tensors; never a pickle
-    card.md               for people
-    *.png                 figures
-    manifest.json         what it is, how it was made, size and SHA-256 of all of the above
+    weights.safetensors         the tensors; never a pickle
+    class_latents.safetensors   where the latents of each class lie, where that is known
+    card.md                     for people
+    *.png                       figures
+    manifest.json               what it is, how it was made, size and SHA-256 of all of the above
 
 Files are checked as they are read: the bytes whose checksum was verified are the bytes used.
 """
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import safetensors.numpy
 import safetensors.torch
 import torch
 from pydantic import ValidationError
@@ -27,10 +29,12 @@ from model_store.errors import (
     NonFiniteError,
     ShapeError,
 )
-from model_store.spec import FileRecord, Manifest, ModelSpec
+from model_store.mixture import GaussianMixture, from_arrays, to_arrays
+from model_store.spec import Description, FileRecord, Manifest, ModelSpec
 from model_store.vae import expected_tensors
 
 WEIGHTS = "weights.safetensors"
+CLASS_LATENTS = "class_latents.safetensors"
 CARD = "card.md"
 MANIFEST = "manifest.json"
 
@@ -41,6 +45,11 @@ MANIFEST = "manifest.json"
 def to_bytes(weights: Mapping[str, Tensor]) -> bytes:
     """The content of weights.safetensors."""
     return safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in weights.items()})
+
+
+def class_latents_to_bytes(mixtures: Sequence[GaussianMixture]) -> bytes:
+    """The content of class_latents.safetensors."""
+    return safetensors.numpy.save(to_arrays(mixtures))
 
 
 def record(content: bytes) -> FileRecord:
@@ -125,6 +134,37 @@ def read_weights(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
         raise CorruptVersionError(f"{manifest.ref}: {WEIGHTS} is unreadable: {error}") from error
     check_weights(str(manifest.ref), manifest.spec, weights)
     return {name: _computable(tensor) for name, tensor in weights.items()}
+
+
+def read_class_latents(folder: Path, manifest: Manifest) -> tuple[GaussianMixture, ...]:
+    """A mixture for each class, none where the version has none; checked like the weights."""
+    if CLASS_LATENTS not in manifest.files:
+        return ()
+    content = read_file(folder, manifest, CLASS_LATENTS)
+    try:
+        mixtures = from_arrays(safetensors.numpy.load(content))
+    except (SafetensorError, ValueError) as error:
+        raise CorruptVersionError(f"{manifest.ref}: {CLASS_LATENTS}: {error}") from error
+    check_class_latents(str(manifest.ref), manifest, mixtures)
+    return mixtures
+
+
+def check_class_latents(
+    ref: str, description: Description, mixtures: Sequence[GaussianMixture]
+) -> None:
+    """Raise ShapeError unless there is a mixture for each class, in the model's latents."""
+    classes = description.classes or ()
+    if len(mixtures) != len(classes):
+        raise ShapeError(
+            f"{ref}: {CLASS_LATENTS} has {len(mixtures)} classes, "
+            f"the manifest names {len(classes)}; republish it"
+        )
+    for mixture, name in zip(mixtures, classes, strict=True):
+        if mixture.latent != description.spec.latent:
+            raise ShapeError(
+                f"{ref}: {CLASS_LATENTS}: class {name} has {mixture.latent} latent dimensions, "
+                f"the spec asks for {description.spec.latent}; republish it"
+            )
 
 
 def check_weights(ref: str, spec: ModelSpec, weights: Mapping[str, Tensor]) -> None:

@@ -9,6 +9,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
     StringConstraints,
@@ -145,6 +146,24 @@ class Metric(Frozen):
     value: float
     unit: str
     protocol: str
+    tolerance: NonNegativeFloat | None = None
+    """How far two measurements of the same weights may lie apart, in the unit of the value."""
+
+
+class EpochRecord(Frozen):
+    """One epoch of a training run; means over images, nats.
+
+    `train_` over the images as they were learnt from, `test_` over the test split afterwards.
+    The loss is the training's own: with beta, free bits and all else that it had in this epoch.
+    """
+
+    epoch: PositiveInt
+    train_loss: float
+    train_reconstruction: float
+    train_kl: float
+    test_loss: float
+    test_reconstruction: float
+    test_kl: float
 
 
 class TrainingRecord(Frozen):
@@ -159,6 +178,7 @@ class TrainingRecord(Frozen):
     duration_s: float = 0.0
     libraries: dict[str, str] = {}
     source_commit: str | None = None
+    history: tuple[EpochRecord, ...] = ()
 
 
 class LatentStatistics(Frozen):
@@ -184,6 +204,7 @@ class Description(Frozen):
     metrics: dict[str, Metric] = {}
     latents: LatentStatistics | None = None
     classes: tuple[str, ...] | None = None
+    """Names of the classes in the order of their labels, where the data set has any."""
 
 
 class Manifest(Description):
@@ -204,6 +225,11 @@ class Manifest(Description):
     def weights_sha256(self) -> str:
         """The identity of the weights, as sent in X-Weights-SHA256."""
         return self.files["weights.safetensors"].sha256
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the version can draw a class that is asked for."""
+        return self.classes is not None and "class_latents.safetensors" in self.files
 
     @property
     def figures(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from model_store.errors import (
     StoreError,
     VersionNotFoundError,
 )
+from model_store.mixture import GaussianMixture
 from model_store.spec import PRODUCTION, Alias, Description, Manifest, ModelRef, Name
 from model_store.vae import VAE, build_vae
 
@@ -52,6 +53,8 @@ class StoredModel:
 
     manifest: Manifest
     vae: VAE
+    class_latents: tuple[GaussianMixture, ...] = ()
+    """One mixture a class, in the order of `manifest.classes`; none where it has none."""
 
 
 class Store:
@@ -112,7 +115,8 @@ class Store:
         folder = self._folder(ref)
         manifest = artifact.read_manifest(folder)
         weights = artifact.read_weights(folder, manifest)
-        return StoredModel(manifest, build_vae(manifest.spec, weights))
+        class_latents = artifact.read_class_latents(folder, manifest)
+        return StoredModel(manifest, build_vae(manifest.spec, weights), class_latents)
 
     def figure(self, ref: ModelRef, figure: str) -> bytes:
         """The PNG of a figure, such as `samples`; raises NotFoundError, CorruptVersionError."""
@@ -129,6 +133,7 @@ class Store:
         folder = self._folder(ref)
         manifest = artifact.read_manifest(folder)
         artifact.read_weights(folder, manifest)
+        artifact.read_class_latents(folder, manifest)
         for filename in manifest.files:
             artifact.read_file(folder, manifest, filename)
         return manifest
@@ -143,17 +148,22 @@ class Store:
         *,
         card: Callable[[ModelRef], str],
         figures: Mapping[str, bytes] | None = None,
+        class_latents: Sequence[GaussianMixture] = (),
     ) -> Manifest:
         """Add a version and return its manifest; after any error the store is as it was.
 
         `card` writes the card once the version is known; `figures` maps names without `.png` to
-        PNG files. Raises ShapeError or NonFiniteError for weights that could not be loaded
-        again, InvalidReferenceError for a bad name, PublishError where the disk refuses.
+        PNG files; `class_latents` is empty or has a mixture for each class of the description.
+        Raises ShapeError or NonFiniteError for what could not be loaded again,
+        InvalidReferenceError for a bad name, PublishError where the disk refuses.
         """
         _check_name(name)
         artifact.check_weights(name, description.spec, weights)
         files = {f"{figure}.png": png for figure, png in (figures or {}).items()}
         files[artifact.WEIGHTS] = artifact.to_bytes(weights)
+        if class_latents:
+            artifact.check_class_latents(name, description, class_latents)
+            files[artifact.CLASS_LATENTS] = artifact.class_latents_to_bytes(class_latents)
         parent = self.root / name
         try:
             with _staging_folder(parent) as staging:

@@ -5,12 +5,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
+from model_store import GaussianMixture
 from training.mixture import (
     Covariance,
-    GaussianMixture,
     affordable_components,
     class_mixtures,
     em_steps,
@@ -31,9 +30,7 @@ def made_clusters(images: int = 6000) -> Tensor:
 
 
 def covariance_of(mixture: GaussianMixture, component: int) -> Tensor:
-    factor = torch.zeros(2, 2, dtype=torch.float64)
-    row, column = torch.tril_indices(2, 2)
-    factor[row, column] = torch.tensor(mixture.factors[component], dtype=torch.float64)
+    factor = torch.tensor(mixture.factors[component])
     return factor @ factor.T
 
 
@@ -98,31 +95,14 @@ def test_samples_have_the_moments_of_the_mixture(covariance: Covariance):
     torch.testing.assert_close(samples.var(0), data.var(0), atol=0.3, rtol=0)
 
 
-def test_the_number_chooses_the_component_and_zero_gives_its_mean():
-    mixture = GaussianMixture(
-        covariance="full",
-        weights=(0.25, 0.75),
-        means=((1.0, 2.0), (3.0, 4.0)),
-        factors=((1.0, 0.0, 1.0), (2.0, 5.0, 3.0)),
-    )
-    zero = np.zeros(2)
-    assert mixture.sample(0.0, zero).tolist() == [1.0, 2.0]
-    assert mixture.sample(0.2499, zero).tolist() == [1.0, 2.0]
-    assert mixture.sample(0.25, zero).tolist() == [3.0, 4.0]
-    assert mixture.sample(np.nextafter(1.0, 0.0), zero).tolist() == [3.0, 4.0]
-    assert mixture.sample(0.5, np.array([1.0, 10.0])).tolist() == [5.0, 39.0]
-
-
-@pytest.mark.parametrize("latent", [2, 20, 32, 64])
-def test_the_mixtures_survive_json_and_those_of_ten_classes_stay_small(latent: int):
-    noise = torch.Generator().manual_seed(0)
-    mu = torch.randn(400, latent, generator=noise)
-    components = affordable_components(latent, classes=10)
-    assert 1 <= components <= 10
-    mixture = fit_mixture(mu, components=components, covariance="full", iterations=3)
-    text = mixture.model_dump_json()
-    assert GaussianMixture.model_validate_json(text) == mixture
-    assert 10 * len(text) < 200_000
+@pytest.mark.parametrize(
+    ("images", "latent", "classes", "components"),
+    [(6000, 20, 10, 10), (6000, 40, 10, 10), (6000, 64, 10, 6), (1000, 64, 10, 3), (30, 20, 10, 1)],
+)
+def test_a_class_has_as_many_components_as_its_images_and_the_store_afford(
+    images: int, latent: int, classes: int, components: int
+):
+    assert affordable_components(images, latent, classes) == components
 
 
 def test_there_is_a_mixture_for_each_class_at_its_place():
@@ -130,33 +110,11 @@ def test_there_is_a_mixture_for_each_class_at_its_place():
     mu = 5.0 * labels.unsqueeze(1) + torch.randn(600, 2, generator=torch.Generator().manual_seed(0))
     mixtures = class_mixtures(mu, torch.zeros_like(mu), labels, components=1, covariance="diagonal")
     for label, mixture in enumerate(mixtures):
-        assert mixture.means[0] == pytest.approx((5 * label, 5 * label), abs=0.3)
-        assert mixture.factors[0] == pytest.approx((2**0.5, 2**0.5), rel=0.1)
+        assert mixture.means[0].tolist() == pytest.approx([5 * label, 5 * label], abs=0.3)
+        assert mixture.factors[0].diagonal().tolist() == pytest.approx([2**0.5] * 2, rel=0.1)
 
 
 def test_more_components_than_clusters_do_no_harm():
     mixture = fit_mixture(torch.ones(50, 2), components=4, covariance="full")
     assert sum(mixture.weights) == pytest.approx(1, abs=1e-3)
-    assert mixture.means[0] == pytest.approx((1, 1))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"weights": (0.5, 0.4)},
-        {"weights": (1.0,)},
-        {"means": ((1.0, 2.0), (3.0,))},
-        {"factors": ((1.0, 0.0), (2.0, 5.0))},
-        {"means": ((1.0, float("nan")), (3.0, 4.0))},
-    ],
-)
-def test_a_mixture_whose_sizes_do_not_fit_is_refused(change: dict[str, object]):
-    whole: dict[str, object] = {
-        "covariance": "full",
-        "weights": (0.25, 0.75),
-        "means": ((1.0, 2.0), (3.0, 4.0)),
-        "factors": ((1.0, 0.0, 1.0), (2.0, 5.0, 3.0)),
-    }
-    GaussianMixture.model_validate(whole)
-    with pytest.raises(ValidationError):
-        GaussianMixture.model_validate(whole | change)
+    assert mixture.means[0].tolist() == pytest.approx([1, 1])

@@ -1,5 +1,6 @@
 """Tiny real models for the tests of the store."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -7,6 +8,7 @@ from model_store import (
     MLP,
     VAE,
     Description,
+    GaussianMixture,
     ImageShape,
     LatentStatistics,
     Metric,
@@ -31,6 +33,19 @@ def tiny_description(spec: ModelSpec = TINY) -> Description:
         training=TrainingRecord(preset="tiny", dataset="made", seed=0, epochs=0),
         metrics={"test_neg_elbo": Metric(value=12.5, unit="nats", protocol="made up")},
         latents=LatentStatistics(kl_nats=(0.5, 2.0, 1.0), mean=(0.0,) * 3, std=(1.0,) * 3),
+    )
+
+
+def tiny_classes() -> tuple[GaussianMixture, ...]:
+    """Two classes of the tiny model: one component around -2, and two around 2 and 3."""
+    eye = np.eye(3)
+    return (
+        GaussianMixture(np.ones(1), np.full((1, 3), -2.0), 0.5 * eye[None]),
+        GaussianMixture(
+            np.array([0.25, 0.75]),
+            np.array([[2.0] * 3, [3.0] * 3]),
+            np.stack((0.1 * eye, 0.2 * eye + 0.3 * np.eye(3, k=-1))),
+        ),
     )
 
 

@@ -1,0 +1,117 @@
+"""Where the latents of each class lie: Gaussian mixtures, so that a label can be asked for.
+
+One mixture a class, in the N(0, I) space, as values of numpy: the service draws from them without
+a tensor. In the store they are `class_latents.safetensors`, listed in the manifest's files:
+
+    weights   (classes, components)                          float32, 0 where a class has fewer
+    means     (classes, components, latent)                  float16
+    factors   (classes, components, latent (latent + 1) / 2) float16, lower triangles row by row
+
+Sixteen bits move a latent by a thousandth of its spread, which no image shows.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+_LEAST_FACTOR = 1e-4
+"""Of a diagonal; far below any posterior's sigma, far above what float16 rounds to zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianMixture:
+    """sum_k weights[k] N(means[k], F_k F_k^T), F_k = factors[k] lower triangular, diagonal > 0.
+
+    weights (components,), means (components, latent), factors (components, latent, latent), all
+    float64 and read-only. Raises ValueError where they do not fit.
+    """
+
+    weights: Array
+    means: Array
+    factors: Array
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "means", "factors"):
+            array = np.array(getattr(self, name), np.float64)
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        self._check()
+
+    @property
+    def latent(self) -> int:
+        """Number of dimensions."""
+        return int(self.means.shape[1])
+
+    def sample(self, uniform: float, eps: Array) -> Array:
+        """One latent from a number in [0, 1) and eps ~ N(0, I); both (latent,).
+
+        The number chooses the component, eps the place in it; no other randomness. Sums run in
+        a fixed order, so the same arguments give the same bytes.
+        """
+        component = self.component(uniform)
+        return np.asarray(self.means[component] + (self.factors[component] * eps).sum(axis=1))
+
+    def component(self, uniform: float) -> int:
+        """Which component a number in [0, 1) chooses, each as often as it weighs."""
+        below = np.cumsum(self.weights) <= uniform * math.fsum(self.weights)
+        return min(int(below.sum()), len(self.weights) - 1)
+
+    def _check(self) -> None:
+        components = len(self.weights) if self.weights.ndim == 1 else 0
+        if components == 0 or self.means.ndim != 2 or len(self.means) != components:
+            raise ValueError("a mixture needs a weight and a mean for each component, at least one")
+        expected = (components, self.latent, self.latent)
+        if self.factors.shape != expected:
+            raise ValueError(f"factors are {self.factors.shape}, the means ask for {expected}")
+        if not all(np.isfinite(part).all() for part in (self.weights, self.means, self.factors)):
+            raise ValueError("a mixture holds a number that is NaN or infinite")
+        if (self.weights <= 0).any() or not math.isclose(math.fsum(self.weights), 1, abs_tol=1e-3):
+            raise ValueError(f"weights must be positive and sum to 1, got {self.weights.tolist()}")
+        diagonals = np.diagonal(self.factors, axis1=1, axis2=2)
+        if (diagonals <= 0).any() or np.triu(self.factors, 1).any():
+            raise ValueError("factors must be lower triangular with a positive diagonal")
+
+
+def to_arrays(mixtures: Sequence[GaussianMixture]) -> dict[str, NDArray[np.generic]]:
+    """What the store keeps: the arrays above, of mixtures of one latent size."""
+    components = max(len(mixture.weights) for mixture in mixtures)
+    latent = mixtures[0].latent
+    rows, columns = np.tril_indices(latent)
+    weights = np.zeros((len(mixtures), components), np.float32)
+    means = np.zeros((len(mixtures), components, latent), np.float16)
+    factors = np.zeros((len(mixtures), components, len(rows)), np.float16)
+    on_diagonal = rows == columns
+    for label, mixture in enumerate(mixtures):
+        used = slice(len(mixture.weights))
+        weights[label, used] = mixture.weights
+        means[label, used] = mixture.means
+        triangle = mixture.factors[:, rows, columns]
+        triangle[:, on_diagonal] = triangle[:, on_diagonal].clip(_LEAST_FACTOR)
+        factors[label, used] = triangle
+    return {"weights": weights, "means": means, "factors": factors}
+
+
+def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[GaussianMixture, ...]:
+    """The mixtures of what the store keeps; raises ValueError where the arrays do not fit."""
+    if arrays.keys() != {"weights", "means", "factors"}:
+        raise ValueError(f"expected weights, means and factors, found {', '.join(sorted(arrays))}")
+    weights, means, triangles = (
+        arrays[n].astype(np.float64) for n in ("weights", "means", "factors")
+    )
+    if weights.ndim != 2 or means.ndim != 3 or means.shape[:2] != weights.shape:
+        raise ValueError(f"weights are {weights.shape}, means {means.shape}")
+    latent = means.shape[2]
+    rows, columns = np.tril_indices(latent)
+    if triangles.shape != (*weights.shape, len(rows)):
+        raise ValueError(f"factors are {triangles.shape}, the means {means.shape}")
+    factors = np.zeros((*weights.shape, latent, latent))
+    factors[:, :, rows, columns] = triangles
+    used = weights != 0  # of a class with fewer components than another; NaN counts, and fails
+    return tuple(
+        GaussianMixture(weights[label, u], means[label, u], factors[label, u])
+        for label, u in enumerate(used)
+    )

@@ -1,0 +1,112 @@
+"""The mixtures of a version's classes: what they draw, and what of them is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from model_store import (
+    CorruptVersionError,
+    GaussianMixture,
+    ModelRef,
+    ShapeError,
+    Store,
+)
+from tests.unit.models import a_card, tiny_classes, tiny_description, tiny_weights
+
+WHOLE: dict[str, object] = {
+    "weights": [0.25, 0.75],
+    "means": [[1.0, 2.0], [3.0, 4.0]],
+    "factors": [[[1.0, 0.0], [0.0, 1.0]], [[2.0, 0.0], [5.0, 3.0]]],
+}
+REF = ModelRef.parse("tiny@1")
+
+
+def mixture(**change: object) -> GaussianMixture:
+    parts = WHOLE | change
+    return GaussianMixture(**{name: np.array(part) for name, part in parts.items()})
+
+
+def publish(root: Path, classes: tuple[GaussianMixture, ...]) -> None:
+    description = tiny_description().model_copy(update={"classes": ("no", "yes")})
+    Store(root).publish("tiny", description, tiny_weights(), card=a_card, class_latents=classes)
+
+
+def test_the_number_chooses_the_component_and_zero_gives_its_mean():
+    zero = np.zeros(2)
+    assert mixture().sample(0.0, zero).tolist() == [1.0, 2.0]
+    assert mixture().sample(0.2499, zero).tolist() == [1.0, 2.0]
+    assert mixture().sample(0.25, zero).tolist() == [3.0, 4.0]
+    assert mixture().sample(np.nextafter(1.0, 0.0), zero).tolist() == [3.0, 4.0]
+    assert mixture().sample(0.5, np.array([1.0, 10.0])).tolist() == [5.0, 39.0]
+
+
+def test_samples_have_the_mean_and_the_covariance_of_the_mixture():
+    noise = np.random.default_rng(0)
+    draws = [mixture().sample(noise.random(), noise.standard_normal(2)) for _ in range(20_000)]
+    mean = np.array([2.5, 3.5])
+    assert np.mean(draws, axis=0) == pytest.approx(mean, abs=0.1)
+    within = 0.25 * np.eye(2) + 0.75 * np.array([[4.0, 10.0], [10.0, 34.0]])
+    between = 0.25 * 0.75 * 4 * np.ones((2, 2))
+    assert np.cov(np.array(draws).T) == pytest.approx(within + between, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights": [0.5, 0.4]},
+        {"weights": [1.0]},
+        {"weights": [1.25, -0.25]},
+        {"weights": []},
+        {"means": [[1.0], [3.0]]},
+        {"means": [[1.0, np.nan], [3.0, 4.0]]},
+        {"factors": [[[1.0, 0.0], [0.0, 1.0]]]},
+        {"factors": [[[1.0, 0.0], [0.0, 0.0]], [[2.0, 0.0], [5.0, 3.0]]]},
+        {"factors": [[[1.0, 0.5], [0.0, 1.0]], [[2.0, 0.0], [5.0, 3.0]]]},
+    ],
+)
+def test_a_mixture_whose_parts_do_not_fit_is_refused(change: dict[str, object]):
+    mixture()
+    with pytest.raises(ValueError, match=r"weights|factors|component|NaN"):
+        mixture(**change)
+
+
+def test_published_mixtures_come_back_as_they_were_to_a_thousandth(tmp_path: Path):
+    given = tiny_classes()
+    publish(tmp_path, given)
+    found = Store(tmp_path).load(REF).class_latents
+    assert [len(m.weights) for m in found] == [len(m.weights) for m in given] == [1, 2]
+    for ours, theirs in zip(given, found, strict=True):
+        for name in ("weights", "means", "factors"):
+            assert getattr(theirs, name) == pytest.approx(getattr(ours, name), rel=1e-3)
+    manifest = Store(tmp_path).verify(REF)
+    assert manifest.labelled
+    assert "class_latents.safetensors" in manifest.files
+
+
+def test_a_version_without_them_has_none(tmp_path: Path):
+    publish(tmp_path, ())
+    assert Store(tmp_path).load(REF).class_latents == ()
+    assert not Store(tmp_path).manifest(REF).labelled
+
+
+def test_mixtures_that_do_not_fit_the_model_are_not_published(tmp_path: Path):
+    with pytest.raises(ShapeError, match="has 1 classes, the manifest names 2"):
+        publish(tmp_path, tiny_classes()[:1])
+    with pytest.raises(ShapeError, match="class no has 2 latent dimensions, the spec asks for 3"):
+        publish(tmp_path, (mixture(), mixture()))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mixtures_on_disk_that_are_none_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    broken = safetensors.numpy.save({"weights": np.ones((2, 1))})
+    with monkeypatch.context() as context:
+        context.setattr("model_store.artifact.class_latents_to_bytes", lambda _: broken)
+        publish(tmp_path, tiny_classes())
+    with pytest.raises(CorruptVersionError, match=r"class_latents\.safetensors: expected weights"):
+        Store(tmp_path).load(REF)
+    with pytest.raises(CorruptVersionError):
+        Store(tmp_path).verify(REF)
