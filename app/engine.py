@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from app.errors import QueueFullError, SettingsError, TimedOutError
-from model_store import VAE, Manifest, ModelRef
+from model_store import VAE, GaussianMixture, Manifest, ModelRef
 
 Floats = NDArray[np.float32]
 
@@ -35,6 +35,8 @@ class LoadedModel:
     manifest: Manifest
     vae: VAE
     device: torch.device
+    class_latents: tuple[GaussianMixture, ...] = ()
+    """One mixture a class, in the order of `manifest.classes`."""
 
     @property
     def ref(self) -> ModelRef:
@@ -45,6 +47,11 @@ class LoadedModel:
     def latent(self) -> int:
         """Number of latent dimensions."""
         return self.manifest.spec.latent
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that can be asked for; none where it has none."""
+        return (self.manifest.classes or ()) if self.class_latents else ()
 
 
 def choose_device(wish: str) -> torch.device:

@@ -12,12 +12,21 @@ All arithmetic of integers is modulo 2^64. SplitMix64: Steele, Lea & Flood 2014,
 pseudorandom number generators"; normals from uniforms: Box & Muller 1958. Word i is a function of
 (seed, i) alone, so the latents of one seed do not depend on how many are drawn, and a longer
 latent begins with the shorter one.
+
+With a label the word after those of z chooses a component of the class's Gaussian mixture, and
+eps, which is z without a label, the place in it:
+
+    uniform     = (high 53 bits of word ceil(latent / 2)) / 2^53            [0, 1)
+    component   = the first whose weights, summed in order, exceed uniform
+    z           = mean + factor (temperature * eps)                         float64, then float32
 """
 
 import secrets
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model_store import GaussianMixture
 
 Floats = NDArray[np.float32]
 
@@ -29,7 +38,7 @@ _MULTIPLIER = np.uint64(0xD1342543DE82EF95)
 _INCREMENT = np.uint64(0x5851F42D4C957F2D)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31, _S32 = (np.uint64(shift) for shift in (30, 27, 31, 32))
+_S11, _S27, _S30, _S31, _S32 = (np.uint64(shift) for shift in (11, 27, 30, 31, 32))
 _LOW_32 = np.uint64(0xFFFFFFFF)
 _NEARLY_PARALLEL = 1e-3
 """Radians; below it the arc is a line to one part in a million, and slerp divides by little."""
@@ -56,7 +65,7 @@ def splitmix64(state: NDArray[np.uint64], words: int) -> NDArray[np.uint64]:
 
 def standard_normal(seeds: NDArray[np.uint64], latent: int) -> Floats:
     """z ~ N(0, I), row i from seeds[i] alone; (batch,) -> (batch, latent)."""
-    words = splitmix64(_mix64(seeds * _MULTIPLIER + _INCREMENT), (latent + 1) // 2)
+    words = _words(seeds, (latent + 1) // 2)
     u = ((words >> _S32).astype(np.float64) + 1.0) * 2.0**-32
     angle = (words & _LOW_32).astype(np.float64) * (2.0 * np.pi * 2.0**-32)
     radius = np.sqrt(-2.0 * np.log(u))
@@ -64,6 +73,27 @@ def standard_normal(seeds: NDArray[np.uint64], latent: int) -> Floats:
     z[:, 0::2] = radius * np.cos(angle)
     z[:, 1::2] = radius * np.sin(angle)
     return z[:, :latent]
+
+
+def uniform_after(seeds: NDArray[np.uint64], latent: int) -> NDArray[np.float64]:
+    """A number in [0, 1) of each seed, of the word after those of `standard_normal`; (batch,)."""
+    place = (latent + 1) // 2
+    return (_words(seeds, place + 1)[:, place] >> _S11).astype(np.float64) * 2.0**-53
+
+
+def of_class(mixture: GaussianMixture, seeds: NDArray[np.uint64], temperature: float) -> Floats:
+    """z of one class, row i from seeds[i] alone; (batch,) -> (batch, latent).
+
+    The temperature scales the spread within a component; 0 gives the components' means.
+    """
+    eps = temperature * standard_normal(seeds, mixture.latent).astype(np.float64)
+    uniforms = uniform_after(seeds, mixture.latent)
+    drawn = [mixture.sample(u, row) for u, row in zip(uniforms.tolist(), eps, strict=True)]
+    return np.stack(drawn).astype(np.float32)
+
+
+def _words(seeds: NDArray[np.uint64], words: int) -> NDArray[np.uint64]:
+    return splitmix64(_mix64(seeds * _MULTIPLIER + _INCREMENT), words)
 
 
 def _mix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

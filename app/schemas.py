@@ -57,7 +57,11 @@ class GenerateQuery(ModelQuery):
     temperature: float = Field(
         default=1.0, ge=0, description="Scale of z: 0 is the mean image, 1 the prior."
     )
-    label: str | None = Field(default=None, description="Class, for models that know classes.")
+    label: str | None = Field(
+        default=None,
+        description="A class by its name or its place from 0 on, for models that list classes; "
+        "temperature then scales the spread within the class.",
+    )
     columns: int | None = Field(
         default=None, ge=1, description="Images in a row; ceil(sqrt(n)) if absent."
     )
@@ -168,6 +172,7 @@ class Generated(Answer):
     seed: int
     generator: str = Field(description="The function from seeds to latents.")
     temperature: float
+    label: str | None = Field(default=None, description="The class that was asked for.")
     images: list[Sample]
 
 
@@ -237,6 +242,7 @@ class ModelSummary(BaseModel):
     image: tuple[int, int, int] = Field(description="Channels, height, width.")
     latent: int
     dataset: str
+    classes: list[str] = Field(description="What label= takes; empty where it takes nothing.")
     metrics: dict[str, Metric]
     weights_sha256: str
     created_at: datetime

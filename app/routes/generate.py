@@ -18,7 +18,8 @@ router = APIRouter(tags=["images"], dependencies=[Depends(each_once), Depends(no
 
 _DESCRIPTION = (
     "Draws z ~ N(0, I) and decodes it. The same seed and model give the same bytes, and image i "
-    "of a request is what `n=1` gives with `seed + i`."
+    "of a request is what `n=1` gives with `seed + i`. With a label, z is drawn from the Gaussian "
+    "mixture of that class."
 )
 
 
@@ -45,10 +46,14 @@ async def generate(
     _check(query, services)
     wanted = answers.choose_format(request, query.format, ["png", "json"])
     model = await services.catalog.get(query.model)
-    _check_label(query, model)
+    label = None if query.label is None else _label(query.label, model)
     seed = latents.random_seed() if query.seed is None else query.seed
     seeds = latents.consecutive_seeds(seed, query.n)
-    z = latents.standard_normal(seeds, model.latent) * np.float32(query.temperature)
+    if label is None:
+        z = latents.standard_normal(seeds, model.latent) * np.float32(query.temperature)
+    else:
+        z = latents.of_class(model.class_latents[label], seeds, query.temperature)
+    class_name = None if label is None else model.classes[label]
     pixels = await services.engine.decode(model, z)
     if wanted == "json":
         samples = [
@@ -60,6 +65,7 @@ async def generate(
             seed=seed,
             generator=latents.GENERATOR,
             temperature=query.temperature,
+            label=class_name,
             images=samples,
         )
         return answers.json(answer, model, seed=seed)
@@ -71,6 +77,7 @@ async def generate(
         seed=seed,
         generator=latents.GENERATOR,
         temperature=query.temperature,
+        label=class_name,
         columns=columns,
     )
     return answers.png(
@@ -85,10 +92,22 @@ def _check(query: GenerateQuery, services: Services) -> None:
     at_most("temperature", query.temperature, settings.max_temperature, "ZSERVE_MAX_TEMPERATURE")
 
 
-def _check_label(query: GenerateQuery, model: LoadedModel) -> None:
-    if query.label is not None:
+def _label(text: str, model: LoadedModel) -> int:
+    """The class that a name, whatever its case, or a place from 0 on means."""
+    classes = model.classes
+    if not model.class_latents:
         raise ParameterError(
             f"{model.ref} was published without statistics of its classes, "
-            f"so it cannot draw label {query.label[:80]!r}",
+            f"so it cannot draw label {text[:80]!r}",
             remedy="leave label out, or train a version that records its classes",
         )
+    wanted = text.strip().casefold()
+    for label, name in enumerate(classes):
+        if wanted == name.casefold():
+            return label
+    if wanted.isascii() and wanted.isdigit() and len(wanted) < 10 and int(wanted) < len(classes):
+        return int(wanted)
+    raise ParameterError(
+        f"{model.ref} has no class {text[:80]!r}; it has: {', '.join(classes)}",
+        remedy=f"send the name of a class, or its place from 0 to {len(classes) - 1}",
+    )

@@ -153,6 +153,7 @@ def _summary(name: str, services: Services) -> ModelSummary:
         image=manifest.spec.image.shape,
         latent=manifest.spec.latent,
         dataset=manifest.training.dataset,
+        classes=list(manifest.classes or ()) if manifest.labelled else [],
         metrics=manifest.metrics,
         weights_sha256=manifest.weights_sha256,
         created_at=manifest.created_at,

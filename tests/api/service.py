@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from app.main import create_app
 from app.settings import Settings
 from model_store import MLP, ModelSpec, Store
-from tests.unit.models import a_card, tiny_description, tiny_weights
+from tests.unit.models import a_card, tiny_classes, tiny_description, tiny_weights
 
 Bytes = NDArray[np.uint8]
 
@@ -59,6 +59,14 @@ def publish(root: Path, name: str = "mnist", seed: int = 0, spec: ModelSpec = SP
     figures = {"samples": png(np.zeros((5, 5), np.uint8))}
     weights = tiny_weights(seed, spec)
     Store(root).publish(name, tiny_description(spec), weights, card=a_card, figures=figures)
+
+
+def publish_labelled(root: Path, name: str) -> None:
+    """A model that knows two classes, `Dress` and `7`."""
+    description = tiny_description(SPEC).model_copy(update={"classes": ("Dress", "7")})
+    Store(root).publish(
+        name, description, tiny_weights(5, SPEC), card=a_card, class_latents=tiny_classes()
+    )
 
 
 def png(image: Bytes, kind: str = "PNG") -> bytes:

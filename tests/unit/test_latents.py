@@ -97,6 +97,22 @@ def test_sixteen_latents_of_forty_dimensions_take_less_than_half_a_millisecond()
     assert min(rounds) / 100 < 500e-6
 
 
+@pytest.mark.parametrize("latent", [1, 2, 19, 20])
+def test_the_number_that_chooses_a_component_is_the_word_after_those_of_the_latent(
+    latent: int,
+) -> None:
+    seeds = latents.consecutive_seeds(0, 20_000)
+    uniforms = latents.uniform_after(seeds, latent)
+    state = latents._mix64(seeds * latents._MULTIPLIER + latents._INCREMENT)
+    word = latents.splitmix64(state, 12)[:, (latent + 1) // 2]
+    assert np.array_equal(uniforms, (word >> np.uint64(11)) / 2.0**53)
+    assert 0 <= uniforms.min() < 0.001
+    assert 0.999 < uniforms.max() < 1
+    z = latents.standard_normal(seeds, latent)
+    assert abs(np.corrcoef(uniforms, z[:, -1])[0, 1]) < 4.5 / math.sqrt(len(seeds))
+    assert np.histogram(uniforms, 10, (0, 1))[0] == pytest.approx(2000, abs=4.5 * 2000**0.5)
+
+
 @pytest.mark.parametrize("walk", [latents.lerp, latents.slerp])
 def test_a_walk_begins_and_ends_exactly_at_its_ends(walk: Walk) -> None:
     a, b = latents.standard_normal(latents.consecutive_seeds(1, 2), 20)

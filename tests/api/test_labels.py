@@ -1,0 +1,93 @@
+"""/generate?label=: images of a class that is asked for."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from app.settings import Settings
+from tests.api.service import (
+    Service,
+    parameters,
+    pixels,
+    problem,
+    publish,
+    publish_labelled,
+    started,
+    tiles,
+)
+from tests.unit.models import tiny_classes
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """`garments` knows the classes Dress and 7; `mnist` knows none."""
+    root = tmp_path_factory.mktemp("labelled")
+    publish_labelled(root, "garments")
+    publish(root, "mnist")
+    with started(Settings(store=root, model="garments", device="cpu")) as service:
+        yield service
+
+
+def test_a_class_is_asked_for_by_its_name_or_its_place(labelled: Service) -> None:
+    answers = [labelled.get(f"/generate?seed=3&n=4&label={label}") for label in ("7", "1", " 7 ")]
+    assert len({answer.content for answer in answers}) == 1
+    by_name, by_place = (
+        labelled.get(f"/generate?seed=3&n=4&label={label}") for label in ("dress", "0")
+    )
+    assert by_name.content == by_place.content != answers[0].content
+    assert parameters(by_name)["label"] == "Dress"
+
+
+def test_an_image_of_a_class_depends_on_its_own_seed_alone(labelled: Service) -> None:
+    grid = labelled.get("/generate?seed=40&n=5&label=7&columns=5")
+    for image, seed in zip(tiles(pixels(grid)), range(40, 45), strict=True):
+        alone = labelled.get(f"/generate?seed={seed}&n=1&label=7")
+        assert np.array_equal(pixels(alone), image)  # one image has no border
+
+
+def test_without_a_label_the_same_seed_is_a_sample_of_the_prior(labelled: Service) -> None:
+    plain, of_class = (
+        labelled.get(f"/generate?seed=3&n=2&format=json{label}").json()
+        for label in ("", "&label=0")
+    )
+    (mixture, _) = tiny_classes()
+    for prior, drawn in zip(plain["images"], of_class["images"], strict=True):
+        expected = mixture.sample(0.0, np.array(prior["z"]))
+        assert drawn["z"] == pytest.approx(expected, rel=2e-3)
+    assert (plain["label"], of_class["label"]) == (None, "Dress")
+
+
+def test_at_temperature_zero_a_class_is_the_means_of_its_components(labelled: Service) -> None:
+    answer = labelled.get("/generate?seed=1&n=200&label=7&temperature=0&format=json").json()
+    found = [image["z"][0] for image in answer["images"]]
+    assert set(found) == {2.0, 3.0}
+    assert found.count(3.0) == pytest.approx(150, abs=25)
+
+
+@pytest.mark.parametrize("label", ["shoe", "2", "-1", "1.0", "9" * 50, "%C2%B2"])
+def test_an_unknown_class_is_refused_and_the_known_ones_are_listed(
+    labelled: Service, label: str
+) -> None:
+    found = problem(labelled.get(f"/generate?label={label}"), 422, "invalid-parameter")
+    assert "it has: Dress, 7" in found["detail"]
+    assert "from 0 to 1" in found["remedy"]
+
+
+def test_a_model_without_classes_refuses_a_label_and_keeps_serving(labelled: Service) -> None:
+    found = problem(labelled.get("/generate?model=mnist&label=7"), 422, "invalid-parameter")
+    assert "without statistics of its classes" in found["detail"]
+    assert "label" not in parameters(labelled.get("/generate?model=mnist"))
+
+
+def test_the_list_of_models_says_which_classes_can_be_asked_for(labelled: Service) -> None:
+    models = {model["name"]: model for model in labelled.get("/models").json()["models"]}
+    assert models["garments"]["classes"] == ["Dress", "7"]
+    assert models["mnist"]["classes"] == []
+
+
+def test_making_an_image_again_from_what_its_png_says(labelled: Service) -> None:
+    first = labelled.get("/generate?n=3&label=1&temperature=0.8")
+    said = parameters(first)
+    query = {name: said[name] for name in ("n", "seed", "label", "temperature", "columns", "model")}
+    assert labelled.get("/generate", params=query).content == first.content
