@@ -8,9 +8,16 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from model_store import Frozen, ModelSpec
 from training.errors import PresetNotFoundError, SettingError
@@ -23,7 +30,11 @@ _BARE_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 class Data(Frozen):
     """Which images; the test split is always whole."""
 
-    dataset: Literal["mnist", "fashion-mnist"]
+    dataset: Literal["mnist", "fashion-mnist", "folder"]
+    folder: str | None = None
+    """Of the data set `folder`: where the images are; --data-dir where not given."""
+    holdout: float = Field(default=0.1, gt=0.0, lt=1.0)
+    """Of the data set `folder`: the share to measure on, where it has no train/ and test/."""
     train_images: PositiveInt | None = None
     """Only the first so many of the training split; all where not given."""
 
@@ -32,17 +43,49 @@ class Objective(Frozen):
     """loss = -(log_px - beta * kl), in nats, summed over pixels, averaged over the batch."""
 
     beta: NonNegativeFloat = 1.0
-    targets: Literal["grey"] = "grey"
-    """Grey pixels are taken as probabilities."""
+    annealing_epochs: NonNegativeFloat = 0.0
+    """Beta grows from 0 in a line, step by step, and has its value after so many epochs."""
+    free_bits: NonNegativeFloat = 0.0
+    """Nats of each latent dimension, averaged over the batch, that cost the same as none."""
+    targets: Literal["grey", "binary"] = "grey"
+    """Grey pixels are taken as probabilities, or drawn to 0 or 1 anew each time."""
 
 
 class Optimiser(Frozen):
-    """Adam (Kingma & Ba 2015) with a constant learning rate."""
+    """Adam (Kingma & Ba 2015), or AdamW (Loshchilov & Hutter 2019) with weight decay."""
 
-    name: Literal["adam"] = "adam"
+    name: Literal["adam", "adamw"] = "adam"
     learning_rate: PositiveFloat = Field(default=1e-3, le=1.0)
+    weight_decay: NonNegativeFloat = 0.0
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    warmup_epochs: NonNegativeFloat = 0.0
+    """The learning rate grows from 0 in a line for so many epochs."""
+    step_epochs: tuple[PositiveInt, ...] = ()
+    """Of the schedule `step`: epochs after which the rate is multiplied by `step_factor`."""
+    step_factor: PositiveFloat = 0.1
+    clip_norm: PositiveFloat | None = None
+    """The gradient of a batch is scaled down to this Euclidean norm; not clipped where None."""
+    average: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """Decay per step of the moving average of weights that is published; None for the last."""
     batch_size: PositiveInt = 128
     epochs: PositiveInt = 10
+
+    @model_validator(mode="after")
+    def _check_that_the_settings_fit_each_other(self) -> Self:
+        if self.weight_decay and self.name != "adamw":
+            raise ValueError("weight decay is a part of adamw; set optimiser.name to it")
+        if bool(self.step_epochs) != (self.schedule == "step"):
+            raise ValueError('the schedule "step" and step_epochs need each other')
+        return self
+
+
+class Compute(Frozen):
+    """How a GPU computes; a CPU always takes 32 bits and compiles nothing."""
+
+    bf16: bool = False
+    """Networks in bfloat16 by autocast; likelihood, KL and weights stay in 32 bits."""
+    compile: bool = False
+    """Let torch.compile fuse the objective; takes a minute before the first step."""
 
 
 class Preset(Frozen):
@@ -53,6 +96,7 @@ class Preset(Frozen):
     model: ModelSpec
     objective: Objective = Objective()
     optimiser: Optimiser = Optimiser()
+    compute: Compute = Compute()
 
 
 def preset_names() -> tuple[str, ...]:
@@ -61,15 +105,11 @@ def preset_names() -> tuple[str, ...]:
 
 
 def load_preset(name: str, overrides: Mapping[str, object] | None = None) -> Preset:
-    """A preset with some of its keys, by dotted name, replaced.
+    """A preset, by its name or the path of its .toml, with some of its keys replaced.
 
     Raises PresetNotFoundError, SettingError.
     """
-    if name not in preset_names():
-        raise PresetNotFoundError(
-            f"no preset {name[:80]!r}; there are: {', '.join(preset_names())}"
-        )
-    preset = _validate(tomllib.loads((PRESETS / f"{name}.toml").read_text(encoding="utf-8")), ())
+    preset = _validate(_read(preset_path(name)), ())
     if not overrides:
         return preset
     known = tuple(_dotted(preset.model_dump()))
@@ -77,6 +117,43 @@ def load_preset(name: str, overrides: Mapping[str, object] | None = None) -> Pre
     for key, value in overrides.items():
         _replace(tree, key, value, known)
     return _validate(tree, known)
+
+
+def preset_path(name: str) -> Path:
+    """The file of a preset; raises PresetNotFoundError."""
+    if name in preset_names():
+        return PRESETS / f"{name}.toml"
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise PresetNotFoundError(
+            f"no preset {name[:80]!r}; there are: {', '.join(preset_names())}; a preset of your "
+            "own is named by the path of its .toml"
+        )
+    if not path.is_file():
+        raise PresetNotFoundError(f"no preset in {path}")
+    return path
+
+
+def plain_name(name: str) -> str:
+    """What a preset, by its name or path, is called in the store."""
+    return Path(name).stem if name.endswith(".toml") else name
+
+
+def differences(a: Preset, b: Preset) -> list[tuple[str, object, object]]:
+    """Dotted names of the keys in which two presets differ, with the value of either."""
+    one, other = (dict(_items(preset.model_dump(exclude={"summary"}))) for preset in (a, b))
+    return [
+        (key, one.get(key), other.get(key))
+        for key in sorted(one.keys() | other.keys())
+        if one.get(key) != other.get(key)
+    ]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingError(f"cannot read the preset {path}: {error}") from error
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, object]:
@@ -120,12 +197,17 @@ def _unknown(key: str, known: tuple[str, ...]) -> SettingError:
     return SettingError(f"no key {key[:80]!r} in the preset; there are: {', '.join(known)}")
 
 
-def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
+def _dotted(tree: Mapping[str, Any]) -> Iterable[str]:
+    return (key for key, _ in _items(tree))
+
+
+def _items(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, object]]:
+    """Dotted name and value of each leaf."""
     for key, value in tree.items():
         if isinstance(value, dict):
-            yield from _dotted(value, f"{prefix}{key}.")
+            yield from _items(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}"
+            yield f"{prefix}{key}", value
 
 
 def _validate(tree: Mapping[str, Any], known: tuple[str, ...]) -> Preset:

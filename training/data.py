@@ -1,5 +1,6 @@
 """Data sets, read once into memory as tensors."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class Images:
 
     def batch(self, index: Tensor) -> Tensor:
         """The images at these places; pixels in [0, 1], float32, as ToTensor gives them."""
-        return self.pixels.index_select(0, index).float().div_(255)
+        return as_floats(self.pixels.index_select(0, index))
 
     def to(self, device: torch.device) -> "Images":
         """The same images on another device."""
@@ -48,6 +49,11 @@ class Images:
         return Images(self.pixels[:images], None if self.labels is None else self.labels[:images])
 
 
+def as_floats(pixels: Tensor) -> Tensor:
+    """Bytes -> float32 in [0, 1], as ToTensor makes them."""
+    return pixels.float().div_(255)
+
+
 @dataclass(frozen=True)
 class Splits:
     """A data set: what is learnt from, and what is measured on."""
@@ -57,6 +63,10 @@ class Splits:
     test: Images
     classes: tuple[str, ...] | None = None
     """Names of the labels 0, 1, ...; None where the data set has no labels."""
+    split: str = "the test split of the data set"
+    """What is measured on, for the card."""
+    notices: tuple[str, ...] = ()
+    """What a person should know of the reading, such as files that were skipped."""
 
 
 def load(data: Data, data_dir: Path, image: ImageShape, *, download: bool = False) -> Splits:
@@ -72,6 +82,15 @@ def load(data: Data, data_dir: Path, image: ImageShape, *, download: bool = Fals
             )
     title, classes = _TITLES[data.dataset], _LABELS[data.dataset]
     return Splits(title, train.first(data.train_images), test, classes)
+
+
+def sha256(splits: Splits) -> str:
+    """The identity of the pixels of both splits, in their order."""
+    digest = hashlib.sha256()
+    for images in (splits.train, splits.test):
+        digest.update(str(tuple(images.pixels.shape)).encode())
+        digest.update(memoryview(images.pixels.contiguous().numpy()))  # type: ignore[arg-type]
+    return digest.hexdigest()
 
 
 def _read(dataset: str, data_dir: Path, *, train: bool, download: bool) -> Images:

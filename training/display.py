@@ -15,9 +15,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from model_store import WEIGHTS, Manifest
+from model_store import WEIGHTS
 from training.fit import Averages, EpochDone, Progress
-from training.run import Event, Started
+from training.run import Event, Notice, Outcome, Started
 
 
 class Display:
@@ -57,6 +57,8 @@ class Display:
                 done = (event.epoch - 1) * self.images + event.images
                 numbers = f"{_averages(event.averages)}  {event.images_per_s:,.0f} images/s"
                 self.bar.update(self.task, completed=done, epoch=event.epoch, numbers=numbers)
+            case Notice():
+                self._line(event.text)
             case EpochDone():
                 self._line(
                     f"epoch {event.epoch:3d}  train {_averages(event.train)}  "
@@ -66,24 +68,33 @@ class Display:
     def _start(self, event: Started) -> None:
         self.images = event.images
         self.task = self.bar.add_task(
-            "training", total=event.images * event.epochs, epoch=1, epochs=event.epochs, numbers=""
+            "training",
+            total=event.images * event.epochs,
+            completed=event.images * event.epochs_behind,
+            epoch=min(event.epochs_behind + 1, event.epochs),
+            epochs=event.epochs,
+            numbers="",
         )
+        behind = f", {event.epochs_behind} of them done" if event.epochs_behind else ""
         self._line(
             f"{event.images:,} images of {event.dataset}, {event.weights:,} weights, "
-            f"{event.epochs} epochs on {event.device}; nats per image"
+            f"{event.epochs} epochs on {event.device}{behind}; nats per image"
         )
 
     def _line(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
 
 
-def metrics_table(manifest: Manifest) -> Table:
-    """The published numbers."""
+def metrics_table(outcome: Outcome) -> Table:
+    """The published numbers, and what they cost."""
+    manifest = outcome.manifest
     table = Table("number", "value", "unit", title=str(manifest.ref), title_justify="left")
     for name, metric in manifest.metrics.items():
         table.add_row(name, f"{metric.value:.2f}", metric.unit)
     training = manifest.training
     table.add_row("training time", f"{training.duration_s:.1f}", "s")
+    table.add_row("training speed", f"{outcome.images_per_s:,.0f}", "images/s")
+    table.add_row("peak memory", f"{outcome.peak_bytes / 1e6:,.0f}", "MB")
     table.add_row("weights", f"{manifest.files[WEIGHTS].size_bytes / 1e6:.2f}", "MB")
     return table
 

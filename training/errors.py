@@ -5,8 +5,11 @@ TrainingError
 │   ├── PresetNotFoundError    no preset of that name
 │   ├── SettingError           an unknown key, or a value that does not fit it
 │   ├── DataNotFoundError      the data set is not where it was looked for
-│   └── DeviceError            the device is not on this machine
+│   ├── DeviceError            the device is not on this machine
+│   └── RunError               the run's folder holds another run, or none to go on with
 ├── DataError                  the files are there and are not what they should be
+├── CheckpointError            a checkpoint could not be written, or none could be read
+├── InterruptedRunError        Ctrl-C; says what there is to go on from
 └── NonFiniteLossError         the loss became NaN or infinite
 """
 
@@ -35,8 +38,20 @@ class DeviceError(UsageError):
     """The device is not on this machine."""
 
 
+class RunError(UsageError):
+    """The run's folder holds another run, or none to go on with."""
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint could not be written, or none could be read."""
+
+
 class DataError(TrainingError):
     """The data set's files are there and are not what they should be."""
+
+
+class InterruptedRunError(TrainingError):
+    """Ctrl-C; says what there is to go on from."""
 
 
 class NonFiniteLossError(TrainingError):

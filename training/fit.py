@@ -1,12 +1,12 @@
 """The training loop: values in, progress out; it neither reads, writes nor prints.
 
-What makes it fast, measured on two cores with `python -m benchmarks.training`: images in memory
-and gathered a batch at a time, fused Adam, and statistics that stay tensors until someone looks.
+What makes it fast, measured with `python -m benchmarks.training`: images in memory as bytes,
+shuffled once an epoch, fused Adam, and statistics that stay tensors until someone looks.
 """
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from model_store import VAE, ModelSpec
-from training.config import Objective, Optimiser
-from training.data import Images
+from training.averaging import Average
+from training.config import Compute, Objective, Optimiser
+from training.data import Images, as_floats
 from training.errors import NonFiniteLossError
-from training.objective import Bound, bound
+from training.objective import binarize, bound
+from training.schedule import beta_at, learning_rate_at
 
 REPORT_EVERY = 32
 """Batches between two reports: looking at a tensor makes a GPU wait."""
@@ -25,17 +27,21 @@ REPORT_EVERY = 32
 
 @dataclass(frozen=True)
 class Averages:
-    """Means over the images seen, in nats; `reconstruction` is -ln p(x | z)."""
+    """Means over the images seen, in nats; `reconstruction` is -ln p(x | z).
+
+    `loss` is what was minimised, with beta and free bits as they were; of the test split it is
+    always that of the full beta, so that epochs compare.
+    """
 
     loss: float
     reconstruction: float
     kl: float
 
     @classmethod
-    def of(cls, log_px_and_kl: Tensor, images: int, beta: float) -> Self:
-        """From the sums over so many images; (2,)."""
-        log_px, kl = (log_px_and_kl / images).tolist()
-        return cls(loss=-(log_px - beta * kl), reconstruction=-log_px, kl=kl)
+    def of(cls, sums: Tensor, images: int) -> Self:
+        """From the sums of loss, log_px and kl over so many images; (3,)."""
+        loss, log_px, kl = (sums / images).tolist()
+        return cls(loss=loss, reconstruction=-log_px, kl=kl)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,9 @@ class EpochDone:
     train: Averages
     test: Averages
     images_per_s: float
+    beta: float = 1.0
+    """After the epoch, as is the learning rate."""
+    learning_rate: float = 0.0
 
 
 def initialise(spec: ModelSpec, seed: int) -> VAE:
@@ -66,57 +75,158 @@ def initialise(spec: ModelSpec, seed: int) -> VAE:
 
 
 class Trainer:
-    """Everything that changes while training: weights, moments and random states."""
+    """Everything that changes while training: weights, moments, random states, steps behind."""
 
-    def __init__(self, vae: VAE, objective: Objective, optimiser: Optimiser, seed: int) -> None:
+    def __init__(
+        self,
+        vae: VAE,
+        objective: Objective,
+        optimiser: Optimiser,
+        seed: int,
+        compute: Compute | None = None,
+    ) -> None:
         self.vae = vae
         self.device = next(vae.parameters()).device
         self.objective = objective
         self.optimiser = optimiser
         self.seed = seed
-        # fused: one kernel for all tensors instead of several for each
-        self.adam = torch.optim.Adam(vae.parameters(), lr=optimiser.learning_rate, fused=True)
+        self.adam = _adam(vae, optimiser)
+        self.average = Average(vae, optimiser.average) if optimiser.average else None
         self.order = torch.Generator().manual_seed(seed)
         self.noise = torch.Generator(self.device).manual_seed(seed)
+        self.epochs = 0
+        self.steps = 0
+        compute = compute or Compute()
+        on_gpu = self.device.type == "cuda"
+        self.autocast = torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=on_gpu and compute.bf16
+        )
+        self.bound = torch.compile(bound) if on_gpu and compute.compile else bound
+
+    @property
+    def trained(self) -> VAE:
+        """What is measured and published: the averaged weights where there are such."""
+        return self.average.vae if self.average else self.vae
 
     def fit(self, train: Images, test: Images) -> Iterator[Progress | EpochDone]:
-        """Train for all epochs, the VAE in place; images and VAE lie on one device.
+        """Train the epochs that are left, the VAE in place; images and VAE lie on one device.
 
         The order of the images and the noise follow from the seed. Raises NonFiniteLossError.
         """
-        for epoch in range(1, self.optimiser.epochs + 1):
+        for epoch in range(self.epochs + 1, self.optimiser.epochs + 1):
             for progress in self.epoch(train, epoch):
                 yield progress
+            if self.average:
+                self.average.measure_batch_norm(train, self.seed)
             noise = torch.Generator(self.device).manual_seed(self.seed)
-            averages = mean_bound(self.vae, test, self.objective, noise)
+            averages = mean_bound(self.trained, test, self.objective, noise)
             _check_that_it_is_finite(averages, epoch)
-            yield EpochDone(epoch, progress.averages, averages, progress.images_per_s)
+            self.epochs = epoch
+            yield EpochDone(
+                epoch,
+                progress.averages,
+                averages,
+                progress.images_per_s,
+                self.beta(len(train)),
+                self.learning_rate(len(train)),
+            )
 
     def epoch(self, train: Images, epoch: int = 1) -> Iterator[Progress]:
         """One pass over the images; the last report covers all of them."""
         self.vae.train()
-        sums = torch.zeros(2, device=self.device)
-        batches = batch_indices(len(train), self.optimiser.batch_size, self.order)
-        images, started = 0, time.perf_counter()
-        for number, index in enumerate(batches, start=1):
-            parts = self.step(train.batch(index.to(self.device)))
-            sums += torch.stack((parts.log_px.detach().sum(), parts.kl.detach().sum()))
-            images += len(index)
+        started = time.perf_counter()
+        sums = torch.zeros(3, device=self.device)
+        order = torch.randperm(len(train), generator=self.order)
+        shuffled = train.pixels[order.to(self.device)]  # once: a batch is then a view
+        batches = torch.split(shuffled, self.optimiser.batch_size)
+        images = 0
+        for number, pixels in enumerate(batches, start=1):
+            beta = self.beta(len(train))
+            self.adam.param_groups[0]["lr"] = self.learning_rate(len(train))
+            sums += self.step(as_floats(pixels), beta) * len(pixels)
+            images += len(pixels)
             if number % REPORT_EVERY == 0 or number == len(batches):
-                averages = Averages.of(sums, images, self.objective.beta)
+                averages = Averages.of(sums, images)
                 _check_that_it_is_finite(averages, epoch)
                 elapsed_s = time.perf_counter() - started
                 yield Progress(epoch, images, averages, images / elapsed_s)
 
-    def step(self, x: Tensor) -> Bound:
-        """One step of Adam on the mean loss of a batch; returns the bound before the step."""
+    def step(self, x: Tensor, beta: float) -> Tensor:
+        """One step of Adam on the mean loss of a batch; mean loss, log_px and kl before it; (3,)."""
+        if self.objective.targets == "binary":
+            x = binarize(x, self.noise)
         shape = (len(x), self.vae.spec.latent)
         eps = torch.randn(shape, generator=self.noise, device=self.device)
-        parts = bound(self.vae, x, eps)
+        with self.autocast:
+            parts = self.bound(self.vae, x, eps)
+            loss = parts.loss(beta, self.objective.free_bits).mean()
         self.adam.zero_grad()
-        torch.autograd.backward(parts.loss(self.objective.beta).mean())
+        torch.autograd.backward(loss)
+        if self.optimiser.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.vae.parameters(), self.optimiser.clip_norm)
         self.adam.step()
-        return parts
+        self.steps += 1
+        if self.average:
+            self.average.update(self.steps)
+        with torch.no_grad():
+            return torch.stack((loss.detach(), parts.log_px.mean(), parts.kl.mean()))
+
+    def beta(self, images: int) -> float:
+        """Beta of the next step, where an epoch has so many images."""
+        return beta_at(self.objective, self._epochs_behind(images))
+
+    def learning_rate(self, images: int) -> float:
+        """Learning rate of the next step, where an epoch has so many images."""
+        return learning_rate_at(self.optimiser, self._epochs_behind(images))
+
+    def _epochs_behind(self, images: int) -> float:
+        return self.steps / math.ceil(images / self.optimiser.batch_size)
+
+    # --- between two processes ---
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next epoch depends on, as tensors that lie on the CPU."""
+        tensors = {f"vae.{name}": value for name, value in self.vae.state_dict().items()}
+        if self.average:
+            averaged = self.average.vae.state_dict()
+            tensors |= {f"average.{name}": value for name, value in averaged.items()}
+        for number, moments in self.adam.state_dict()["state"].items():
+            tensors |= {f"adam.{number}.{name}": value for name, value in moments.items()}
+        tensors["random.order"] = self.order.get_state()
+        tensors["random.noise"] = self.noise.get_state()
+        tensors["progress"] = torch.tensor([self.epochs, self.steps])
+        return {name: value.detach().cpu().clone() for name, value in tensors.items()}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from the state of a trainer of the same settings; raises KeyError, RuntimeError."""
+        self.vae.load_state_dict(_below("vae.", tensors))
+        if self.average:
+            self.average.vae.load_state_dict(_below("average.", tensors))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in _below("adam.", tensors).items():
+            number, _, moment = name.partition(".")
+            moments.setdefault(int(number), {})[moment] = value
+        self.adam.load_state_dict({**self.adam.state_dict(), "state": moments})
+        self.order.set_state(tensors["random.order"])
+        self.noise.set_state(tensors["random.noise"])
+        self.epochs, self.steps = tensors["progress"].tolist()
+
+
+def _adam(vae: VAE, optimiser: Optimiser) -> torch.optim.Optimizer:
+    """`fused`: one kernel for all tensors instead of several for each."""
+    if optimiser.name == "adam":
+        return torch.optim.Adam(vae.parameters(), lr=optimiser.learning_rate, fused=True)
+    return torch.optim.AdamW(
+        vae.parameters(),
+        lr=optimiser.learning_rate,
+        weight_decay=optimiser.weight_decay,
+        fused=True,
+    )
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose names begin with the prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def batch_indices(
@@ -131,16 +241,19 @@ def batch_indices(
 def mean_bound(
     vae: VAE, images: Images, objective: Objective, noise: torch.Generator, batch_size: int = 1000
 ) -> Averages:
-    """The loss and its parts over all images, one draw of z each."""
+    """The loss with the full beta and its parts over all images, one draw of z each."""
     vae.eval()
     device = images.pixels.device
-    sums = torch.zeros(2, dtype=torch.float64, device=device)
+    sums = torch.zeros(3, dtype=torch.float64, device=device)
     for index in batch_indices(len(images), batch_size):
         x = images.batch(index.to(device))
+        if objective.targets == "binary":
+            x = binarize(x, noise)
         eps = torch.randn((len(x), vae.spec.latent), generator=noise, device=device)
         parts = bound(vae, x, eps)
-        sums += torch.stack((parts.log_px.sum(), parts.kl.sum()))
-    return Averages.of(sums, len(images), objective.beta)
+        loss = parts.loss(objective.beta)
+        sums += torch.stack((loss.sum(), parts.log_px.sum(), parts.kl.sum()))
+    return Averages.of(sums, len(images))
 
 
 def _check_that_it_is_finite(averages: Averages, epoch: int) -> None:

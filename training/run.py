@@ -1,20 +1,27 @@
 """One training run from its preset to a published version; says what happens by events."""
 
+import contextlib
+import resource
+import signal
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from statistics import median
 
 import torch
 
 from model_store import VAE, Manifest, Store, TrainingRecord
-from training import data, figures, publish
-from training.config import Preset
+from training import checkpoint, data, figures, publish
+from training.config import Preset, differences
 from training.data import Splits
-from training.errors import DeviceError
+from training.errors import DeviceError, RunError
 from training.evaluate import evaluate
 from training.fit import EpochDone, Progress, Trainer, initialise
+from training.logs import RunLog
 
 
 class Device(StrEnum):
@@ -41,10 +48,17 @@ class Job:
     data_dir: Path
     store: Store
     name: str
+    folder: Path
+    """Of the run: checkpoints, logs, history.csv."""
     seed: int = 0
     device: Device = Device.AUTO
     figures: Figures = Figures.ALL
     download: bool = False
+    resume: bool = False
+    """Go on from the last checkpoint in the folder."""
+    restart: bool = False
+    """Throw away an unfinished run in the folder."""
+    tensorboard: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,59 +70,186 @@ class Started:
     epochs: int
     weights: int
     device: str
+    epochs_behind: int = 0
 
 
-Event = Started | Progress | EpochDone
+@dataclass(frozen=True)
+class Notice:
+    """Something that a person should know and that stops nothing."""
+
+    text: str
 
 
-def train(job: Job, report: Callable[[Event], None]) -> Manifest:
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to."""
+
+    manifest: Manifest
+    images_per_s: float
+    """Median over the epochs."""
+    peak_bytes: int
+    """Of memory: on the GPU where it was used, else of this process."""
+
+
+Event = Started | Progress | EpochDone | Notice
+
+
+def train(job: Job, report: Callable[[Event], None]) -> Outcome:
     """Train, measure, draw and publish; the same job on the same machine gives the same weights.
 
-    Nothing is published unless all of it succeeds. Raises TrainingError, StoreError.
+    A checkpoint an epoch goes into the run's folder; nothing is published unless all of it
+    succeeds. Raises TrainingError, StoreError.
     """
     device = choose_device(job.device)
     publish.check_destination(job.store, job.name)
     commit = publish.source_commit()  # now: the code may change while it trains
+    past = _past(job)
     preset = job.preset
     splits = data.load(preset.data, job.data_dir, preset.model.image, download=job.download)
+    for line in splits.notices:
+        report(Notice(line))
+    progress = checkpoint.Progress(
+        preset_name=job.preset_name,
+        preset=preset,
+        seed=job.seed,
+        data_sha256=data.sha256(splits),
+        device=device.type,
+        threads=torch.get_num_threads(),
+        libraries=publish.libraries(),
+        source_commit=commit,
+        history=(),
+        duration_s=0.0,
+    )
     splits = replace(splits, train=splits.train.to(device), test=splits.test.to(device))
     vae = initialise(preset.model, job.seed).to(device)
+    trainer = Trainer(vae, preset.objective, preset.optimiser, job.seed, preset.compute)
+    if past is not None:
+        for line in past.damaged:
+            report(Notice(f"{line}; going on from epoch {past.progress.epoch}"))
+        _check_that_it_is_the_same(job, past.progress, progress)
+        trainer.restore(past.tensors)
+        progress = past.progress
+    else:
+        checkpoint.clear(job.folder)
     weights = sum(weight.numel() for weight in vae.parameters())
-    report(Started(splits.title, len(splits.train), preset.optimiser.epochs, weights, device.type))
+    epochs = preset.optimiser.epochs
+    report(Started(splits.title, len(splits.train), epochs, weights, device.type, progress.epoch))
+    if not progress.finished:
+        progress = _train(job, trainer, splits, progress, report)
 
-    started = time.monotonic()
-    history = []
-    for event in Trainer(vae, preset.objective, preset.optimiser, job.seed).fit(
-        splits.train, splits.test
+    evaluation = evaluate(trainer.trained, splits.test, splits.title)
+    drawn = draw(trainer.trained, splits, evaluation.latents.kl_nats, progress.history, job.figures)
+    with _until_done():
+        manifest = publish.publish(
+            job.store,
+            job.name,
+            trainer.trained,
+            preset=preset,
+            record=_record(job, progress, splits),
+            evaluation=evaluation,
+            figures=drawn,
+        )
+        checkpoint.mark_as_published(job.folder, progress, str(manifest.ref))
+    images_per_s = median(done.images_per_s for done in progress.history)
+    return Outcome(manifest, images_per_s, _peak_bytes(device))
+
+
+@contextlib.contextmanager
+def _until_done() -> Iterator[None]:
+    """Let Ctrl-C pass by: publishing takes a moment, and half of it is nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _train(
+    job: Job,
+    trainer: Trainer,
+    splits: Splits,
+    progress: checkpoint.Progress,
+    report: Callable[[Event], None],
+) -> checkpoint.Progress:
+    """Train the epochs that are left, with a checkpoint and a line of the logs after each."""
+    started = time.monotonic() - progress.duration_s
+    with RunLog(job.folder, progress.history, tensorboard=job.tensorboard) as log:
+        for event in trainer.fit(splits.train, splits.test):
+            if isinstance(event, EpochDone):
+                duration_s = round(time.monotonic() - started, 1)
+                history = (*progress.history, event)
+                progress = progress.model_copy(
+                    update={"history": history, "duration_s": duration_s}
+                )
+                checkpoint.save(job.folder, progress, trainer.state())
+                log.write(event, trainer.trained)
+            report(event)
+    return progress
+
+
+def _past(job: Job) -> checkpoint.Checkpoint | None:
+    """What to go on from; raises RunError where resuming or starting would lose something."""
+    if job.resume:
+        if checkpoint.peek(job.folder) is None:
+            raise RunError(f"--resume: no checkpoint in {job.folder}; train without --resume")
+        return checkpoint.load(job.folder)
+    there = checkpoint.peek(job.folder)
+    if there is not None and there.published is None and not job.restart:
+        raise RunError(
+            f"{job.folder} holds a run of {there.preset_name} that was not published, at epoch "
+            f"{there.epoch} of {there.preset.optimiser.epochs}; go on with --resume, throw it "
+            "away with --restart, or choose another --runs-dir"
+        )
+    return None
+
+
+def _check_that_it_is_the_same(
+    job: Job, past: checkpoint.Progress, now: checkpoint.Progress
+) -> None:
+    """Raises RunError where going on would give what neither run would have given."""
+    for what, before, after in (
+        ("preset", past.preset_name, now.preset_name),
+        ("seed", past.seed, now.seed),
+        ("device", past.device, now.device),
+        ("data", past.data_sha256[:12], now.data_sha256[:12]),
+        *differences(past.preset, now.preset),
     ):
-        report(event)
-        if isinstance(event, EpochDone):
-            history.append(event)
-    duration_s = time.monotonic() - started
+        if before != after:
+            raise RunError(
+                f"--resume: the run in {job.folder} has {what} {before}, now it is {after}; ask "
+                "for the same, or choose another --runs-dir"
+            )
 
-    evaluation = evaluate(vae, splits.test, splits.title)
-    record = TrainingRecord(
+
+def _record(job: Job, progress: checkpoint.Progress, splits: Splits) -> TrainingRecord:
+    return TrainingRecord(
         preset=job.preset_name,
         dataset=splits.title,
         seed=job.seed,
-        epochs=preset.optimiser.epochs,
-        settings=preset.model_dump(mode="json") | {"threads": torch.get_num_threads()},
-        device=device.type,
-        duration_s=round(duration_s, 1),
-        libraries=publish.libraries(),
-        source_commit=commit,
+        epochs=progress.epoch,
+        settings=progress.preset.model_dump(mode="json") | {"threads": progress.threads},
+        device=progress.device,
+        duration_s=progress.duration_s,
+        libraries=progress.libraries,
+        source_commit=progress.source_commit,
     )
-    drawn = draw(vae, splits, evaluation.latents.kl_nats, history, job.figures)
-    return publish.publish(
-        job.store, job.name, vae, preset=preset, record=record, evaluation=evaluation, figures=drawn
-    )
+
+
+def _peak_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def draw(
     vae: VAE,
     splits: Splits,
     kl_nats: tuple[float, ...],
-    history: list[EpochDone],
+    history: Sequence[EpochDone],
     which: Figures,
 ) -> dict[str, bytes]:
     """Name -> PNG."""

@@ -10,7 +10,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
-    """ZSERVE_DATA_DIR and ZSERVE_STORE, and what stands in for them where they are not set."""
+    """ZSERVE_DATA_DIR, ZSERVE_STORE and ZSERVE_RUNS, and what stands in for them where they are not set."""
 
     model_config = SettingsConfigDict(env_prefix="ZSERVE_", env_ignore_empty=True, frozen=True)
 
@@ -19,3 +19,6 @@ class Settings(BaseSettings):
 
     store: Path = SHIPPED
     """The model store that versions are published into."""
+
+    runs: Path = CHECKOUT / "runs"
+    """A folder for each run: checkpoints, logs, history.csv."""

@@ -73,6 +73,14 @@ def images() -> Images:
 
 
 @pytest.fixture(autouse=True)
+def runs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the runs of this test leave their checkpoints and logs."""
+    folder = tmp_path_factory.mktemp("runs")
+    monkeypatch.setenv("ZSERVE_RUNS", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     """Two processes with two threads each on two cores wait for each other most of the time."""
     before = torch.get_num_threads()
@@ -87,7 +95,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "training", *arguments],
         cwd=CHECKOUT,
-        env={k: v for k, v in os.environ.items() if not k.startswith("ZSERVE_")},
+        env={k: v for k, v in os.environ.items() if k not in {"ZSERVE_DATA_DIR", "ZSERVE_STORE"}},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

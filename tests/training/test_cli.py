@@ -8,7 +8,8 @@ import pytest
 from model_store import ModelRef, NonFiniteError, PublishError, Store
 from tests.training.conftest import start, write_mnist
 from training import __main__ as cli
-from training.config import preset_names
+from training import checkpoint
+from training.config import Optimiser, preset_names
 
 QUICK = ("--epochs", "2", "--threads", "1", "--device", "cpu", "--set", "optimiser.batch_size=64")
 
@@ -34,12 +35,8 @@ def test_two_epochs_on_made_images_publish_a_version_that_verifies(tmp_path: Pat
     assert f"{manifest.metrics['test_negative_elbo'].value:.2f}" in out
     assert manifest.figures == ("loss", "reconstructions", "samples", "traversal")
     assert (manifest.training.preset, manifest.training.epochs) == ("lab", 2)
-    assert manifest.training.settings["optimiser"] == {
-        "name": "adam",
-        "learning_rate": 1e-3,
-        "batch_size": 64,
-        "epochs": 2,
-    }
+    optimiser = Optimiser(learning_rate=1e-3, batch_size=64, epochs=2)
+    assert manifest.training.settings["optimiser"] == optimiser.model_dump(mode="json")
 
 
 def test_the_same_command_gives_the_same_weights_and_the_next_version(
@@ -113,7 +110,7 @@ def test_a_usage_error_in_a_real_process_has_no_traceback(tmp_path: Path):
 
 
 def test_ctrl_c_ends_with_130_and_one_line_and_leaves_the_store_as_it_was(
-    tmp_path: Path, data_dir: Path
+    tmp_path: Path, data_dir: Path, runs: Path
 ):
     process = start(
         "train", "--preset", "lab", "--data-dir", str(data_dir), "--store", str(tmp_path),
@@ -127,7 +124,11 @@ def test_ctrl_c_ends_with_130_and_one_line_and_leaves_the_store_as_it_was(
     out, err = process.communicate(timeout=60)
     *epochs, last = err.splitlines()
     assert process.returncode == 130
-    assert last == "error: interrupted; nothing was published"
+    done = checkpoint.peek(runs / "lab")
+    assert done is not None
+    assert last == (
+        f"error: interrupted; nothing was published; go on from epoch {done.epoch} with --resume"
+    )
     assert all(line.startswith("epoch") for line in epochs)
     assert out == ""
     assert contents(tmp_path) == []

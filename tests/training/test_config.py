@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from training.config import load_preset, parse_overrides, preset_names
+from training.config import Objective, Optimiser, load_preset, parse_overrides, preset_names
 from training.errors import PresetNotFoundError, SettingError
 
 
@@ -16,13 +16,8 @@ def test_lab_is_the_vae_of_the_tutorials():
     lab = load_preset("lab")
     assert lab.model.network.model_dump() == {"kind": "mlp", "hidden": (400,)}
     assert (lab.model.latent, lab.model.likelihood) == (20, "bernoulli")
-    assert lab.optimiser.model_dump() == {
-        "name": "adam",
-        "learning_rate": 1e-3,
-        "batch_size": 128,
-        "epochs": 10,
-    }
-    assert lab.objective.beta == 1.0
+    assert lab.optimiser == Optimiser(name="adam", learning_rate=1e-3, batch_size=128, epochs=10)
+    assert lab.objective == Objective(beta=1.0, targets="grey")
 
 
 def test_a_preset_cannot_be_changed_after_it_was_validated():

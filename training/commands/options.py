@@ -1,0 +1,43 @@
+"""Options that several commands take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from training.run import Device, Figures
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that holds MNIST/raw, or a folder of images for a preset of the data set "
+        "`folder` (default: ZSERVE_DATA_DIR, or data/)."
+    ),
+]
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option(help="Store to publish into (default: ZSERVE_STORE, or model_store/weights)."),
+]
+RunsDir = Annotated[
+    Path | None,
+    typer.Option(help="A folder for each run goes in here (default: ZSERVE_RUNS, or runs/)."),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key, as optimiser.epochs=3."),
+]
+WhichDevice = Annotated[Device, typer.Option(help="Where to compute.")]
+WhichFigures = Annotated[
+    Figures, typer.Option(help="`model` leaves out figures that show the data set.")
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="CPU threads (default: one for each core).")
+]
+
+
+def prepare_torch(threads: int | None) -> None:
+    """Say how PyTorch computes in this process."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # Adam's moments of dark pixels fade into slow tiny numbers

@@ -1,0 +1,54 @@
+"""`python -m training publish`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from model_store import Store
+from training import checkpoint
+from training.commands import options
+from training.commands.train import publish_into
+from training.errors import RunError
+from training.run import Device, Figures, Job
+from training.settings import Settings
+
+
+def publish(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN_DIR", help="Folder of a finished run, as runs/lab.")
+    ],
+    *,
+    data_dir: options.DataDir = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name in the store (default: the folder's).")
+    ] = None,
+    store: options.StoreFolder = None,
+    figures: options.WhichFigures = Figures.ALL,
+    threads: options.Threads = None,
+) -> None:
+    """Measure, draw and publish a finished run from its last checkpoint, without training."""
+    options.prepare_torch(threads)
+    settings = Settings()
+    progress = checkpoint.peek(folder)
+    if progress is None:
+        raise RunError(f"no checkpoint in {folder}; name the folder of a run, such as runs/lab")
+    if not progress.finished:
+        raise RunError(
+            f"{folder} is at epoch {progress.epoch} of {progress.preset.optimiser.epochs}; "
+            "finish it with train --resume"
+        )
+    publish_into(
+        Job(
+            preset_name=progress.preset_name,
+            preset=progress.preset,
+            data_dir=data_dir or settings.data_dir,
+            store=Store(store or settings.store),
+            name=name or folder.resolve().name,
+            folder=folder,
+            seed=progress.seed,
+            device=Device(progress.device),
+            figures=figures,
+            resume=True,
+        )
+    )
