@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from app.engine import LoadedModel
 from app.errors import NotAcceptableError
-from app.images import encode_png, make_grid, to_bytes
+from app.formats import encode_png, make_grid
+from app.images import to_bytes
 
 MEDIA_TYPES = {"png": "image/png", "json": "application/json"}
 

@@ -1,20 +1,16 @@
-"""Bytes <-> float arrays: the only place that knows pixel formats.
-
-In: `decode_upload` turns the bytes of a PNG or JPEG into pixels, `prepare` brings them to the
-form of a model's training images. Out: `to_bytes`, `make_grid`, `encode_png`.
+"""Uploads -> float arrays: `decode_upload` turns the bytes of a PNG or JPEG into pixels, `prepare`
+brings them to the form of a model's training images. The way out is `formats`.
 """
 
 import io
-import json
 import math
-from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile, PngInfo
+from PIL.PngImagePlugin import PngImageFile
 
 from app.errors import (
     BlankImageError,
@@ -45,7 +41,7 @@ _JPEG_RINGING = 0.12
 """Marks weaker than this fraction of the strongest may be JPEG's own."""
 
 
-# --- in: bytes to pixels -----------------------------------------------------------------------
+# --- bytes to pixels ---------------------------------------------------------------------------
 
 
 class Picture:
@@ -137,7 +133,7 @@ def _to_rgb(image: Image.Image) -> Floats:
     return np.asarray(rgb * alpha + background * (1 - alpha), np.float32)
 
 
-# --- in: pixels to what the model was trained on -----------------------------------------------
+# --- pixels to what the model was trained on ---------------------------------------------------
 
 
 def prepare(picture: Picture, spec: ModelSpec, preprocess: Preprocess = "auto") -> Floats:
@@ -258,7 +254,7 @@ def _resample(
     return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box), np.float32)
 
 
-# --- out ---------------------------------------------------------------------------------------
+# --- floats and bytes --------------------------------------------------------------------------
 
 
 def to_bytes(pixels: Floats) -> Bytes:
@@ -270,34 +266,3 @@ def to_bytes(pixels: Floats) -> Bytes:
 def from_bytes(pixels: Bytes) -> Floats:
     """0..255 -> [0, 1]; the inverse of `to_bytes`."""
     return pixels.astype(np.float32) / np.float32(255)
-
-
-def make_grid(images: Bytes, columns: int, padding: int = 2) -> Bytes:
-    """Lay out (batch, channels, height, width) as torchvision.utils.make_grid(nrow=columns) does.
-
-    Black padding; one image alone has none. -> (channels, height, width)
-    """
-    n, channels, height, width = images.shape
-    if n == 1:
-        alone: Bytes = images[0]
-        return alone
-    columns = min(columns, n)
-    rows = math.ceil(n / columns)
-    cells = np.zeros((rows * columns, channels, height + padding, width + padding), np.uint8)
-    cells[:n, :, padding:, padding:] = images
-    cells = cells.reshape(rows, columns, channels, height + padding, width + padding)
-    grid = cells.transpose(2, 0, 3, 1, 4).reshape(
-        channels, rows * (height + padding), columns * (width + padding)
-    )
-    return np.pad(grid, ((0, 0), (0, padding), (0, padding)))
-
-
-def encode_png(image: Bytes, parameters: Mapping[str, object] | None = None) -> bytes:
-    """A grey or RGB PNG of (channels, height, width), with `parameters` as a JSON text chunk."""
-    channels = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
-    info = PngInfo()
-    if parameters is not None:
-        info.add_text("parameters", json.dumps(parameters))
-    png = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(channels)).save(png, "PNG", compress_level=1, pnginfo=info)
-    return png.getvalue()

@@ -1,6 +1,5 @@
 import contextlib
 import io
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -357,7 +356,7 @@ def test_an_image_that_is_not_ready_is_refused_with_both_sizes() -> None:
         images.prepare(decoded(saved(Image.new("L", (30, 20)))), DIGIT, "none")
 
 
-# --- out ---------------------------------------------------------------------------------------
+# --- floats and bytes --------------------------------------------------------------------------
 
 
 def test_bytes_become_floats_and_come_back() -> None:
@@ -368,37 +367,3 @@ def test_bytes_become_floats_and_come_back() -> None:
 def test_floats_are_rounded_to_the_nearest_byte_halves_up() -> None:
     pixels = np.array([0, 0.5, 1, -1, 2, 0.25 / 255, 0.75 / 255], np.float32)
     assert images.to_bytes(pixels).tolist() == [0, 128, 255, 0, 255, 0, 1]
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("n", "columns"), [(1, 1), (2, 1), (5, 2), (6, 3), (7, 100), (16, 4)])
-def test_a_grid_is_the_one_of_torchvision(n: int, columns: int, channels: int) -> None:
-    utils = pytest.importorskip("torchvision.utils", exc_type=ImportError)
-    import torch
-
-    batch = np.random.default_rng(0).integers(0, 256, (n, channels, 5, 4), np.uint8)
-    expected = utils.make_grid(torch.from_numpy(batch), nrow=columns).numpy()
-    assert np.array_equal(images.make_grid(batch, columns), expected[:channels])
-
-
-def test_a_grid_can_be_cut_apart_again() -> None:
-    batch = np.random.default_rng(0).integers(0, 256, (6, 1, 5, 4), np.uint8)
-    grid = images.make_grid(batch, 3)
-    assert grid.shape == (1, 2 + 2 * 7, 2 + 3 * 6)
-    for i in range(6):
-        top, left = 2 + (i // 3) * 7, 2 + (i % 3) * 6
-        assert np.array_equal(grid[:, top : top + 5, left : left + 4], batch[i])
-
-
-@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
-def test_a_png_holds_the_pixels_and_says_how_they_were_made(channels: int, mode: str) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (channels, 9, 7), np.uint8)
-    png = Image.open(io.BytesIO(images.encode_png(image, {"seed": 7, "label": "ü"})))
-    assert png.mode == mode
-    assert np.array_equal(np.asarray(png).reshape(9, 7, channels), image.transpose(1, 2, 0))
-    assert json.loads(str(png.info["parameters"])) == {"seed": 7, "label": "ü"}
-
-
-def test_a_png_says_nothing_unless_asked() -> None:
-    png = Image.open(io.BytesIO(images.encode_png(np.zeros((1, 2, 2), np.uint8))))
-    assert "parameters" not in png.info
