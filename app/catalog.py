@@ -68,9 +68,7 @@ class Catalog:
 
     async def _load(self, ref: ModelRef) -> LoadedModel:
         stored = await asyncio.to_thread(self.store.load, ref)
-        vae = await asyncio.to_thread(stored.vae.to, self.device)
-        model = LoadedModel(stored.manifest, vae, self.device, stored.class_latents)
-        await self._engine.warm_up(model)
+        model = await self._engine.warm_up(stored, self.device)
         log.info("%s loaded on %s, weights %.12s", ref, self.device, stored.manifest.weights_sha256)
         self._make_room()
         return model

@@ -1,18 +1,29 @@
-"""Runs models: one thread, a bounded queue counted in images, tiles of one fixed shape.
+"""Runs models: a bounded queue counted in images, tiles of one fixed shape, no waiting.
 
     mu, logvar = await engine.encode(model, x)
     pixels     = await engine.decode(model, z)
 
 Floating-point sums change with the shape of a batch, so every batch has the same shape: TILE
-rows, the last ones zero where a request has fewer. Then image i of an answer depends on the
-weights and its own input alone, whatever else is computed and in whatever order.
+rows, the last ones zero where there are fewer. The position within a tile changes nothing, so
+rows of several requests share one. Then image i of an answer depends on the weights and its own
+input alone, whatever else is computed and in whatever order.
+
+A tile takes what has arrived while the last one ran. Requests take turns, a tile at a time, so a
+small one never waits for all of a large one. A request whose waiter has gone leaves the queue.
+
+Small models run on the event loop itself: handing a tile of a millisecond to a thread and back
+costs a third of a millisecond, and more under load, where the two threads fight for Python's
+lock (DECISIONS.md). Large ones and those on a GPU run in one thread beside it.
 """
 
 import asyncio
-import threading
-from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,15 +31,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from app.errors import QueueFullError, SettingsError, TimedOutError
-from model_store import VAE, GaussianMixture, Manifest, ModelRef
+from model_store import VAE, GaussianMixture, Manifest, ModelRef, StoredModel
 
 Floats = NDArray[np.float32]
 
 TILE = 16
 """Images computed at once; part of what makes answers repeatable."""
 
+_ON_THE_LOOP_S = 0.005
+"""A model whose tile takes longer runs in a thread, so that the event loop stays awake."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class LoadedModel:
     """One version, ready to run: what it is, the network, and where it lies."""
 
@@ -37,6 +51,8 @@ class LoadedModel:
     device: torch.device
     class_latents: tuple[GaussianMixture, ...] = ()
     """One mixture a class, in the order of `manifest.classes`."""
+    in_thread: bool = False
+    """Whether it runs beside the event loop rather than on it."""
 
     @property
     def ref(self) -> ModelRef:
@@ -54,6 +70,30 @@ class LoadedModel:
         return (self.manifest.classes or ()) if self.class_latents else ()
 
 
+class Observer(Protocol):
+    """Who wants to know what the engine did."""
+
+    def tile_done(self, model: LoadedModel, images: int, inference_s: float) -> None:
+        """A tile was computed, `images` of its rows for requests."""
+
+    def request_done(
+        self, model: LoadedModel, images: int, queue_s: float, inference_s: float
+    ) -> None:
+        """A request got its answer; called within the task of its waiter."""
+
+
+class Silence:
+    """An observer that keeps nothing."""
+
+    def tile_done(self, model: LoadedModel, images: int, inference_s: float) -> None:
+        """Forget it."""
+
+    def request_done(
+        self, model: LoadedModel, images: int, queue_s: float, inference_s: float
+    ) -> None:
+        """Forget it."""
+
+
 def choose_device(wish: str) -> torch.device:
     """auto, cpu or cuda -> a device; raises SettingsError where cuda is asked for and absent."""
     available = torch.cuda.is_available()
@@ -66,15 +106,27 @@ def choose_device(wish: str) -> torch.device:
 
 
 class Engine:
-    """The one place where models run. Call it from one event loop; close it at the end."""
+    """The one place where models run. Make it, call it and close it in one event loop's thread."""
 
-    def __init__(self, *, queue_images: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        queue_images: int,
+        timeout_s: float,
+        threads: int = 1,
+        observer: Observer | None = None,
+    ) -> None:
         self._limit = queue_images
         self._timeout_s = timeout_s
+        self._observer = observer or Silence()
         self._waiting = 0
-        self._worker = ThreadPoolExecutor(
-            max_workers=1, thread_name_prefix="engine", initializer=_configure_torch
-        )
+        self._queue: deque[_Job] = deque()
+        self._awake = False
+        self._closed = False
+        configure = partial(_configure_torch, threads)
+        configure()
+        self._worker = ThreadPoolExecutor(1, "engine", configure)
+        self._warmer = ThreadPoolExecutor(1, "warm-up", configure)
 
     @property
     def waiting_images(self) -> int:
@@ -96,21 +148,24 @@ class Engine:
         (log_px,) = await self._run(model, _log_likelihood, x, z)
         return log_px
 
-    async def warm_up(self, model: LoadedModel) -> None:
-        """Run every function once, so that the first request is as fast as the next."""
-        x = np.zeros((1, *model.manifest.spec.image.shape), np.float32)
-        mu, _ = await self.encode(model, x)
-        await self.decode(model, mu)
-        await self.log_likelihood(model, x, mu)
+    async def warm_up(self, stored: StoredModel, device: torch.device) -> LoadedModel:
+        """Run every function, beside what is being served, and decide where the model runs."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._warmer, _warmed_up, stored, device)
 
     def close(self) -> None:
-        """Drop what is queued, finish the tile that runs, stop the thread."""
+        """Drop what is queued, finish the tile that runs, stop the threads."""
+        self._closed = True
+        for job in self._queue:
+            job.answer.cancel()
+        self._queue.clear()
         self._worker.shutdown(wait=True, cancel_futures=True)
+        self._warmer.shutdown(wait=True, cancel_futures=True)
 
     async def _run(
         self, model: LoadedModel, function: "_Function", *inputs: Floats
     ) -> tuple[Floats, ...]:
-        """Queue a request and wait; one whose waiter has gone is skipped."""
+        """Queue a request and wait; the rows of a waiter that has gone are not computed."""
         n = len(inputs[0])
         if self._waiting + n > self._limit:
             raise QueueFullError(
@@ -118,12 +173,14 @@ class Engine:
                 limit=self._limit,
                 remedy="try again after the time in Retry-After, or ask for fewer images",
             )
-        gone = threading.Event()
-        job = self._worker.submit(_in_tiles, model, function, inputs, gone)
-        self._count(job, n)
+        loop = asyncio.get_running_loop()
+        job = _Job(model, function, inputs, loop.create_future())
+        self._queue.append(job)
+        self._waiting += n
+        self._wake(loop)
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await asyncio.wrap_future(job)
+                outputs = await job.answer
         except TimeoutError as error:
             raise TimedOutError(
                 f"the model gave no answer within {self._timeout_s:g} s",
@@ -131,31 +188,139 @@ class Engine:
                 remedy="try again after the time in Retry-After, or ask for fewer images",
             ) from error
         finally:
-            gone.set()
-
-    def _count(self, job: "Future[tuple[Floats, ...]]", n: int) -> None:
-        """Count n images as waiting until their job is done or dropped."""
-        loop = asyncio.get_running_loop()
-        self._waiting += n
-
-        def release() -> None:
             self._waiting -= n
+            job.gone = True
+        self._observer.request_done(model, n, job.queue_s, job.inference_s)
+        return outputs
 
-        def done(_: object) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(release)
+    # --- one tile after the other ---
 
-        job.add_done_callback(done)
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See to the queue after whatever else has already arrived."""
+        if not self._awake:
+            self._awake = True
+            loop.call_soon(self._step, loop)
+
+    def _step(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Compute one tile, then let the event loop take in what has arrived meanwhile."""
+        shares = _next_shares(self._queue)
+        if not shares or self._closed:
+            self._awake = False
+            return
+        if shares[0].job.model.in_thread:
+            running = loop.run_in_executor(self._worker, _compute, shares)
+            running.add_done_callback(lambda done: self._done(loop, shares, _failure(done)))
+            return
+        failure: BaseException | None = None
+        try:
+            _compute(shares)
+        except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
+            failure = error
+        self._done(loop, shares, failure)
+
+    def _done(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        shares: "Sequence[_Share]",
+        failure: BaseException | None,
+    ) -> None:
+        """Answer the requests that are complete, put the others at the end, go on."""
+        for share in shares:
+            job = share.job
+            if job.answer.done():
+                continue
+            if self._closed:
+                job.answer.cancel()
+            elif failure is not None:
+                job.gone = True
+                job.answer.set_exception(failure)
+            elif share.stop == job.n:
+                job.answer.set_result(job.outputs)
+        if failure is None and not self._closed:
+            job = shares[0].job
+            images = sum(share.stop - share.start for share in shares)
+            self._observer.tile_done(job.model, images, shares[0].seconds)
+        loop.call_soon(self._step, loop)
 
 
-# --- in the worker thread ----------------------------------------------------------------------
+# --- requests and their shares of a tile -------------------------------------------------------
 
 _Function = Callable[..., tuple[Tensor, ...]]
 
 
-def _configure_torch() -> None:
-    """One thread: the models are small, and the order of sums must not depend on the machine."""
-    torch.set_num_threads(1)
+@dataclass(eq=False, slots=True)
+class _Job:
+    """A request: rows to compute, how many have been handed out, and what came of them."""
+
+    model: LoadedModel
+    function: _Function
+    inputs: tuple[Floats, ...]
+    answer: "asyncio.Future[tuple[Floats, ...]]"
+    queued_at: float = field(default_factory=time.perf_counter)
+    handed_out: int = 0
+    outputs: tuple[Floats, ...] = ()
+    queue_s: float = 0.0
+    inference_s: float = 0.0
+    gone: bool = False
+
+    @property
+    def n(self) -> int:
+        """Rows in all."""
+        return len(self.inputs[0])
+
+
+@dataclass(eq=False, slots=True)
+class _Share:
+    """Rows start..stop of a request, in one tile."""
+
+    job: _Job
+    start: int
+    stop: int
+    seconds: float = 0.0
+
+
+def _next_shares(queue: "deque[_Job]") -> list[_Share]:
+    """Rows for one tile: of the first request, and of others that fit beside them.
+
+    What is left of the first goes behind the others; requests without a waiter leave.
+    """
+    shares: list[_Share] = []
+    room = TILE
+    passed: list[_Job] = []
+    first: _Job | None = None
+    while queue and room:
+        job = queue.popleft()
+        if job.gone:
+            continue
+        if first is None:
+            first = job
+        elif job.model is not first.model or job.function is not first.function:
+            passed.append(job)
+            continue
+        start = job.handed_out
+        stop = min(job.n, start + room)
+        shares.append(_Share(job, start, stop))
+        job.handed_out = stop
+        room -= stop - start
+        if stop < job.n:
+            if job is first:
+                queue.append(job)
+            else:
+                passed.append(job)
+    queue.extendleft(reversed(passed))
+    return shares
+
+
+def _failure(done: "asyncio.Future[None]") -> BaseException | None:
+    return None if done.cancelled() else done.exception()
+
+
+# --- computing ---------------------------------------------------------------------------------
+
+
+def _configure_torch(threads: int) -> None:
+    """Few threads: the models are small, and the order of sums must not depend on the machine."""
+    torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.allow_tf32 = False
@@ -174,23 +339,66 @@ def _log_likelihood(model: LoadedModel, x: Tensor, z: Tensor) -> tuple[Tensor, .
     return (model.vae.log_likelihood(x, model.vae.decode(z)),)
 
 
+def _warmed_up(stored: StoredModel, device: torch.device) -> LoadedModel:
+    """The model on its device, every function run; slow ones and those on a GPU get the thread."""
+    model = LoadedModel(stored.manifest, stored.vae.to(device), device, stored.class_latents)
+    x = np.zeros((TILE, *model.manifest.spec.image.shape), np.float32)
+    z = np.zeros((TILE, model.latent), np.float32)
+    _tile_outputs(model, _encode, (x,))
+    _tile_outputs(model, _log_likelihood, (x, z))
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        _tile_outputs(model, _decode, (z,))
+        seconds.append(time.perf_counter() - start)
+    in_thread = device.type != "cpu" or min(seconds) > _ON_THE_LOOP_S
+    return replace(model, in_thread=in_thread)
+
+
+def _compute(shares: Sequence[_Share]) -> None:
+    """Fill a tile with the shares, compute it, and give each request its rows."""
+    first = shares[0].job
+    begin = time.perf_counter()
+    tile = tuple(
+        _filled([share.job.inputs[i][share.start : share.stop] for share in shares])
+        for i in range(len(first.inputs))
+    )
+    results = _tile_outputs(first.model, first.function, tile)
+    row = 0
+    for share in shares:
+        rows = share.stop - share.start
+        _keep(share, [result[row : row + rows] for result in results])
+        row += rows
+    seconds = time.perf_counter() - begin
+    for share in shares:
+        share.seconds = seconds
+        if share.start == 0:
+            share.job.queue_s = begin - share.job.queued_at
+        share.job.inference_s += seconds
+
+
+def _filled(parts: Sequence[Floats]) -> Floats:
+    """The parts one below the other, and zeros below them; (TILE, ...)."""
+    tile = np.zeros((TILE, *parts[0].shape[1:]), np.float32)
+    row = 0
+    for part in parts:
+        tile[row : row + len(part)] = part
+        row += len(part)
+    return tile
+
+
 @torch.inference_mode()
-def _in_tiles(
-    model: LoadedModel, function: _Function, inputs: tuple[Floats, ...], gone: threading.Event
-) -> tuple[Floats, ...]:
-    """Apply the function to TILE rows at a time; (batch, ...) -> (batch, ...) for each result."""
-    tiles = []
-    for start in range(0, len(inputs[0]), TILE):
-        if gone.is_set():
-            raise CancelledError
-        rows = [_tile(values[start : start + TILE], model.device) for values in inputs]
-        tiles.append([result.cpu().numpy() for result in function(model, *rows)])
-    n = len(inputs[0])
-    return tuple(np.concatenate(results)[:n] for results in zip(*tiles, strict=True))
+def _tile_outputs(
+    model: LoadedModel, function: _Function, tile: tuple[Floats, ...]
+) -> list[Floats]:
+    """The function of one full tile."""
+    inputs = [torch.from_numpy(values).to(model.device) for values in tile]
+    return [result.cpu().numpy() for result in function(model, *inputs)]
 
 
-def _tile(values: Floats, device: torch.device) -> Tensor:
-    """The rows on the device, filled up with zeros to TILE of them."""
-    tile = np.zeros((TILE, *values.shape[1:]), np.float32)
-    tile[: len(values)] = values
-    return torch.from_numpy(tile).to(device)
+def _keep(share: _Share, results: Sequence[Floats]) -> None:
+    job = share.job
+    if not job.outputs:
+        job.outputs = tuple(np.empty((job.n, *part.shape[1:]), part.dtype) for part in results)
+    for output, part in zip(job.outputs, results, strict=True):
+        output[share.start : share.stop] = part

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import threading
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from app import latents
 from app.engine import Engine, LoadedModel, choose_device
 from app.errors import QueueFullError, SettingsError, TimedOutError
-from model_store import MLP, VAE, Conv, Manifest, ModelSpec, Store
+from model_store import MLP, VAE, Conv, Manifest, ModelSpec, Store, StoredModel
 from tests.unit.models import a_card, tiny_description, tiny_weights
 
 Floats = NDArray[np.float32]
@@ -105,14 +106,15 @@ def test_the_engine_computes_what_the_model_does(
 
 
 class Blockade:
-    """Keeps the thread of an engine busy until it is lifted."""
+    """Lets an engine take requests without computing any, until it is lifted."""
 
     def __init__(self, engine: Engine) -> None:
-        self._lifted = threading.Event()
-        engine._worker.submit(self._lifted.wait, 30)
+        self._engine = engine
+        engine._awake = True
 
     def lift(self) -> None:
-        self._lifted.set()
+        self._engine._awake = False
+        self._engine._wake(asyncio.get_running_loop())
 
 
 async def eventually_idle(engine: Engine) -> bool:
@@ -181,24 +183,187 @@ def test_work_whose_waiter_has_gone_is_not_computed(manifest: Manifest, engine: 
     assert len(computed) == 1
 
 
-def test_closing_drops_what_is_queued_and_stops_the_thread(manifest: Manifest) -> None:
-    model = loaded(manifest, TINY)
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_closing_drops_what_is_queued_and_stops_the_threads(
+    manifest: Manifest, in_thread: bool
+) -> None:
+    model = dataclasses.replace(loaded(manifest, TINY), in_thread=in_thread)
     before = set(threading.enumerate())
 
     async def run() -> None:
-        engine = Engine(queue_images=20, timeout_s=30)
-        blockade = Blockade(engine)
-        task = asyncio.create_task(engine.decode(model, np.zeros((1, 3), np.float32)))
+        engine = Engine(queue_images=1000, timeout_s=30)
+        await engine.decode(model, np.zeros((1, 3), np.float32))
+        tasks = [
+            asyncio.create_task(engine.decode(model, np.zeros((n, 3), np.float32)))
+            for n in (1, 400, 1)
+        ]
         await asyncio.sleep(0)
-        timer = threading.Timer(0.05, blockade.lift)
-        timer.start()
         engine.close()
-        timer.join()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert engine.waiting_images == 0
 
     asyncio.run(run())
     assert set(threading.enumerate()) <= before
+
+
+class Diary:
+    """An observer that writes down everything."""
+
+    def __init__(self) -> None:
+        self.tiles: list[int] = []
+        self.requests: list[int] = []
+
+    def tile_done(self, model: LoadedModel, images: int, inference_s: float) -> None:
+        assert inference_s > 0
+        self.tiles.append(images)
+
+    def request_done(
+        self, model: LoadedModel, images: int, queue_s: float, inference_s: float
+    ) -> None:
+        assert queue_s >= 0
+        assert inference_s > 0
+        self.requests.append(images)
+
+
+def decode_sizes(manifest: Manifest, sizes: list[int]) -> Diary:
+    """Requests of these sizes that arrive together."""
+    model = loaded(manifest, TINY)
+    diary = Diary()
+
+    async def run() -> None:
+        engine = Engine(queue_images=1000, timeout_s=30, observer=diary)
+        arrays = [np.zeros((n, 3), np.float32) for n in sizes]
+        await asyncio.gather(*(engine.decode(model, z) for z in arrays))
+        engine.close()
+
+    asyncio.run(run())
+    return diary
+
+
+def test_what_has_arrived_together_is_computed_together(manifest: Manifest) -> None:
+    assert decode_sizes(manifest, [1] * 16).tiles == [16]
+    assert decode_sizes(manifest, [5, 5, 5, 5]).tiles == [16, 4]
+
+
+def test_a_small_request_does_not_wait_for_all_of_a_large_one(manifest: Manifest) -> None:
+    diary = decode_sizes(manifest, [256, 200, 1])
+    assert diary.requests == [1, 200, 256]
+    assert sum(diary.tiles) == 457
+    assert len(diary.tiles) == 29
+
+
+def test_different_models_and_functions_do_not_share_a_tile(manifest: Manifest) -> None:
+    models = [loaded(manifest, TINY), loaded(manifest, TINY)]
+    diary = Diary()
+
+    async def run() -> None:
+        engine = Engine(queue_images=1000, timeout_s=30, observer=diary)
+        z, x = np.zeros((3, 3), np.float32), random_images(3)
+        calls = [engine.decode(model, z) for model in models * 2]
+        await asyncio.gather(*calls, engine.encode(models[0], x))
+        engine.close()
+
+    asyncio.run(run())
+    assert sorted(diary.tiles) == [3, 6, 6]
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_an_error_of_the_model_reaches_those_who_shared_the_tile_and_nobody_else(
+    manifest: Manifest, engine: Engine, in_thread: bool
+) -> None:
+    model = dataclasses.replace(loaded(manifest, TINY), in_thread=in_thread)
+
+    async def run() -> None:
+        wrong = [asyncio.create_task(engine.decode(model, z)) for z in [np.zeros((40, 9), "f")] * 2]
+        await asyncio.gather(*wrong, return_exceptions=True)
+        assert all(isinstance(task.exception(), RuntimeError) for task in wrong)
+        assert engine.waiting_images == 0
+        assert (await engine.decode(model, np.zeros((1, 3), np.float32))).shape == (1, 1, 28, 28)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("spec", "requests", "in_thread"),
+    [(LAB, 10_000, False), (LAB, 500, True), (DIGITS, 200, False), (NORMED, 200, False)],
+    ids=["mlp", "mlp in a thread", "conv", "batch norm"],
+)
+def test_seeded_requests_of_any_size_in_any_company_give_the_same_bytes(
+    manifest: Manifest, spec: ModelSpec, requests: int, in_thread: bool
+) -> None:
+    """10,000 requests for 1 to 64 images, several at a time, by three engines."""
+    model = dataclasses.replace(loaded(manifest, spec), in_thread=in_thread)
+    seeds = 500
+    z = latents.standard_normal(latents.consecutive_seeds(0, seeds), spec.latent)
+    chance = np.random.default_rng(1)
+
+    async def alone() -> list[bytes]:
+        engine = Engine(queue_images=4096, timeout_s=30)
+        images = [await engine.decode(model, z[i : i + 1]) for i in range(seeds)]
+        engine.close()
+        return [image.tobytes() for image in images]
+
+    async def in_company(expected: list[bytes], requests: int) -> int:
+        engine = Engine(queue_images=4096, timeout_s=30)
+        compared = 0
+        while requests > 0:
+            at_once = int(chance.integers(1, 33))
+            spans = []
+            for _ in range(at_once):
+                n = min(64, 1 + int(chance.exponential(5)))
+                spans.append((start := int(chance.integers(0, seeds - n)), start + n))
+            answers = await asyncio.gather(*(engine.decode(model, z[a:b]) for a, b in spans))
+            for (start, stop), answer in zip(spans, answers, strict=True):
+                assert answer.tobytes() == b"".join(expected[start:stop])
+                compared += 1
+            requests -= at_once
+        engine.close()
+        return compared
+
+    expected = asyncio.run(alone())
+    compared = asyncio.run(in_company(expected, requests // 2))
+    compared += asyncio.run(in_company(expected, requests // 2))
+    assert compared >= requests
+
+
+def test_a_thousand_waiters_that_leave_cost_one_tile(manifest: Manifest) -> None:
+    model = loaded(manifest, TINY)
+    diary = Diary()
+
+    async def run() -> None:
+        engine = Engine(queue_images=4096, timeout_s=30, observer=diary)
+        blockade = Blockade(engine)
+        leaving = [
+            asyncio.create_task(engine.decode(model, np.zeros((4, 3), np.float32)))
+            for _ in range(1000)
+        ]
+        await asyncio.sleep(0)
+        assert engine.waiting_images == 4000
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+        assert engine.waiting_images == 0
+        blockade.lift()
+        await engine.decode(model, np.zeros((2, 3), np.float32))
+        engine.close()
+
+    asyncio.run(run())
+    assert diary.tiles == [2]
+
+
+def test_a_slow_model_and_one_on_a_gpu_run_beside_the_event_loop(
+    manifest: Manifest, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> bool:
+        model = loaded(manifest, TINY)
+        stored = StoredModel(model.manifest, model.vae)
+        return (await engine.warm_up(stored, model.device)).in_thread
+
+    assert not asyncio.run(run())
+    monkeypatch.setattr("app.engine._ON_THE_LOOP_S", 0.0)
+    assert asyncio.run(run())
 
 
 def test_auto_takes_a_gpu_where_there_is_one() -> None:
