@@ -48,6 +48,15 @@ class Images:
         """Only the first so many; all where None."""
         return Images(self.pixels[:images], None if self.labels is None else self.labels[:images])
 
+    def without_first(self, images: int) -> "Images":
+        """All but the first so many."""
+        return Images(self.pixels[images:], None if self.labels is None else self.labels[images:])
+
+    def shuffled(self, seed: int) -> "Images":
+        """In a random order, the same for the same seed."""
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
+        return Images(self.pixels[order], None if self.labels is None else self.labels[order])
+
 
 def as_floats(pixels: Tensor) -> Tensor:
     """Bytes -> float32 in [0, 1], as ToTensor makes them."""
@@ -63,14 +72,16 @@ class Splits:
     test: Images
     classes: tuple[str, ...] | None = None
     """Names of the labels 0, 1, ...; None where the data set has no labels."""
-    split: str = "the test split of the data set"
-    """What is measured on, for the card."""
     notices: tuple[str, ...] = ()
     """What a person should know of the reading, such as files that were skipped."""
 
 
 def load(data: Data, data_dir: Path, image: ImageShape, *, download: bool = False) -> Splits:
     """Both splits of a data set; raises DataNotFoundError, DataError, SettingError."""
+    if data.dataset == "folder":
+        from training import folder  # noqa: PLC0415 - it builds on this module
+
+        return folder.load(data, Path(data.folder) if data.folder else data_dir, image)
     train = _read(data.dataset, data_dir, train=True, download=download)
     test = _read(data.dataset, data_dir, train=False, download=download)
     for images in (train, test):
