@@ -102,6 +102,98 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_remedy(vae: VAE,
         list(trainer.fit(images, images))
 
 
+def one_step(spec: ModelSpec, images: Images, optimiser: Optimiser) -> float:
+    """How far a first step, on all images, moves the weights; Euclidean."""
+    vae = initialise(spec, seed=0)
+    before = torch.nn.utils.parameters_to_vector(vae.parameters()).detach().clone()
+    for _ in Trainer(vae, Objective(), optimiser, seed=0).epoch(images):
+        pass
+    after = torch.nn.utils.parameters_to_vector(vae.parameters()).detach()
+    return float((after - before).norm())
+
+
+def test_a_gradient_is_scaled_down_to_the_norm_that_was_asked_for(spec: ModelSpec, images: Images):
+    vae = initialise(spec, seed=0)
+    trainer = Trainer(vae, Objective(), Optimiser(clip_norm=0.5), seed=0)
+    trainer.step(images.batch(torch.arange(16)), beta=1.0)
+    gradients = [weight.grad.norm() for weight in vae.parameters() if weight.grad is not None]
+    assert torch.stack(gradients).norm().item() == pytest.approx(0.5, rel=1e-4)
+
+
+def test_weight_decay_shrinks_weights_by_rate_times_decay_beside_the_step_of_adam(
+    spec: ModelSpec, images: Images
+):
+    steps = {}
+    for decay in (0.0, 0.1):
+        vae = initialise(spec, seed=0)
+        start = vae.to_mu.weight.detach().clone()
+        optimiser = Optimiser(name="adamw", weight_decay=decay, learning_rate=0.01)
+        trainer = Trainer(vae, Objective(), optimiser, seed=0)
+        trainer.step(images.batch(torch.arange(16)), beta=1.0)
+        steps[decay] = vae.to_mu.weight.detach().clone()
+    # Loshchilov & Hutter 2019, algorithm 2
+    torch.testing.assert_close(steps[0.1] - steps[0.0], -0.01 * 0.1 * start)
+
+
+def test_a_learning_rate_that_warms_up_begins_with_a_step_of_nothing(
+    spec: ModelSpec, images: Images
+):
+    assert one_step(spec, images, Optimiser(warmup_epochs=1)) == 0.0
+    assert one_step(spec, images, Optimiser()) > 0.0
+
+
+def test_annealing_reports_the_beta_after_each_epoch(vae: VAE, images: Images):
+    objective = Objective(beta=2.0, annealing_epochs=4)
+    optimiser = Optimiser(batch_size=10, epochs=5)
+    events = Trainer(vae, objective, optimiser, seed=0).fit(images, images)
+    betas = [event.beta for event in events if isinstance(event, EpochDone)]
+    assert betas == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0])
+
+
+def test_free_bits_keep_more_kl_than_the_plain_bound(spec: ModelSpec, images: Images):
+    def kl_after_training(free_bits: float) -> float:
+        objective = Objective(beta=20.0, free_bits=free_bits)
+        optimiser = Optimiser(batch_size=8, epochs=12, learning_rate=3e-3)
+        events = Trainer(initialise(spec, 0), objective, optimiser, 0).fit(images, images)
+        return [event.test.kl for event in events if isinstance(event, EpochDone)][-1]
+
+    assert kl_after_training(2.0) > kl_after_training(0.0) + 1.0
+
+
+def test_binary_targets_are_drawn_anew_each_epoch_and_the_same_for_the_same_seed(
+    spec: ModelSpec, images: Images
+):
+    def losses() -> list[float]:
+        optimiser = Optimiser(batch_size=64, epochs=3, learning_rate=1e-12)
+        trainer = Trainer(initialise(spec, 0), Objective(targets="binary"), optimiser, seed=0)
+        events = trainer.fit(Images(images.pixels // 2), images)
+        return [event.train.reconstruction for event in events if isinstance(event, EpochDone)]
+
+    assert losses() == losses()
+    assert len(set(losses())) == 3
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_a_trainer_goes_on_from_a_state_as_if_it_had_never_stopped(
+    spec: ModelSpec, images: Images, stop_after: int
+):
+    objective = Objective(annealing_epochs=2, targets="binary")
+    optimiser = Optimiser(
+        name="adamw", weight_decay=0.01, batch_size=10, epochs=3, schedule="cosine", average=0.9
+    )
+    whole = Trainer(initialise(spec, 0), objective, optimiser, seed=0)
+    expected = [event for event in whole.fit(images, images) if isinstance(event, EpochDone)]
+    first = Trainer(initialise(spec, 0), objective, optimiser, seed=0)
+    for event in first.fit(images, images):
+        if isinstance(event, EpochDone) and event.epoch == stop_after:
+            break
+    second = Trainer(initialise(spec, 5), objective, optimiser, seed=0)
+    second.restore(first.state())
+    rest = [event for event in second.fit(images, images) if isinstance(event, EpochDone)]
+    assert equal(whole.state(), second.state())
+    assert [event.test for event in rest] == [event.test for event in expected[stop_after:]]
+
+
 def test_six_epochs_of_lab_on_2000_digits_beat_the_mean_image(real_data_dir: Path):
     lab = load_preset("lab", {"data.train_images": 2000, "optimiser.epochs": 6})
     splits = load(lab.data, real_data_dir, ImageShape())

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from model_store import MLP, VAE, ModelSpec, normal_log_density
 from training.data import Images
 from training.fit import initialise
-from training.objective import bound
+from training.objective import binarize, bound, with_free_bits
 
 
 def batch_and_noise(vae: VAE, images: Images, count: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
@@ -68,3 +68,40 @@ def test_the_elbo_is_below_the_exact_likelihood_of_a_small_model(images: Images)
     # ln p(x) - ELBO = KL(q(z | x) || p(z | x)) >= 0
     assert (elbo < log_px).all()
     torch.testing.assert_close(log_px - elbo, gap.sum(dim=1), atol=0.02, rtol=0)
+
+
+def test_without_free_bits_the_kl_is_the_plain_one():
+    kl = torch.rand(8, 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(with_free_bits(kl, 0.0), kl.sum(dim=1))
+
+
+def test_free_bits_cost_the_larger_of_lambda_and_the_mean_kl_of_each_dimension():
+    kl = torch.tensor([[0.0, 1.0], [0.2, 3.0]])
+    # means 0.1 and 2: the first pays 0.5, the second itself
+    torch.testing.assert_close(with_free_bits(kl, 0.5).mean(), torch.tensor(2.5))
+
+
+def test_free_bits_take_all_pressure_off_the_dimensions_below_them_and_none_off_the_others():
+    kl = torch.tensor([[0.0, 1.0], [0.2, 3.0]], requires_grad=True)
+    torch.autograd.backward(with_free_bits(kl, 0.5).mean())
+    assert kl.grad is not None
+    assert kl.grad.tolist() == [[0.0, 0.5], [0.0, 0.5]]
+
+
+def test_binarized_pixels_are_zero_or_one_with_the_grey_value_as_their_mean():
+    x = torch.tensor([0.0, 0.25, 0.5, 1.0]).expand(20_000, 4)
+    binary = binarize(x, torch.Generator().manual_seed(0))
+    assert set(binary.unique().tolist()) == {0.0, 1.0}
+    deviation = (x * (1 - x) / len(x)).sqrt()[0]
+    assert ((binary.mean(dim=0) - x[0]).abs() <= 4 * deviation).all()
+
+
+def test_the_grey_likelihood_is_the_mean_over_binarized_images(vae: VAE, images: Images):
+    x, _ = batch_and_noise(vae, images, 1)
+    x = x * 0.5
+    x_logits = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(2))
+    noise = torch.Generator().manual_seed(3)
+    binary = torch.cat([binarize(x, noise) for _ in range(4000)])
+    drawn = vae.log_likelihood(binary, x_logits.expand(4000, 1, 28, 28))
+    error = (drawn.std() / 4000**0.5).item()
+    assert abs((drawn.mean() - vae.log_likelihood(x, x_logits)).item()) < 4 * error

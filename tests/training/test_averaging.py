@@ -1,0 +1,82 @@
+import torch
+from torch import nn
+
+from model_store import VAE, Conv, ImageShape, ModelSpec, reparameterise
+from training.averaging import Average
+from training.config import Objective, Optimiser
+from training.data import Images
+from training.fit import Trainer, initialise
+
+
+def test_the_average_of_weights_that_stay_is_these_weights(vae: VAE):
+    average = Average(vae, decay=0.9)
+    for step in range(1, 4):
+        average.update(step)
+    for averaged, current in zip(average.vae.parameters(), vae.parameters(), strict=True):
+        torch.testing.assert_close(averaged, current)
+
+
+def test_the_average_forgets_the_past_by_its_decay(vae: VAE):
+    average = Average(vae, decay=0.75)
+    with torch.no_grad():
+        vae.to_mu.bias.zero_()
+        average.vae.to_mu.bias.fill_(1.0)
+    late = 1000  # when the decay has its full value
+    for step in range(late, late + 3):
+        average.update(step)
+    torch.testing.assert_close(average.vae.to_mu.bias, torch.full((3,), 0.75**3))
+
+
+def test_after_one_step_little_is_left_of_the_random_start(vae: VAE):
+    average = Average(vae, decay=0.999)
+    with torch.no_grad():
+        vae.to_mu.bias.zero_()
+        average.vae.to_mu.bias.fill_(1.0)
+    average.update(1)
+    torch.testing.assert_close(average.vae.to_mu.bias, torch.full((3,), 2 / 11))
+
+
+def conv_with_batch_norm() -> VAE:
+    network = Conv(channels=(4, 4), hidden=8, batch_norm=True)
+    return initialise(ModelSpec(network=network, latent=2, image=ImageShape()), seed=0)
+
+
+def test_batch_norm_of_the_average_has_the_statistics_of_its_own_activations(images: Images):
+    average = Average(conv_with_batch_norm(), decay=0.9)
+    average.measure_batch_norm(images, seed=0)
+    x = images.batch(torch.arange(64))
+    norm = next(m for m in average.vae.modules() if isinstance(m, nn.BatchNorm2d))
+    first = next(m for m in average.vae.modules() if isinstance(m, nn.Conv2d))
+    with torch.no_grad():
+        activations = first(x)
+    assert norm.running_mean is not None
+    torch.testing.assert_close(norm.running_mean, activations.mean(dim=(0, 2, 3)))
+    assert norm.momentum == 0.1
+
+
+def test_what_is_measured_is_what_batch_norm_gives_in_training(images: Images):
+    vae = conv_with_batch_norm()
+    average = Average(vae, decay=0.9)
+    average.measure_batch_norm(images, seed=0)
+    x, noise = images.batch(torch.arange(64)), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        mu, logvar = vae.train().encode(x)
+        eps = torch.randn(mu.shape, generator=noise)
+        x_logits = vae.decode(reparameterise(mu, logvar, eps))
+        mu_of_average, _ = average.vae.eval().encode(x)
+        same = average.vae.decode(reparameterise(mu, logvar, eps))
+    # but for Bessel's correction of the variance
+    torch.testing.assert_close(mu_of_average, mu, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(same, x_logits, atol=0.02, rtol=0.02)
+
+
+def test_a_trainer_publishes_the_average_and_trains_the_weights(images: Images):
+    vae = conv_with_batch_norm()
+    optimiser = Optimiser(batch_size=16, epochs=2, average=0.9)
+    trainer = Trainer(vae, Objective(), optimiser, seed=0)
+    for _ in trainer.fit(images, images):
+        pass
+    assert trainer.trained is not vae
+    assert not torch.equal(trainer.trained.to_mu.weight, vae.to_mu.weight)
+    weights = trainer.trained.state_dict()
+    assert weights.keys() == vae.state_dict().keys()
