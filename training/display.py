@@ -17,7 +17,7 @@ from rich.table import Table
 
 from model_store import WEIGHTS
 from training.fit import Averages, EpochDone, Progress
-from training.run import Event, Notice, Outcome, Started
+from training.run import Event, Measuring, Notice, Outcome, Started
 
 
 class Display:
@@ -59,6 +59,8 @@ class Display:
                 self.bar.update(self.task, completed=done, epoch=event.epoch, numbers=numbers)
             case Notice():
                 self._line(event.text)
+            case Measuring():
+                self._line(f"measuring: {event.what}")
             case EpochDone():
                 self._line(
                     f"epoch {event.epoch:3d}  train {_averages(event.train)}  "
@@ -90,7 +92,9 @@ def metrics_table(outcome: Outcome) -> Table:
     manifest = outcome.manifest
     table = Table("number", "value", "unit", title=str(manifest.ref), title_justify="left")
     for name, metric in manifest.metrics.items():
-        table.add_row(name, f"{metric.value:.2f}", metric.unit)
+        if "[" not in name:  # those of a class are in the card
+            digits = 2 if abs(metric.value) >= 2 else 4
+            table.add_row(name, f"{metric.value:.{digits}f}", metric.unit)
     training = manifest.training
     table.add_row("training time", f"{training.duration_s:.1f}", "s")
     table.add_row("training speed", f"{outcome.images_per_s:,.0f}", "images/s")

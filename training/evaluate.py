@@ -1,15 +1,58 @@
-"""The numbers of a version, from its weights and the test split alone."""
+"""The numbers of a version, from its weights and the data alone.
 
+What training publishes is what this measures, and `python -m training evaluate` measures it again
+by the same function. All noise is drawn on the CPU from stated seeds, so another machine, or a
+GPU, finds the same numbers up to rounding; how far they may lie apart stands in the metric.
+
+    quick    latents and KL over the whole test split, the rest over its first QUICK_IMAGES
+    bound    and the test -ELBO with its parts
+    full     and all else: NLL, linear probe, neighbours, what a judge says of made images
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 import torch
+from torch import Tensor
 
-from model_store import VAE, LatentStatistics, Metric, kl_per_dimension, reparameterise
-from training.data import Images
+from model_store import VAE, GaussianMixture, LatentStatistics, Metric, reparameterise
+from training import judged
+from training.data import Images, Splits
 from training.fit import batch_indices
+from training.importance import binarized_nll, vae_importance_estimate
+from training.judge import Judge
+from training.latent_space import (
+    ACTIVE_VARIANCE,
+    active_units,
+    knn_accuracy,
+    linear_probe_accuracy,
+    mean_kl_per_dimension,
+)
+from training.mixture import class_mixtures
 
-DRAWS = 8
 SEED = 0
+DRAWS = 8
+BATCH = 500
+QUICK_IMAGES = 1000
+QUICK_NLL_IMAGES = 200
+QUICK_NLL_SAMPLES = 16
+NLL_IMAGES = 2000
+NLL_SAMPLES = 128
+NLL_SEEDS = (0, 1, 2, 3, 4)
+NEIGHBOURS = 5
+IMAGES_FOR_A_MIXTURE = 20
+"""Of each class; with fewer a class has no statistics."""
+
+NATS = "nats per image, summed over pixels"
+
+
+class Extent(StrEnum):
+    """How much to measure; each holds what the one before it does."""
+
+    QUICK = "quick"
+    BOUND = "bound"
+    FULL = "full"
 
 
 @dataclass(frozen=True)
@@ -18,59 +61,263 @@ class Evaluation:
 
     metrics: dict[str, Metric]
     latents: LatentStatistics
+    class_latents: tuple[GaussianMixture, ...] = ()
+
+
+@dataclass(frozen=True)
+class Posteriors:
+    """q(z | x) of a split: mu and logvar (images, latent), on the CPU."""
+
+    mu: Tensor
+    logvar: Tensor
+
+
+def _silent(_stage: str) -> None:
+    pass
 
 
 @torch.no_grad()
-def evaluate(vae: VAE, test: Images, title: str, batch_size: int = 500) -> Evaluation:
-    """Test -ELBO with grey targets, its two parts, and what the latents do.
+def evaluate(
+    vae: VAE,
+    splits: Splits,
+    extent: Extent = Extent.FULL,
+    *,
+    judge: Judge | None = None,
+    class_latents: tuple[GaussianMixture, ...] | None = None,
+    report: Callable[[str], None] = _silent,
+) -> Evaluation:
+    """Measure a model on the test split; `report` hears what is being measured.
 
-    Images and VAE lie on one device; `title` names the data set in the protocols. Sums are
-    float64, so that the order of 10,000 additions does not show.
+    VAE, judge and images lie on one device. Statistics of the classes are fitted to the training
+    split where none are given and every class has images. Sums are float64, so that the order of
+    10,000 additions does not show.
     """
     vae.eval()
-    device = test.pixels.device
-    noise = torch.Generator(device).manual_seed(SEED)
-    log_px = torch.zeros((), dtype=torch.float64, device=device)
-    kl_nats, mean, mean_square = torch.zeros(
-        (3, vae.spec.latent), dtype=torch.float64, device=device
-    )
-    for index in batch_indices(len(test), batch_size):
-        x = test.batch(index.to(device))
-        mu, logvar = vae.encode(x)
-        kl_nats += kl_per_dimension(mu, logvar).sum(dim=0)
-        mean += mu.sum(dim=0)
-        mean_square += (mu.double().square() + logvar.exp()).sum(dim=0)
-        for _ in range(DRAWS):
-            eps = torch.randn(mu.shape, generator=noise, device=device)
-            x_logits = vae.decode(reparameterise(mu, logvar, eps))
-            log_px += vae.log_likelihood(x, x_logits).sum() / DRAWS
-    images = len(test)
-    return Evaluation(
-        metrics=_metrics((-log_px / images).item(), kl_nats.sum().item() / images, images, title),
-        latents=_latent_statistics(kl_nats / images, mean / images, mean_square / images),
-    )
+    report("the latents of the test split")
+    test = posteriors(vae, splits.test)
+    metrics = _of_latents(vae, splits, test) | _quick(vae, splits, judge)
+    if extent is not Extent.QUICK:
+        report("-ELBO")
+        metrics |= _bound(vae, splits, test)
+    if extent is Extent.FULL:
+        report("NLL by importance sampling")
+        metrics |= _nll(vae, splits)
+    train = None
+    if extent is not Extent.QUICK and _has_every_class(splits):
+        report("the latents of the training split")
+        train = posteriors(vae, splits.train)
+        labels = _labels(splits.train)
+        if class_latents is None:
+            report("where the latents of each class lie")
+            class_latents = class_mixtures(train.mu, train.logvar, labels)
+        if extent is Extent.FULL:
+            report("linear probe and neighbours")
+            metrics |= _probes(splits, train, test)
+    if judge is not None and extent is Extent.FULL:
+        report("samples, midpoints and classes before the judge")
+        metrics |= judged.measure(vae, judge, splits, test.mu, class_latents or ())
+    return Evaluation(metrics, _latent_statistics(test), class_latents or ())
 
 
-def _metrics(reconstruction: float, kl: float, images: int, title: str) -> dict[str, Metric]:
-    over = f"mean over the {images:,} test images of {title}"
-    drawn = f"{over}; grey pixels as probabilities; {DRAWS} draws of z per image, torch seed {SEED}"
-    unit = "nats per image, summed over pixels"
+def posteriors(vae: VAE, images: Images) -> Posteriors:
+    """mu and logvar of a split, in batches."""
+    device = images.pixels.device
+    pairs = [
+        vae.encode(images.batch(index.to(device))) for index in batch_indices(len(images), BATCH)
+    ]
+    mu, logvar = (torch.cat(column).cpu() for column in zip(*pairs, strict=True))
+    return Posteriors(mu, logvar)
+
+
+# --- the parts ---------------------------------------------------------------------------------
+
+
+def _of_latents(vae: VAE, splits: Splits, test: Posteriors) -> dict[str, Metric]:
+    over = _over(len(splits.test), splits)
     return {
-        "test_negative_elbo": Metric(value=reconstruction + kl, unit=unit, protocol=drawn),
-        "test_reconstruction": Metric(
-            value=reconstruction, unit=unit, protocol=f"-ln p(x | z), {drawn}"
+        "test_kl": _nats(
+            float(mean_kl_per_dimension(test.mu, test.logvar).sum()),
+            f"KL(q(z | x) || N(0, I)), exact; {over}",
+            unit="nats per image",
         ),
-        "test_kl": Metric(
-            value=kl, unit="nats per image", protocol=f"KL(q(z | x) || N(0, I)), exact; {over}"
+        "active_units": Metric(
+            value=active_units(test.mu),
+            unit=f"of {vae.spec.latent} latent dimensions",
+            protocol=f"variance of mu above {ACTIVE_VARIANCE}, Burda et al. 2016; {over}",
+            tolerance=0,
         ),
     }
 
 
-def _latent_statistics(
-    kl_nats: torch.Tensor, mean: torch.Tensor, mean_square: torch.Tensor
-) -> LatentStatistics:
+def _bound(vae: VAE, splits: Splits, test: Posteriors) -> dict[str, Metric]:
+    reconstruction = reconstruction_nats(vae, splits.test, test, DRAWS)
+    kl = float(mean_kl_per_dimension(test.mu, test.logvar).sum())
+    drawn = f"{_over(len(splits.test), splits)}; {_targets(vae)}; {_draws(DRAWS)}"
+    return {
+        "test_negative_elbo": _nats(reconstruction + kl, drawn),
+        "test_reconstruction": _nats(reconstruction, f"-ln p(x | z), {drawn}"),
+    }
+
+
+def reconstruction_nats(vae: VAE, images: Images, posterior: Posteriors, draws: int) -> float:
+    """Mean of -ln p(x | z) over images and draws of z."""
+    noise = torch.Generator().manual_seed(SEED)
+    device = images.pixels.device
+    log_px = torch.zeros((), dtype=torch.float64, device=device)
+    for index in batch_indices(len(images), BATCH):
+        x = images.batch(index.to(device))
+        mu, logvar = posterior.mu[index], posterior.logvar[index]
+        for _ in range(draws):
+            z = reparameterise(mu, logvar, torch.randn(mu.shape, generator=noise))
+            log_px += vae.log_likelihood(x, vae.decode(z.to(device))).sum() / draws
+    return -log_px.item() / len(images)
+
+
+def _quick(vae: VAE, splits: Splits, judge: Judge | None) -> dict[str, Metric]:
+    images = splits.test.first(QUICK_IMAGES)
+    few = Splits(splits.title, splits.train, images, splits.classes)
+    posterior = posteriors(vae, images)
+    first = f"the first {len(images):,} test images of {splits.title}"
+    nll_images = images.first(QUICK_NLL_IMAGES)
+    nll, _ = _importance(vae, nll_images, QUICK_NLL_SAMPLES, (SEED,))
+    metrics = {
+        "quick_reconstruction": _nats(
+            reconstruction_nats(vae, images, posterior, 1),
+            f"-ln p(x | z), mean over {first}; {_targets(vae)}; {_draws(1)}",
+        ),
+        "quick_nll": _nats(
+            nll[0],
+            f"-ln p(x), importance sampling, L = {QUICK_NLL_SAMPLES}; mean over the first "
+            f"{len(nll_images):,} test images of {splits.title}; {_pixels(vae)} by torch seed "
+            f"{SEED}",
+        ),
+    }
+    if judge is not None:
+        metrics |= judged.quick(vae, judge, few, posterior.mu)
+    return metrics
+
+
+def _nll(vae: VAE, splits: Splits) -> dict[str, Metric]:
+    step = max(1, len(splits.test) // NLL_IMAGES)
+    chosen = Images(splits.test.pixels[::step])
+    nll, effective_samples = _importance(vae, chosen, NLL_SAMPLES, NLL_SEEDS)
+    which = "the" if step == 1 else f"every {step}th of the {len(splits.test):,}"
+    protocol = (
+        f"-ln p(x), importance sampling, L = {NLL_SAMPLES}; {which} test images of "
+        f"{splits.title}, {len(chosen):,} in all; {_pixels(vae)} by torch seeds "
+        f"{NLL_SEEDS[0]} to {NLL_SEEDS[-1]}"
+    )
+    values = torch.tensor(nll, dtype=torch.float64)
+    mean, std = float(values.mean()), float(values.std())
+    metrics = {
+        "test_nll": _nats(mean, f"{protocol}; mean over images and seeds"),
+        "test_nll_std": Metric(
+            value=std,
+            unit="nats",
+            protocol=f"of the mean over images, between the seeds of test_nll ({len(nll)})",
+            tolerance=0.002 + 0.002 * std,
+        ),
+        "test_nll_effective_samples": Metric(
+            value=effective_samples,
+            unit=f"of {NLL_SAMPLES}",
+            protocol="(sum w)^2 / sum w^2 of the weights of test_nll, mean over images and seeds",
+            tolerance=0.005 * effective_samples,
+        ),
+    }
+    if vae.spec.likelihood != "bernoulli":
+        metrics["test_bits_per_dimension"] = Metric(
+            value=mean / vae.spec.image.pixels / torch.log(torch.tensor(2.0)).item(),
+            unit="bits per value of a pixel",
+            protocol="test_nll / (ln 2 * channels * height * width)",
+            tolerance=0.001,
+        )
+    return metrics
+
+
+def _importance(
+    vae: VAE, images: Images, samples: int, seeds: tuple[int, ...]
+) -> tuple[tuple[float, ...], float]:
+    """The mean NLL for each seed, and the effective samples."""
+    x = images.batch(torch.arange(len(images), device=images.pixels.device))
+    if vae.spec.likelihood == "bernoulli":
+        found = binarized_nll(vae, x, samples, seeds)
+        return found.per_seed, found.effective_samples
+    means, effective = [], []
+    for seed in seeds:
+        noise = torch.Generator().manual_seed(seed)
+        estimate = vae_importance_estimate(vae, x, samples, noise)
+        means.append(estimate.nll.mean().item())
+        effective.append(estimate.effective_samples.mean().item())
+    return tuple(means), sum(effective) / len(effective)
+
+
+def _probes(splits: Splits, train: Posteriors, test: Posteriors) -> dict[str, Metric]:
+    train_labels, test_labels = _labels(splits.train), _labels(splits.test)
+    learnt = f"learnt on mu of the {len(train_labels):,} training images of {splits.title}"
+    right = f"share of the {len(test_labels):,} test images labelled rightly"
+    return {
+        "linear_probe_accuracy": share(
+            linear_probe_accuracy(train.mu, train_labels, test.mu, test_labels),
+            f"{right} by multinomial logistic regression {learnt}, L2 1e-4",
+        ),
+        "knn_accuracy": share(
+            knn_accuracy(train.mu, train_labels, test.mu, test_labels, k=NEIGHBOURS),
+            f"{right} by the majority of the {NEIGHBOURS} nearest of mu, {learnt}",
+        ),
+    }
+
+
+def _latent_statistics(test: Posteriors) -> LatentStatistics:
     """Of the aggregate posterior, the mixture of all q(z | x): its variance is E z^2 - (E z)^2."""
-    std = (mean_square - mean.square()).clamp_min(0).sqrt()
+    mu, logvar = test.mu.double(), test.logvar.double()
+    mean = mu.mean(dim=0)
+    std = ((mu.square() + logvar.exp()).mean(dim=0) - mean.square()).clamp_min(0).sqrt()
+    kl_nats = mean_kl_per_dimension(test.mu, test.logvar)
     return LatentStatistics(
         kl_nats=tuple(kl_nats.tolist()), mean=tuple(mean.tolist()), std=tuple(std.tolist())
     )
+
+
+# --- words and small things --------------------------------------------------------------------
+
+
+def share(value: float, protocol: str, tolerance: float = 0.001) -> Metric:
+    """A share of images in [0, 1]; a few of them may fall on the other side of a threshold."""
+    return Metric(value=value, unit="share", protocol=protocol, tolerance=tolerance)
+
+
+def _nats(value: float, protocol: str, unit: str = NATS) -> Metric:
+    return Metric(value=value, unit=unit, protocol=protocol, tolerance=0.01 + 1e-4 * abs(value))
+
+
+def _over(images: int, splits: Splits) -> str:
+    return f"mean over the {images:,} test images of {splits.title}"
+
+
+def _draws(draws: int) -> str:
+    return f"{draws} draw{'s' if draws > 1 else ''} of z per image, torch seed {SEED}"
+
+
+def _targets(vae: VAE) -> str:
+    if vae.spec.likelihood == "bernoulli":
+        return "grey pixels as probabilities"
+    return "8-bit pixels"
+
+
+def _pixels(vae: VAE) -> str:
+    if vae.spec.likelihood == "bernoulli":
+        return "pixels binarized anew"
+    return "8-bit pixels, latents drawn"
+
+
+def _labels(images: Images) -> Tensor:
+    if images.labels is None:
+        raise ValueError("these images have no labels")
+    return images.labels.cpu()
+
+
+def _has_every_class(splits: Splits) -> bool:
+    if splits.classes is None or splits.train.labels is None or splits.test.labels is None:
+        return False
+    counts = torch.bincount(splits.train.labels, minlength=len(splits.classes))
+    return int(counts.min()) >= IMAGES_FOR_A_MIXTURE

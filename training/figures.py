@@ -5,18 +5,20 @@ that a pixel of the model stays a square in the figure.
 """
 
 import io
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 from torchvision.utils import make_grid  # type: ignore[import-untyped]
 
-from model_store import VAE
-from training.fit import Averages, EpochDone
+from model_store import VAE, EpochRecord, GaussianMixture
 
 SEED = 0
 DPI = 100
@@ -24,15 +26,19 @@ _SCALE = 3
 _PADDING = 2
 _PAPER = 1.0
 _INK = "#222222"
+_PARTS = {"loss": "loss", "reconstruction": "reconstruction, -ln p(x | z)", "kl": "KL"}
+_CLASS_COLOURS = (
+    "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
+    "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf",
+)  # fmt: skip
 _COLOURS = {"loss": "#1f3a5f", "reconstruction": "#c8553d", "kl": "#588157"}
 
 
 @torch.no_grad()
 def samples(vae: VAE, rows: int = 10) -> bytes:
     """rows x rows images decoded from z ~ N(0, I), torch seed SEED."""
-    device = next(vae.parameters()).device
     z = torch.randn((rows * rows, vae.spec.latent), generator=torch.Generator().manual_seed(SEED))
-    return _picture(_grid(vae.mean_image(vae.decode(z.to(device))), columns=rows))
+    return _picture(_grid(_decode(vae, z), columns=rows))
 
 
 @torch.no_grad()
@@ -52,48 +58,225 @@ def traversal(
 
     All other dimensions are 0. Beside each row stand its dimension and its KL in nats.
     """
-    dimensions = sorted(range(len(kl_nats)), key=lambda d: (-kl_nats[d], d))[:rows]
-    steps = torch.linspace(-span, span, columns).round(decimals=4) + 0.0  # no -0.0
-    z = torch.zeros(len(dimensions), columns, len(kl_nats))
-    for row, dimension in enumerate(dimensions):
-        z[row, :, dimension] = steps
-    device = next(vae.parameters()).device
-    grid = _grid(vae.mean_image(vae.decode(z.flatten(end_dim=1).to(device))), columns)
+    dimensions = most_informative(kl_nats)[:rows]
+    steps = _steps(span, columns)
+    grid = _grid(_decode(vae, _traversed(len(kl_nats), dimensions, steps)), columns)
     labels = [f"z{dimension}   {kl_nats[dimension]:.2f}" for dimension in dimensions]
     return _labelled_picture(
         grid, labels, "dim   KL", [f"{step:+.1f}" if step else "0" for step in steps.tolist()]
     )
 
 
-def loss_curve(history: Sequence[EpochDone]) -> bytes:
+@torch.no_grad()
+def seed_interpolations(vae: VAE, rows: int = 8, steps: int = 10) -> bytes:
+    """Each row a straight line between two z ~ N(0, I), torch seed SEED: no data is shown."""
+    z = torch.randn((2, rows, vae.spec.latent), generator=torch.Generator().manual_seed(SEED))
+    return _picture(_grid(_decode(vae, _lines(z[0], z[1], steps)), columns=steps))
+
+
+@torch.no_grad()
+def interpolations(vae: VAE, x: Tensor, steps: int = 8) -> bytes:
+    """Each row from one image to another: the image, `steps` reconstructions, the other image.
+
+    x (images, C, H, W) in [0, 1]: the first half goes to the second half.
+    """
+    mu, _ = vae.encode(x)
+    rows = len(x) // 2
+    between = _decode(vae, _lines(mu[:rows].cpu(), mu[rows:].cpu(), steps))
+    between = between.view(rows, steps, *x.shape[1:])
+    ends = x.view(2, rows, 1, *x.shape[1:]).cpu()
+    return _picture(_grid(torch.cat((ends[0], between, ends[1]), dim=1).flatten(0, 1), steps + 2))
+
+
+@torch.no_grad()
+def classes(
+    vae: VAE, class_latents: Sequence[GaussianMixture], names: Sequence[str], columns: int = 11
+) -> bytes:
+    """A row a class: images drawn for its label, torch seed SEED."""
+    noise = torch.Generator().manual_seed(SEED)
+    uniforms = torch.rand((len(names), columns), generator=noise, dtype=torch.float64).tolist()
+    eps = torch.randn(len(names), columns, vae.spec.latent, generator=noise).double().numpy()
+    z = [
+        mixture.sample(uniforms[row][column], eps[row, column])
+        for row, mixture in enumerate(class_latents)
+        for column in range(columns)
+    ]
+    images = _decode(vae, torch.from_numpy(np.stack(z)).float())
+    return _labelled_picture(_grid(images, columns), list(names), "class", [""] * columns)
+
+
+@torch.no_grad()
+def manifold(vae: VAE, side: int = 20) -> bytes:
+    """The plane of a two-dimensional latent space, side x side images, z1 to the right, z2 up.
+
+    At the quantiles (i + 1/2) / side of N(0, 1), so that each image stands for as much of the
+    prior as any other. Kingma & Welling 2014, figure 4.
+    """
+    quantiles = torch.special.ndtri((torch.arange(side, dtype=torch.float64) + 0.5) / side).float()
+    rows, columns = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
+    z = torch.stack((columns.flatten(), rows.flatten()), dim=1)
+    return _picture(_grid(_decode(vae, z), columns=side, scale=2, padding=0))
+
+
+def latent_scatter(mu: Tensor, labels: Tensor | None, names: Sequence[str] | None) -> bytes:
+    """Where a two-dimensional encoder puts the images of the test split; mu (images, 2)."""
+    figure = _figure(7.6, 6.4)
+    axes = figure.subplots()
+    groups: list[tuple[str, Tensor]] = [("", mu)]
+    if labels is not None and names is not None:
+        groups = [(name, mu[labels.cpu() == label]) for label, name in enumerate(names)]
+    for label, (name, points) in enumerate(groups):
+        colour = _CLASS_COLOURS[label % len(_CLASS_COLOURS)]
+        z1, z2 = points.T.tolist()
+        axes.scatter(z1, z2, s=4, linewidths=0, alpha=0.6, color=colour, label=name)
+    for radius in (1, 2, 3):
+        circle = Circle((0, 0), radius, fill=False, color="#999999", linewidth=0.8, linestyle=":")
+        axes.add_patch(circle)
+    axes.set_aspect("equal")
+    axes.set_xlabel("mean of z1", color=_INK)
+    axes.set_ylabel("mean of z2", color=_INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(groups) > 1:
+        axes.legend(
+            frameon=False, fontsize=9, markerscale=4, loc="center left", bbox_to_anchor=(1, 0.5)
+        )
+    figure.tight_layout()
+    return _png(figure)
+
+
+def loss_curve(history: Sequence[EpochRecord]) -> bytes:
     """Loss, reconstruction and KL of each epoch; training dashed, test solid."""
     figure = _figure(9.6, 3.4)
-    epochs = [done.epoch for done in history]
-    titles = {"loss": "loss", "reconstruction": "reconstruction, -ln p(x | z)", "kl": "KL"}
-    for axes, (part, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
+    for axes, part in zip(figure.subplots(1, 3), _PARTS, strict=True):
         for split, style in (("train", "--"), ("test", "-")):
-            averages: list[Averages] = [getattr(done, split) for done in history]
-            values = [getattr(average, part) for average in averages]
-            axes.plot(epochs, values, style, color=_COLOURS[part], label=split, marker=".", ms=4)
-        axes.set_title(title, loc="left", fontsize=10, color=_INK)
-        axes.set_xlabel("epoch", color=_INK)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
-        axes.legend(frameon=False, fontsize=9)
+            _curve(
+                axes, history, f"{split}_{part}", style=style, colour=_COLOURS[part], label=split
+            )
+        _finish_curve(axes, _PARTS[part])
     figure.axes[0].set_ylabel("nats per image", color=_INK)
     figure.tight_layout()
     return _png(figure)
 
 
+# --- several versions beside each other --------------------------------------------------------
+
+
+def compared_curves(histories: Mapping[str, Sequence[EpochRecord]]) -> bytes:
+    """-ELBO, reconstruction and KL of each epoch on the test split; a line a version."""
+    figure = _figure(9.6, 3.6)
+    colours = dict(zip(histories, itertools.cycle(_CLASS_COLOURS), strict=False))
+    titles = {"elbo": "-ELBO: reconstruction + KL"} | {
+        part: _PARTS[part] for part in ("reconstruction", "kl")
+    }
+    for axes, (part, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
+        for name, history in histories.items():
+            _curve(axes, history, f"test_{part}", style="-", colour=colours[name], label=name)
+        _finish_curve(axes, title)
+    figure.axes[0].set_ylabel("nats per test image", color=_INK)
+    figure.tight_layout()
+    return _png(figure)
+
+
+@torch.no_grad()
+def compared_samples(vaes: Mapping[str, VAE], columns: int = 16, rows: int = 2) -> bytes:
+    """Samples of each version; of the same z where the latent spaces have the same size."""
+    parts = []
+    for vae in vaes.values():
+        noise = torch.Generator().manual_seed(SEED)
+        z = torch.randn((rows * columns, vae.spec.latent), generator=noise)
+        parts.append(_decode(vae, z))
+    names = [name if row == 0 else "" for name in vaes for row in range(rows)]
+    return _labelled_picture(_grid(torch.cat(parts), columns), names, "samples", [""] * columns)
+
+
+@torch.no_grad()
+def compared_traversals(
+    vaes: Mapping[str, VAE],
+    kl_nats: Mapping[str, Sequence[float]],
+    *,
+    columns: int = 11,
+    span: float = 3.0,
+    rows: int = 5,
+) -> bytes:
+    """The most informative dimensions of each version, from -span to +span, all others 0."""
+    steps = _steps(span, columns)
+    images, labels = [], []
+    for name, vae in vaes.items():
+        dimensions = most_informative(kl_nats[name])[:rows]
+        images.append(_decode(vae, _traversed(vae.spec.latent, dimensions, steps)))
+        labels += [f"{name}  z{d}   {kl_nats[name][d]:.2f}" for d in dimensions]
+    titles = [f"{step:+.1f}" if step else "0" for step in steps.tolist()]
+    return _labelled_picture(_grid(torch.cat(images), columns), labels, "dim   KL", titles)
+
+
+def most_informative(kl_nats: Sequence[float]) -> list[int]:
+    """All dimensions, the one with the largest KL first."""
+    return sorted(range(len(kl_nats)), key=lambda d: (-kl_nats[d], d))
+
+
+# --- latents -----------------------------------------------------------------------------------
+
+
+def _decode(vae: VAE, z: Tensor) -> Tensor:
+    """z (images, latent), on the CPU -> mean images, on the CPU."""
+    device = next(vae.parameters()).device
+    return vae.mean_image(vae.decode(z.to(device))).cpu()
+
+
+def _lines(a: Tensor, b: Tensor, steps: int) -> Tensor:
+    """Straight lines from rows of a to rows of b; (rows, latent) -> (rows * steps, latent)."""
+    t = torch.linspace(0, 1, steps).view(1, steps, 1)
+    return ((1 - t) * a.unsqueeze(1) + t * b.unsqueeze(1)).flatten(0, 1)
+
+
+def _steps(span: float, columns: int) -> Tensor:
+    return torch.linspace(-span, span, columns).round(decimals=4) + 0.0  # no -0.0
+
+
+def _traversed(latent: int, dimensions: Sequence[int], steps: Tensor) -> Tensor:
+    z = torch.zeros(len(dimensions), len(steps), latent)
+    for row, dimension in enumerate(dimensions):
+        z[row, :, dimension] = steps
+    return z.flatten(end_dim=1)
+
+
 # --- drawing -----------------------------------------------------------------------------------
 
 
-def _grid(images: Tensor, columns: int) -> np.ndarray:
+def _curve(
+    axes: Axes,
+    history: Sequence[EpochRecord],
+    part: str,
+    *,
+    style: str,
+    colour: str,
+    label: str,
+) -> None:
+    epochs = [record.epoch for record in history]
+    values = [_part(record, part) for record in history]
+    axes.plot(epochs, values, style, color=colour, label=label, marker=".", ms=4)
+
+
+def _part(record: EpochRecord, part: str) -> float:
+    if part == "test_elbo":
+        return record.test_reconstruction + record.test_kl
+    return float(getattr(record, part))
+
+
+def _finish_curve(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=10, color=_INK)
+    axes.set_xlabel("epoch", color=_INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
+    axes.legend(frameon=False, fontsize=9)
+
+
+def _grid(images: Tensor, columns: int, scale: int = _SCALE, padding: int = _PADDING) -> np.ndarray:
     """(images, C, H, W) in [0, 1] -> (height, width, 3), magnified."""
-    grid = make_grid(images.cpu(), nrow=columns, padding=_PADDING, pad_value=_PAPER)
+    grid = make_grid(images.cpu(), nrow=columns, padding=padding, pad_value=_PAPER)
     pixels: np.ndarray = grid.permute(1, 2, 0).numpy()
-    return pixels.repeat(_SCALE, axis=0).repeat(_SCALE, axis=1)
+    return pixels.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def _picture(pixels: np.ndarray) -> bytes:
@@ -108,7 +291,8 @@ def _labelled_picture(
     pixels: np.ndarray, rows: Sequence[str], rows_title: str, columns: Sequence[str]
 ) -> bytes:
     """The picture with a text left of each row and above each column."""
-    left, top = 110, 30
+    longest = max(len(text) for text in (rows_title, *rows))
+    left, top = max(110, 20 + 8 * longest), 30 if any(columns) or rows_title else 0
     height, width, _ = pixels.shape
     figure = _figure((left + width) / DPI, (top + height) / DPI)
     figure.figimage(pixels, xo=left, yo=0)

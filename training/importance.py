@@ -100,7 +100,7 @@ def vae_importance_estimate(
     """-ln p(x) of images x (images, channels, height, width) under a VAE, q its encoder.
 
     `log_prior` is N(0, I) where not given. `images_at_once` times `chunk` latents are decoded at
-    a time; `noise` lies on the device of x and of the VAE.
+    a time. `noise` may lie on the CPU while x and the VAE do not: then it is the same everywhere.
     """
     log_prior = log_prior or standard_normal_log_density
     parts = [
@@ -133,7 +133,7 @@ def binarized_nll(
     means: list[float] = []
     effective_samples: list[float] = []
     for seed in seeds:
-        noise = torch.Generator(x.device).manual_seed(seed)
+        noise = torch.Generator().manual_seed(seed)
         estimate = vae_importance_estimate(
             vae,
             binarize(x, noise),
@@ -150,7 +150,8 @@ def binarized_nll(
 
 def binarize(x: Tensor, noise: torch.Generator) -> Tensor:
     """Each pixel 1 with its grey value in [0, 1] as the probability, else 0; same shape."""
-    return (torch.rand(x.shape, generator=noise, device=x.device) < x).to(x.dtype)
+    uniform = torch.rand(x.shape, generator=noise, device=noise.device).to(x.device)
+    return (uniform < x).to(x.dtype)
 
 
 def standard_normal_log_density(z: Tensor) -> Tensor:
@@ -166,7 +167,8 @@ def _proposal(mu: Tensor, logvar: Tensor, noise: torch.Generator) -> Propose:
 
     def propose(k: int) -> tuple[Tensor, Tensor]:
         shape = (len(mu), k, mu.shape[2])
-        z = mu + sigma * torch.randn(shape, generator=noise, device=mu.device)
+        eps = torch.randn(shape, generator=noise, device=noise.device).to(mu.device)
+        z = mu + sigma * eps
         return z, normal_log_density(z, mu, logvar)
 
     return propose

@@ -1,19 +1,14 @@
-"""From a trained VAE to a version in the store."""
+"""Where a version would go, and what code and libraries it comes from."""
 
 import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from model_store import VAE, Description, Manifest, ModelRef, PublishError, Store, TrainingRecord
-from training import card
-from training.config import Preset
+from model_store import ModelRef, PublishError, Store
 from training.errors import SettingError
-from training.evaluate import Evaluation
 
 _LIBRARIES = ("torch", "torchvision", "numpy")
 _SOURCES = (":/training", ":/model_store", ":(top,exclude)model_store/weights")
@@ -37,27 +32,6 @@ def check_destination(store: Store, name: str) -> None:
             f"cannot publish {name} in {store.root}: {folder} is not a folder that can be "
             "written; choose another --store"
         )
-
-
-def publish(
-    store: Store,
-    name: str,
-    vae: VAE,
-    *,
-    preset: Preset,
-    record: TrainingRecord,
-    evaluation: Evaluation,
-    figures: Mapping[str, bytes],
-) -> Manifest:
-    """Add a version with card and figures; raises StoreError, and then the store is as it was."""
-    description = Description(
-        spec=vae.spec,
-        training=record,
-        metrics=evaluation.metrics,
-        latents=evaluation.latents,
-    )
-    write_card = partial(card.write, description=description, preset=preset, figures=figures)
-    return store.publish(name, description, vae.state_dict(), card=write_card, figures=figures)
 
 
 def libraries() -> dict[str, str]:

@@ -6,22 +6,22 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from statistics import median
 
 import torch
 
-from model_store import VAE, Manifest, Store, TrainingRecord
-from training import checkpoint, data, figures, publish
+from model_store import EpochRecord, Manifest, Store, TrainingRecord
+from training import checkpoint, data, publish
 from training.config import Preset, differences
 from training.data import Splits
 from training.errors import DeviceError, RunError
-from training.evaluate import evaluate
 from training.fit import EpochDone, Progress, Trainer, initialise
 from training.logs import RunLog
+from training.release import Plan, prepare
 
 
 class Device(StrEnum):
@@ -30,13 +30,6 @@ class Device(StrEnum):
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
-
-
-class Figures(StrEnum):
-    """Which figures to publish; `model` leaves out those that show images of the data set."""
-
-    ALL = "all"
-    MODEL = "model"
 
 
 @dataclass(frozen=True)
@@ -52,7 +45,7 @@ class Job:
     """Of the run: checkpoints, logs, history.csv."""
     seed: int = 0
     device: Device = Device.AUTO
-    figures: Figures = Figures.ALL
+    plan: Plan = field(default_factory=Plan)
     download: bool = False
     resume: bool = False
     """Go on from the last checkpoint in the folder."""
@@ -91,7 +84,14 @@ class Outcome:
     """Of memory: on the GPU where it was used, else of this process."""
 
 
-Event = Started | Progress | EpochDone | Notice
+@dataclass(frozen=True)
+class Measuring:
+    """Training is over, and this is being measured or drawn."""
+
+    what: str
+
+
+Event = Started | Progress | EpochDone | Notice | Measuring
 
 
 def train(job: Job, report: Callable[[Event], None]) -> Outcome:
@@ -137,18 +137,15 @@ def train(job: Job, report: Callable[[Event], None]) -> Outcome:
     if not progress.finished:
         progress = _train(job, trainer, splits, progress, report)
 
-    evaluation = evaluate(trainer.trained, splits.test, splits.title)
-    drawn = draw(trainer.trained, splits, evaluation.latents.kl_nats, progress.history, job.figures)
+    version = prepare(
+        trainer.trained,
+        splits,
+        _record(job, progress, splits),
+        job.plan,
+        report=lambda stage: report(Measuring(stage)),
+    )
     with _until_done():
-        manifest = publish.publish(
-            job.store,
-            job.name,
-            trainer.trained,
-            preset=preset,
-            record=_record(job, progress, splits),
-            evaluation=evaluation,
-            figures=drawn,
-        )
+        manifest = version.publish(job.store, job.name)
         checkpoint.mark_as_published(job.folder, progress, str(manifest.ref))
     images_per_s = median(done.images_per_s for done in progress.history)
     return Outcome(manifest, images_per_s, _peak_bytes(device))
@@ -235,6 +232,15 @@ def _record(job: Job, progress: checkpoint.Progress, splits: Splits) -> Training
         duration_s=progress.duration_s,
         libraries=progress.libraries,
         source_commit=progress.source_commit,
+        history=tuple(_epoch_record(done) for done in progress.history),
+    )
+
+
+def _epoch_record(done: EpochDone) -> EpochRecord:
+    averages = {"train": done.train, "test": done.test}
+    return EpochRecord(
+        epoch=done.epoch,
+        **{f"{k}_{part}": n for k, a in averages.items() for part, n in asdict(a).items()},
     )
 
 
@@ -243,24 +249,6 @@ def _peak_bytes(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def draw(
-    vae: VAE,
-    splits: Splits,
-    kl_nats: tuple[float, ...],
-    history: Sequence[EpochDone],
-    which: Figures,
-) -> dict[str, bytes]:
-    """Name -> PNG."""
-    vae.eval()
-    drawn = {"samples": figures.samples(vae)}
-    if which is Figures.ALL:
-        first = torch.arange(min(24, len(splits.test)), device=splits.test.pixels.device)
-        drawn["reconstructions"] = figures.reconstructions(vae, splits.test.batch(first))
-    drawn["traversal"] = figures.traversal(vae, kl_nats)
-    drawn["loss"] = figures.loss_curve(history)
-    return drawn
 
 
 def choose_device(device: Device) -> torch.device:

@@ -46,7 +46,9 @@ def compare(made: Verdict, reference: Verdict, *, k: int = 3) -> Quality:
     precision, recall = precision_and_recall(made.features, reference.features, k=k)
     return Quality(
         sure_share=sure_share(made.confidence),
-        relative_sure_share=sure_share(made.confidence) / sure_share(reference.confidence),
+        relative_sure_share=_relative(
+            sure_share(made.confidence), sure_share(reference.confidence)
+        ),
         class_distance=total_variation(
             class_shares(made.labels, classes=made.probabilities.shape[1]),
             class_shares(reference.labels, classes=made.probabilities.shape[1]),
@@ -55,6 +57,11 @@ def compare(made: Verdict, reference: Verdict, *, k: int = 3) -> Quality:
         precision=precision,
         recall=recall,
     )
+
+
+def _relative(made: float, reference: float) -> float:
+    """0 where the judge is sure of nothing at all."""
+    return made / reference if reference else 0.0
 
 
 def compare_classes(

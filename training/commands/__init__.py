@@ -2,7 +2,7 @@
 
 import typer
 
-from training.commands import presets, publish, train
+from training.commands import evaluate, presets, publish, republish, train
 
 app = typer.Typer(
     add_completion=False,
@@ -11,4 +11,6 @@ app = typer.Typer(
 )
 app.command()(train.train)
 app.command()(publish.publish)
+app.command()(republish.republish)
+app.command()(evaluate.evaluate)
 app.command()(presets.presets)

@@ -6,7 +6,9 @@ from typing import Annotated
 import torch
 import typer
 
-from training.run import Device, Figures
+from training.evaluate import Extent
+from training.release import Figures, Storage
+from training.run import Device
 
 DataDir = Annotated[
     Path | None,
@@ -30,6 +32,16 @@ Assignments = Annotated[
 WhichDevice = Annotated[Device, typer.Option(help="Where to compute.")]
 WhichFigures = Annotated[
     Figures, typer.Option(help="`model` leaves out figures that show the data set.")
+]
+WhichEvaluation = Annotated[
+    Extent,
+    typer.Option(
+        help="`full` measures all that a card can say; `bound` leaves out what takes minutes, "
+        "`quick` all but the latents and a few images."
+    ),
+]
+WhichStorage = Annotated[
+    Storage, typer.Option(help="Bits of a stored weight; 16 are refused where they cost.")
 ]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="CPU threads (default: one for each core).")

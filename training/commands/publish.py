@@ -10,7 +10,9 @@ from training import checkpoint
 from training.commands import options
 from training.commands.train import publish_into
 from training.errors import RunError
-from training.run import Device, Figures, Job
+from training.evaluate import Extent
+from training.release import Figures, Plan, Storage
+from training.run import Device, Job
 from training.settings import Settings
 
 
@@ -25,6 +27,8 @@ def publish(
     ] = None,
     store: options.StoreFolder = None,
     figures: options.WhichFigures = Figures.ALL,
+    evaluation: options.WhichEvaluation = Extent.FULL,
+    storage: options.WhichStorage = Storage.FLOAT32,
     threads: options.Threads = None,
 ) -> None:
     """Measure, draw and publish a finished run from its last checkpoint, without training."""
@@ -48,7 +52,7 @@ def publish(
             folder=folder,
             seed=progress.seed,
             device=Device(progress.device),
-            figures=figures,
+            plan=Plan(evaluation, storage, figures),
             resume=True,
         )
     )

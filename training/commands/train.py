@@ -12,7 +12,9 @@ from training.commands import options
 from training.config import load_preset, parse_overrides, plain_name
 from training.display import Display, metrics_table
 from training.errors import InterruptedRunError
-from training.run import Device, Figures, Job
+from training.evaluate import Extent
+from training.release import Figures, Plan, Storage
+from training.run import Device, Job
 from training.settings import Settings
 
 
@@ -42,6 +44,8 @@ def train(
     ] = False,
     assignments: options.Assignments = None,
     figures: options.WhichFigures = Figures.ALL,
+    evaluation: options.WhichEvaluation = Extent.FULL,
+    storage: options.WhichStorage = Storage.FLOAT32,
     threads: options.Threads = None,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch the data set where it is missing.")
@@ -73,7 +77,7 @@ def train(
             folder=(runs_dir or settings.runs) / name,
             seed=seed,
             device=device,
-            figures=figures,
+            plan=Plan(evaluation, storage, figures),
             download=download,
             resume=resume,
             restart=restart,
