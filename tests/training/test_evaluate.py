@@ -1,13 +1,41 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from model_store import VAE, kl_to_standard_normal
+from tests.training.conftest import strokes
 from training.config import Objective
-from training.data import Images
-from training.evaluate import evaluate
+from training.data import Images, Splits
+from training.evaluate import Evaluation, Extent
+from training.evaluate import evaluate as measure
 from training.fit import mean_bound
+from training.judge import Judge
+
+STROKES = ("no", "yes")
+
+
+def made(images: int, seed: int) -> Images:
+    pixels = torch.from_numpy(strokes(images, seed)).unsqueeze(1)
+    return Images(pixels, (torch.arange(images) * 7) % 2)
+
+
+def evaluate(vae: VAE, images: Images) -> Evaluation:
+    """-ELBO and what belongs to it."""
+    return measure(vae, Splits("strokes", images, images), Extent.BOUND)
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return Splits("strokes", made(120, 1), made(64, 2), STROKES)
+
+
+@pytest.fixture
+def judge() -> Judge:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Judge(classes=2, width=4).eval()
 
 
 def test_an_encoder_that_answers_with_the_prior_has_no_kl_and_standard_latents(
@@ -16,7 +44,7 @@ def test_an_encoder_that_answers_with_the_prior_has_no_kl_and_standard_latents(
     for head in (vae.to_mu, vae.to_logvar):
         torch.nn.init.zeros_(head.weight)
         torch.nn.init.zeros_(head.bias)
-    evaluation = evaluate(vae, images, "strokes")
+    evaluation = evaluate(vae, images)
     assert evaluation.metrics["test_kl"].value == 0.0
     assert evaluation.latents.kl_nats == (0.0, 0.0, 0.0)
     assert evaluation.latents.mean == (0.0, 0.0, 0.0)
@@ -26,12 +54,12 @@ def test_an_encoder_that_answers_with_the_prior_has_no_kl_and_standard_latents(
 def test_a_decoder_that_knows_nothing_pays_one_bit_a_pixel(vae: VAE, images: Images):
     for weight in vae.decoder.parameters():
         torch.nn.init.zeros_(weight)
-    metrics = evaluate(vae, images, "strokes").metrics
+    metrics = evaluate(vae, images).metrics
     assert metrics["test_reconstruction"].value == pytest.approx(784 * math.log(2))
 
 
 def test_the_numbers_add_up(vae: VAE, images: Images):
-    evaluation = evaluate(vae, images, "strokes", batch_size=7)
+    evaluation = evaluate(vae, images)
     metrics = {name: metric.value for name, metric in evaluation.metrics.items()}
     assert metrics["test_negative_elbo"] == pytest.approx(
         metrics["test_reconstruction"] + metrics["test_kl"]
@@ -43,13 +71,13 @@ def test_the_numbers_add_up(vae: VAE, images: Images):
 
 
 def test_the_loss_of_training_estimates_the_published_number(vae: VAE, images: Images):
-    published = evaluate(vae, images, "strokes").metrics["test_negative_elbo"].value
+    published = evaluate(vae, images).metrics["test_negative_elbo"].value
     averages = mean_bound(vae, images, Objective(), torch.Generator().manual_seed(5))
     assert averages.loss == pytest.approx(published, abs=1.0)
 
 
 def test_the_aggregate_posterior_is_the_one_that_drawing_from_it_shows(vae: VAE, images: Images):
-    latents = evaluate(vae, images, "strokes").latents
+    latents = evaluate(vae, images).latents
     with torch.no_grad():
         mu, logvar = vae.encode(images.batch(torch.arange(64)))
     eps = torch.randn((5000, *mu.shape), generator=torch.Generator().manual_seed(0))
@@ -59,10 +87,62 @@ def test_the_aggregate_posterior_is_the_one_that_drawing_from_it_shows(vae: VAE,
 
 
 def test_evaluating_twice_gives_the_same_numbers(vae: VAE, images: Images):
-    assert evaluate(vae, images, "strokes") == evaluate(vae, images, "strokes")
+    assert evaluate(vae, images) == evaluate(vae, images)
 
 
-def test_every_number_says_how_it_was_measured(vae: VAE, images: Images):
-    for metric in evaluate(vae, images, "strokes").metrics.values():
-        assert "64 test images of strokes" in metric.protocol
-        assert "nats" in metric.unit
+def test_every_number_says_how_it_was_measured_and_how_far_it_may_differ(
+    vae: VAE, splits: Splits, judge: Judge
+):
+    for name, metric in measure(vae, splits, judge=judge).metrics.items():
+        assert metric.tolerance is not None, name
+        assert metric.unit, name
+        if name not in {"quick_sure_share", "test_nll_std", "test_nll_effective_samples"}:
+            assert "test images" in metric.protocol, name
+
+
+def test_each_extent_holds_what_the_one_before_it_does(vae: VAE, splits: Splits, judge: Judge):
+    quick, bound, full = (measure(vae, splits, extent, judge=judge) for extent in Extent)
+    assert quick.metrics.items() < bound.metrics.items() < full.metrics.items()
+    assert quick.latents == bound.latents == full.latents
+    assert not quick.class_latents
+    assert len(full.class_latents) == 2
+
+
+def test_without_labels_nothing_of_classes_is_measured(vae: VAE, splits: Splits):
+    bare = Splits("strokes", Images(splits.train.pixels), Images(splits.test.pixels))
+    evaluation = measure(vae, bare)
+    assert not evaluation.class_latents
+    assert "linear_probe_accuracy" not in evaluation.metrics
+    assert "test_nll" in evaluation.metrics
+
+
+def test_a_class_without_images_leaves_all_classes_without_statistics(vae: VAE, splits: Splits):
+    assert not measure(
+        vae, replace(splits, classes=(*STROKES, "maybe")), Extent.BOUND
+    ).class_latents
+
+
+def test_the_likelihood_is_no_worse_than_the_bound_of_the_same_binary_images(
+    vae: VAE, splits: Splits
+):
+    binary = Images((splits.test.pixels > 127).to(torch.uint8) * 255, splits.test.labels)
+    metrics = measure(vae, replace(splits, test=binary)).metrics
+    assert metrics["test_nll"].value < metrics["test_negative_elbo"].value
+    assert metrics["test_nll_std"].value < 0.5
+    assert 1 <= metrics["test_nll_effective_samples"].value <= 128
+
+
+def test_the_floor_and_the_measures_of_the_judge_are_shares(vae: VAE, splits: Splits, judge: Judge):
+    metrics = measure(vae, splits, judge=judge).metrics
+    assert {"real_recall", "samples_recall", "midpoints_recall", "label_right"} <= metrics.keys()
+    assert {f"label_recall[{name}]" for name in STROKES} <= metrics.keys()
+    for name, metric in metrics.items():
+        if metric.unit == "share":
+            assert 0 <= metric.value <= 1, name
+    assert metrics["real_frechet_distance"].value < metrics["samples_frechet_distance"].value
+
+
+def test_a_mean_over_classes_is_weighted_by_their_images(vae: VAE, splits: Splits, judge: Judge):
+    metrics = measure(vae, splits, judge=judge).metrics
+    shares = [metrics[f"label_right[{name}]"].value for name in STROKES]
+    assert metrics["label_right"].value == pytest.approx(sum(shares) / 2)

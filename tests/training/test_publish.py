@@ -3,73 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from model_store import VAE, PublishError, Store, TrainingRecord
-from training import figures, publish
-from training.config import load_preset
-from training.data import Images
+from model_store import PublishError, Store
+from training import publish
 from training.errors import SettingError
-from training.evaluate import Evaluation, evaluate
-
-
-@pytest.fixture
-def evaluation(vae: VAE, images: Images) -> Evaluation:
-    return evaluate(vae, images, "strokes")
-
-
-@pytest.fixture
-def record() -> TrainingRecord:
-    return TrainingRecord(
-        preset="lab",
-        dataset="strokes",
-        seed=7,
-        epochs=3,
-        libraries=publish.libraries(),
-        source_commit="0123abc",
-    )
-
-
-def test_what_is_published_can_be_verified_and_read_back(
-    tmp_path: Path, vae: VAE, evaluation: Evaluation, record: TrainingRecord
-):
-    store, png = Store(tmp_path), figures.samples(vae)
-    manifest = publish.publish(
-        store,
-        "strokes",
-        vae,
-        preset=load_preset("lab"),
-        record=record,
-        evaluation=evaluation,
-        figures={"samples": png},
-    )
-    assert store.verify(manifest.ref) == manifest
-    assert manifest.metrics == evaluation.metrics
-    assert manifest.latents == evaluation.latents
-    assert manifest.training == record
-    assert store.figure(manifest.ref, "samples") == png
-
-
-def test_the_card_says_what_was_measured_how_and_shows_the_figures(
-    tmp_path: Path, vae: VAE, evaluation: Evaluation, record: TrainingRecord
-):
-    store = Store(tmp_path)
-    manifest = publish.publish(
-        store,
-        "strokes",
-        vae,
-        preset=load_preset("lab"),
-        record=record,
-        evaluation=evaluation,
-        figures={"samples": figures.samples(vae)},
-    )
-    card = store.card(manifest.ref)
-    assert card.startswith("# strokes@1\n")
-    for metric in evaluation.metrics.values():
-        assert f"{metric.value:.2f}" in card
-    for words in ("64 test images of strokes", "![samples](samples.png)", "seed 7", "0123abc"):
-        assert words in card
-    rows = [line for line in card.splitlines() if line.startswith("|")]
-    cells = {row.replace(r"\|", "").count("|") for row in rows}
-    assert cells == {5}, "a | inside of a cell is escaped"
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "mnist@2", "a/b", "../a", "x" * 64])

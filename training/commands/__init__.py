@@ -2,7 +2,7 @@
 
 import typer
 
-from training.commands import evaluate, presets, publish, republish, train
+from training.commands import compare, evaluate, judge, presets, publish, republish, train
 
 app = typer.Typer(
     add_completion=False,
@@ -13,4 +13,6 @@ app.command()(train.train)
 app.command()(publish.publish)
 app.command()(republish.republish)
 app.command()(evaluate.evaluate)
+app.command()(compare.compare)
+app.command()(judge.judge)
 app.command()(presets.presets)

@@ -1,0 +1,211 @@
+"""A card that lies about its weights is found out."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from model_store import SHIPPED, ModelRef, Store
+from model_store.artifact import record as file_record
+from tests.training.conftest import strokes, write_idx
+from training import __main__ as cli
+from training.settings import Settings
+
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture(scope="module")
+def labelled_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made images with ten made classes, in MNIST's format."""
+    folder = tmp_path_factory.mktemp("labelled")
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for seed, (prefix, count) in enumerate({"train": 400, "t10k": 100}.items()):
+        images = strokes(count, seed)
+        write_idx(raw / f"{prefix}-images-idx3-ubyte", images)
+        labels = (torch.arange(count) % 10).to(torch.uint8).numpy()
+        write_idx(raw / f"{prefix}-labels-idx1-ubyte", labels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, labelled_data: Path) -> Path:
+    """A store with two fully measured versions of `lab`, of different seeds."""
+    root = tmp_path_factory.mktemp("trained")
+    for seed in ("0", "1"):
+        assert call(
+            "train", "--preset", "lab", "--data-dir", str(labelled_data), "--store", str(root),
+            "--runs-dir", str(root.parent / f"runs{seed}"), "--epochs", "2", "--seed", seed,
+            "--threads", "1", "--device", "cpu", "--no-tensorboard",
+        ) == 0  # fmt: skip
+    return root
+
+
+@pytest.fixture
+def store(tmp_path: Path, trained: Path) -> Path:
+    """A copy to change."""
+
+    shutil.copytree(trained, tmp_path / "store")
+    return tmp_path / "store"
+
+
+def call(*arguments: str) -> int:
+    before, sys.argv = sys.argv, ["training", *arguments]
+    try:
+        return cli.main()
+    finally:
+        sys.argv = before
+
+
+def evaluate(store: Path, data_dir: Path, *options: str, ref: str = "lab@1") -> int:
+    return call(
+        "evaluate", ref, "--store", str(store), "--data-dir", str(data_dir), "--threads", "1",
+        *options,
+    )  # fmt: skip
+
+
+def tamper(store: Path, change: Change) -> None:
+    path = store / "lab" / "1" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def rewrite(store: Path, filename: str, content: bytes) -> None:
+    """Another file, and the checksum that vouches for it."""
+    (store / "lab" / "1" / filename).write_bytes(content)
+
+    def vouch(manifest: dict[str, Any]) -> None:
+        manifest["files"][filename] = file_record(content).model_dump()
+
+    tamper(store, vouch)
+
+
+@pytest.mark.parametrize("options", [(), ("--quick",)])
+def test_what_was_published_agrees_with_its_weights(
+    store: Path, labelled_data: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+):
+    assert evaluate(store, labelled_data, *options) == 0
+    out = capsys.readouterr().out
+    assert "lab@1: card and weights agree" in out
+    assert "DISAGREES" not in out
+    assert ("not measured again: test_negative_elbo" in out) == (options == ("--quick",))
+    manifest = Store(store).manifest(ModelRef.parse("lab@1"))
+    for name, metric in manifest.metrics.items():
+        assert name in out
+        if not options:
+            assert f"{metric.value:.4f}" in out
+
+
+@pytest.mark.parametrize(
+    "name", ["test_negative_elbo", "test_kl", "test_nll", "quick_nll", "linear_probe_accuracy"]
+)
+def test_a_number_that_is_one_percent_too_good_is_found_in_seconds(
+    store: Path, labelled_data: Path, capsys: pytest.CaptureFixture[str], name: str
+):
+    def flatter(manifest: dict[str, Any]) -> None:
+        manifest["metrics"][name]["value"] *= 0.99
+
+    tamper(store, flatter)
+    assert evaluate(store, labelled_data, "--quick") == 1
+    assert "card and weights disagree on" in capsys.readouterr().out
+
+
+def test_a_card_that_says_more_than_its_manifest_is_found(
+    store: Path, labelled_data: Path, capsys: pytest.CaptureFixture[str]
+):
+    card = (store / "lab" / "1" / "card.md").read_text()
+    manifest = Store(store).manifest(ModelRef.parse("lab@1"))
+    true = f"| test_nll | {manifest.metrics['test_nll'].value:.2f} |"
+    assert true in card
+    rewrite(store, "card.md", card.replace(true, "| test_nll | 80.00 |").encode())
+    assert evaluate(store, labelled_data, "--quick") == 1
+    assert "disagree on card.md: test_nll" in capsys.readouterr().out
+
+
+def test_a_number_of_a_class_in_the_card_is_held_to_the_manifest(
+    store: Path, labelled_data: Path, capsys: pytest.CaptureFixture[str]
+):
+    def flatter(manifest: dict[str, Any]) -> None:
+        manifest["metrics"]["label_recall[7]"]["value"] += 0.01
+
+    tamper(store, flatter)
+    assert evaluate(store, labelled_data, "--quick") == 1
+    assert "card.md: label_recall[7]" in capsys.readouterr().out
+
+
+def test_other_weights_under_the_same_card_are_found(
+    store: Path, labelled_data: Path, capsys: pytest.CaptureFixture[str]
+):
+    rewrite(
+        store,
+        "weights.safetensors",
+        (store / "lab" / "2" / "weights.safetensors").read_bytes(),
+    )
+    assert evaluate(store, labelled_data, "--quick") == 1
+    out = capsys.readouterr().out
+    assert "test_kl" in out.splitlines()[-1]
+    assert "quick_reconstruction" in out.splitlines()[-1]
+
+
+def test_a_changed_file_is_a_checksum_that_fails(
+    store: Path, labelled_data: Path, capsys: pytest.CaptureFixture[str]
+):
+    (store / "lab" / "1" / "card.md").write_text("better than all")
+    assert evaluate(store, labelled_data, "--quick") == 1
+    assert "card.md is 15 bytes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("ref", "words"),
+    [
+        ("nosuch@1", "no model 'nosuch'"),
+        ("lab@9", "has no version 9"),
+        ("Not a name", "write name"),
+    ],
+)
+def test_what_is_not_there_is_one_line_and_exit_2(
+    trained: Path, labelled_data: Path, capsys: pytest.CaptureFixture[str], ref: str, words: str
+):
+    assert evaluate(trained, labelled_data, ref=ref) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+def test_data_that_is_not_there_is_exit_2(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert evaluate(trained, tmp_path, "--quick") == 2
+    assert "--data-dir" in capsys.readouterr().err
+
+
+def test_republishing_measures_the_same_weights_anew(store: Path, labelled_data: Path):
+    assert call(
+        "republish", "lab@1", "--store", str(store), "--data-dir", str(labelled_data),
+        "--name", "again", "--figures", "model", "--threads", "1",
+    ) == 0  # fmt: skip
+    one, again = (Store(store).manifest(ModelRef.parse(r)) for r in ("lab@1", "again@1"))
+    assert again.metrics == one.metrics
+    assert again.training == one.training
+    assert again.weights_sha256 == one.weights_sha256
+    assert "reconstructions" not in again.figures
+
+
+@pytest.mark.parametrize("ref", [str(ModelRef(name=name, version=version))
+                                 for name in Store(SHIPPED).names()
+                                 for version in Store(SHIPPED).versions(name)])  # fmt: skip
+def test_the_cards_of_the_shipped_versions_agree_with_their_weights(
+    ref: str, capsys: pytest.CaptureFixture[str]
+):
+    data_dir = Settings().data_dir
+    code = evaluate(SHIPPED, data_dir, "--quick", ref=ref)
+    told = capsys.readouterr()
+    if code == 2 and "data-dir" in told.err.lower():
+        pytest.skip(f"{told.err.strip()}: set ZSERVE_DATA_DIR to run this")
+    assert code == 0, told.out + told.err
