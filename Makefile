@@ -34,6 +34,9 @@ train: $(VENV)/.installed-train ## train a preset and publish it (PRESET=lab ARG
 test: $(VENV)/.installed-dev ## install what the tests need and run them (ARGS="-k kl")
 	$(PY) -m pytest $(ARGS)
 
+test-slow: $(VENV)/.installed-dev ## the tests that put minutes of load on it
+	$(PY) -m pytest -m slow $(ARGS)
+
 coverage: $(VENV)/.installed-dev ## the same with the coverage of app and model_store
 	$(PY) -m pytest --cov --cov-report=term $(ARGS)
 
@@ -64,4 +67,4 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help install serve clients train test coverage check format bench-training requirements docker-build docker-smoke clean
+.PHONY: always help install serve clients train test test-slow coverage check format bench-training requirements docker-build docker-smoke clean

@@ -22,8 +22,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Protocol
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -31,6 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from app.errors import QueueFullError, SettingsError, TimedOutError
+from app.observer import Observer, Silence
 from model_store import VAE, GaussianMixture, Manifest, ModelRef, StoredModel
 
 Floats = NDArray[np.float32]
@@ -54,10 +54,21 @@ class LoadedModel:
     in_thread: bool = False
     """Whether it runs beside the event loop rather than on it."""
 
-    @property
+    @cached_property
     def ref(self) -> ModelRef:
         """`name@version`."""
         return self.manifest.ref
+
+    @cached_property
+    def name(self) -> str:
+        """The same as text."""
+        return str(self.ref)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the weights, as far as the manifest tells."""
+        files = self.manifest.files.items()
+        return sum(file.size_bytes for name, file in files if name.endswith(".safetensors"))
 
     @property
     def latent(self) -> int:
@@ -68,30 +79,6 @@ class LoadedModel:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes that can be asked for; none where it has none."""
         return (self.manifest.classes or ()) if self.class_latents else ()
-
-
-class Observer(Protocol):
-    """Who wants to know what the engine did."""
-
-    def tile_done(self, model: LoadedModel, images: int, inference_s: float) -> None:
-        """A tile was computed, `images` of its rows for requests."""
-
-    def request_done(
-        self, model: LoadedModel, images: int, queue_s: float, inference_s: float
-    ) -> None:
-        """A request got its answer; called within the task of its waiter."""
-
-
-class Silence:
-    """An observer that keeps nothing."""
-
-    def tile_done(self, model: LoadedModel, images: int, inference_s: float) -> None:
-        """Forget it."""
-
-    def request_done(
-        self, model: LoadedModel, images: int, queue_s: float, inference_s: float
-    ) -> None:
-        """Forget it."""
 
 
 def choose_device(wish: str) -> torch.device:
@@ -190,7 +177,7 @@ class Engine:
         finally:
             self._waiting -= n
             job.gone = True
-        self._observer.request_done(model, n, job.queue_s, job.inference_s)
+        self._observer.request_done(model.name, n, job.queue_s, job.inference_s)
         return outputs
 
     # --- one tile after the other ---
@@ -237,9 +224,8 @@ class Engine:
             elif share.stop == job.n:
                 job.answer.set_result(job.outputs)
         if failure is None and not self._closed:
-            job = shares[0].job
             images = sum(share.stop - share.start for share in shares)
-            self._observer.tile_done(job.model, images, shares[0].seconds)
+            self._observer.tile_done(shares[0].job.model.name, images, shares[0].seconds)
         loop.call_soon(self._step, loop)
 
 

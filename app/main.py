@@ -1,5 +1,6 @@
 """create_app(settings): wiring only."""
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -45,18 +46,30 @@ def create_app(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     device = choose_device(settings.device)
-    engine = Engine(queue_images=settings.queue_images, timeout_s=settings.request_timeout_s)
+    engine = Engine(
+        queue_images=settings.queue_images,
+        timeout_s=settings.request_timeout_s,
+        threads=settings.torch_threads,
+    )
     store = Store(settings.store)
     catalog = Catalog(
-        store, engine, device, default=settings.model, capacity=settings.max_loaded_models
+        store,
+        engine,
+        device,
+        default=settings.model,
+        capacity=settings.max_loaded_models,
+        max_bytes=settings.max_loaded_bytes,
     )
     app.state.services = Services(settings, store, engine, catalog)
     try:
         await catalog.default_or_reason()
     except NotReadyError as error:
         log.error("not ready: %s; %s", error, error.remedy)  # noqa: TRY400 - a reason, no crash
+    watcher = asyncio.create_task(catalog.watch())
     try:
         yield
     finally:
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
         await catalog.close()
         engine.close()

@@ -300,3 +300,6 @@ class Health(BaseModel):
     status: Literal["live", "ready"]
     model: str | None = None
     device: str | None = None
+    degraded: list[str] | None = Field(
+        default=None, description="Promotions that were refused; the versions before them answer."
+    )

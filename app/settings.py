@@ -28,11 +28,23 @@ class Settings(BaseSettings):
     max_loaded_models: int = Field(
         default=4, ge=1, description="Versions in memory at once; the least recently used leave."
     )
+    max_loaded_bytes: int = Field(
+        default=1024**3, ge=1, description="Size of their weights together; one always stays."
+    )
+    torch_threads: int = Field(
+        default=1, ge=1, description="Of one worker; another number may change the last bits."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="auto takes a GPU where there is one."
     )
 
     max_images: int = Field(default=256, ge=2, description="Images in one answer.")
+    max_streamed_images: int = Field(
+        default=10_000, ge=2, description="Images in one zip, which is sent while it is made."
+    )
+    max_answer_pixels: int = Field(
+        default=16_000_000, ge=1, description="Pixels of one answer's images, with scale=."
+    )
     queue_images: int = Field(default=4096, ge=1, description="Images waiting to be computed.")
     request_timeout_s: float = Field(
         default=30.0, gt=0, allow_inf_nan=False, description="Longest wait for the model."
@@ -41,7 +53,7 @@ class Settings(BaseSettings):
     shutdown_timeout_s: int = Field(default=30, ge=0, description="For requests under way.")
 
     max_body_bytes: int = Field(default=1024 * 1024, ge=1, description="Size of a request body.")
-    max_pixels: int = Field(default=1_000_000, ge=1, description="Pixels of one uploaded image.")
+    max_pixels: int = Field(default=1024 * 1024, ge=1, description="Pixels of one uploaded image.")
     max_temperature: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     max_span: float = Field(default=10.0, gt=0, allow_inf_nan=False)
 

@@ -24,9 +24,19 @@ async def healthz() -> Health:
     "/readyz",
     summary="Whether the default model is served",
     operation_id="readyz",
+    response_model_exclude_none=True,
     responses=problems(503),
 )
 async def readyz(services: ServicesDep) -> Health:
-    """200 once the default model is loaded and warm; 503 with the reason where it cannot be."""
+    """200 once the default model is loaded and warm; 503 with the reason where it cannot be.
+
+    Where a promoted version was refused and the one before it still answers, `degraded` says why.
+    """
     model = await services.catalog.default_or_reason()
-    return Health(status="ready", model=str(model.ref), device=str(model.device))
+    refusals = services.catalog.refusals
+    return Health(
+        status="ready",
+        model=model.name,
+        device=str(model.device),
+        degraded=list(refusals) if refusals else None,
+    )

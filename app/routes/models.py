@@ -137,6 +137,7 @@ async def set_alias(
     """Point an alias at a version. The version is loaded first: one that cannot be is refused."""
     model = await services.catalog.get(f"{name}@{promotion.version}")
     services.store.set_alias(model.ref.name, alias, promotion.version)
+    await services.catalog.refresh()
     return Aliases(name=model.ref.name, aliases=services.store.aliases(model.ref.name))
 
 

@@ -1,4 +1,7 @@
 import asyncio
+import gc
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -6,8 +9,9 @@ import torch
 
 from app.catalog import Catalog
 from app.engine import Engine
-from model_store import ModelRef, Store, StoredModel
-from tests.api.service import publish
+from app.settings import Settings
+from model_store import WEIGHTS, ModelRef, Store, StoredModel
+from tests.api.service import Service, publish, started
 
 
 class CountingStore(Store):
@@ -29,12 +33,19 @@ def store(tmp_path: Path) -> CountingStore:
     return CountingStore(tmp_path)
 
 
-def in_catalog(store: Store, references: list[list[str]], capacity: int = 2) -> list[str]:
+def in_catalog(
+    store: Store, references: list[list[str]], capacity: int = 2, max_bytes: int | None = None
+) -> list[str]:
     """Ask for groups of models, those of a group at once; -> what was given."""
 
     async def run() -> list[str]:
         engine = Engine(queue_images=64, timeout_s=30)
-        catalog = Catalog(store, engine, torch.device("cpu"), default="mnist", capacity=capacity)
+        catalog = Catalog(
+            *(store, engine, torch.device("cpu")),
+            default="mnist",
+            capacity=capacity,
+            max_bytes=max_bytes,
+        )
         try:
             given = []
             for group in references:
@@ -62,6 +73,37 @@ def test_the_least_recently_used_version_leaves_first(store: CountingStore) -> N
     assert store.loads == ["mnist@1", "mnist@2", "mnist@3", "mnist@1"]
 
 
+def test_memory_is_bounded_by_the_size_of_the_weights_too(store: CountingStore) -> None:
+    size = store.manifest(ModelRef.parse("mnist@1")).files["weights.safetensors"].size_bytes
+    asked = [["mnist@1"], ["mnist@2"], ["mnist@1"]]
+    in_catalog(store, asked, capacity=9, max_bytes=2 * size)
+    assert store.loads == ["mnist@1", "mnist@2"]
+    store.loads.clear()
+    in_catalog(store, asked, capacity=9, max_bytes=2 * size - 1)
+    assert store.loads == ["mnist@1", "mnist@2", "mnist@1"]
+    store.loads.clear()
+    in_catalog(store, asked[:1] * 2, capacity=9, max_bytes=1)
+    assert store.loads == ["mnist@1"]
+
+
+def test_a_reference_that_is_known_costs_no_look_at_the_store(
+    store: CountingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    resolve = Store.resolve
+
+    def counted(self: Store, ref: ModelRef) -> ModelRef:
+        looks.append(str(ref))
+        return resolve(self, ref)
+
+    monkeypatch.setattr(Store, "resolve", counted)
+    in_catalog(store, [["mnist"], ["mnist"], ["mnist@2"], ["mnist@2"], ["mnist@production"]])
+    assert set(looks) == {"mnist@production", "mnist@1", "mnist@2"}
+    before = len(looks)
+    in_catalog(store, [["mnist"], ["mnist@2"]])
+    assert len(looks) == 2 * before
+
+
 def test_a_waiter_that_leaves_does_not_stop_the_load_for_the_others(store: CountingStore) -> None:
     async def run() -> str:
         engine = Engine(queue_images=64, timeout_s=30)
@@ -78,3 +120,137 @@ def test_a_waiter_that_leaves_does_not_stop_the_load_for_the_others(store: Count
 
     assert asyncio.run(run()) == "mnist@1"
     assert store.loads == ["mnist@1"]
+
+
+def damage(store: Store, version: int) -> bytes:
+    """Change the last byte of the weights; -> what they were."""
+    path = store.root / "mnist" / str(version) / WEIGHTS
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    return content
+
+
+def test_a_promotion_and_a_roll_back_are_noticed_within_a_second(store: CountingStore) -> None:
+    with started(Settings(store=store.root, device="cpu")) as service:
+
+        def serves(version: int) -> bool:
+            for _ in range(100):
+                if service.get("/generate?n=1").headers["x-model"] == f"mnist@{version}":
+                    return True
+                time.sleep(0.01)
+            return False
+
+        assert serves(1)
+        for version in (2, 3, 1):
+            store.set_alias("mnist", "production", version)
+            assert serves(version)
+
+
+def test_a_bad_version_is_refused_and_the_old_one_stays(
+    store: CountingStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    damage(store, 2)
+    with started(Settings(store=store.root, device="cpu")) as service:
+        before = service.get("/generate?seed=1")
+        store.set_alias("mnist", "production", 2)
+        service.portal.call(service.app.state.services.catalog.refresh)
+        ready = service.get("/readyz")
+        assert ready.status_code == 200
+        assert ready.json()["model"] == "mnist@1"
+        assert "mnist@production stays mnist@1" in ready.json()["degraded"][0]
+        assert WEIGHTS in ready.json()["degraded"][0]
+        assert service.get("/generate?seed=1").content == before.content
+        assert "stays mnist@1" in caplog.text
+        store.set_alias("mnist", "production", 3)
+        service.portal.call(service.app.state.services.catalog.refresh)
+        assert service.get("/readyz").json()["model"] == "mnist@3"
+        assert "degraded" not in service.get("/readyz").json()
+
+
+def test_a_refused_version_is_tried_again_after_a_while(
+    store: CountingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = damage(store, 2)
+    with started(Settings(store=store.root, device="cpu")) as service:
+        refresh = service.app.state.services.catalog.refresh
+        service.get("/generate?n=1")
+        store.set_alias("mnist", "production", 2)
+        service.portal.call(refresh)
+        (store.root / "mnist" / "2" / WEIGHTS).write_bytes(content)
+        service.portal.call(refresh)
+        assert service.get("/readyz").json()["model"] == "mnist@1"
+        monkeypatch.setattr("app.catalog._RETRY_S", 0.0)
+        service.portal.call(refresh)
+        assert service.get("/readyz").json()["model"] == "mnist@2"
+
+
+def test_a_store_that_cannot_be_read_for_a_while_stops_nothing(store: CountingStore) -> None:
+    with started(Settings(store=store.root, device="cpu")) as service:
+        before = service.get("/generate?seed=1").content
+        hidden = store.root.with_name("hidden")
+        store.root.rename(hidden)
+        service.portal.call(service.app.state.services.catalog.refresh)
+        assert service.get("/generate?seed=1").content == before
+        assert "no model 'mnist'" in service.get("/readyz").json()["degraded"][0]
+        hidden.rename(store.root)
+        service.portal.call(service.app.state.services.catalog.refresh)
+        assert "degraded" not in service.get("/readyz").json()
+
+
+def swap_under_load(store: Store, swaps: int, capacity: int) -> int:
+    """Swap while requests run; every answer must be whole, and of the version that it names."""
+    answered = 0
+
+    async def load(service: Service, expected: dict[str, bytes], stop: asyncio.Event) -> None:
+        nonlocal answered
+        while not stop.is_set():
+            answer = await service.client.get("/generate?n=3&seed=5&metadata=false")
+            assert answer.status_code == 200
+            assert expected[answer.headers["x-weights-sha256"]] == answer.content
+            answered += 1
+
+    async def run(service: Service) -> None:
+        expected = {}
+        for version in (1, 2, 3):
+            answer = await service.client.get(
+                f"/generate?n=3&seed=5&metadata=false&model=mnist@{version}"
+            )
+            expected[answer.headers["x-weights-sha256"]] = answer.content
+        assert len(expected) == 3
+        stop = asyncio.Event()
+        catalog: Catalog = service.app.state.services.catalog
+        async with asyncio.TaskGroup() as group:
+            for _ in range(4):
+                group.create_task(load(service, expected, stop))
+            for swap in range(swaps):
+                version = 1 + swap % 3
+                store.set_alias("mnist", "production", version)
+                await catalog.refresh()
+                assert (await catalog.get()).ref.version == version
+            stop.set()
+
+    settings = Settings(store=store.root, device="cpu", max_loaded_models=capacity)
+    with started(settings) as service:
+        service.portal.call(run, service)
+    return answered
+
+
+@pytest.mark.parametrize("capacity", [1, 4])
+def test_no_request_fails_or_mixes_versions_while_they_are_swapped(
+    store: CountingStore, capacity: int
+) -> None:
+    assert swap_under_load(store, swaps=12, capacity=capacity) > 12
+
+
+@pytest.mark.slow
+def test_a_thousand_swaps_under_load_leave_memory_as_it_was(store: CountingStore) -> None:
+    process = Path("/proc/self/statm")
+
+    def resident_mb() -> float:
+        gc.collect()
+        return int(process.read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+
+    swap_under_load(store, swaps=200, capacity=1)
+    before = resident_mb()
+    assert swap_under_load(store, swaps=1000, capacity=1) > 1000
+    assert resident_mb() - before < 20

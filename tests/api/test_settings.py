@@ -19,7 +19,7 @@ def test_the_defaults_serve_what_is_shipped() -> None:
     assert (settings.model, settings.port, settings.device) == ("mnist", 8000, "auto")
     assert settings.max_images == 256
     assert settings.max_body_bytes == 1024 * 1024
-    assert settings.max_pixels == 1_000_000
+    assert settings.max_pixels == 1024 * 1024
 
 
 def test_every_setting_is_a_variable_and_options_are_stronger(

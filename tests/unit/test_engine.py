@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from app import latents
 from app.engine import Engine, LoadedModel, choose_device
 from app.errors import QueueFullError, SettingsError, TimedOutError
+from app.observer import Silence
 from model_store import MLP, VAE, Conv, Manifest, ModelSpec, Store, StoredModel
 from tests.unit.models import a_card, tiny_description, tiny_weights
 
@@ -208,20 +209,18 @@ def test_closing_drops_what_is_queued_and_stops_the_threads(
     assert set(threading.enumerate()) <= before
 
 
-class Diary:
-    """An observer that writes down everything."""
+class Diary(Silence):
+    """An observer that writes down tiles and requests."""
 
     def __init__(self) -> None:
         self.tiles: list[int] = []
         self.requests: list[int] = []
 
-    def tile_done(self, model: LoadedModel, images: int, inference_s: float) -> None:
+    def tile_done(self, model: str, images: int, inference_s: float) -> None:
         assert inference_s > 0
         self.tiles.append(images)
 
-    def request_done(
-        self, model: LoadedModel, images: int, queue_s: float, inference_s: float
-    ) -> None:
+    def request_done(self, model: str, images: int, queue_s: float, inference_s: float) -> None:
         assert queue_s >= 0
         assert inference_s > 0
         self.requests.append(images)
