@@ -1,8 +1,15 @@
-"""Answers: which format, which headers, and images as PNG or base64."""
+"""Answers: which form, which headers, and images as pictures, numbers or archives."""
 
+import asyncio
 import base64
+import hashlib
+import importlib.metadata
+import json as json_lines
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +17,52 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app import formats, latents
 from app.engine import LoadedModel
 from app.errors import NotAcceptableError
-from app.formats import encode_png, make_grid
 from app.images import to_bytes
+from app.schemas import ModelQuery, PictureQuery, Pixels, at_most
+from app.settings import Settings
 
-MEDIA_TYPES = {"png": "image/png", "json": "application/json"}
+Floats = NDArray[np.float32]
+T = TypeVar("T")
+
+MEDIA_TYPES = {
+    "png": "image/png",
+    "json": "application/json",
+    "zip": "application/zip",
+    "npz": "application/x-npz",
+    "gif": "image/gif",
+    "apng": "image/apng",
+}
+_FILES = ("zip", "npz")
+"""Formats that a browser should save and not show."""
+
+_MANY_PIXELS = 500_000
+"""From here on encoding goes to a thread, so that other requests need not wait for it."""
+_COMPUTED_BY = f"torch-{importlib.metadata.version('torch')}"
+_ETAG = re.compile(r'(?:W/)?("[^"]*")')
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a client wants its answer."""
+
+    format: str
+    scale: int = 1
+    pixels: bool = False
+    metadata: bool = True
+
+
+# --- what the client wants ---------------------------------------------------------------------
+
+
+def choose_form(request: Request, query: ModelQuery) -> Form:
+    """The form of the answer to a query; raises NotAcceptableError."""
+    wanted = choose_format(request, query.format, query.FORMATS)
+    if isinstance(query, PictureQuery):
+        return Form(wanted, query.scale, query.pixels, query.metadata)
+    return Form(wanted, metadata=query.metadata)
 
 
 def choose_format(request: Request, wish: str | None, offered: Sequence[str]) -> str:
@@ -54,47 +101,178 @@ def _quality(media_type: str, accepted: Mapping[str, float]) -> float:
     return next((accepted[name] for name in ranges if name in accepted), 0.0)
 
 
+def check_size(n: int, model: LoadedModel, form: Form, settings: Settings) -> None:
+    """Raise LimitError where n images at this scale are more pixels than an answer may have."""
+    _, height, width = model.manifest.spec.image.shape
+    at_most(
+        "the number of pixels at this scale",
+        n * height * width * form.scale**2,
+        settings.max_answer_pixels,
+        "ZSERVE_MAX_ANSWER_PIXELS",
+    )
+
+
+# --- what an answer says about itself ----------------------------------------------------------
+
+
 def provenance(model: LoadedModel) -> dict[str, str]:
     """Which weights made an answer."""
     return {"model": str(model.ref), "weights_sha256": model.manifest.weights_sha256}
 
 
 def parameters(endpoint: str, model: LoadedModel, **asked: object) -> dict[str, object]:
-    """What a PNG says about how to get it again; what is None is left out."""
+    """What a picture says about how to get it again; what is None is left out."""
     given = {name: value for name, value in asked.items() if value is not None}
     return {"endpoint": endpoint, **provenance(model), **given}
 
 
-def png(
-    pixels: NDArray[np.float32],
+def headers(model: LoadedModel, seed: int | None = None) -> dict[str, str]:
+    """Which weights and which seed."""
+    found = {"X-Model": str(model.ref), "X-Weights-SHA256": model.manifest.weights_sha256}
+    return found if seed is None else found | {"X-Seed": str(seed)}
+
+
+def etag(model: LoadedModel, form: Form, facts: Mapping[str, object]) -> str:
+    """The name of the bytes that these facts lead to, known before they are made."""
+    versions = (formats.VERSION, latents.GENERATOR, _COMPUTED_BY, model.device.type)
+    meant = json_lines.dumps([versions, asdict(form), facts], sort_keys=True)
+    return f'"{hashlib.sha256(meant.encode()).hexdigest()[:32]}"'
+
+
+def caching(tag: str | None, *, pinned: bool) -> dict[str, str]:
+    """Headers for caches: a pinned version never changes, an alias may; a drawn seed is new."""
+    if tag is None:
+        return {"Cache-Control": "no-store"}
+    lifetime = "max-age=31536000, immutable" if pinned else "no-cache"
+    return {"ETag": tag, "Cache-Control": lifetime, "Vary": "Accept"}
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Whether the client has these bytes already: If-None-Match, RFC 9110 section 13.1.2."""
+    held = ",".join(request.headers.getlist("if-none-match")).strip()
+    return held == "*" or tag in _ETAG.findall(held)
+
+
+# --- answers -----------------------------------------------------------------------------------
+
+
+async def png(
+    pixels: Floats,
     columns: int,
     model: LoadedModel,
+    form: Form,
     *,
-    parameters: Mapping[str, object] | None,
+    parameters: Mapping[str, object],
     seed: int | None = None,
 ) -> Response:
     """All images in one PNG, laid out as a grid."""
-    content = encode_png(make_grid(to_bytes(pixels), columns), parameters)
-    return Response(content, headers=_headers(model, seed), media_type=MEDIA_TYPES["png"])
+    said = parameters if form.metadata else None
+    return await _file(form, model, pixels, seed, lambda: grid_png(pixels, columns, form, said))
+
+
+async def moving(
+    pixels: Floats,
+    model: LoadedModel,
+    form: Form,
+    *,
+    frame_ms: int,
+    loop: bool,
+    bounce: bool,
+    parameters: Mapping[str, object],
+) -> Response:
+    """All images one after the other, as GIF or APNG."""
+
+    def encode() -> bytes:
+        frames = formats.enlarge(to_bytes(pixels), form.scale)
+        return (formats.encode_gif if form.format == "gif" else formats.encode_apng)(
+            formats.back_and_forth(frames) if bounce else frames,
+            frame_ms=frame_ms,
+            loop=loop,
+            parameters=parameters if form.metadata else None,
+        )
+
+    return await _file(form, model, pixels, None, encode)
+
+
+async def npz(
+    model: LoadedModel,
+    form: Form,
+    *,
+    parameters: Mapping[str, object],
+    seed: int | None = None,
+    images: Mapping[str, Floats],
+    **numbers: NDArray[Any] | Sequence[Any] | None,
+) -> Response:
+    """Images as (batch, height, width[, 3]) of uint8, and numbers, for numpy.load."""
+
+    def encode() -> bytes:
+        arrays = {name: formats.channels_last(to_bytes(x)) for name, x in images.items()}
+        given = {name: np.asarray(x) for name, x in numbers.items() if x is not None}
+        said = {"parameters": np.array(json_lines.dumps(parameters))} if form.metadata else {}
+        return formats.encode_npz(arrays | given | said)
+
+    largest = max(images.values(), key=lambda x: x.size)
+    return await _file(form, model, largest, seed, encode)
 
 
 def json(answer: BaseModel, model: LoadedModel, *, seed: int | None = None) -> Response:
     """The same facts as numbers."""
     return Response(
-        answer.model_dump_json(), headers=_headers(model, seed), media_type=MEDIA_TYPES["json"]
+        answer.model_dump_json(), headers=headers(model, seed), media_type=MEDIA_TYPES["json"]
     )
 
 
-def base64_png(image: NDArray[np.float32]) -> str:
-    """One image, (channels, height, width) in [0, 1]."""
-    return base64.b64encode(encode_png(to_bytes(image))).decode()
+def file_headers(form: Form, model: LoadedModel, seed: int | None) -> dict[str, str]:
+    """Those of every answer, and for archives the name to save it under."""
+    found = headers(model, seed)
+    if form.format in _FILES:
+        which = "" if seed is None else f"-seed-{seed}"
+        name = f"{model.ref.name}-{model.ref.version}{which}.{form.format}"
+        found["Content-Disposition"] = f'attachment; filename="{name}"'
+    return found
+
+
+async def _file(
+    form: Form, model: LoadedModel, pixels: Floats, seed: int | None, encode: Callable[[], bytes]
+) -> Response:
+    content = await apart(pixels.size * form.scale**2, encode)
+    return Response(
+        content,
+        headers=file_headers(form, model, seed),
+        media_type=MEDIA_TYPES[form.format],
+    )
+
+
+async def apart(size: int, work: Callable[[], T]) -> T:
+    """What the function returns; it runs in a thread where it has many pixels to look at."""
+    return work() if size < _MANY_PIXELS else await asyncio.to_thread(work)
+
+
+# --- images in answers -------------------------------------------------------------------------
+
+
+def grid_png(
+    pixels: Floats, columns: int, form: Form, parameters: Mapping[str, object] | None
+) -> bytes:
+    """A grid of (batch, channels, height, width) in [0, 1], enlarged as the form says."""
+    grid = formats.make_grid(to_bytes(pixels), columns)
+    return formats.encode_png(formats.enlarge(grid, form.scale), parameters)
+
+
+def shown(image: Floats, form: Form) -> str | Pixels:
+    """One image, (channels, height, width) in [0, 1], for JSON: a PNG in base64, or 0..255."""
+    levels = to_bytes(image)
+    if form.pixels:
+        numbers: Pixels = formats.channels_last(levels).tolist()
+        return numbers
+    return base64.b64encode(formats.encode_png(formats.enlarge(levels, form.scale))).decode()
+
+
+def named(image: Floats, form: Form) -> dict[str, Any]:
+    """The same under its name: `png` or `pixels`."""
+    return {"pixels" if form.pixels else "png": shown(image, form)}
 
 
 def square(n: int) -> int:
     """Columns of the squarest grid of n images: ceil(sqrt(n))."""
     return math.isqrt(n - 1) + 1
-
-
-def _headers(model: LoadedModel, seed: int | None) -> dict[str, str]:
-    headers = {"X-Model": str(model.ref), "X-Weights-SHA256": model.manifest.weights_sha256}
-    return headers if seed is None else headers | {"X-Seed": str(seed)}

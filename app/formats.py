@@ -9,7 +9,7 @@ import io
 import json
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import deflate
@@ -278,8 +278,3 @@ def encode_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
         np.lib.format.write_array(file, np.asarray(array, order="C"), allow_pickle=False)
         parts.append(archive.add(f"{name}.npy", file.getvalue()))
     return b"".join([*parts, archive.close()])
-
-
-def csv_line(values: Sequence[object]) -> str:
-    """One line of numbers and plain names; None is empty."""
-    return ",".join("" if value is None else str(value) for value in values) + "\r\n"

@@ -159,6 +159,15 @@ def traversal(z: Floats, dims: tuple[int, ...], values: Floats) -> Floats:
 # --- what the encoder says ---------------------------------------------------------------------
 
 
+def around(mu: Floats, logvar: Floats, eps: Floats, temperature: float) -> Floats:
+    """z = mu + temperature * sigma * eps; (latent,), (latent,), (batch, latent) -> like eps.
+
+    The reparameterisation of Kingma & Welling 2014, section 2.4.
+    """
+    sigma = np.exp(0.5 * logvar.astype(np.float64))
+    return np.asarray(mu + temperature * sigma * eps, np.float32)
+
+
 def kl_to_standard_normal(mu: Floats, logvar: Floats) -> NDArray[np.float64]:
     """KL(N(mu, sigma^2) || N(0, I)); both (batch, latent) -> (batch,), nats, >= 0.
 

@@ -1,5 +1,6 @@
 """The API description: what FastAPI cannot infer about images, forms and problems."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -7,8 +8,9 @@ from fastapi import FastAPI
 from app.answers import MEDIA_TYPES
 from app.errors import INTERNAL, PROBLEMS
 from app.problems import MEDIA_TYPE, Problem
-from app.schemas import ModelQuery
 
+_LAST = ("columns", "preprocess", "scale", "pixels", "model", "format", "metadata")
+"""What many endpoints take comes behind what one of them takes alone."""
 _BINARY = {"type": "string", "format": "binary"}
 _HEADERS = {
     "X-Model": "The version that answered: name@version.",
@@ -31,12 +33,16 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: _problem(status) for status in statuses}
 
 
-def images(description: str, *, seed: bool = False) -> dict[int | str, dict[str, Any]]:
-    """Responses of an endpoint that answers with images."""
+def images(
+    description: str, formats: Sequence[str], *, seed: bool = False
+) -> dict[int | str, dict[str, Any]]:
+    """Responses of an endpoint that answers in these formats, the default first."""
     headers = _HEADERS | ({"X-Seed": "The seed, where there is one."} if seed else {})
     answer = {
         "description": description,
-        "content": {MEDIA_TYPES["png"]: {"schema": _BINARY}},
+        "content": {
+            MEDIA_TYPES[name]: {} if name == "json" else {"schema": _BINARY} for name in formats
+        },
         "headers": {
             name: {"description": text, "schema": {"type": "string"}}
             for name, text in headers.items()
@@ -79,7 +85,7 @@ def describe(app: FastAPI) -> None:
             )
             for path in schema["paths"].values():
                 for operation in path.values():
-                    _put_png_first(operation)
+                    _order_formats(operation)
                     _tidy_parameters(operation)
             app.openapi_schema = schema
         return app.openapi_schema
@@ -87,26 +93,30 @@ def describe(app: FastAPI) -> None:
     app.openapi = complete  # type: ignore[method-assign]
 
 
-def _put_png_first(operation: dict[str, Any]) -> None:
-    """The default of the service comes first."""
+def _order_formats(operation: dict[str, Any]) -> None:
+    """The default of the service comes first, where FastAPI would put JSON."""
     content = operation["responses"].get("200", {}).get("content", {})
-    if MEDIA_TYPES["png"] in content:
-        image = content.pop(MEDIA_TYPES["png"])
-        rest = dict(content)
-        content.clear()
-        content.update({MEDIA_TYPES["png"]: image, **rest})
+    found = dict(content)
+    content.clear()
+    for media_type in (*MEDIA_TYPES.values(), *found):
+        if media_type in found:
+            content.setdefault(media_type, found[media_type])
 
 
 def _tidy_parameters(operation: dict[str, Any]) -> None:
     """What an endpoint alone takes comes first; a query has no null, so none is offered."""
     parameters = operation.get("parameters", [])
-    parameters.sort(key=lambda parameter: parameter["name"] in ModelQuery.model_fields)
+    parameters.sort(key=lambda parameter: _place(parameter["name"]))
     for parameter in parameters:
         schema = parameter["schema"]
         choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
         if len(choices) == 1:
             del schema["anyOf"]
             schema.update(choices[0])
+
+
+def _place(name: str) -> int:
+    return _LAST.index(name) if name in _LAST else -1
 
 
 def _problem(status: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Wire types: what the endpoints take in their query and what they answer as JSON."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
@@ -13,7 +13,6 @@ from model_store import Manifest, Metric
 # --- queries -----------------------------------------------------------------------------------
 
 Seed = Annotated[int, Field(ge=0, le=SEEDS - 1)]
-Grid = Literal["png", "json"]
 
 
 class Query(BaseModel):
@@ -30,22 +29,53 @@ class Query(BaseModel):
 
 
 class ModelQuery(Query):
-    """What every endpoint that runs a model takes."""
+    """What every endpoint that runs a model takes; FORMATS are its answers, the default first."""
+
+    FORMATS: ClassVar[tuple[str, ...]] = ()
 
     model: str | None = Field(
         default=None,
         description="`name`, `name@version` or `name@alias`; the configured model if absent.",
         examples=["mnist"],
     )
-    format: Grid | None = Field(
-        default=None, description="Form of the answer; the Accept header decides if absent."
-    )
+    format: str | None = None
     metadata: bool = Field(
-        default=True, description="Whether a PNG says in a text chunk how to get it again."
+        default=True, description="Whether a file says in itself how to get it again."
     )
 
 
-class GenerateQuery(ModelQuery):
+_FORMAT = Field(
+    default=None, description="Form of the answer; the Accept header decides if absent."
+)
+
+
+class PictureQuery(ModelQuery):
+    """What every endpoint that answers with images takes."""
+
+    scale: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="Each pixel as a square of this side, in every picture of the answer; "
+        "numbers stay as they are.",
+    )
+    pixels: bool = Field(
+        default=False, description="JSON has images as nested numbers 0..255, not as base64 PNGs."
+    )
+
+
+class SamplesQuery(PictureQuery):
+    """What every endpoint that decodes latents takes."""
+
+    FORMATS: ClassVar = ("png", "json", "zip", "npz")
+
+    format: Literal["png", "json", "zip", "npz"] | None = _FORMAT
+    columns: int | None = Field(
+        default=None, ge=1, description="Images in a row; ceil(sqrt(n)) if absent."
+    )
+
+
+class GenerateQuery(SamplesQuery):
     """Parameters of /generate."""
 
     n: int = Field(default=16, ge=1, description="Number of images.")
@@ -62,9 +92,6 @@ class GenerateQuery(ModelQuery):
         description="A class by its name or its place from 0 on, for models that list classes; "
         "temperature then scales the spread within the class.",
     )
-    columns: int | None = Field(
-        default=None, ge=1, description="Images in a row; ceil(sqrt(n)) if absent."
-    )
 
 
 class UploadQuery(ModelQuery):
@@ -77,24 +104,68 @@ class UploadQuery(ModelQuery):
     )
 
 
-class ReconstructQuery(UploadQuery):
+class ReconstructQuery(PictureQuery, UploadQuery):
     """Parameters of /reconstruct."""
 
+    FORMATS: ClassVar = ("png", "json", "npz")
 
-class InterpolateQuery(UploadQuery):
+    format: Literal["png", "json", "npz"] | None = _FORMAT
+
+
+class EncodeQuery(UploadQuery):
+    """Parameters of /encode."""
+
+    FORMATS: ClassVar = ("json", "npz")
+
+    format: Literal["json", "npz"] | None = _FORMAT
+
+
+class DecodeQuery(SamplesQuery):
+    """Parameters of /decode."""
+
+
+class AugmentQuery(SamplesQuery, UploadQuery):
+    """Parameters of /augment."""
+
+    n: int = Field(default=16, ge=1, description="Number of variants.")
+    seed: Seed | None = Field(
+        default=None,
+        description="Variant i has seed + i; chosen and returned in X-Seed if absent.",
+        examples=[7],
+    )
+    temperature: float = Field(
+        default=1.0, ge=0, description="Scale of sigma: 0 is the reconstruction, 1 the posterior."
+    )
+
+
+class InterpolateQuery(PictureQuery, UploadQuery):
     """Parameters of /interpolate."""
 
+    FORMATS: ClassVar = ("png", "json", "npz", "gif", "apng")
+
+    format: Literal["png", "json", "npz", "gif", "apng"] | None = _FORMAT
     seed_a: Seed | None = Field(default=None, description="Where to start, in place of image a.")
     seed_b: Seed | None = Field(default=None, description="Where to end, in place of image b.")
     steps: int = Field(default=8, ge=2, description="Frames, both reconstructions included.")
     path: Literal["linear", "slerp"] = Field(
         default="linear", description="A straight line, or an arc that keeps to likely latents."
     )
+    frame_ms: int = Field(
+        default=100,
+        ge=20,
+        le=10_000,
+        description="How long a GIF or APNG shows each frame; a GIF rounds it to hundredths.",
+    )
+    loop: bool = Field(default=True, description="Whether a GIF or APNG starts again at its end.")
+    bounce: bool = Field(default=False, description="Whether a GIF or APNG goes back to A as well.")
 
 
-class TraverseQuery(UploadQuery):
+class TraverseQuery(PictureQuery, UploadQuery):
     """Parameters of /traverse."""
 
+    FORMATS: ClassVar = ("png", "json", "npz")
+
+    format: Literal["png", "json", "npz"] | None = _FORMAT
     seed: Seed | None = Field(default=None, description="Where to start, in place of an image.")
     dims: str | None = Field(
         default=None,
@@ -148,7 +219,29 @@ def parse_dimensions(dims: str, latent: int) -> tuple[int, ...]:
 
 # --- answers -----------------------------------------------------------------------------------
 
-Png = Annotated[str, Field(description="A PNG, base64.")]
+Pixels = list[list[int]] | list[list[list[int]]]
+Png = Annotated[
+    str | None,
+    Field(
+        description="A PNG, base64; absent with pixels=true.", exclude_if=lambda png: png is None
+    ),
+]
+Numbers = Annotated[
+    Pixels | None,
+    Field(
+        description="Levels 0..255 as (height, width) or, in colour, (height, width, 3); only with "
+        "pixels=true.",
+        exclude_if=lambda pixels: pixels is None,
+    ),
+]
+Shown = Annotated[
+    str | Pixels,
+    Field(
+        union_mode="left_to_right",
+        description="A PNG in base64; with pixels=true numbers 0..255, as (height, width) or, "
+        "in colour, (height, width, 3).",
+    ),
+]
 
 
 class Answer(BaseModel):
@@ -159,11 +252,12 @@ class Answer(BaseModel):
 
 
 class Sample(BaseModel):
-    """One generated image."""
+    """One decoded image."""
 
-    seed: int
+    seed: int | None = Field(default=None, description="Null where z was given.")
     z: list[float]
-    png: Png
+    png: Png = None
+    pixels: Numbers = None
 
 
 class Generated(Answer):
@@ -176,6 +270,47 @@ class Generated(Answer):
     images: list[Sample]
 
 
+class Decoded(Answer):
+    """Answer of /decode."""
+
+    images: list[Sample]
+
+
+class Augmented(Answer):
+    """Answer of /augment."""
+
+    seed: int
+    generator: str = Field(description="The function from seeds to eps.")
+    temperature: float
+    mu: list[float] = Field(description="Of the upload.")
+    logvar: list[float] = Field(description="ln sigma^2 of the upload.")
+    images: list[Sample]
+
+
+class Encoding(BaseModel):
+    """Where one upload lies in the latent space."""
+
+    mu: list[float]
+    logvar: list[float] = Field(description="ln sigma^2.")
+    kl_nats: float = Field(description="KL(q(z | x) || N(0, I)).")
+
+
+class Encoded(Answer):
+    """Answer of /encode."""
+
+    images: list[Encoding]
+
+
+class Latents(BaseModel):
+    """Body of /decode."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    z: Annotated[list[list[float]], Field(min_length=1)] = Field(
+        description="One row for each image, as wide as the model's latent space."
+    )
+
+
 class Reconstruction(BaseModel):
     """One upload and what the model makes of it."""
 
@@ -183,8 +318,8 @@ class Reconstruction(BaseModel):
     logvar: list[float] = Field(description="ln sigma^2.")
     bce_nats: float = Field(description="-ln p(x | z = mu), summed over pixels.")
     kl_nats: float = Field(description="KL(q(z | x) || N(0, I)).")
-    input: Png = Field(description="What the model saw; a PNG, base64.")
-    reconstruction: Png
+    input: Shown = Field(description="What the model saw, in the same form as the rest.")
+    reconstruction: Shown
 
 
 class Reconstructed(Answer):
@@ -198,7 +333,8 @@ class Frame(BaseModel):
 
     t: float = Field(description="0 at A, 1 at B.")
     z: list[float]
-    png: Png
+    png: Png = None
+    pixels: Numbers = None
 
 
 class Interpolated(Answer):
@@ -208,8 +344,8 @@ class Interpolated(Answer):
     path: str
     seed_a: int | None = None
     seed_b: int | None = None
-    a: Png
-    b: Png
+    a: Shown
+    b: Shown
     frames: list[Frame]
 
 
@@ -219,7 +355,7 @@ class TraversedDimension(BaseModel):
     dim: int
     kl_nats: float | None = Field(description="Over the test split; null where not measured.")
     values: list[float]
-    images: list[Png]
+    images: list[Shown]
 
 
 class Traversed(Answer):

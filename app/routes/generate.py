@@ -5,6 +5,7 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Depends, Request
 from fastapi import Query as InQuery
+from numpy.typing import NDArray
 from starlette.responses import Response
 
 from app import answers, latents
@@ -12,7 +13,10 @@ from app.dependencies import Services, ServicesDep, each_once, no_body
 from app.engine import LoadedModel
 from app.errors import ParameterError
 from app.openapi import images
-from app.schemas import Generated, GenerateQuery, Sample, at_most
+from app.samples import Samples, check_number
+from app.samples import answer as samples_answer
+from app.schemas import Generated, GenerateQuery, at_most
+from model_store import ModelRef
 
 router = APIRouter(tags=["images"], dependencies=[Depends(each_once), Depends(no_body)])
 
@@ -29,7 +33,9 @@ _DESCRIPTION = (
     description=_DESCRIPTION + " The parameters are in the query here too.",
     operation_id="generate_by_post",
     response_model=Generated,
-    responses=images("The images as a grid, left to right and top to bottom.", seed=True),
+    responses=images(
+        "The images as a grid, left to right and top to bottom.", GenerateQuery.FORMATS, seed=True
+    ),
 )
 @router.get(
     "/generate",
@@ -37,59 +43,79 @@ _DESCRIPTION = (
     description=_DESCRIPTION,
     operation_id="generate",
     response_model=Generated,
-    responses=images("The images as a grid, left to right and top to bottom.", seed=True),
+    responses=images(
+        "The images as a grid, left to right and top to bottom.", GenerateQuery.FORMATS, seed=True
+    ),
 )
 async def generate(
     request: Request, services: ServicesDep, query: Annotated[GenerateQuery, InQuery()]
 ) -> Response:
-    """n samples of the prior."""
-    _check(query, services)
-    wanted = answers.choose_format(request, query.format, ["png", "json"])
+    """n samples of the prior, or of a class."""
+    form = answers.choose_form(request, query)
+    _check(query, form, services)
     model = await services.catalog.get(query.model)
     label = None if query.label is None else _label(query.label, model)
     seed = latents.random_seed() if query.seed is None else query.seed
+    columns = query.columns or answers.square(query.n)
+
+    def facts(seed: int, n: int, columns: int) -> dict[str, object]:
+        return answers.parameters(
+            "/generate",
+            model,
+            n=n,
+            seed=seed,
+            generator=latents.GENERATOR,
+            temperature=query.temperature,
+            label=None if label is None else model.classes[label],
+            columns=columns,
+        )
+
+    wanted = facts(seed, query.n, columns)
+    caching: dict[str, str] = {}
+    if request.method == "GET":
+        tag = None if query.seed is None else answers.etag(model, form, wanted)
+        caching = answers.caching(tag, pinned=_is_pinned(query.model))
+        if tag is not None and answers.is_known(request, tag):
+            return Response(status_code=304, headers=answers.headers(model, seed) | caching)
     seeds = latents.consecutive_seeds(seed, query.n)
-    if label is None:
-        z = latents.standard_normal(seeds, model.latent) * np.float32(query.temperature)
-    else:
-        z = latents.of_class(model.class_latents[label], seeds, query.temperature)
-    class_name = None if label is None else model.classes[label]
-    pixels = await services.engine.decode(model, z)
-    if wanted == "json":
-        samples = [
-            Sample(seed=int(s), z=row.tolist(), png=answers.base64_png(image))
-            for s, row, image in zip(seeds, z, pixels, strict=True)
-        ]
-        answer = Generated(
+
+    def z(start: int, stop: int) -> NDArray[np.float32]:
+        some = seeds[start:stop]
+        if label is not None:
+            return latents.of_class(model.class_latents[label], some, query.temperature)
+        return latents.standard_normal(some, model.latent) * np.float32(query.temperature)
+
+    samples = Samples(
+        model, query.n, z, wanted, lambda i: facts(int(seeds[i]), 1, 1), seeds=seeds.tolist()
+    )
+    answer = await samples_answer(
+        samples,
+        form,
+        columns,
+        services,
+        lambda images: Generated(
             **answers.provenance(model),
             seed=seed,
             generator=latents.GENERATOR,
             temperature=query.temperature,
-            label=class_name,
-            images=samples,
-        )
-        return answers.json(answer, model, seed=seed)
-    columns = query.columns or answers.square(query.n)
-    facts = answers.parameters(
-        "/generate",
-        model,
-        n=query.n,
-        seed=seed,
-        generator=latents.GENERATOR,
-        temperature=query.temperature,
-        label=class_name,
-        columns=columns,
+            label=None if label is None else model.classes[label],
+            images=images,
+        ),
     )
-    return answers.png(
-        pixels, columns, model, parameters=facts if query.metadata else None, seed=seed
-    )
+    answer.headers.update(caching)
+    return answer
 
 
-def _check(query: GenerateQuery, services: Services) -> None:
+def _check(query: GenerateQuery, form: answers.Form, services: Services) -> None:
     settings = services.settings
-    at_most("n", query.n, settings.max_images, "ZSERVE_MAX_IMAGES")
+    check_number("n", query.n, form, services)
     at_most("columns", query.columns or 1, settings.max_images, "ZSERVE_MAX_IMAGES")
     at_most("temperature", query.temperature, settings.max_temperature, "ZSERVE_MAX_TEMPERATURE")
+
+
+def _is_pinned(reference: str | None) -> bool:
+    """Whether a reference means the same weights forever: a version, and no alias."""
+    return reference is not None and ModelRef.parse(reference).version is not None
 
 
 def _label(text: str, model: LoadedModel) -> int:

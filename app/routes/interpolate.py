@@ -27,7 +27,9 @@ Floats = NDArray[np.float32]
     summary="Interpolate between two images",
     operation_id="interpolate",
     response_model=Interpolated,
-    responses=images("One row: A, the frames from reconstruction to reconstruction, B."),
+    responses=images(
+        "One row: A, the frames from reconstruction to reconstruction, B.", InterpolateQuery.FORMATS
+    ),
     openapi_extra=form({"a": "Where to start.", "b": "Where to end."}),
 )
 async def interpolate(
@@ -36,12 +38,14 @@ async def interpolate(
     """Goes from A to B through the latent space.
 
     Each end is an image (`a`, `b`, multipart) or a seed (`seed_a`, `seed_b`); the two may be
-    mixed. The first and the last frame are the reconstructions of A and B.
+    mixed. The first and the last frame are the reconstructions of A and B. A GIF or an APNG shows
+    the frames one after the other, without the originals; a grey GIF and every APNG are exact.
     """
     limit = services.settings.max_images - 2
     at_most("steps", query.steps, limit, "ZSERVE_MAX_IMAGES")
-    wanted = answers.choose_format(request, query.format, ["png", "json"])
+    form = answers.choose_form(request, query)
     model = await services.catalog.get(query.model)
+    answers.check_size(query.steps + 2, model, form, services.settings)
     uploads = await read_uploads(request, ["a", "b"], services.settings)
     given = [_one_of("a", uploads, query.seed_a), _one_of("b", uploads, query.seed_b)]
     (seen_a, z_a), (seen_b, z_b) = await _ends(given, model, query, services)
@@ -53,27 +57,41 @@ async def interpolate(
     seeds = {"seed_a": query.seed_a, "seed_b": query.seed_b}
     seeded = query.seed_a is not None or query.seed_b is not None
     generator = latents.GENERATOR if seeded else None
-    if wanted == "png":
-        facts = answers.parameters(
-            "/interpolate",
-            model,
-            **seeds,
-            generator=generator,
-            steps=query.steps,
-            path=query.path,
-            preprocess=query.preprocess,
-        )
+    facts = answers.parameters(
+        "/interpolate",
+        model,
+        **seeds,
+        generator=generator,
+        steps=query.steps,
+        path=query.path,
+        preprocess=query.preprocess,
+    )
+    if form.format == "png":
         row = np.stack([a, *frames, b])
-        return answers.png(row, len(row), model, parameters=facts if query.metadata else None)
+        return await answers.png(row, len(row), model, form, parameters=facts)
+    if form.format == "npz":
+        t = np.linspace(0, 1, query.steps)
+        shown = {"images": frames, "ends": np.stack([a, b])}
+        return await answers.npz(model, form, parameters=facts, images=shown, z=z, t=t)
+    if form.format != "json":
+        return await answers.moving(
+            frames,
+            model,
+            form,
+            frame_ms=query.frame_ms,
+            loop=query.loop,
+            bounce=query.bounce,
+            parameters=facts,
+        )
     answer = Interpolated(
         **answers.provenance(model),
         **seeds,
         generator=generator,
         path=query.path,
-        a=answers.base64_png(a),
-        b=answers.base64_png(b),
+        a=answers.shown(a, form),
+        b=answers.shown(b, form),
         frames=[
-            Frame(t=i / (query.steps - 1), z=z[i].tolist(), png=answers.base64_png(frames[i]))
+            Frame(t=i / (query.steps - 1), z=z[i].tolist(), **answers.named(frames[i], form))
             for i in range(query.steps)
         ],
     )

@@ -21,7 +21,9 @@ router = APIRouter(tags=["images"], dependencies=[Depends(each_once)])
     summary="Reconstruct images",
     operation_id="reconstruct",
     response_model=Reconstructed,
-    responses=images("Two rows: what the model saw, and its reconstructions."),
+    responses=images(
+        "Two rows: what the model saw, and its reconstructions.", ReconstructQuery.FORMATS
+    ),
     openapi_extra=form_or_image("One image, or several under the same name.", required=True),
 )
 async def reconstruct(
@@ -32,23 +34,33 @@ async def reconstruct(
     Uploads are brought to the form of the model's training images first: any size up to the cap,
     colour or grey, dark on light or light on dark.
     """
-    wanted = answers.choose_format(request, query.format, ["png", "json"])
+    form = answers.choose_form(request, query)
     model = await services.catalog.get(query.model)
     uploads = (await read_uploads(request, ["image"], services.settings)).get("image")
     if not uploads:
         raise missing(["image"])
     at_most("the number of images", len(uploads), services.settings.max_images, "ZSERVE_MAX_IMAGES")
+    answers.check_size(2 * len(uploads), model, form, services.settings)
     x = await see(uploads, model.manifest.spec, query.preprocess, services.settings)
     mu, logvar = await services.engine.encode(model, x)
     pixels = await services.engine.decode(model, mu)
-    if wanted == "png":
-        facts = answers.parameters(
-            "/reconstruct", model, images=len(x), preprocess=query.preprocess
-        )
+    facts = answers.parameters("/reconstruct", model, images=len(x), preprocess=query.preprocess)
+    if form.format == "png":
         rows = np.concatenate([x, pixels])
-        return answers.png(rows, len(x), model, parameters=facts if query.metadata else None)
+        return await answers.png(rows, len(x), model, form, parameters=facts)
     bce_nats = -await services.engine.log_likelihood(model, x, mu)
     kl_nats = latents.kl_to_standard_normal(mu, logvar)
+    if form.format == "npz":
+        return await answers.npz(
+            model,
+            form,
+            parameters=facts,
+            images={"inputs": x, "reconstructions": pixels},
+            mu=mu,
+            logvar=logvar,
+            bce_nats=bce_nats,
+            kl_nats=kl_nats,
+        )
     answer = Reconstructed(
         **answers.provenance(model),
         images=[
@@ -57,8 +69,8 @@ async def reconstruct(
                 logvar=logvar[i].tolist(),
                 bce_nats=float(bce_nats[i]),
                 kl_nats=float(kl_nats[i]),
-                input=answers.base64_png(x[i]),
-                reconstruction=answers.base64_png(pixels[i]),
+                input=answers.shown(x[i], form),
+                reconstruction=answers.shown(pixels[i], form),
             )
             for i in range(len(x))
         ],

@@ -24,7 +24,9 @@ router = APIRouter(tags=["images"], dependencies=[Depends(each_once)])
     summary="Traverse latent dimensions",
     operation_id="traverse",
     response_model=Traversed,
-    responses=images("One row for each dimension, from -span to +span.", seed=True),
+    responses=images(
+        "One row for each dimension, from -span to +span.", TraverseQuery.FORMATS, seed=True
+    ),
     openapi_extra=form_or_image("Where to start; around 0 if absent.", required=False),
 )
 async def traverse(
@@ -38,33 +40,41 @@ async def traverse(
     settings = services.settings
     at_most("span", query.span, settings.max_span, "ZSERVE_MAX_SPAN")
     at_most("steps", query.steps, settings.max_images, "ZSERVE_MAX_IMAGES")
-    wanted = answers.choose_format(request, query.format, ["png", "json"])
+    form = answers.choose_form(request, query)
     model = await services.catalog.get(query.model)
     dims = _dimensions(query, model, settings.max_images)
+    answers.check_size(len(dims) * query.steps, model, form, settings)
     uploads = await read_uploads(request, ["image"], settings)
     z = await _start(uploads, query, model, services)
     values = latents.traversal_values(query.span, query.steps)
     pixels = await services.engine.decode(model, latents.traversal(z, dims, values))
     generator = None if query.seed is None else latents.GENERATOR
-    if wanted == "png":
-        facts = answers.parameters(
-            "/traverse",
-            model,
-            seed=query.seed,
-            generator=generator,
-            dims=dims,
-            steps=query.steps,
-            span=query.span,
-            preprocess=query.preprocess if uploads else None,
-        )
-        return answers.png(
-            pixels,
-            query.steps,
-            model,
-            parameters=facts if query.metadata else None,
-            seed=query.seed,
+    facts = answers.parameters(
+        "/traverse",
+        model,
+        seed=query.seed,
+        generator=generator,
+        dims=dims,
+        steps=query.steps,
+        span=query.span,
+        preprocess=query.preprocess if uploads else None,
+    )
+    if form.format == "png":
+        return await answers.png(
+            pixels, query.steps, model, form, parameters=facts, seed=query.seed
         )
     rows = pixels.reshape(len(dims), query.steps, *pixels.shape[1:])
+    if form.format == "npz":
+        return await answers.npz(
+            model,
+            form,
+            parameters=facts,
+            seed=query.seed,
+            images={"images": rows},
+            z=z,
+            dims=dims,
+            values=values,
+        )
     statistics = model.manifest.latents
     answer = Traversed(
         **answers.provenance(model),
@@ -76,7 +86,7 @@ async def traverse(
                 dim=dim,
                 kl_nats=statistics.kl_nats[dim] if statistics else None,
                 values=values.tolist(),
-                images=[answers.base64_png(image) for image in row],
+                images=[answers.shown(image, form) for image in row],
             )
             for dim, row in zip(dims, rows, strict=True)
         ],

@@ -1,4 +1,3 @@
-import csv
 import io
 import json
 import struct
@@ -263,8 +262,3 @@ def test_numpy_opens_the_npz_without_pickle() -> None:
 def test_objects_are_not_written() -> None:
     with pytest.raises(ValueError, match="Object arrays"):
         formats.encode_npz({"x": np.array([object()])})
-
-
-def test_a_csv_line_is_read_back() -> None:
-    line = formats.csv_line(["images/0.png", 7, None, 0.1])
-    assert list(csv.reader(io.StringIO(line))) == [["images/0.png", "7", "", "0.1"]]

@@ -1,0 +1,247 @@
+"""Every form of an answer, opened as a user would open it."""
+
+import base64
+import csv
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import httpx
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from app.settings import Settings
+from tests.api.service import (
+    Service,
+    digit,
+    parameters,
+    pixels,
+    problem,
+    started,
+    tiles,
+)
+
+SEEDED = "/generate?n=5&seed=4294967294"
+
+
+def archive(answer: httpx.Response) -> zipfile.ZipFile:
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/zip"
+    found = zipfile.ZipFile(io.BytesIO(answer.content))
+    assert found.testzip() is None
+    return found
+
+
+def arrays(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/x-npz"
+    with np.load(io.BytesIO(answer.content), allow_pickle=False) as found:
+        return dict(found)
+
+
+def rows(found: zipfile.ZipFile) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(found.read("manifest.csv").decode(), newline="")))
+
+
+# --- zip ---------------------------------------------------------------------------------------
+
+
+def test_each_file_of_a_zip_is_byte_for_byte_what_its_seed_gives(service: Service) -> None:
+    answer = service.get(SEEDED + "&format=zip")
+    found = archive(answer)
+    manifest = rows(found)
+    assert [row["seed"] for row in manifest] == ["4294967294", "4294967295", "0", "1", "2"]
+    z = [image["z"] for image in service.get(SEEDED + "&format=json").json()["images"]]
+    for row, expected in zip(manifest, z, strict=True):
+        alone = service.get(f"/generate?n=1&seed={row['seed']}")
+        assert found.read(row["file"]) == alone.content
+        written = [np.float32(row[f"z{i}"]) for i in range(3)]
+        assert np.array_equal(np.array(written), np.array(expected, np.float32))
+    assert json.loads(found.read("parameters.json"))["n"] == 5
+    assert answer.headers["x-seed"] == "4294967294"
+    assert 'filename="mnist-1-seed-4294967294.zip"' in answer.headers["content-disposition"]
+
+
+def test_a_zip_may_be_larger_than_other_answers_and_has_the_same_images(service: Service) -> None:
+    found = archive(service.get("/generate?n=300&seed=5&format=zip&metadata=false"))
+    assert "parameters.json" not in found.namelist()
+    assert len(rows(found)) == 300
+    grid = tiles(pixels(service.get("/generate?n=44&seed=261")))
+    for i in range(44):
+        image = Image.open(io.BytesIO(found.read(f"{256 + i:06d}.png")))
+        assert np.array_equal(np.asarray(image), grid[i])
+    refused = service.get("/generate?n=10001&format=zip")
+    assert problem(refused, 422, "limit-exceeded")["limit"] == 10_000
+
+
+def test_a_zip_waits_where_the_queue_is_full_in_the_middle(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.engine import Engine
+    from app.errors import QueueFullError
+
+    decode, calls = Engine.decode, []
+
+    async def busy(self: Engine, *given: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise QueueFullError("full")
+        return await decode(self, *given)
+
+    monkeypatch.setattr(Engine, "decode", busy)
+    assert len(rows(archive(service.get("/generate?n=300&format=zip")))) == 300
+    assert len(calls) == 4
+    calls.append(1)
+    calls.clear()
+    calls.append(1)
+    problem(service.get("/generate?n=300&format=zip"), 503, "queue-full")
+
+
+def test_a_client_that_leaves_stops_its_zip(store: Path, computed: list[int]) -> None:
+    sent: list[int] = []
+
+    async def leave() -> None:
+        query = b"n=5000&format=zip"
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1",
+            "method": "GET", "path": "/generate", "query_string": query, "headers": [],
+            "scheme": "http", "root_path": "", "raw_path": b"/generate",
+            "client": ("1.2.3.4", 5), "server": ("service", 80),
+        }
+        messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
+        gone = anyio.Event()
+
+        async def receive() -> dict[str, Any]:
+            for message in messages:
+                return message
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(len(message.get("body", b"")))
+            if len(sent) == 3:
+                gone.set()
+            await anyio.lowlevel.checkpoint()
+
+        await service.app(scope, receive, send)
+
+    with started(Settings(store=store, device="cpu")) as service:
+        computed.clear()
+        service.portal.call(leave)
+    assert 0 < sum(computed) < 2000
+
+
+# --- npz and numbers ---------------------------------------------------------------------------
+
+
+def test_an_npz_has_images_latents_and_seeds(service: Service) -> None:
+    found = arrays(service.get(SEEDED + "&format=npz"))
+    grid = tiles(pixels(service.get(SEEDED)))
+    assert found["images"].dtype == np.uint8
+    assert np.array_equal(found["images"], np.stack(grid[:5]))
+    assert found["seeds"].tolist() == [4294967294, 4294967295, 0, 1, 2]
+    assert found["z"].dtype == np.float32
+    assert json.loads(str(found["parameters"]))["n"] == 5
+    assert "parameters" not in arrays(service.get(SEEDED + "&format=npz&metadata=false"))
+
+
+def test_uploads_and_walks_come_as_arrays_too(service: Service) -> None:
+    files = [("image", digit(0)), ("image", digit(9))]
+    found = arrays(service.post("/reconstruct?format=npz", files=files))
+    seen = tiles(pixels(service.post("/reconstruct", files=files)))
+    assert np.array_equal(np.concatenate([found["inputs"], found["reconstructions"]]), seen)
+    numbers = service.post("/reconstruct?format=json", files=files).json()["images"]
+    assert found["mu"].tolist() == [image["mu"] for image in numbers]
+    assert found["kl_nats"].tolist() == [image["kl_nats"] for image in numbers]
+    walk = arrays(service.post("/interpolate?seed_a=1&seed_b=2&format=npz"))
+    row = tiles(pixels(service.post("/interpolate?seed_a=1&seed_b=2")))
+    assert np.array_equal(walk["images"], np.stack(row[1:-1]))
+    assert np.array_equal(walk["ends"], np.stack([row[0], row[-1]]))
+    lines = arrays(service.post("/traverse?dims=2,0&format=npz"))
+    assert lines["images"].shape == (2, 7, 28, 28)
+    assert lines["dims"].tolist() == [2, 0]
+
+
+def test_json_has_levels_where_asked(service: Service) -> None:
+    shown = service.get(SEEDED + "&format=json&pixels=true").json()["images"]
+    grid = tiles(pixels(service.get(SEEDED)))
+    assert [image["pixels"] for image in shown] == [tile.tolist() for tile in grid[:5]]
+    assert all("png" not in image for image in shown)
+    walk = service.post("/interpolate?seed_a=1&seed_b=2&format=json&pixels=true").json()
+    assert walk["a"] == walk["frames"][0]["pixels"]
+    upload = {"files": {"image": digit()}}
+    seen = service.post("/reconstruct?format=json&pixels=true", **upload).json()["images"][0]
+    assert np.array(seen["input"]).shape == np.array(seen["reconstruction"]).shape == (28, 28)
+    lines = service.post("/traverse?dims=0&format=json&pixels=true").json()["dimensions"]
+    assert np.array(lines[0]["images"]).shape == (7, 28, 28)
+
+
+# --- moving pictures and scale -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["gif", "apng"])
+def test_the_way_between_two_seeds_moves(service: Service, kind: str) -> None:
+    path = "/interpolate?seed_a=1&seed_b=2&steps=4"
+    answer = service.post(f"{path}&format={kind}&frame_ms=70&scale=2")
+    assert answer.headers["content-type"] == f"image/{kind}"
+    image = Image.open(io.BytesIO(answer.content))
+    assert image.info["loop"] == 0
+    frames = tiles(pixels(service.post(path)))[1:-1]
+    for frame, shown in zip(frames, ImageSequence.Iterator(image), strict=True):
+        assert shown.info["duration"] == 70
+        assert np.array_equal(np.asarray(shown.convert("L")), frame.repeat(2, 0).repeat(2, 1))
+    both = Image.open(io.BytesIO(service.post(f"{path}&format={kind}&bounce=true").content))
+    assert both.n_frames == 6  # type: ignore[attr-defined]
+    once = Image.open(io.BytesIO(service.post(f"{path}&format={kind}&loop=false").content))
+    assert once.info.get("loop") != 0
+
+
+def test_scale_makes_pictures_larger_and_leaves_numbers(service: Service) -> None:
+    plain, large = service.get(SEEDED), service.get(SEEDED + "&scale=3")
+    assert np.array_equal(pixels(large), pixels(plain).repeat(3, 0).repeat(3, 1))
+    assert parameters(large) == parameters(plain)
+    shown = service.get(SEEDED + "&format=json&scale=3").json()["images"][0]["png"]
+    assert Image.open(io.BytesIO(base64.b64decode(shown))).size == (84, 84)
+    zipped = archive(service.get(SEEDED + "&format=zip&scale=3"))
+    assert Image.open(io.BytesIO(zipped.read("000000.png"))).size == (84, 84)
+    assert arrays(service.get(SEEDED + "&format=npz&scale=3"))["images"].shape == (5, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/generate?n=256&scale=16"),
+        ("POST", "/traverse?steps=80&scale=16"),
+        ("POST", "/interpolate?seed_a=1&seed_b=2&steps=254&scale=16&format=gif"),
+        ("GET", "/generate?scale=17"),
+        ("GET", "/generate?scale=0"),
+        ("POST", "/interpolate?seed_a=1&seed_b=2&frame_ms=1&format=gif"),
+    ],
+)
+def test_what_is_too_large_costs_nothing(
+    service: Service, computed: list[int], method: str, path: str
+) -> None:
+    problem(service.request(method, path), 422, "limit-exceeded")
+    assert computed == []
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "expected"),
+    [
+        ("/generate?n=1", "application/zip", "application/zip"),
+        ("/generate?n=1", "application/x-npz, image/png;q=0.1", "application/x-npz"),
+        ("/interpolate?seed_a=1&seed_b=2", "image/gif", "image/gif"),
+        ("/interpolate?seed_a=1&seed_b=2", "image/apng;q=0.9, image/gif;q=0.8", "image/apng"),
+        ("/traverse", "application/x-npz", "application/x-npz"),
+    ],
+)
+def test_accept_chooses_among_all_formats(
+    service: Service, path: str, accept: str, expected: str
+) -> None:
+    answer = service.post(path, headers={"Accept": accept})
+    assert answer.headers["content-type"] == expected
