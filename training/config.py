@@ -110,8 +110,11 @@ def load_preset(name: str, overrides: Mapping[str, object] | None = None) -> Pre
     Raises PresetNotFoundError, SettingError.
     """
     preset = _validate(_read(preset_path(name)), ())
-    if not overrides:
-        return preset
+    return changed(preset, overrides) if overrides else preset
+
+
+def changed(preset: Preset, overrides: Mapping[str, object]) -> Preset:
+    """A preset with some of its keys, by dotted name, replaced; raises SettingError."""
     known = tuple(_dotted(preset.model_dump()))
     tree = preset.model_dump()
     for key, value in overrides.items():

@@ -9,6 +9,7 @@ TrainingError
 │   └── RunError               the run's folder holds another run, or none to go on with
 ├── DataError                  the files are there and are not what they should be
 ├── CheckpointError            a checkpoint could not be written, or none could be read
+├── TuningError                the study cannot be opened, or no trial ended
 ├── InterruptedRunError        Ctrl-C; says what there is to go on from
 └── NonFiniteLossError         the loss became NaN or infinite
 """
@@ -48,6 +49,10 @@ class CheckpointError(TrainingError):
 
 class DataError(TrainingError):
     """The data set's files are there and are not what they should be."""
+
+
+class TuningError(TrainingError):
+    """The study cannot be opened, or no trial ended."""
 
 
 class InterruptedRunError(TrainingError):

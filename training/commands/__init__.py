@@ -2,7 +2,7 @@
 
 import typer
 
-from training.commands import compare, evaluate, judge, presets, publish, republish, train
+from training.commands import compare, evaluate, judge, presets, publish, republish, train, tune
 
 app = typer.Typer(
     add_completion=False,
@@ -15,4 +15,5 @@ app.command()(republish.republish)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
 app.command()(judge.judge)
+app.command()(tune.tune)
 app.command()(presets.presets)
