@@ -53,6 +53,9 @@ format: $(VENV)/.installed-dev ## format the code and mend what lint can mend
 bench-training: $(VENV)/.installed-dev ## seconds an epoch: DataLoader, in memory, the machine's limit
 	$(PY) -m benchmarks.training $(ARGS)
 
+bench-serving: $(VENV)/.installed-dev ## zserve beside FastAPI, LitServe, BentoML, mosec, Ray Serve (ARGS=--quick)
+	$(PY) -m benchmarks.serving $(ARGS)
+
 requirements: $(VENV)/.installed-dev ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade)
 	$(PY) scripts/compile_requirements.py $(ARGS)
 
@@ -67,4 +70,4 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help install serve clients train test test-slow coverage check format bench-training requirements docker-build docker-smoke clean
+.PHONY: always help install serve clients train test test-slow coverage check format bench-training bench-serving requirements docker-build docker-smoke clean

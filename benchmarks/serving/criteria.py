@@ -1,0 +1,172 @@
+"""The table of targets: what was wanted, what was measured, met or missed. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from benchmarks.serving import servers
+from benchmarks.serving.models import DEFAULT, LAB
+from benchmarks.serving.results import NOT_MODIFIED, Cell, Results, paired
+from benchmarks.serving.statistics import Estimate, difference, estimate, ratio
+
+BUSY, QUIET = Cell(16, 32), Cell(16, 1)
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One line of the table."""
+
+    what: str
+    reach: float
+    stretch: float
+    unit: str
+    measured: Estimate | None
+    remark: str = ""
+    at_most: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """By the median: stretch met, reach met, missed."""
+        if self.measured is None:
+            return NOT_MEASURED
+        if self._meets(self.stretch):
+            return "stretch met"
+        return "reach met" if self._meets(self.reach) else "missed"
+
+    def _meets(self, goal: float) -> bool:
+        value = self.measured.median if self.measured else float("nan")
+        return value <= goal if self.at_most else value >= goal
+
+
+def targets(results: Results) -> list[Target]:
+    """Every line, from one run; the MLP and n = 16 unless it says otherwise."""
+    best = best_of(results, (servers.LITSERVE, servers.BENTOML, servers.TEXTBOOK))
+    return [
+        Target(
+            "requests/s against the best of LitServe, BentoML, textbook FastAPI",
+            4,
+            6,
+            "x",
+            _against(results, best),
+            f"the best is {best}" if best else "",
+        ),
+        Target("requests/s against mosec", 1.2, 2, "x", _against(results, servers.MOSEC)),
+        Target(
+            "requests/s against constant-PNG FastAPI",
+            0.5,
+            0.7,
+            "x",
+            _against(results, servers.CONSTANT),
+        ),
+        Target(
+            "latency at 1 connection, p50, above constant-PNG FastAPI",
+            0.8,
+            0.4,
+            " ms",
+            _maybe(difference, *_rates(results, servers.CONSTANT, QUIET, "p50_ms")),
+            at_most=True,
+        ),
+        _batching(results),
+        _not_modified(results),
+        Target(
+            "PNG bytes against Pillow's default",
+            1.1,
+            1.0,
+            "x",
+            _single(results.png_ratio),
+            at_most=True,
+        ),
+        Target(
+            "ready after start",
+            5,
+            2,
+            " s",
+            _single(list(results.started(servers.ZSERVE, LAB, "ready_s").values())),
+            at_most=True,
+        ),
+        Target(
+            "resident memory, one worker",
+            500,
+            350,
+            " MB",
+            _single(
+                [mib * 1.048576 for mib in results.started(servers.ZSERVE, LAB, "rss_mb").values()]
+            ),
+            at_most=True,
+        ),
+        Target(
+            "default model against the same network in a bare loop",
+            0.8,
+            0.9,
+            "x",
+            _maybe(
+                ratio,
+                *paired(
+                    results.series(servers.ZSERVE, DEFAULT, BUSY),
+                    results.loop(DEFAULT),
+                ),
+            ),
+        ),
+    ]
+
+
+def best_of(results: Results, names: tuple[str, ...]) -> str | None:
+    """The server with the highest median of requests a second."""
+    medians = {}
+    for name in names:
+        values = list(results.series(name, LAB, BUSY).values())
+        if values:
+            medians[name] = estimate(values).median
+    return max(medians, key=lambda name: medians[name]) if medians else None
+
+
+def _against(results: Results, other: str | None) -> Estimate | None:
+    return _maybe(ratio, *_rates(results, other, BUSY)) if other else None
+
+
+def _rates(
+    results: Results, other: str, cell: Cell, what: str = "requests_per_s"
+) -> tuple[list[float], list[float]]:
+    return paired(
+        results.series(servers.ZSERVE, LAB, cell, what), results.series(other, LAB, cell, what)
+    )
+
+
+def _batching(results: Results) -> Target:
+    """Against a server that does not batch; without such a setting, one request at a time."""
+    unbatched = results.series(servers.UNBATCHED, LAB, BUSY)
+    remark = "against the same server with batching switched off, 32 connections"
+    if not unbatched:
+        unbatched = results.series(servers.ZSERVE, LAB, QUIET)
+        remark = "no setting switches batching off: 32 connections against 1, one after another"
+    mine = results.series(servers.ZSERVE, LAB, BUSY)
+    measured = _maybe(ratio, *paired(mine, unbatched))
+    return Target("batching at 32 connections against without", 1.3, 2, "x", measured, remark)
+
+
+def _not_modified(results: Results) -> Target:
+    mine = results.series(servers.ZSERVE, LAB, Cell(NOT_MODIFIED, 32))
+    constant = results.series(servers.CONSTANT, LAB, BUSY)
+    return Target(
+        "304 answers against constant-PNG FastAPI",
+        0.8,
+        1,
+        "x",
+        _maybe(ratio, *paired(mine, constant)),
+        "" if mine else "not offered: a seeded GET /generate gave no 304",
+    )
+
+
+def _maybe(
+    compare: Callable[[list[float], list[float]], Estimate], a: list[float], b: list[float]
+) -> Estimate | None:
+    return compare(a, b) if a else None
+
+
+def _single(values: list[float]) -> Estimate | None:
+    return estimate(values) if values else None
+
+
+def chosen(settings: Mapping[str, object]) -> str:
+    """Settings in words."""
+    return ", ".join(f"{name} {value}" for name, value in settings.items()) or "as they come"

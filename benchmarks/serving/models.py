@@ -1,0 +1,127 @@
+"""The same weights for every server: a store for zserve, plain safetensors for its peers."""
+
+import io
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from benchmarks.serving.answers import Expected
+from model_store import (
+    MLP,
+    SHIPPED,
+    VAE,
+    Description,
+    ModelRef,
+    ModelSpec,
+    Store,
+    TrainingRecord,
+)
+
+DEFAULT, LAB = "mnist", "lab"
+TAUGHT_STEPS = 400
+
+
+@dataclass(frozen=True)
+class Models:
+    """Where the weights lie: `store` for zserve, `peers/<name>` for the others."""
+
+    store: Path
+    peers: Path
+    pngs: Path
+    lab: str
+    default: str
+
+    def exported(self, name: str) -> Path:
+        """spec.json and weights.safetensors of a model."""
+        return self.peers / name
+
+
+def prepare(folder: Path, counts: tuple[int, ...]) -> Models:
+    """Export the shipped default model and the MLP `lab`; `counts` are the n of constant PNGs."""
+    store = Store(folder / "store")
+    shipped = Store(SHIPPED)
+    for name in {DEFAULT, LAB} & set(shipped.names()):
+        shutil.copytree(SHIPPED / name, store.root / name)
+    if LAB in shipped.names():
+        lab = f"{shipped.resolve(ModelRef.parse(LAB))}, as shipped"
+    else:
+        lab = "784-400-20, taught by the default model for a few seconds: no lab is shipped"
+        publish_taught(store)
+    peers, pngs = folder / "peers", folder / "pngs"
+    for name in (DEFAULT, LAB):
+        _export(store, name, peers / name)
+    _constant_pngs(store, pngs, counts)
+    default = f"{shipped.resolve(ModelRef.parse(DEFAULT))}, as shipped"
+    return Models(store.root, peers, pngs, lab, default)
+
+
+def publish_taught(store: Store) -> None:
+    """An MLP whose decoder was fitted to the default model's: its images look like digits.
+
+    How long an image takes to decode does not depend on what it shows, the size of its PNG does.
+    """
+    teacher = store.load(ModelRef.parse(DEFAULT))
+    image, latent = teacher.manifest.spec.image, teacher.manifest.spec.latent
+    spec = ModelSpec(network=MLP(hidden=(400,)), latent=latent, image=image)
+    generator = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        pupil = VAE(spec)
+    adam = torch.optim.Adam(pupil.decoder.parameters(), lr=2e-3)
+    for _ in range(TAUGHT_STEPS):
+        z = torch.randn(128, latent, generator=generator)
+        with torch.no_grad():
+            x = teacher.vae.mean_image(teacher.vae.decode(z))
+        adam.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(pupil.decode(z), x)
+        torch.autograd.backward(loss)
+        adam.step()
+    record = TrainingRecord(preset=LAB, dataset="samples of mnist", seed=0, epochs=0)
+    description = Description(spec=spec, training=record)
+    store.publish(LAB, description, pupil.state_dict(), card=lambda ref: f"# {ref}\n")
+
+
+def _export(store: Store, name: str, folder: Path) -> None:
+    ref = store.resolve(ModelRef.parse(name))
+    folder.mkdir(parents=True)
+    spec = store.manifest(ref).spec
+    (folder / "spec.json").write_text(spec.model_dump_json())
+    weights = store.root / name / str(ref.version) / "weights.safetensors"
+    shutil.copy(weights, folder / "weights.safetensors")
+
+
+def _constant_pngs(store: Store, folder: Path, counts: tuple[int, ...]) -> None:
+    """<n>.png for each n, as Pillow writes it."""
+    folder.mkdir(parents=True)
+    vae = store.load(ModelRef.parse(LAB)).vae
+    generator = torch.Generator().manual_seed(0)
+    for n in counts:
+        with torch.inference_mode():
+            z = torch.randn(n, vae.spec.latent, generator=generator)
+            images = vae.mean_image(vae.decode(z)).mul(255).round().byte().numpy()
+        (folder / f"{n}.png").write_bytes(pillow_png(_grid(images[:, 0], Expected(n))))
+
+
+def pillow_png(pixels: "np.typing.NDArray[np.uint8]") -> bytes:
+    """What Pillow writes by default; pixels (height, width) or (height, width, 3)."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG")
+    return file.getvalue()
+
+
+def _grid(
+    images: "np.typing.NDArray[np.uint8]", expected: Expected
+) -> "np.typing.NDArray[np.uint8]":
+    width, height = expected.size
+    grid = np.zeros((height, width), np.uint8)
+    for i, image in enumerate(images):
+        row, column = i // expected.columns, i % expected.columns
+        top = row * (expected.height + expected.padding) + expected.padding
+        left = column * (expected.width + expected.padding) + expected.padding
+        grid[top : top + expected.height, left : left + expected.width] = image
+    return grid

@@ -1,0 +1,57 @@
+"""BentoML: a service with an adaptive batch, or one call a request."""
+
+# mypy: disable-error-code="import-not-found, untyped-decorator, misc"
+
+from typing import Annotated
+
+import bentoml
+import numpy as np
+from bentoml.validators import ContentType
+from PIL import Image
+from samples import SETTINGS, draw, draw_each, load_model
+from torch import Tensor
+from torchvision.utils import make_grid  # type: ignore[import-untyped]
+
+BATCH = SETTINGS.get("max_batch_size", 1)
+TRAFFIC = {"timeout": 60}
+QUIET = {"access": {"enabled": False}}
+Png = Annotated[Image.Image, ContentType("image/png")]
+
+
+def to_image(images: Tensor) -> Image.Image:
+    """What torchvision's save_image does up to the file, which BentoML writes."""
+    grid = make_grid(images, nrow=int(np.ceil(np.sqrt(len(images)))))
+    return Image.fromarray(grid.mul(255).add_(0.5).clamp_(0, 255).permute(1, 2, 0).byte().numpy())
+
+
+if BATCH == 1:
+
+    @bentoml.service(workers=SETTINGS.get("workers", 1), traffic=TRAFFIC, logging=QUIET)
+    class Generate:
+        """n images of the prior."""
+
+        def __init__(self) -> None:
+            self.vae = load_model()
+
+        @bentoml.api
+        def generate(self, n: int) -> Png:
+            """One request, one decode."""
+            return to_image(draw(self.vae, n))
+
+else:
+
+    @bentoml.service(workers=SETTINGS.get("workers", 1), traffic=TRAFFIC, logging=QUIET)
+    class Generate:  # type: ignore[no-redef]
+        """n images of the prior, requests batched."""
+
+        def __init__(self) -> None:
+            self.vae = load_model()
+
+        @bentoml.api(
+            batchable=True,
+            max_batch_size=BATCH,
+            max_latency_ms=SETTINGS.get("max_latency_ms", 60_000),
+        )
+        def generate(self, n: list[int]) -> list[Png]:
+            """A batch of requests, decoded in one call."""
+            return [to_image(images) for images in draw_each(self.vae, n)]

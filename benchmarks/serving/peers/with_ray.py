@@ -1,0 +1,44 @@
+"""Ray Serve: one replica behind its proxy, on this machine alone."""
+
+# mypy: disable-error-code="import-not-found, untyped-decorator, misc, no-any-unimported"
+
+import signal
+
+import ray
+from ray import serve
+from samples import PORT, SETTINGS, draw, load_model, to_png
+from starlette.requests import Request
+from starlette.responses import Response
+
+
+@serve.deployment(
+    num_replicas=1,
+    max_ongoing_requests=SETTINGS.get("max_ongoing_requests", 64),
+    ray_actor_options={"num_cpus": 0},
+)
+class Generate:
+    """n images of the prior."""
+
+    def __init__(self) -> None:
+        self.vae = load_model()
+
+    def __call__(self, request: Request) -> Response:
+        """One request, one decode, one PNG."""
+        n = int(request.query_params["n"])
+        return Response(to_png(draw(self.vae, n)), media_type="image/png")
+
+
+if __name__ == "__main__":
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=100 * 1024 * 1024,
+        _node_ip_address="127.0.0.1",
+        log_to_driver=False,
+    )
+    serve.start(
+        http_options={"host": "127.0.0.1", "port": PORT},
+        logging_config={"enable_access_log": False},
+    )
+    serve.run(Generate.bind(), route_prefix="/generate")
+    signal.pause()
