@@ -60,7 +60,6 @@ def search(job: Search, report: Callable[[TrialDone], None]) -> "optuna.Study":
     """
     import optuna  # noqa: PLC0415 - a second that only this command pays
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     splits = hold_out(job.splits)
 
     def objective(trial: "optuna.Trial") -> float:
@@ -102,6 +101,7 @@ def open_study(job: Search) -> "optuna.Study":
     """The study, made where it is missing; raises TuningError."""
     import optuna  # noqa: PLC0415
 
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     settings = job.preset.model_dump_json(exclude={"summary"})
     try:
         study = optuna.create_study(
