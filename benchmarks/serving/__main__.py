@@ -53,14 +53,14 @@ def main() -> int:
         results.facts |= {LAB: models.lab, DEFAULT: models.default}
         runner = Runner(plan, models, Path(scratch), results)
         try:
-            runner.run(runner.prepare(), lambda: _save(results, options.out))
+            runner.run(runner.prepare(), lambda: report.write(results, options.out))
         except KeyboardInterrupt:
             say("interrupted: everything that was started is stopped, what was measured is kept")
             results.notes.append("interrupted before its end")
     if not results.samples:
         say("nothing was measured")
         return 1
-    print(_save(results, options.out))
+    print(report.write(results, options.out))
     say(f"written to {options.out}: serving.md, serving.json, serving.png")
     return 0 if zserve().name in results.servers else 1
 
@@ -173,10 +173,6 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
-
-
-def _save(results: Results, folder: Path) -> str:
-    return report.write(results, folder)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ def python(environment: str) -> Path:
 
 
 def install(environment: str) -> None:
-    """Build an environment, or bring it up to date; quick where nothing changed.
+    """Build an environment, anew where its pins changed; nothing to do where they did not.
 
     The same versions of torch, NumPy, Pillow, FastAPI and uvicorn everywhere, unless the pins of
     a peer, requirements/<peer>.txt, ask for others. Raises InstallError.
@@ -33,6 +34,7 @@ def install(environment: str) -> None:
     if stamp.exists() and stamp.read_text() == state:
         return
     print(f"installing {environment} into {FOLDER.name}/{environment}", flush=True)
+    shutil.rmtree(FOLDER / environment, ignore_errors=True)  # older pins would be in the way
     script = str(ROOT / "scripts" / "install.py")
     _run([sys.executable, script, "serve", "--venv", str(FOLDER / environment)])
     uv = [str(FOLDER / environment / "bin" / "uv"), "pip", "install", "--quiet"]

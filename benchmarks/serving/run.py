@@ -162,7 +162,7 @@ class Runner:
 
     # --- the rounds ---
 
-    def run(self, servers: tuple[Server, ...], save: Callable[[], None]) -> None:
+    def run(self, servers: tuple[Server, ...], save: Callable[[], object]) -> None:
         """All rounds; the order of the servers moves on by one each round."""
         for number in range(self.plan.rounds):
             for model in self.plan.models:

@@ -39,7 +39,7 @@ def draw(vae: VAE, n: int) -> Tensor:
 
 def draw_each(vae: VAE, counts: list[int]) -> list[Tensor]:
     """The same for a batch of requests, decoded in one call."""
-    return list(draw(vae, sum(counts)).split(counts))
+    return list(torch.split(draw(vae, sum(counts)), counts))
 
 
 def to_png(images: Tensor) -> bytes:

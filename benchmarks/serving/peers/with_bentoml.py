@@ -2,13 +2,14 @@
 
 # mypy: disable-error-code="import-not-found, untyped-decorator, misc"
 
+import io
 from typing import Annotated
 
 import bentoml
 import numpy as np
 from bentoml.validators import ContentType
 from PIL import Image
-from samples import SETTINGS, draw, draw_each, load_model
+from samples import SETTINGS, draw, draw_each, load_model, to_png
 from torch import Tensor
 from torchvision.utils import make_grid  # type: ignore[import-untyped]
 
@@ -40,9 +41,9 @@ if BATCH == 1:
 
 else:
 
-    @bentoml.service(workers=SETTINGS.get("workers", 1), traffic=TRAFFIC, logging=QUIET)
-    class Generate:  # type: ignore[no-redef]
-        """n images of the prior, requests batched."""
+    @bentoml.service(traffic=TRAFFIC, logging=QUIET)
+    class Batch:
+        """The model; BentoML gathers the calls of the service in front of it."""
 
         def __init__(self) -> None:
             self.vae = load_model()
@@ -52,6 +53,18 @@ else:
             max_batch_size=BATCH,
             max_latency_ms=SETTINGS.get("max_latency_ms", 60_000),
         )
-        def generate(self, n: list[int]) -> list[Png]:
+        def generate(self, counts: list[int]) -> list[bytes]:
             """A batch of requests, decoded in one call."""
-            return [to_image(images) for images in draw_each(self.vae, n)]
+            return [to_png(images) for images in draw_each(self.vae, counts)]
+
+    @bentoml.service(workers=SETTINGS.get("workers", 1), traffic=TRAFFIC, logging=QUIET)
+    class Generate:  # type: ignore[no-redef]
+        """n images of the prior, requests batched: a batchable call takes and gives lists."""
+
+        batch = bentoml.depends(Batch)
+
+        @bentoml.api
+        async def generate(self, n: int) -> Png:
+            """One request of a batch."""
+            (png,) = await self.batch.to_async.generate([n])
+            return Image.open(io.BytesIO(png))

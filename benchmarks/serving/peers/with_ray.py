@@ -1,6 +1,6 @@
 """Ray Serve: one replica behind its proxy, on this machine alone."""
 
-# mypy: disable-error-code="import-not-found, untyped-decorator, misc, no-any-unimported"
+# mypy: disable-error-code="attr-defined, import-not-found, untyped-decorator, misc, no-any-unimported"
 
 import signal
 
