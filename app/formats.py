@@ -223,12 +223,16 @@ class ZipWriter:
 
     def add(self, name: str, content: bytes) -> bytes:
         """One file, of less than 4 GiB."""
+        return self.announce(name, len(content), deflate.crc32(content)) + content
+
+    def announce(self, name: str, size: int, checksum: int) -> bytes:
+        """What comes before the bytes of a file, for one that is sent in parts."""
         encoded = name.encode()
         version = self._VERSION if self._written < self._FULL_32 else self._VERSION_64
         facts = struct.pack(
             "<HHHHHIIIHH",
             *(version, self._UTF8, 0, self._MIDNIGHT, self._FIRST_OF_1980),
-            *(deflate.crc32(content), len(content), len(content), len(encoded)),
+            *(checksum, size, size, len(encoded)),
             0 if version == self._VERSION else 12,
         )
         extra, offset = b"", self._written
@@ -242,13 +246,14 @@ class ZipWriter:
             + extra
         )
         local = struct.pack("<I", 0x04034B50) + facts[:-2] + b"\0\0" + encoded
-        return self._count(local + content)
+        self._written += len(local) + size
+        return local
 
     def close(self) -> bytes:
         """The directory."""
         start, files = self._written, len(self._directory)
-        directory = self._count(b"".join(self._directory))
-        large = files >= self._FULL_16 or self._written >= self._FULL_32
+        directory = b"".join(self._directory)
+        large = files >= self._FULL_16 or start + len(directory) >= self._FULL_32
         end_64 = self._end_64(start, len(directory)) if large else b""
         end = struct.pack(
             "<IHHHHIIH",
@@ -263,10 +268,6 @@ class ZipWriter:
             "<IQHHIIQQQQ", 0x06064B50, 44, version, version, 0, 0, files, files, size, start
         )
         return record + struct.pack("<IIQI", 0x07064B50, 0, start + size, 1)
-
-    def _count(self, content: bytes) -> bytes:
-        self._written += len(content)
-        return content
 
 
 def encode_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:

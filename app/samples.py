@@ -6,6 +6,8 @@ import io
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,28 +119,35 @@ async def _zip(samples: Samples, form: answers.Form, services: Services) -> Resp
 async def _pieces(
     samples: Samples, form: answers.Form, services: Services, decoded: tuple[Floats, Floats]
 ) -> AsyncIterator[bytes]:
-    """The archive, some images at a time: memory does not grow with them but for the manifest."""
+    """The archive, some images at a time: memory grows by the lines of the manifest alone."""
     archive = formats.ZipWriter()
-    lines = [_csv_line(["file", "seed", *(f"z{i}" for i in range(samples.model.latent))])]
+    manifest = [_csv([["file", "seed", *(f"z{i}" for i in range(samples.model.latent))]])]
 
     def write(start: int, z: Floats, pixels: Floats) -> bytes:
-        files = []
-        for i, image in enumerate(to_bytes(pixels), start):
+        files, lines = [], []
+        for i, (row, image) in enumerate(zip(z, to_bytes(pixels), strict=True), start):
             name = f"{i:06d}.png"
             said = samples.facts_of(i) if form.metadata else None
             files.append(
                 archive.add(name, formats.encode_png(formats.enlarge(image, form.scale), said))
             )
-            seed = None if samples.seeds is None else samples.seeds[i]
-            lines.append(_csv_line([name, seed, *z[i - start]]))
+            lines.append(
+                [name, None if samples.seeds is None else samples.seeds[i], *map(str, row)]
+            )
+        manifest.append(_csv(lines))
         return b"".join(files)
 
     for start in range(0, samples.n, _PIECE):
         if start:
             decoded = await _decode_patiently(samples, start, services)
         yield await asyncio.to_thread(write, start, *decoded)
-    manifest = "".join(lines).encode()
-    yield archive.add("manifest.csv", manifest)
+    size, checksum = (
+        sum(map(len, manifest)),
+        reduce(lambda crc, part: crc32(part, crc), manifest, 0),
+    )
+    yield archive.announce("manifest.csv", size, checksum)
+    for part in manifest:
+        yield part
     if form.metadata:
         yield archive.add("parameters.json", json.dumps(dict(samples.facts)).encode())
     yield archive.close()
@@ -162,7 +171,7 @@ async def _decode_patiently(
     return await _decode(samples, start, services)
 
 
-def _csv_line(values: Sequence[object]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow(["" if value is None else str(value) for value in values])
-    return line.getvalue()
+def _csv(rows: Sequence[Sequence[object]]) -> bytes:
+    lines = io.StringIO()
+    csv.writer(lines).writerows(rows)
+    return lines.getvalue().encode()
