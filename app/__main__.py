@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
-from uvicorn.config import LOGGING_CONFIG
 
 from app.engine import choose_device
 from app.errors import SettingsError
+from app.logs import log_config
 from app.main import create_app
 from app.settings import PREFIX, Settings, read_settings
 
@@ -126,15 +126,10 @@ def _uvicorn_config(settings: Settings, *, port: int) -> uvicorn.Config:
         ws="none",
         server_header=False,
         log_level=settings.log_level,
-        log_config=_log_config(settings),
+        log_config=log_config(settings.log_format, settings.log_level),
+        access_log=False,
         timeout_graceful_shutdown=settings.shutdown_timeout_s,
     )
-
-
-def _log_config(settings: Settings) -> dict[str, Any]:
-    """uvicorn's own loggers, and `zserve` beside them in the same form."""
-    own = {"handlers": ["default"], "level": settings.log_level.upper(), "propagate": False}
-    return LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | {"zserve": own}}
 
 
 if __name__ == "__main__":

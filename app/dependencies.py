@@ -13,6 +13,7 @@ from app.catalog import Catalog
 from app.engine import Engine
 from app.errors import ParameterError, UnsupportedBodyError
 from app.settings import Settings
+from app.telemetry import Telemetry
 from model_store import Store
 
 
@@ -24,6 +25,7 @@ class Services:
     store: Store
     engine: Engine
     catalog: Catalog
+    telemetry: Telemetry
 
 
 async def services(request: Request) -> Services:

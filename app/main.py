@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
@@ -13,16 +14,20 @@ from app.catalog import Catalog
 from app.dependencies import Services
 from app.engine import Engine, choose_device
 from app.errors import NotReadyError
-from app.middleware import BodyLimit, RequestContext
-from app.routes import generate, health, interpolate, models, page, reconstruct, traverse
+from app.middleware import Abandonment, BodyLimit, Observe, RequestContext
+from app.routes import generate, health, interpolate, latents, models, page, reconstruct, traverse
 from app.settings import Settings
+from app.telemetry import Telemetry
 from model_store import Store
 
 log = logging.getLogger("zserve")
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The service as an ASGI app; models are loaded when it starts, not before."""
+def create_app(settings: Settings, *, shared_metrics: Path | None = None) -> FastAPI:
+    """The service as an ASGI app; models are loaded when it starts, not before.
+
+    `shared_metrics` is the folder in which several workers sum their metrics.
+    """
     app = FastAPI(
         title="zserve",
         version="1",
@@ -32,11 +37,15 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.settings = settings
+    app.state.telemetry = telemetry = Telemetry(shared_metrics)
     problems.install(app)
     openapi.describe(app)
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(Abandonment)
+    if settings.telemetry:
+        app.add_middleware(Observe, telemetry=telemetry, log_requests=settings.log_requests)
     app.add_middleware(RequestContext)
-    for noun in (generate, reconstruct, interpolate, traverse, models, health, page):
+    for noun in (generate, reconstruct, interpolate, traverse, latents, models, health, page):
         app.include_router(noun.router)
     app.mount("/static", StaticFiles(directory=page.FILES), name="static")
     return app
@@ -45,11 +54,14 @@ def create_app(settings: Settings) -> FastAPI:
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
+    telemetry: Telemetry = app.state.telemetry
+    observer = telemetry if settings.telemetry else None
     device = choose_device(settings.device)
     engine = Engine(
         queue_images=settings.queue_images,
         timeout_s=settings.request_timeout_s,
         threads=settings.torch_threads,
+        observer=observer,
     )
     store = Store(settings.store)
     catalog = Catalog(
@@ -59,8 +71,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         default=settings.model,
         capacity=settings.max_loaded_models,
         max_bytes=settings.max_loaded_bytes,
+        observer=observer,
     )
-    app.state.services = Services(settings, store, engine, catalog)
+    app.state.services = Services(settings, store, engine, catalog, telemetry)
     try:
         await catalog.default_or_reason()
     except NotReadyError as error:

@@ -1,17 +1,29 @@
-"""What every request passes through, as pure ASGI: its id, its size, and the last net."""
+"""What every request passes through, as pure ASGI, from the outside in.
 
+RequestContext   its id and trace, and the last net under it
+Observe          counts it, times it, logs it
+Abandonment      stops it when the client has gone
+BodyLimit        bounds its body
+"""
+
+import asyncio
 import logging
 import re
 import secrets
+import time
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import BodyTooLargeError
+from app.logs import REQUEST, RequestLabels, Trace
 from app.problems import respond
+from app.telemetry import TIMES, Telemetry, Times
 
 log = logging.getLogger("zserve")
+access_log = logging.getLogger("zserve.access")
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -19,7 +31,8 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 class RequestContext:
     """Gives each request an id, returned in X-Request-ID, and turns a crash into a problem.
 
-    A client may bring its own id; one that could not be logged safely is replaced.
+    A client may bring its own id; one that could not be logged safely is replaced. A trace that
+    it brings in `traceparent` is continued: the log and the answer name our own span of it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -30,16 +43,22 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
         request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(8)
+        trace = Trace.continued(headers.get("traceparent", ""))
         scope.setdefault("state", {})["request_id"] = request_id
+        REQUEST.set(RequestLabels(request_id, trace))
         started = False
 
         async def send_with_id(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                answered = MutableHeaders(scope=message)
+                answered["X-Request-ID"] = request_id
+                if trace is not None:
+                    answered["traceparent"] = trace.traceparent
             await send(message)
 
         try:
@@ -51,6 +70,134 @@ class RequestContext:
             if started:
                 raise
             await respond(Request(scope), error)(scope, receive, send_with_id)
+
+
+class Observe:
+    """Counts and times each request, says so in headers (milliseconds), and logs it."""
+
+    def __init__(self, app: ASGIApp, *, telemetry: Telemetry, log_requests: bool) -> None:
+        self._app = app
+        self._telemetry = telemetry
+        self._log_requests = log_requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begin = time.perf_counter()
+        times = Times()
+        TIMES.set(times)
+        status = 0
+
+        async def send_with_times(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if times.calls:
+                    headers = MutableHeaders(scope=message)
+                    headers["X-Queue-Time"] = f"{times.queue_s * 1e3:.3f}"
+                    headers["X-Inference-Time"] = f"{times.inference_s * 1e3:.3f}"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_times)
+        except Exception:
+            status = status or 500
+            raise
+        finally:
+            self._note(scope, status, time.perf_counter() - begin, times)
+
+    def _note(self, scope: Scope, status: int, seconds: float, times: Times) -> None:
+        if status == 0:
+            self._telemetry.client_left()
+            status = _CLIENT_LEFT
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        path = getattr(scope.get("route"), "path", "other")
+        self._telemetry.answered(method, path, status, seconds, scope["state"].get("problem"))
+        if self._log_requests and access_log.isEnabledFor(logging.INFO):
+            facts = {
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "duration_ms": round(seconds * 1e3, 3),
+                "queue_ms": round(times.queue_s * 1e3, 3),
+                "inference_ms": round(times.inference_s * 1e3, 3),
+            }
+            access_log.info(
+                "%s %r %d in %.1f ms, request %s",
+                *(scope["method"], scope["path"], status, seconds * 1e3),
+                scope["state"]["request_id"],
+                extra={"facts": facts},
+            )
+
+
+_CLIENT_LEFT = 499
+"""Nobody receives it; the number under which nginx logs the same."""
+_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
+
+
+class Abandonment:
+    """Cancels the work for a client that has gone, also after its whole body was read.
+
+    Most requests are answered within PATIENCE_S, and cost one timer that never fires.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        work = asyncio.current_task()
+        if scope["type"] != "http" or work is None:
+            await self._app(scope, receive, send)
+            return
+        guard = _Guard(receive, work)
+        try:
+            await self._app(scope, guard.receive, send)
+        except asyncio.CancelledError:
+            if not guard.client_left or work.uncancel() > 0:
+                raise
+            log.info("the client of request %s left", scope["state"]["request_id"])
+        finally:
+            guard.end()
+
+
+class _Guard:
+    """Waits beside the work for the client to leave, once there is no more body to read."""
+
+    PATIENCE_S = 0.05
+
+    def __init__(self, receive: Receive, work: "asyncio.Task[Any]") -> None:
+        self.client_left = False
+        self._receive = receive
+        self._work = work
+        self._body_read = False
+        self._watching: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self.PATIENCE_S, self._begin)
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._body_read = self._body_read or not message.get("more_body", False)
+        return message
+
+    def end(self) -> None:
+        self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _begin(self) -> None:
+        if self._body_read:
+            self._watching = self._loop.create_task(self._watch())
+        else:
+            self._timer = self._loop.call_later(self.PATIENCE_S, self._begin)
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.client_left = True
+        self._work.cancel()
 
 
 class BodyLimit:

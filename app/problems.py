@@ -157,6 +157,7 @@ def _answer(
     remedy: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
+    request.state.problem = kind.slug
     problem = Problem(
         type=kind.uri,
         title=kind.title,

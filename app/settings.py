@@ -22,6 +22,11 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port; 0 takes a free one.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Lines for people, or one JSON object a line."
+    )
+    log_requests: bool = Field(default=True, description="A line for each request, at info.")
+    telemetry: bool = Field(default=True, description="Count and time requests, for /metrics.")
 
     store: Path = Field(default=model_store.SHIPPED, description="Folder of the models.")
     model: str = Field(default="mnist", description="Model of requests that name none.")

@@ -1,10 +1,12 @@
-"""/healthz and /readyz: whether the process lives, and whether it can answer."""
+"""/healthz, /readyz and /metrics: whether the process lives and can answer, and what it did."""
 
 from fastapi import APIRouter
+from starlette.responses import Response
 
 from app.dependencies import ServicesDep
 from app.openapi import problems
 from app.schemas import Health
+from app.telemetry import CONTENT_TYPE
 
 router = APIRouter(tags=["health"])
 
@@ -40,3 +42,16 @@ async def readyz(services: ServicesDep) -> Health:
         device=str(model.device),
         degraded=list(refusals) if refusals else None,
     )
+
+
+@router.get(
+    "/metrics",
+    summary="What was counted, for Prometheus",
+    operation_id="metrics",
+    response_class=Response,
+    responses={200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}},
+)
+async def metrics(services: ServicesDep) -> Response:
+    """Counts and times of all workers since the service started."""
+    text = services.telemetry.exposition(services.engine.waiting_images)
+    return Response(text, headers={"Content-Type": CONTENT_TYPE})

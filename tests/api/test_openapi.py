@@ -27,6 +27,9 @@ def test_every_path_of_the_design_is_described(schema: dict[str, Any]) -> None:
         ("post", "/reconstruct"),
         ("post", "/interpolate"),
         ("post", "/traverse"),
+        ("post", "/encode"),
+        ("post", "/decode"),
+        ("post", "/augment"),
         ("get", "/models"),
         ("get", "/models/{name}"),
         ("get", "/models/{name}/{version}"),
@@ -34,6 +37,7 @@ def test_every_path_of_the_design_is_described(schema: dict[str, Any]) -> None:
         ("put", "/models/{name}/aliases/{alias}"),
         ("get", "/healthz"),
         ("get", "/readyz"),
+        ("get", "/metrics"),
     }
 
 

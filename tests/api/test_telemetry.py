@@ -1,0 +1,192 @@
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.logs import JsonFormatter
+from app.settings import Settings
+from tests.api.service import Service, publish, started
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Service]:
+    publish(tmp_path)
+    publish(tmp_path, seed=1)
+    with started(Settings(store=tmp_path, device="cpu")) as service:
+        yield service
+
+
+def metrics(service: Service) -> dict[str, float]:
+    """Every sample by its name and labels, as Prometheus would read it."""
+    answer = service.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = (line for line in answer.text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_images_requests_and_times_are_counted(own: Service) -> None:
+    for _ in range(3):
+        own.get("/generate?n=5")
+    own.get("/generate?n=20&model=mnist@2")
+    found = metrics(own)
+    assert found['zserve_requests_total{method="GET",path="/generate",status="200"}'] == 4
+    assert found['zserve_request_seconds_count{path="/generate"}'] == 4
+    assert found['zserve_images_total{model="mnist@1"}'] == 15
+    assert found['zserve_images_total{model="mnist@2"}'] == 20
+    assert found['zserve_queue_seconds_count{model="mnist@1"}'] == 3
+    assert found['zserve_batch_images_count{model="mnist@2"}'] == 2
+    assert found['zserve_batch_images_sum{model="mnist@2"}'] == 20
+    assert found['zserve_inference_seconds_sum{model="mnist@1"}'] > 0
+    assert found['zserve_model_loads_total{model="mnist@2",outcome="loaded"}'] == 1
+    assert found["zserve_waiting_images"] == 0
+
+
+def test_rejects_are_counted_by_their_reason(own: Service) -> None:
+    own.get("/generate?n=0")
+    own.get("/generate?n=1000")
+    own.get("/generate?model=nothing")
+    own.get("/nothing")
+    found = metrics(own)
+    assert found['zserve_rejects_total{reason="limit-exceeded"}'] == 2
+    assert found['zserve_rejects_total{reason="model-not-found"}'] == 1
+    assert found['zserve_requests_total{method="GET",path="other",status="404"}'] == 1
+
+
+def test_paths_and_methods_of_strangers_add_no_series(own: Service) -> None:
+    def series() -> int:
+        return len([name for name in metrics(own) if name.startswith("zserve_requests_total")])
+
+    series()
+    for i in range(2):
+        own.request(f"ODD{i}", "/")
+        own.get(f"/nothing/{i}")
+        own.get(f"/models/nothing{i}")
+    before = series()
+    for i in range(2, 20):
+        own.request(f"ODD{i}", "/")
+        own.get(f"/nothing/{i}")
+        own.get(f"/models/nothing{i}")
+    assert series() == before
+
+
+def test_swaps_are_counted(own: Service, tmp_path: Path) -> None:
+    store, catalog = own.app.state.services.store, own.app.state.services.catalog
+    store.set_alias("mnist", "production", 2)
+    own.portal.call(catalog.refresh)
+    (tmp_path / "mnist" / "1" / "manifest.json").write_text("{")
+    own.portal.call(catalog._make_room)
+    catalog._loaded.popitem(last=False)
+    store.set_alias("mnist", "production", 1)
+    own.portal.call(catalog.refresh)
+    found = metrics(own)
+    name = 'zserve_model_swaps_total{alias="mnist@production",outcome='
+    assert found[name + '"swapped"}'] == 1
+    assert found[name + '"refused"}'] == 1
+    assert found['zserve_model_loads_total{model="mnist@1",outcome="refused"}'] == 1
+
+
+def test_an_answer_says_how_long_it_waited_and_how_long_the_model_took(service: Service) -> None:
+    answer = service.get("/generate")
+    assert float(answer.headers["x-queue-time"]) >= 0
+    assert float(answer.headers["x-inference-time"]) > 0
+    assert "x-inference-time" not in service.get("/healthz").headers
+
+
+def test_without_telemetry_it_answers_all_the_same(store: Path) -> None:
+    with started(Settings(store=store, device="cpu", telemetry=False)) as service:
+        answer = service.get("/generate?seed=7")
+        assert answer.status_code == 200
+        assert "x-inference-time" not in answer.headers
+        assert "zserve_requests_total{" not in service.get("/metrics").text
+
+
+def test_a_trace_is_continued_with_a_span_of_our_own(service: Service) -> None:
+    given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    answered = service.get("/healthz", headers={"traceparent": given}).headers["traceparent"]
+    assert re.fullmatch("00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-01", answered)
+    assert answered != given
+
+
+@pytest.mark.parametrize("bad", ["", "x", "00-" + "0" * 32 + "-b7ad6b7169203331-01", "ff-1-2-3"])
+def test_a_trace_that_is_none_is_ignored(service: Service, bad: str) -> None:
+    assert "traceparent" not in service.get("/healthz", headers={"traceparent": bad}).headers
+
+
+def test_a_line_of_json_names_the_request_its_trace_and_its_times(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines: list[dict[str, Any]] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(json.loads(JsonFormatter().format(record)))
+
+    logger, handler = logging.getLogger("zserve.access"), Handler()
+    logger.addHandler(handler)
+    caplog.set_level("INFO", logger="zserve.access")
+    try:
+        headers = {
+            "X-Request-ID": "my-id",
+            "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        }
+        service.get("/generate?n=2", headers=headers)
+    finally:
+        logger.removeHandler(handler)
+    (line,) = lines
+    assert line["request_id"] == "my-id"
+    assert line["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/generate", 200)
+    assert line["duration_ms"] >= line["inference_ms"] > 0
+
+
+def test_a_thousand_clients_that_leave_while_queued_cost_no_image(own: Service) -> None:
+    """As a server sees it: the whole body has been read, and then the connection is closed."""
+    engine = own.app.state.services.engine
+    images = 'zserve_images_total{model="mnist@1"}'
+
+    async def client(left: asyncio.Event) -> list[str]:
+        incoming = [{"type": "http.request", "body": b"", "more_body": False}]
+        sent: list[str] = []
+
+        async def receive() -> dict[str, Any]:
+            if incoming:
+                return incoming.pop()
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/generate",
+            "query_string": b"n=4",
+            "headers": [],
+        }
+        await own.app(scope, receive, send)
+        return sent
+
+    async def run() -> None:
+        left = asyncio.Event()
+        engine._awake = True  # takes requests, and computes none
+        clients = [asyncio.create_task(client(left)) for _ in range(1000)]
+        await asyncio.sleep(0)
+        assert engine.waiting_images == 4000
+        await asyncio.sleep(0.1)
+        left.set()
+        for task in clients:
+            assert await task == []
+        assert engine.waiting_images == 0
+        engine._awake = False
+
+    own.portal.call(run)
+    assert own.get("/generate?n=3").status_code == 200
+    found = metrics(own)
+    assert found[images] == 3
+    assert found["zserve_clients_left_total"] == 1000
