@@ -102,12 +102,12 @@ def classes(
         for column in range(columns)
     ]
     images = _decode(vae, torch.from_numpy(np.stack(z)).float())
-    return _labelled_picture(_grid(images, columns), list(names), "class", [""] * columns)
+    return _labelled_picture(_grid(images, columns), list(names), "", [""] * columns)
 
 
 @torch.no_grad()
 def manifold(vae: VAE, side: int = 20) -> bytes:
-    """The plane of a two-dimensional latent space, side x side images, z1 to the right, z2 up.
+    """The plane of a two-dimensional latent space, side x side images, z0 to the right, z1 up.
 
     At the quantiles (i + 1/2) / side of N(0, 1), so that each image stands for as much of the
     prior as any other. Kingma & Welling 2014, figure 4.
@@ -127,14 +127,14 @@ def latent_scatter(mu: Tensor, labels: Tensor | None, names: Sequence[str] | Non
         groups = [(name, mu[labels.cpu() == label]) for label, name in enumerate(names)]
     for label, (name, points) in enumerate(groups):
         colour = _CLASS_COLOURS[label % len(_CLASS_COLOURS)]
-        z1, z2 = points.T.tolist()
-        axes.scatter(z1, z2, s=4, linewidths=0, alpha=0.6, color=colour, label=name)
+        z0, z1 = points.T.tolist()
+        axes.scatter(z0, z1, s=4, linewidths=0, alpha=0.6, color=colour, label=name)
     for radius in (1, 2, 3):
         circle = Circle((0, 0), radius, fill=False, color="#999999", linewidth=0.8, linestyle=":")
         axes.add_patch(circle)
     axes.set_aspect("equal")
-    axes.set_xlabel("mean of z1", color=_INK)
-    axes.set_ylabel("mean of z2", color=_INK)
+    axes.set_xlabel("mean of z0", color=_INK)
+    axes.set_ylabel("mean of z1", color=_INK)
     axes.spines[["top", "right"]].set_visible(False)
     if len(groups) > 1:
         axes.legend(
@@ -186,7 +186,7 @@ def compared_samples(vaes: Mapping[str, VAE], columns: int = 16, rows: int = 2) 
         z = torch.randn((rows * columns, vae.spec.latent), generator=noise)
         parts.append(_decode(vae, z))
     names = [name if row == 0 else "" for name in vaes for row in range(rows)]
-    return _labelled_picture(_grid(torch.cat(parts), columns), names, "samples", [""] * columns)
+    return _labelled_picture(_grid(torch.cat(parts), columns), names, "", [""] * columns)
 
 
 @torch.no_grad()

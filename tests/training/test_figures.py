@@ -103,7 +103,7 @@ def test_an_interpolation_between_seeds_shows_the_model_alone(vae: VAE):
     assert not np.array_equal(tile(picture, 0, 0), tile(picture, 0, 4))
 
 
-def test_the_manifold_has_the_middle_of_the_plane_in_its_middle_and_z2_pointing_up():
+def test_the_manifold_has_the_middle_of_the_plane_in_its_middle_and_z1_pointing_up():
     vae = initialise(ModelSpec(network=MLP(hidden=(8,)), latent=2), seed=1)
     picture = pixels(figures.manifold(vae, side=3))
     assert picture.shape == (3 * 56, 3 * 56, 3)
