@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 from app.answers import MEDIA_TYPES
 from app.errors import INTERNAL, PROBLEMS
@@ -19,9 +20,11 @@ _HEADERS = {
 }
 
 DESCRIPTION = """\
-Variational autoencoders of small images, served: generate, reconstruct, interpolate, traverse.
+Variational autoencoders of small images, served: generate, reconstruct, interpolate, traverse,
+encode, decode, augment.
 
-- **PNG by default.** `format=json`, or `Accept: application/json`, gives numbers and base64 images.
+- **PNG by default.** `format=json`, or `Accept: application/json`, gives numbers and base64 images;
+  zip, npz, GIF and APNG are chosen in the same way.
 - **The same seed gives the same bytes**, whatever else the service is doing.
 - **Every PNG says how to get it again** in a text chunk named `parameters` (JSON).
 - **Errors** are `application/problem+json` with the limit, the remedy and the request id.
@@ -70,6 +73,12 @@ def form_or_image(description: str, *, required: bool) -> dict[str, Any]:
         "image/jpeg": {"schema": _BINARY},
     }
     return {"requestBody": {"required": required, "content": content}}
+
+
+def json_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    """The body of an endpoint that takes this model as JSON."""
+    schema = model.model_json_schema() | {"examples": [example]}
+    return {"requestBody": {"required": True, "content": {MEDIA_TYPES["json"]: {"schema": schema}}}}
 
 
 def describe(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""Bodies of requests: multipart forms and raw images, and what the model sees in them."""
+"""Bodies of requests: forms, raw images and latents, and what the model sees in them."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,11 +14,13 @@ from starlette.requests import Request
 from app.errors import (
     LimitError,
     MalformedBodyError,
+    ParameterError,
     UnsupportedBodyError,
     UploadError,
     WrongFieldError,
 )
 from app.images import Preprocess, decode_upload, prepare
+from app.schemas import Latents
 from app.settings import Settings
 from model_store import ModelSpec
 
@@ -61,6 +64,42 @@ async def read_uploads(request: Request, fields: Sequence[str], settings: Settin
 def missing(fields: Sequence[str]) -> WrongFieldError:
     """The error for a form that lacks an image."""
     return WrongFieldError(f"there is no {fields[0]} in the body", remedy=_how_to_send(fields))
+
+
+async def read_latents(request: Request, latent: int) -> NDArray[np.float32]:
+    """z of a JSON body {"z": [[...], ...]}; (batch, latent), finite.
+
+    Raises UnsupportedBodyError, MalformedBodyError, ParameterError.
+    """
+    remedy = f'send JSON such as {{"z": [[...], ...]}}, each row {latent} finite numbers'
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise UnsupportedBodyError(
+            f"a body of type {content_type[:80] or 'unknown'!r} is not read here",
+            remedy=f"{remedy}, as application/json",
+        )
+    try:
+        rows = Latents.model_validate_json(await request.body()).z
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])[:80]
+        if first["type"] == "json_invalid":
+            raise MalformedBodyError(
+                f"the body is no JSON: {first['msg']}", remedy=remedy
+            ) from error
+        raise ParameterError(f"{place or 'the body'}: {first['msg']}", remedy=remedy) from error
+    for i, row in enumerate(rows):
+        if len(row) != latent:
+            raise ParameterError(
+                f"z.{i} has {len(row)} numbers, the model has {latent} latent dimensions",
+                limit=latent,
+                remedy=remedy,
+            )
+    with np.errstate(over="ignore"):
+        z = np.array(rows, np.float32)
+    if not np.isfinite(z).all():
+        raise ParameterError("z has numbers that are too large for float32", remedy=remedy)
+    return z
 
 
 async def see(
