@@ -29,7 +29,7 @@ from model_store.likelihood import (
     bernoulli_log_likelihood,
     discretised_logistic_log_likelihood,
 )
-from model_store.mixture import GaussianMixture
+from model_store.mixture import GaussianMixture, as_stored
 from model_store.spec import (
     MLP,
     PRODUCTION,
@@ -81,6 +81,7 @@ __all__ = [
     "StoredModel",
     "TrainingRecord",
     "VersionNotFoundError",
+    "as_stored",
     "bernoulli_log_likelihood",
     "build_vae",
     "discretised_logistic_log_likelihood",

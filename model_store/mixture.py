@@ -115,3 +115,8 @@ def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[GaussianMixt
         GaussianMixture(weights[label, u], means[label, u], factors[label, u])
         for label, u in enumerate(used)
     )
+
+
+def as_stored(mixtures: Sequence[GaussianMixture]) -> tuple[GaussianMixture, ...]:
+    """What comes back from the store: measure these, so that measuring again finds the same."""
+    return from_arrays(to_arrays(mixtures))

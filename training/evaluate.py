@@ -16,7 +16,14 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from model_store import VAE, GaussianMixture, LatentStatistics, Metric, reparameterise
+from model_store import (
+    VAE,
+    GaussianMixture,
+    LatentStatistics,
+    Metric,
+    as_stored,
+    reparameterise,
+)
 from training import judged
 from training.data import Images, Splits
 from training.fit import batch_indices
@@ -109,7 +116,7 @@ def evaluate(
         labels = _labels(splits.train)
         if class_latents is None:
             report("where the latents of each class lie")
-            class_latents = class_mixtures(train.mu, train.logvar, labels)
+            class_latents = as_stored(class_mixtures(train.mu, train.logvar, labels))
         if extent is Extent.FULL:
             report("linear probe and neighbours")
             metrics |= _probes(splits, train, test)

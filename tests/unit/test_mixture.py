@@ -12,6 +12,7 @@ from model_store import (
     ModelRef,
     ShapeError,
     Store,
+    as_stored,
 )
 from tests.unit.models import a_card, tiny_classes, tiny_description, tiny_weights
 
@@ -83,6 +84,14 @@ def test_published_mixtures_come_back_as_they_were_to_a_thousandth(tmp_path: Pat
     manifest = Store(tmp_path).verify(REF)
     assert manifest.labelled
     assert "class_latents.safetensors" in manifest.files
+
+
+def test_what_was_rounded_for_the_store_is_not_rounded_again(tmp_path: Path):
+    rounded = as_stored(tiny_classes())
+    publish(tmp_path, rounded)
+    for ours, theirs in zip(rounded, Store(tmp_path).load(REF).class_latents, strict=True):
+        assert np.array_equal(ours.means, theirs.means)
+        assert np.array_equal(ours.factors, theirs.factors)
 
 
 def test_a_version_without_them_has_none(tmp_path: Path):
