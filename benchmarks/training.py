@@ -1,18 +1,28 @@
-"""Seconds an epoch of `lab`: a textbook DataLoader, our loop, the machine's limit; one run.
+"""Images per second of `lab`: a DataLoader, pythae's trainer, ours, the machine's limit; one run.
 
-    python -m benchmarks.training [--images 12800] [--rounds 5] [--threads 2]
+    python -m benchmarks.training [--images 12800] [--rounds 5] [--threads 2] [--no-pythae]
 
-The limit is the time of the matrix products alone, forward and backward, of the same layers and
-batches: what no loop on this machine gets below. The three take turns, so that whatever else the
-machine does falls on all of them; the medians of the rounds are printed. Images are random: what
-they show does not change how long they take.
+- The DataLoader is the loop of the tutorials: torchvision's MNIST, a Pillow image and ToTensor for
+  each, without workers (the default) and with two that stay.
+- pythae (Chadebec et al. 2022) trains the same network from a tensor by its own trainer, in an
+  environment of its own that is made by uv where it is missing.
+- The limit is the time of the matrix products alone, forward and backward, of the same layers and
+  batches: what no loop on this machine gets below.
+
+All take turns, so that whatever else the machine does falls on each of them; the medians of the
+rounds are printed. Images are random: what they show does not change how long they take.
 """
 
 import argparse
+import contextlib
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -27,6 +37,9 @@ from training.data import Images
 from training.fit import Trainer, initialise
 
 EPOCH = 60_000
+PYTHAE = "pythae==0.1.2"
+ENVIRONMENT = Path(__file__).parent.parent / ".venv-bench" / "pythae"
+WORKER = Path(__file__).parent / "pythae_worker.py"
 
 
 class Digits(MNIST):  # type: ignore[misc]
@@ -38,12 +51,16 @@ class Digits(MNIST):  # type: ignore[misc]
         self.targets = torch.zeros(len(pixels), dtype=torch.int64)
 
 
-def textbook(lab: Preset, pixels: Tensor) -> Callable[[], None]:
+def textbook(lab: Preset, pixels: Tensor, workers: int = 0) -> Callable[[], None]:
     """The loop of the tutorials: DataLoader with ToTensor, Adam as it comes, `.item()` a batch."""
     vae = initialise(lab.model, seed=0)
     adam = torch.optim.Adam(vae.parameters(), lr=lab.optimiser.learning_rate)
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        Digits(pixels), batch_size=lab.optimiser.batch_size, shuffle=True
+        Digits(pixels),
+        batch_size=lab.optimiser.batch_size,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
     )
 
     def epoch() -> None:
@@ -93,6 +110,42 @@ def limit(lab: Preset, pixels: Tensor) -> Callable[[], None]:
     return epoch
 
 
+@contextlib.contextmanager
+def pythae(lab: Preset, images: int, rounds: int, threads: int) -> Iterator[Callable[[], float]]:
+    """pythae's trainer in a process of its own; an epoch a call, which says its seconds."""
+    python = ENVIRONMENT / "bin" / "python"
+    if not python.exists():
+        uv = [sys.executable, "-m", "uv"]
+        subprocess.run([*uv, "venv", "--quiet", str(ENVIRONMENT)], check=True)
+    torch_version = torch.__version__.partition("+")[0]
+    wanted = [PYTHAE, f"torch=={torch_version}"]
+    install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python)]
+    subprocess.run([*install, *wanted], check=True)
+    numbers = map(str, (images, rounds + 1, threads, lab.optimiser.batch_size))
+    with tempfile.TemporaryDirectory() as folder:
+        command = [str(python), str(WORKER), *numbers, str(lab.optimiser.learning_rate), folder]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+        def epoch() -> float:
+            if process.stdin is None or process.stdout is None:
+                raise TypeError("it has no pipes")
+            process.stdin.write("\n")
+            process.stdin.flush()
+            return float(process.stdout.readline())
+
+        try:
+            yield epoch
+        finally:
+            process.kill()
+            process.communicate()
+
+
 def layer_sizes(lab: Preset) -> Iterator[tuple[int, int]]:
     """(inputs, outputs) of the linear layers; mu and logvar are two layers on one input."""
     if not isinstance(lab.model.network, MLP):
@@ -103,15 +156,16 @@ def layer_sizes(lab: Preset) -> Iterator[tuple[int, int]]:
     yield from pairwise((latent, *reversed(hidden), pixels))
 
 
-def measure(epochs: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+def measure(epochs: dict[str, Callable[[], float | None]], rounds: int) -> dict[str, float]:
     """Median seconds of each, taking turns; a first turn warms up and does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in epochs}
     for number in range(rounds + 1):
         for name, epoch in epochs.items():
             started = time.perf_counter()
-            epoch()
+            said = epoch()
+            took = time.perf_counter() - started if said is None else said
             if number > 0:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(took)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
@@ -121,19 +175,23 @@ def main() -> None:
     options.add_argument("--images", type=int, default=12_800, help="images in each round")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options.add_argument("--pythae", action=argparse.BooleanOptionalAction, default=True)
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
     torch.set_flush_denormal(True)  # as the command line does
     lab = load_preset("lab")
     pixels = torch.randint(0, 256, (chosen.images, 1, 28, 28), dtype=torch.uint8)
-    seconds = measure(
-        {
-            "DataLoader and ToTensor": textbook(lab, pixels),
-            "zserve": ours(lab, pixels),
-            "matrix products alone": limit(lab, pixels),
-        },
-        chosen.rounds,
-    )
+    epochs: dict[str, Callable[[], float | None]] = {
+        "DataLoader": textbook(lab, pixels),
+        "DataLoader, 2 workers": textbook(lab, pixels, workers=2),
+        "zserve": ours(lab, pixels),
+        "matrix products alone": limit(lab, pixels),
+    }
+    with contextlib.ExitStack() as stack:
+        if chosen.pythae:
+            peer = pythae(lab, chosen.images, chosen.rounds, chosen.threads)
+            epochs[PYTHAE] = stack.enter_context(peer)
+        seconds = measure(epochs, chosen.rounds)
     print(
         f"lab, batches of {lab.optimiser.batch_size}, {chosen.threads} threads, torch "
         f"{torch.__version__}; medians of {chosen.rounds} rounds of {chosen.images:,} images"
