@@ -15,7 +15,17 @@ from app.dependencies import Services
 from app.engine import Engine, choose_device
 from app.errors import NotReadyError
 from app.middleware import Abandonment, BodyLimit, Observe, RequestContext
-from app.routes import generate, health, interpolate, latents, models, page, reconstruct, traverse
+from app.routes import (
+    generate,
+    health,
+    interpolate,
+    latents,
+    models,
+    page,
+    reconstruct,
+    traverse,
+    v2,
+)
 from app.settings import Settings
 from app.telemetry import Telemetry
 from model_store import Store
@@ -45,7 +55,7 @@ def create_app(settings: Settings, *, shared_metrics: Path | None = None) -> Fas
     if settings.telemetry:
         app.add_middleware(Observe, telemetry=telemetry, log_requests=settings.log_requests)
     app.add_middleware(RequestContext)
-    for noun in (generate, reconstruct, interpolate, traverse, latents, models, health, page):
+    for noun in (generate, reconstruct, interpolate, traverse, latents, v2, models, health, page):
         app.include_router(noun.router)
     app.mount("/static", StaticFiles(directory=page.FILES), name="static")
     return app

@@ -430,6 +430,32 @@ class Aliases(BaseModel):
     aliases: dict[str, int]
 
 
+class ServerMetadata(BaseModel):
+    """Answer of /v2."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(BaseModel):
+    """A tensor of the v2 protocol; -1 is the batch."""
+
+    name: str
+    datatype: Literal["FP32"] = "FP32"
+    shape: list[int]
+
+
+class VersionMetadata(BaseModel):
+    """Answer of /v2/models/{name}."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
 class Health(BaseModel):
     """Answer of /healthz and /readyz."""
 

@@ -1,0 +1,76 @@
+"""An unmodified tritonclient against the real server."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import tritonclient.http as triton  # type: ignore[import-untyped]
+from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
+
+import model_store
+from tests.e2e.server import serving
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[triton.InferenceServerClient]:
+    log = tmp_path_factory.mktemp("triton") / "server.log"
+    with serving(model_store.SHIPPED, log) as url:
+        address = url.removeprefix("http://").replace("localhost", "127.0.0.1")
+        client = triton.InferenceServerClient(address)
+        yield client
+        client.close()
+
+
+def ask(
+    client: triton.InferenceServerClient, name: str, values: object, *, binary: bool = True
+) -> triton.InferResult:
+    values = np.asarray(values, np.float32)
+    given = triton.InferInput(name, list(values.shape), "FP32")
+    given.set_data_from_numpy(values, binary_data=binary)
+    wanted = {"z": ["image"], "image": ["mu", "logvar"]}[name]
+    outputs = [triton.InferRequestedOutput(each, binary_data=binary) for each in wanted]
+    return client.infer("mnist", [given], outputs=outputs, request_id="7")
+
+
+def test_it_sees_a_server_and_a_model_that_are_ready(
+    client: triton.InferenceServerClient,
+) -> None:
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("mnist")
+    assert client.is_model_ready("mnist", "1")
+    assert not client.is_model_ready("nothing")
+    assert client.get_server_metadata()["name"] == "zserve"
+    found = client.get_model_metadata("mnist", "1")
+    assert [each["name"] for each in found["inputs"]] == ["z", "image"]
+    assert found["versions"][0] == "1"
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_it_decodes_and_encodes(client: triton.InferenceServerClient, binary: bool) -> None:
+    latent = client.get_model_metadata("mnist")["inputs"][0]["shape"][1]
+    z = np.random.default_rng(0).standard_normal((3, latent)).astype(np.float32)
+    decoded = ask(client, "z", z, binary=binary)
+    image = decoded.as_numpy("image")
+    assert decoded.get_response()["id"] == "7"
+    assert image.shape == (3, 1, 28, 28)
+    assert 0 <= image.min() < 0.1
+    assert 0.9 < image.max() <= 1
+    encoded = ask(client, "image", image, binary=binary)
+    mu, logvar = encoded.as_numpy("mu"), encoded.as_numpy("logvar")
+    assert mu.shape == logvar.shape == (3, latent)
+    again = ask(client, "z", mu, binary=binary).as_numpy("image")
+    assert np.abs(again - image).mean() < 0.05
+
+
+def test_all_outputs_come_where_none_is_named(client: triton.InferenceServerClient) -> None:
+    given = triton.InferInput("image", [1, 1, 28, 28], "FP32")
+    given.set_data_from_numpy(np.zeros((1, 1, 28, 28), np.float32))
+    found = client.infer("mnist", [given], model_version="1")
+    assert found.as_numpy("mu").shape == found.as_numpy("logvar").shape
+
+
+def test_its_mistakes_are_told_in_its_own_words(client: triton.InferenceServerClient) -> None:
+    with pytest.raises(InferenceServerException, match="is expected") as refused:
+        ask(client, "z", [[1.0, 2.0]])
+    assert refused.value.status() == "400"
