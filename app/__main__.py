@@ -4,23 +4,31 @@ import argparse
 import contextlib
 import errno
 import logging
+import logging.config
+import os
 import socket
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from app.engine import choose_device
 from app.errors import SettingsError
 from app.logs import log_config
-from app.main import create_app
 from app.settings import PREFIX, Settings, read_settings
+from app.workers import Supervisor
 
 log = logging.getLogger("zserve")
 
 _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 """`localhost` also means ::1, on machines that have it and on those that have not."""
+
+SHARED_METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus_client's own, for several processes that count together."""
 
 UNUSABLE = 2
 """Exit status where the service cannot start as it is configured."""
@@ -31,16 +39,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     try:
         settings = read_settings(**options)
-        choose_device(settings.device)
+        if settings.workers == 1:
+            choose_device(settings.device)
         listeners = _listen(settings)
     except SettingsError as error:
         print(f"zserve: {error}", file=sys.stderr)
         return UNUSABLE
-    port = listeners[0].getsockname()[1]
-    server = Server(_uvicorn_config(settings, port=port))
+    return _serve(settings, listeners) if settings.workers == 1 else _share(settings, listeners)
+
+
+def _serve(
+    settings: Settings, listeners: list[socket.socket], shared_metrics: Path | None = None
+) -> int:
+    """Serve in this process."""
+    # prometheus_client decides when it is imported whether several processes share its metrics.
+    from app.main import create_app  # noqa: PLC0415
+
+    app = create_app(settings, shared_metrics=shared_metrics)
+    server = Server(_uvicorn_config(app, settings, port=listeners[0].getsockname()[1]))
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=listeners)
     return 0 if server.started else 1
+
+
+def _share(settings: Settings, listeners: list[socket.socket]) -> int:
+    """Serve in several processes; the device is looked at in each, CUDA does not survive a fork."""
+
+    def work() -> int:
+        try:
+            choose_device(settings.device)
+        except SettingsError as error:
+            print(f"zserve: {error}", file=sys.stderr)
+            return UNUSABLE
+        return _serve(settings, listeners, Path(folder))
+
+    logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
+    for listener in listeners:
+        listener.listen(2048)
+    with tempfile.TemporaryDirectory(prefix="zserve-metrics-") as folder:
+        os.environ[SHARED_METRICS_VARIABLE] = folder
+        return Supervisor(
+            work,
+            settings.workers,
+            stop_timeout_s=settings.shutdown_timeout_s + 5.0,
+            fatal=frozenset({UNUSABLE}),
+            metrics=Path(folder),
+        ).run()
 
 
 class Server(uvicorn.Server):
@@ -68,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         ("store", "FOLDER", "folder of the models"),
         ("model", "NAME", "model of requests that name none"),
         ("device", "auto|cpu|cuda", "where to compute; auto takes a GPU where there is one"),
+        ("workers", "N", "processes behind the port, each with its model"),
         ("log-level", "LEVEL", "debug, info, warning or error"),
     ):
         default = defaults[name.replace("-", "_")]
@@ -117,9 +162,9 @@ def _bind(family: int, address: tuple[Any, ...]) -> socket.socket:
     return listener
 
 
-def _uvicorn_config(settings: Settings, *, port: int) -> uvicorn.Config:
+def _uvicorn_config(app: FastAPI, settings: Settings, *, port: int) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(settings),
+        app,
         host=settings.host,
         port=port,
         lifespan="on",
