@@ -38,7 +38,8 @@ PACKAGES = ("torch", "fastapi", "uvicorn", "pillow", "litserve", "bentoml", "mos
 def main() -> int:
     """Build, measure, report; 1 where zserve itself could not be measured."""
     options = _parser().parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a job in the background ignores SIGINT
+        signal.signal(number, signal.default_int_handler)
     ensure_wrk()
     results = Results()
     servers = _installed(_wanted(options.peers), results)
@@ -49,6 +50,7 @@ def main() -> int:
         f"{plan.estimate_s() / 60:.0f} minutes on an idle machine"
     )
     with tempfile.TemporaryDirectory(prefix="zsb-", dir="/tmp") as scratch:
+        say("exporting the weights")
         models = prepare(Path(scratch), tuple({1, 16} | {cell.n for cell in plan.cells}))
         results.facts |= {LAB: models.lab, DEFAULT: models.default}
         runner = Runner(plan, models, Path(scratch), results)
