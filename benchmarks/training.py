@@ -35,6 +35,7 @@ from model_store import MLP
 from training.config import Preset, load_preset
 from training.data import Images
 from training.fit import Trainer, initialise
+from training.run import matmul_precision
 
 EPOCH = 60_000
 PYTHAE = "pythae==0.1.2"
@@ -89,6 +90,16 @@ def ours(lab: Preset, pixels: Tensor) -> Callable[[], None]:
             pass
 
     return epoch
+
+
+def with_precision(precision: str, epoch: Callable[[], None]) -> Callable[[], None]:
+    """The same epoch with `compute.matmul` set to this."""
+
+    def within() -> None:
+        with matmul_precision(precision):
+            epoch()
+
+    return within
 
 
 def limit(lab: Preset, pixels: Tensor) -> Callable[[], None]:
@@ -185,7 +196,9 @@ def main() -> None:
         "DataLoader": textbook(lab, pixels),
         "DataLoader, 2 workers": textbook(lab, pixels, workers=2),
         "zserve": ours(lab, pixels),
+        "zserve, matmul medium": with_precision("medium", ours(lab, pixels)),
         "matrix products alone": limit(lab, pixels),
+        "the same, medium": with_precision("medium", limit(lab, pixels)),
     }
     with contextlib.ExitStack() as stack:
         if chosen.pythae:

@@ -80,8 +80,10 @@ class Optimiser(Frozen):
 
 
 class Compute(Frozen):
-    """How a GPU computes; a CPU always takes 32 bits and compiles nothing."""
+    """How to compute; `bf16` and `compile` are of a GPU, a CPU neither rounds nor compiles."""
 
+    matmul: Literal["highest", "high", "medium"] = "highest"
+    """PyTorch's float32_matmul_precision while training: lower may be faster and less exact."""
     bf16: bool = False
     """Networks in bfloat16 by autocast; likelihood, KL and weights stay in 32 bits."""
     compile: bool = False

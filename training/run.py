@@ -173,7 +173,10 @@ def _train(
 ) -> checkpoint.Progress:
     """Train the epochs that are left, with a checkpoint and a line of the logs after each."""
     started = time.monotonic() - progress.duration_s
-    with RunLog(job.folder, progress.history, tensorboard=job.tensorboard) as log:
+    with (
+        matmul_precision(job.preset.compute.matmul),
+        RunLog(job.folder, progress.history, tensorboard=job.tensorboard) as log,
+    ):
         for event in trainer.fit(splits.train, splits.test):
             if isinstance(event, EpochDone):
                 duration_s = round(time.monotonic() - started, 1)
@@ -185,6 +188,17 @@ def _train(
                 log.write(event, trainer.trained)
             report(event)
     return progress
+
+
+@contextlib.contextmanager
+def matmul_precision(precision: str) -> Iterator[None]:
+    """Within it, matrix products of 32 bits are this exact; afterwards as before."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _past(job: Job) -> checkpoint.Checkpoint | None:

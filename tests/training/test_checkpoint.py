@@ -262,3 +262,18 @@ def test_a_finished_run_is_published_again_without_training(
     assert one.weights_sha256 == two.weights_sha256
     assert one.metrics == two.metrics
     assert one.training == two.training
+
+
+def test_the_precision_of_matrix_products_is_that_of_the_preset_only_while_it_trains(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen = []
+
+    def look(*_: object) -> None:
+        seen.append(torch.get_float32_matmul_precision())
+
+    monkeypatch.setattr(checkpoint, "save", look)
+    command = ("train", *TINY, "--epochs", "1", "--data-dir", str(data_dir))
+    options = ("--store", str(tmp_path), "--set", "compute.matmul=medium")
+    assert call(monkeypatch, *command, *options) == 0
+    assert [*seen, torch.get_float32_matmul_precision()] == ["medium", "highest"]
