@@ -131,7 +131,93 @@ def _place(name: str) -> int:
 def _problem(status: int) -> dict[str, Any]:
     kinds = [kind for kind in {*PROBLEMS.values(), INTERNAL} if kind.status == status]
     titles = sorted(kind.title for kind in kinds)
+    slug, facts = _EXAMPLES[status]
+    kind = next(kind for kind in kinds if kind.slug == slug)
+    example = {
+        "type": kind.uri,
+        "title": kind.title,
+        "status": status,
+        "instance": "/generate",
+        "request_id": "5f2b0c6a9d3e4f17",
+        **facts,
+    }
     return {
         "description": "; ".join(titles) + ".",
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {
+            MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
+        },
     }
+
+
+_RECONSTRUCT, _ALIAS = "/reconstruct", "/models/mnist/aliases/production"
+_EXAMPLES: dict[int, tuple[str, dict[str, Any]]] = {
+    400: (
+        "malformed-body",
+        {
+            "detail": "the multipart form is damaged: Missing boundary in multipart.",
+            "instance": _RECONSTRUCT,
+            "remedy": "let your HTTP library write the form, its boundary included",
+        },
+    ),
+    401: (
+        "unauthorized",
+        {
+            "detail": "the token is missing or wrong",
+            "instance": _ALIAS,
+            "remedy": "send the header Authorization: Bearer TOKEN",
+        },
+    ),
+    403: (
+        "promotion-disabled",
+        {
+            "detail": "this service was started without a token for promotion",
+            "instance": _ALIAS,
+            "remedy": "set ZSERVE_ADMIN_TOKEN and restart it",
+        },
+    ),
+    404: (
+        "version-not-found",
+        {"detail": "mnist has no version 9", "remedy": "GET /models lists what there is"},
+    ),
+    406: (
+        "not-acceptable",
+        {
+            "detail": "none of png, json, zip, npz is acceptable to this client",
+            "remedy": "accept image/png, or choose with format=",
+        },
+    ),
+    413: (
+        "body-too-large",
+        {
+            "detail": "the body has 2000000 bytes; at most 1048576 are taken",
+            "instance": _RECONSTRUCT,
+            "limit": 1048576,
+            "remedy": "send a smaller image, or fewer of them",
+        },
+    ),
+    415: (
+        "not-an-image",
+        {
+            "detail": "5 bytes that begin with b'hello' are neither a PNG nor a JPEG",
+            "instance": _RECONSTRUCT,
+            "remedy": "save the image as PNG or JPEG and send that",
+        },
+    ),
+    422: (
+        "limit-exceeded",
+        {
+            "detail": "n is 1000, at most 256 is allowed",
+            "limit": 256,
+            "remedy": "ask for 256 or less; the operator can raise ZSERVE_MAX_IMAGES",
+        },
+    ),
+    503: (
+        "queue-full",
+        {
+            "detail": "4090 images are waiting, and 16 more are too many",
+            "limit": 4096,
+            "remedy": "try again after the time in Retry-After, or ask for fewer images",
+        },
+    ),
+}
+"""Status -> the kind of problem that shows it best, and what it says."""

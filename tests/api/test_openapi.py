@@ -102,3 +102,18 @@ def test_parameters_are_plain_and_those_of_the_endpoint_come_first(schema: dict[
     assert names[-3:] == ["model", "format", "metadata"]
     for parameter in parameters:
         assert isinstance(parameter["schema"]["type"], str)
+
+
+def test_each_error_shows_an_example_of_its_own_status(schema: dict[str, Any]) -> None:
+    shown = set()
+    for _, path, operation in operations(schema):
+        for status, response in operation["responses"].items():
+            content = response.get("content", {}).get("application/problem+json")
+            if content is None:
+                continue
+            example = Problem.model_validate(content["example"])
+            assert str(example.status) == status, path
+            assert example.title in response["description"]
+            assert example.remedy
+            shown.add(status)
+    assert shown >= {"400", "401", "403", "404", "406", "413", "415", "422", "503"}
