@@ -171,8 +171,8 @@ def plot(results: Results, file: Path) -> None:
         for row, median in enumerate(medians):
             axis.annotate(
                 f"{median:,.0f}",
-                (median, row),
-                xytext=(14, 0),
+                (bars[names[row]].high, row),
+                xytext=(6, 0),
                 textcoords="offset points",
                 va="center",
                 fontsize=8,
