@@ -1,8 +1,9 @@
-"""Walk from one image to another and save the way as one row.
+"""Walk from one image to another and save the way as one row, or as a GIF or APNG that moves.
 
 python clients/interpolate.py 1 2 --steps 8 --path slerp --out between.png
 python clients/interpolate.py digit.png other.jpg
 python clients/interpolate.py digit.png 7
+python clients/interpolate.py 1 2 --steps 24 --scale 8 --out walk.gif
 """
 
 import argparse
@@ -25,11 +26,20 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8, help="number of frames (default: 8)")
     parser.add_argument("--path", choices=["linear", "slerp"], default="linear")
     parser.add_argument("--model", help="name, name@version or name@alias")
-    parser.add_argument("--out", type=Path, default=Path("interpolation.png"))
+    parser.add_argument("--scale", type=int, default=1, help="enlarge each pixel (default: 1)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("interpolation.png"),
+        help="file to write; .gif and .apng go to B and back (default: interpolation.png)",
+    )
     parser.add_argument("--url", default=URL, help=f"the service (default: {URL})")
     options = parser.parse_args()
 
-    params = {"steps": options.steps, "path": options.path}
+    params = {"steps": options.steps, "path": options.path, "scale": options.scale}
+    kind = options.out.suffix.removeprefix(".").lower()
+    if kind in {"gif", "apng"}:
+        params |= {"format": kind, "bounce": "true"}
     if options.model:
         params["model"] = options.model
     files = {}

@@ -131,6 +131,19 @@ def test_every_client_script_saves_its_png(trained: Trained, drawing: Path, tmp_
         out.unlink()
 
 
+def test_the_way_between_two_images_can_be_saved_as_a_gif(
+    trained: Trained, drawing: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "walk.gif"
+    options: list[str | Path] = ["--steps", "5", "--scale", "2", "--url", trained.url, "--out", out]
+    done = run("clients/interpolate.py", drawing, "7", *options)
+    assert done.returncode == 0, done.stderr
+    image = Image.open(out)
+    assert image.format == "GIF"
+    assert image.size == (56, 56)
+    assert image.n_frames == 5 + 3  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("script", ["generate", "reconstruct", "interpolate", "traverse", "models"])
 def test_a_client_script_says_in_one_line_what_is_wrong(
     trained: Trained, drawing: Path, tmp_path: Path, script: str
