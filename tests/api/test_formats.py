@@ -108,10 +108,18 @@ def test_a_client_that_leaves_stops_its_zip(store: Path, computed: list[int]) ->
     async def leave() -> None:
         query = b"n=5000&format=zip"
         scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1",
-            "method": "GET", "path": "/generate", "query_string": query, "headers": [],
-            "scheme": "http", "root_path": "", "raw_path": b"/generate",
-            "client": ("1.2.3.4", 5), "server": ("service", 80),
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "GET",
+            "path": "/generate",
+            "query_string": query,
+            "headers": [],
+            "scheme": "http",
+            "root_path": "",
+            "raw_path": b"/generate",
+            "client": ("1.2.3.4", 5),
+            "server": ("service", 80),
         }
         messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
         gone = anyio.Event()
