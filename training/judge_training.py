@@ -125,7 +125,7 @@ def measure_judge(judge: Judge, test: Labelled) -> dict[str, float]:
     return {
         "accuracy": right.double().mean().item(),
         "sure_share": sure.double().mean().item(),
-        "sure_accuracy": right[sure].double().mean().item(),
+        "sure_accuracy": right[sure].double().mean().item() if sure.any() else 0.0,
     }
 
 

@@ -1,12 +1,15 @@
 """The committed judges keep what their cards say, and a damaged one is refused."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torchvision import datasets  # type: ignore[import-untyped]
 
+from tests.training.conftest import write_idx
+from training import __main__ as cli
 from training.judge import (
     JUDGES,
     Judge,
@@ -126,6 +129,22 @@ def test_a_trained_judge_is_stored_with_the_numbers_of_what_was_stored(tmp_path:
     assert measure_judge(judge, test)["accuracy"] == card.accuracy
     assert len(losses) == 3
     assert losses[2] < losses[0]
+
+
+def test_a_command_trains_a_judge_from_the_files_of_its_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    raw, out = tmp_path / "MNIST" / "raw", tmp_path / "judges"
+    raw.mkdir(parents=True)
+    for seed, prefix in enumerate(("train", "t10k")):
+        made = bars(60, seed)
+        write_idx(raw / f"{prefix}-images-idx3-ubyte", made.pixels[:, 0].numpy())
+        write_idx(raw / f"{prefix}-labels-idx1-ubyte", made.labels.byte().numpy())
+    options = ["--data-dir", str(tmp_path), "--out", str(out), "--epochs", "1", "--threads", "1"]
+    monkeypatch.setattr(sys, "argv", ["training", "judge", "mnist", *options])
+    assert cli.main() == 0
+    _, card = load_judge("mnist", out)
+    assert f"accuracy {card.accuracy:.4f}" in capsys.readouterr().out
 
 
 def test_the_same_seed_trains_the_same_judge(tmp_path: Path):

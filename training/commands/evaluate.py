@@ -63,7 +63,9 @@ def evaluate(
         console.width = WIDTH
     console.print(verdicts(found))
     if found.left_out:
-        typer.echo(f"not measured again: {', '.join(found.left_out)}")
+        names = [name for name in found.left_out if "[" not in name]
+        more = ", and those of single classes" if len(names) < len(found.left_out) else ""
+        typer.echo(f"not measured again: {', '.join(names)}{more}")
     disagreeing = [c.name for c in found.checks if not c.agrees]
     if disagreeing:
         typer.echo(f"{ref}: card and weights disagree on {', '.join(disagreeing)}")
