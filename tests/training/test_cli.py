@@ -1,7 +1,9 @@
+import contextlib
 import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -147,22 +149,37 @@ def test_ctrl_c_ends_with_130_and_one_line_and_leaves_the_store_as_it_was(
     assert contents(tmp_path) == []
 
 
+@contextlib.contextmanager
+def files_of_at_most(size_bytes: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_a_disk_that_refuses_ends_with_1_and_one_line_and_leaves_the_store_as_it_was(
+    *,
     tmp_path: Path,
     data_dir: Path,
+    runs: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))  # the weights of lab are 2.6 MB
-    try:
-        command = ("train", "--preset", "lab", "--data-dir", str(data_dir))
-        code = call(monkeypatch, *command, "--store", str(tmp_path), *QUICK)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert code == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("error: cannot publish lab")
+    command = ("train", "--preset", "lab", "--data-dir", str(data_dir))
+    with files_of_at_most(500_000):  # the weights of lab are 2.6 MB
+        assert call(monkeypatch, *command, "--store", str(tmp_path / "store"), *QUICK) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: cannot write the checkpoint of epoch 1")
     assert contents(tmp_path) == []
+
+    assert call(monkeypatch, *command, "--store", str(tmp_path / "other"), *QUICK) == 0
+    again = ("publish", str(runs / "lab"), "--data-dir", str(data_dir), "--evaluation", "bound")
+    with files_of_at_most(500_000):
+        assert call(monkeypatch, *again, "--store", str(tmp_path / "store")) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: cannot publish lab")
+    assert contents(tmp_path / "store") == []
 
 
 @pytest.mark.parametrize("error", [PublishError("the disk is full"), NonFiniteError("lab: NaN")])
