@@ -138,10 +138,10 @@ def test_the_way_between_two_images_can_be_saved_as_a_gif(
     options: list[str | Path] = ["--steps", "5", "--scale", "2", "--url", trained.url, "--out", out]
     done = run("clients/interpolate.py", drawing, "7", *options)
     assert done.returncode == 0, done.stderr
-    image = Image.open(out)
-    assert image.format == "GIF"
-    assert image.size == (56, 56)
-    assert image.n_frames == 5 + 3  # type: ignore[attr-defined]
+    with Image.open(out) as image:
+        assert image.format == "GIF"
+        assert image.size == (56, 56)
+        assert image.n_frames == 5 + 3  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("script", ["generate", "reconstruct", "interpolate", "traverse", "models"])
