@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,6 +93,8 @@ def _one_thread() -> Iterator[None]:
 
 def start(*arguments: str) -> subprocess.Popen[str]:
     """`python -m training` as a process, without what the environment says of data and store."""
+    # A shell that runs the tests in the background ignores Ctrl-C, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [sys.executable, "-m", "training", *arguments],
         cwd=CHECKOUT,
