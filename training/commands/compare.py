@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from model_store import InvalidReferenceError, ModelRef, NotFoundError, Store, StoredModel
+from model_store import Store, StoredModel
 from training import comparison
 from training.commands import options
 from training.errors import UsageError
@@ -29,10 +29,7 @@ def compare(
 ) -> None:
     """Lay published versions beside each other: numbers, curves, samples of the same latents."""
     models = Store(store or Settings().store)
-    try:
-        refs = [models.resolve(ModelRef.parse(reference)) for reference in references]
-    except (InvalidReferenceError, NotFoundError) as error:
-        raise UsageError(str(error)) from error
+    refs = [options.resolve(models, reference) for reference in references]
     manifests = [models.manifest(ref) for ref in refs]
     console = Console()
     if not console.is_terminal:

@@ -6,10 +6,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from model_store import InvalidReferenceError, ModelRef, NotFoundError, Store
+from model_store import Store
 from training.check import Check, Report, check
 from training.commands import options
-from training.errors import UsageError
 from training.evaluate import Extent
 from training.run import Device, choose_device
 from training.settings import Settings
@@ -44,10 +43,7 @@ def evaluate(
     options.prepare_torch(threads)
     settings = Settings()
     models = Store(store or settings.store)
-    try:
-        ref = models.resolve(ModelRef.parse(reference))
-    except (InvalidReferenceError, NotFoundError) as error:
-        raise UsageError(str(error)) from error
+    ref = options.resolve(models, reference)
     stderr = Console(stderr=True)
     with stderr.status(f"{ref}: reading") as status:
         found = check(

@@ -6,6 +6,8 @@ from typing import Annotated
 import torch
 import typer
 
+from model_store import InvalidReferenceError, ModelRef, NotFoundError, Store
+from training.errors import UsageError
 from training.evaluate import Extent
 from training.release import Figures, Storage
 from training.run import Device
@@ -53,3 +55,11 @@ def prepare_torch(threads: int | None) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # Adam's moments of dark pixels fade into slow tiny numbers
+
+
+def resolve(store: Store, reference: str) -> ModelRef:
+    """The version that a person means; raises UsageError where there is none."""
+    try:
+        return store.resolve(ModelRef.parse(reference))
+    except (InvalidReferenceError, NotFoundError) as error:
+        raise UsageError(str(error)) from error

@@ -5,10 +5,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from model_store import InvalidReferenceError, ModelRef, NotFoundError, Store
+from model_store import Store
 from training.check import load_splits
 from training.commands import options
-from training.errors import UsageError
 from training.evaluate import Extent
 from training.publish import check_destination
 from training.release import Figures, Plan, Storage, prepare
@@ -37,10 +36,7 @@ def republish(
     options.prepare_torch(threads)
     settings = Settings()
     models = Store(store or settings.store)
-    try:
-        ref = models.resolve(ModelRef.parse(reference))
-    except (InvalidReferenceError, NotFoundError) as error:
-        raise UsageError(str(error)) from error
+    ref = options.resolve(models, reference)
     check_destination(models, name or ref.name)
     stored = models.load(ref)
     where = choose_device(device)
