@@ -14,7 +14,7 @@ from app.catalog import Catalog
 from app.dependencies import Services
 from app.engine import Engine, choose_device
 from app.errors import NotReadyError
-from app.middleware import Abandonment, BodyLimit, Observe, RequestContext
+from app.middleware import Abandonment, BodyLimit, HeadLikeGet, Observe, RequestContext
 from app.routes import (
     generate,
     health,
@@ -52,6 +52,7 @@ def create_app(settings: Settings, *, shared_metrics: Path | None = None) -> Fas
     openapi.describe(app)
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(Abandonment)
+    app.add_middleware(HeadLikeGet)
     if settings.telemetry:
         app.add_middleware(Observe, telemetry=telemetry, log_requests=settings.log_requests)
     app.add_middleware(RequestContext)

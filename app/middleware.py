@@ -2,6 +2,7 @@
 
 RequestContext   its id and trace, and the last net under it
 Observe          counts it, times it, logs it
+HeadLikeGet      answers HEAD with the headers of GET
 Abandonment      stops it when the client has gone
 BodyLimit        bounds its body
 """
@@ -135,6 +136,45 @@ class Observe:
 _CLIENT_LEFT = 499
 """Nobody receives it; the number under which nginx logs the same."""
 _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
+
+
+class _NothingMoreWantedError(OSError):
+    """What a server raises in `send` once the client has gone: there is no more to be sent."""
+
+
+class HeadLikeGet:
+    """Answers HEAD as GET without the body, RFC 9110 section 9.3.2; what streams is cut short."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        scope["state"]["method"] = "HEAD"
+        get: Scope = {**scope, "method": "GET"}
+        answered = False
+
+        async def send_headers(message: Message) -> None:
+            nonlocal answered
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif not answered:
+                answered = True
+                await send({"type": "http.response.body", "body": b""})
+                if message.get("more_body", False):
+                    raise _NothingMoreWantedError
+
+        try:
+            await self._app(get, receive, send_headers)
+        except (_NothingMoreWantedError, ClientDisconnect):
+            if not answered:
+                raise
+        finally:
+            if "route" in get:
+                scope["route"] = get["route"]
 
 
 class Abandonment:

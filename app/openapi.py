@@ -27,6 +27,7 @@ encode, decode, augment.
   zip, npz, GIF and APNG are chosen in the same way.
 - **The same seed gives the same bytes**, whatever else the service is doing.
 - **Every PNG says how to get it again** in a text chunk named `parameters` (JSON).
+- **HEAD** is answered wherever GET is, with the same headers.
 - **Errors** are `application/problem+json` with the limit, the remedy and the request id.
 """
 

@@ -9,6 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match, Mount
+from starlette.types import Scope
 
 from app.errors import (
     INTERNAL,
@@ -84,19 +86,34 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     error = cast(HTTPException, error)
     if isinstance(error.__cause__, ServiceError):
         return respond(request, error.__cause__)
-    path, method = request.url.path, request.method
+    path, method = request.url.path, getattr(request.state, "method", request.method)
     match error.status_code:
         case 404:
             kind = ProblemType("not-found", 404, "There is nothing here")
             detail, what_to_do = f"no {path} here", "see /docs for what there is"
         case 405:
             kind = ProblemType("method-not-allowed", 405, "Another method is needed")
-            allowed = (error.headers or {}).get("Allow", "another method")
+            allowed = ", ".join(_allowed_methods(request))
             detail, what_to_do = f"{path} does not take {method}", f"use {allowed}"
+            return _answer(request, kind, detail, remedy=what_to_do, headers={"Allow": allowed})
         case status:
             kind = ProblemType("bad-request", status, "The request cannot be served")
             detail, what_to_do = str(error.detail), "see /docs for what is expected"
     return _answer(request, kind, detail, remedy=what_to_do, headers=error.headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Of all routes of this path, HEAD wherever there is GET."""
+    outside = request.scope.get("app_root_path", "")  # a mount has put its own path into root_path
+    scope: Scope = {**request.scope, "root_path": outside}
+    methods = set()
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        found = [
+            r for r in request.app.routes if r.matches({**scope, "method": method})[0] is Match.FULL
+        ]
+        if any(method == "GET" or not isinstance(route, Mount) for route in found):
+            methods |= {method, "HEAD"} if method == "GET" else {method}
+    return sorted(methods)
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
