@@ -126,6 +126,11 @@ def parameters(endpoint: str, model: LoadedModel, **asked: object) -> dict[str, 
     return {"endpoint": endpoint, **provenance(model), **given}
 
 
+def of_latent(model: LoadedModel, z: Floats) -> dict[str, object]:
+    """The same of the image that one latent is decoded to; z (latent,)."""
+    return parameters("/decode", model, n=1, columns=1, z=[z.tolist()])
+
+
 def headers(model: LoadedModel, seed: int | None = None) -> dict[str, str]:
     """Which weights and which seed."""
     found = {"X-Model": str(model.ref), "X-Weights-SHA256": model.manifest.weights_sha256}
@@ -167,7 +172,9 @@ async def png(
 ) -> Response:
     """All images in one PNG, laid out as a grid."""
     said = parameters if form.metadata else None
-    return await _file(form, model, pixels, seed, lambda: grid_png(pixels, columns, form, said))
+    return await _file(
+        form, model, pixels.size, seed, lambda: grid_png(pixels, columns, form, said)
+    )
 
 
 async def moving(
@@ -191,7 +198,7 @@ async def moving(
             parameters=parameters if form.metadata else None,
         )
 
-    return await _file(form, model, pixels, None, encode)
+    return await _file(form, model, pixels.size, None, encode)
 
 
 async def npz(
@@ -211,8 +218,53 @@ async def npz(
         said = {"parameters": np.array(json_lines.dumps(parameters))} if form.metadata else {}
         return formats.encode_npz(arrays | given | said)
 
-    largest = max(images.values(), key=lambda x: x.size)
-    return await _file(form, model, largest, seed, encode)
+    return await _file(form, model, sum(x.size for x in images.values()), seed, encode)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One file of an archive: its name, where it comes from, and its line of the manifest."""
+
+    name: str
+    image: Floats
+    facts: Mapping[str, object]
+    z: Floats | None = None
+    """The latent that it was decoded from; None where it is an upload."""
+
+
+async def archive(
+    pictures: Sequence[Picture],
+    model: LoadedModel,
+    form: Form,
+    *,
+    parameters: Mapping[str, object],
+    seed: int | None = None,
+) -> Response:
+    """A zip of one PNG for each picture, and manifest.csv.
+
+    A decoded picture is byte for byte what /decode makes of its latent alone.
+    """
+
+    def encode() -> bytes:
+        archive = formats.ZipWriter()
+        parts = []
+        columns = [*pictures[0].facts, *(f"z{i}" for i in range(model.latent))]
+        lines: list[list[object]] = [["file", *columns]]
+        for picture in pictures:
+            said = None if picture.z is None else of_latent(model, picture.z)
+            levels = formats.enlarge(to_bytes(picture.image), form.scale)
+            png = formats.encode_png(levels, said if form.metadata else None)
+            parts.append(archive.add(picture.name, png))
+            z = () if picture.z is None else map(str, picture.z)
+            lines.append([picture.name, *picture.facts.values(), *z])
+        parts.append(archive.add("manifest.csv", formats.csv_lines(lines)))
+        if form.metadata:
+            said_of_all = json_lines.dumps(dict(parameters)).encode()
+            parts.append(archive.add("parameters.json", said_of_all))
+        return b"".join([*parts, archive.close()])
+
+    pixels = sum(picture.image.size for picture in pictures)
+    return await _file(form, model, pixels, seed, encode)
 
 
 def json(answer: BaseModel, model: LoadedModel, *, seed: int | None = None) -> Response:
@@ -233,9 +285,9 @@ def file_headers(form: Form, model: LoadedModel, seed: int | None) -> dict[str, 
 
 
 async def _file(
-    form: Form, model: LoadedModel, pixels: Floats, seed: int | None, encode: Callable[[], bytes]
+    form: Form, model: LoadedModel, pixels: int, seed: int | None, encode: Callable[[], bytes]
 ) -> Response:
-    content = await apart(pixels.size * form.scale**2, encode)
+    content = await apart(pixels * form.scale**2, encode)
     return Response(
         content,
         headers=file_headers(form, model, seed),

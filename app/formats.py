@@ -5,11 +5,12 @@ or anything else that differs from one call to the next, and what compresses is 
 whose output does not depend on the machine, so equal arrays give equal bytes.
 """
 
+import csv
 import io
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import deflate
@@ -268,6 +269,13 @@ class ZipWriter:
             "<IQHHIIQQQQ", 0x06064B50, 44, version, version, 0, 0, files, files, size, start
         )
         return record + struct.pack("<IIQI", 0x07064B50, 0, start + size, 1)
+
+
+def csv_lines(rows: Sequence[Sequence[object]]) -> bytes:
+    """Lines of a table, RFC 4180."""
+    lines = io.StringIO()
+    csv.writer(lines).writerows(rows)
+    return lines.getvalue().encode()
 
 
 def encode_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -1,8 +1,6 @@
 """Latents -> decoded images in every form: what /generate, /decode and /augment have in common."""
 
 import asyncio
-import csv
-import io
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,7 +119,9 @@ async def _pieces(
 ) -> AsyncIterator[bytes]:
     """The archive, some images at a time: memory grows by the lines of the manifest alone."""
     archive = formats.ZipWriter()
-    manifest = [_csv([["file", "seed", *(f"z{i}" for i in range(samples.model.latent))]])]
+    manifest = [
+        formats.csv_lines([["file", "seed", *(f"z{i}" for i in range(samples.model.latent))]])
+    ]
 
     def write(start: int, z: Floats, pixels: Floats) -> bytes:
         files, lines = [], []
@@ -134,7 +134,7 @@ async def _pieces(
             lines.append(
                 [name, None if samples.seeds is None else samples.seeds[i], *map(str, row)]
             )
-        manifest.append(_csv(lines))
+        manifest.append(formats.csv_lines(lines))
         return b"".join(files)
 
     for start in range(0, samples.n, _PIECE):
@@ -169,9 +169,3 @@ async def _decode_patiently(
         except QueueFullError:
             await asyncio.sleep(0.1)
     return await _decode(samples, start, services)
-
-
-def _csv(rows: Sequence[Sequence[object]]) -> bytes:
-    lines = io.StringIO()
-    csv.writer(lines).writerows(rows)
-    return lines.getvalue().encode()

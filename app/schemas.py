@@ -107,9 +107,9 @@ class UploadQuery(ModelQuery):
 class ReconstructQuery(PictureQuery, UploadQuery):
     """Parameters of /reconstruct."""
 
-    FORMATS: ClassVar = ("png", "json", "npz")
+    FORMATS: ClassVar = ("png", "json", "zip", "npz")
 
-    format: Literal["png", "json", "npz"] | None = _FORMAT
+    format: Literal["png", "json", "zip", "npz"] | None = _FORMAT
 
 
 class EncodeQuery(UploadQuery):
@@ -141,9 +141,9 @@ class AugmentQuery(SamplesQuery, UploadQuery):
 class InterpolateQuery(PictureQuery, UploadQuery):
     """Parameters of /interpolate."""
 
-    FORMATS: ClassVar = ("png", "json", "npz", "gif", "apng")
+    FORMATS: ClassVar = ("png", "json", "zip", "npz", "gif", "apng")
 
-    format: Literal["png", "json", "npz", "gif", "apng"] | None = _FORMAT
+    format: Literal["png", "json", "zip", "npz", "gif", "apng"] | None = _FORMAT
     seed_a: Seed | None = Field(default=None, description="Where to start, in place of image a.")
     seed_b: Seed | None = Field(default=None, description="Where to end, in place of image b.")
     steps: int = Field(default=8, ge=2, description="Frames, both reconstructions included.")
@@ -163,9 +163,9 @@ class InterpolateQuery(PictureQuery, UploadQuery):
 class TraverseQuery(PictureQuery, UploadQuery):
     """Parameters of /traverse."""
 
-    FORMATS: ClassVar = ("png", "json", "npz")
+    FORMATS: ClassVar = ("png", "json", "zip", "npz")
 
-    format: Literal["png", "json", "npz"] | None = _FORMAT
+    format: Literal["png", "json", "zip", "npz"] | None = _FORMAT
     seed: Seed | None = Field(default=None, description="Where to start, in place of an image.")
     dims: str | None = Field(
         default=None,

@@ -69,8 +69,18 @@ async def interpolate(
     if form.format == "png":
         row = np.stack([a, *frames, b])
         return await answers.png(row, len(row), model, form, parameters=facts)
+    t = np.linspace(0, 1, query.steps)
+    if form.format == "zip":
+        ends = [
+            answers.Picture("a.png", a, {"t": None}, z=z[0] if seen_a is None else None),
+            answers.Picture("b.png", b, {"t": None}, z=z[-1] if seen_b is None else None),
+        ]
+        walked = [
+            answers.Picture(f"{i:06d}.png", frames[i], {"t": t[i]}, z=z[i])
+            for i in range(query.steps)
+        ]
+        return await answers.archive([*walked, *ends], model, form, parameters=facts)
     if form.format == "npz":
-        t = np.linspace(0, 1, query.steps)
         shown = {"images": frames, "ends": np.stack([a, b])}
         return await answers.npz(model, form, parameters=facts, images=shown, z=z, t=t)
     if form.format != "json":

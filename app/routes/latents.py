@@ -91,7 +91,7 @@ async def decode(
     )
 
     def facts_of(i: int) -> dict[str, object]:
-        return answers.parameters("/decode", model, n=1, columns=1, z=z[i : i + 1].tolist())
+        return answers.of_latent(model, z[i])
 
     decoded = Samples(model, len(z), lambda start, stop: z[start:stop], facts, facts_of)
     return await samples.answer(

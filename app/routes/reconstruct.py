@@ -50,6 +50,15 @@ async def reconstruct(
         return await answers.png(rows, len(x), model, form, parameters=facts)
     bce_nats = -await services.engine.log_likelihood(model, x, mu)
     kl_nats = latents.kl_to_standard_normal(mu, logvar)
+    if form.format == "zip":
+        pictures = []
+        for i in range(len(x)):
+            facts_of = {"image": i, "bce_nats": bce_nats[i], "kl_nats": kl_nats[i]}
+            pictures += [
+                answers.Picture(f"{i:06d}-input.png", x[i], facts_of),
+                answers.Picture(f"{i:06d}-reconstruction.png", pixels[i], facts_of, z=mu[i]),
+            ]
+        return await answers.archive(pictures, model, form, parameters=facts)
     if form.format == "npz":
         return await answers.npz(
             model,

@@ -47,7 +47,8 @@ async def traverse(
     uploads = await read_uploads(request, ["image"], settings)
     z = await _start(uploads, query, model, services)
     values = latents.traversal_values(query.span, query.steps)
-    pixels = await services.engine.decode(model, latents.traversal(z, dims, values))
+    grid = latents.traversal(z, dims, values)
+    pixels = await services.engine.decode(model, grid)
     generator = None if query.seed is None else latents.GENERATOR
     facts = answers.parameters(
         "/traverse",
@@ -63,6 +64,20 @@ async def traverse(
         return await answers.png(
             pixels, query.steps, model, form, parameters=facts, seed=query.seed
         )
+    statistics = model.manifest.latents
+    kl_nats = [statistics.kl_nats[dim] if statistics else None for dim in dims]
+    if form.format == "zip":
+        pictures = [
+            answers.Picture(
+                f"{row:03d}-{step:03d}.png",
+                pixels[row * query.steps + step],
+                {"dim": dim, "value": values[step], "kl_nats": kl_nats[row]},
+                z=grid[row * query.steps + step],
+            )
+            for row, dim in enumerate(dims)
+            for step in range(query.steps)
+        ]
+        return await answers.archive(pictures, model, form, parameters=facts, seed=query.seed)
     rows = pixels.reshape(len(dims), query.steps, *pixels.shape[1:])
     if form.format == "npz":
         return await answers.npz(
@@ -75,7 +90,6 @@ async def traverse(
             dims=dims,
             values=values,
         )
-    statistics = model.manifest.latents
     answer = Traversed(
         **answers.provenance(model),
         generator=generator,
@@ -84,11 +98,11 @@ async def traverse(
         dimensions=[
             TraversedDimension(
                 dim=dim,
-                kl_nats=statistics.kl_nats[dim] if statistics else None,
+                kl_nats=kl,
                 values=values.tolist(),
                 images=[answers.shown(image, form) for image in row],
             )
-            for dim, row in zip(dims, rows, strict=True)
+            for dim, kl, row in zip(dims, kl_nats, rows, strict=True)
         ],
     )
     return answers.json(answer, model, seed=query.seed)

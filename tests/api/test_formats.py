@@ -144,6 +144,43 @@ def test_a_client_that_leaves_stops_its_zip(store: Path, computed: list[int]) ->
     assert 0 < sum(computed) < 2000
 
 
+@pytest.mark.parametrize(
+    ("path", "files", "images", "decoded"),
+    [
+        ("/reconstruct", [("image", digit(0)), ("image", digit(9))], 4, 2),
+        ("/interpolate?steps=3&seed_b=2", [("a", digit())], 5, 4),
+        ("/traverse?dims=2,0&steps=3&seed=4", [], 6, 6),
+    ],
+)
+def test_a_zip_has_the_tiles_of_the_grid_and_what_was_decoded_can_be_had_again(
+    service: Service, path: str, files: list[tuple[str, bytes]], images: int, decoded: int
+) -> None:
+    upload = {"files": files} if files else {}
+    sign = "&" if "?" in path else "?"
+    found = archive(service.post(f"{path}{sign}format=zip", **upload))
+    manifest = rows(found)
+    assert len(manifest) == images
+    assert found.namelist() == [
+        *(row["file"] for row in manifest),
+        "manifest.csv",
+        "parameters.json",
+    ]
+    shown = sorted(tile.tobytes() for tile in tiles(pixels(service.post(path, **upload))))
+    zipped = [np.asarray(Image.open(io.BytesIO(found.read(row["file"])))) for row in manifest]
+    assert sorted(image.tobytes() for image in zipped) == shown
+    again = 0
+    for row in manifest:
+        if row["z0"]:
+            z = [[float(row[f"z{i}"]) for i in range(3)]]
+            assert service.post("/decode", json={"z": z}).content == found.read(row["file"])
+            again += 1
+    assert again == decoded
+    assert json.loads(found.read("parameters.json"))["endpoint"] == path.partition("?")[0]
+    plain = archive(service.post(f"{path}{sign}format=zip&metadata=false&scale=2", **upload))
+    assert "parameters.json" not in plain.namelist()
+    assert Image.open(io.BytesIO(plain.read(manifest[0]["file"]))).size == (56, 56)
+
+
 # --- npz and numbers ---------------------------------------------------------------------------
 
 
