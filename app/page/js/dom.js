@@ -1,0 +1,51 @@
+// Elements without a framework.
+
+/** `h("a", {href: "#", class: "quiet", onclick}, "text", child)`; attributes that are null are left out. */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** A button that does not submit. */
+export function button(text, onclick, attributes = {}) {
+  return h("button", { type: "button", ...attributes, onclick }, text);
+}
+
+/** A label above its control; `unit` names what is beside the label, such as an output. */
+export function field(text, control, beside = null) {
+  return h("label", { class: "field" }, h("span", { class: "field-name" }, text, beside && " ", beside), control);
+}
+
+/** Fill a <select> with [value, text] pairs and choose one. */
+export function fill(select, pairs, chosen) {
+  select.replaceChildren(...pairs.map(([value, text]) => h("option", { value }, text)));
+  select.value = chosen;
+}
+
+/** Whether the person asked for less motion. */
+export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+/** Offer bytes as a file. */
+export function save(blob, name) {
+  const address = URL.createObjectURL(blob);
+  h("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+/** Copy text, also where the page is not served securely and the clipboard API is missing. */
+export async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = h("textarea", { class: "off-screen" });
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  if (!copied) throw new Error("The browser did not let the page copy.");
+}
