@@ -101,9 +101,11 @@ class Engine:
         queue_images: int,
         timeout_s: float,
         threads: int = 1,
+        batch_requests: int = TILE,
         observer: Observer | None = None,
     ) -> None:
         self._limit = queue_images
+        self._batch_requests = batch_requests
         self._timeout_s = timeout_s
         self._observer = observer or Silence()
         self._waiting = 0
@@ -190,7 +192,7 @@ class Engine:
 
     def _step(self, loop: asyncio.AbstractEventLoop) -> None:
         """Compute one tile, then let the event loop take in what has arrived meanwhile."""
-        shares = _next_shares(self._queue)
+        shares = _next_shares(self._queue, self._batch_requests)
         if not shares or self._closed:
             self._awake = False
             return
@@ -265,8 +267,8 @@ class _Share:
     seconds: float = 0.0
 
 
-def _next_shares(queue: "deque[_Job]") -> list[_Share]:
-    """Rows for one tile: of the first request, and of others that fit beside them.
+def _next_shares(queue: "deque[_Job]", most: int) -> list[_Share]:
+    """Rows for one tile: of the first request, and of others that fit beside them, `most` in all.
 
     What is left of the first goes behind the others; requests without a waiter leave.
     """
@@ -274,7 +276,7 @@ def _next_shares(queue: "deque[_Job]") -> list[_Share]:
     room = TILE
     passed: list[_Job] = []
     first: _Job | None = None
-    while queue and room:
+    while queue and room and len(shares) < most:
         job = queue.popleft()
         if job.gone:
             continue

@@ -72,6 +72,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         queue_images=settings.queue_images,
         timeout_s=settings.request_timeout_s,
         threads=settings.torch_threads,
+        batch_requests=settings.batch_requests,
         observer=observer,
     )
     store = Store(settings.store)

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     max_answer_pixels: int = Field(
         default=16_000_000, ge=1, description="Pixels of one answer's images, with scale=."
     )
+    batch_requests: int = Field(
+        default=16, ge=1, description="Requests that may share a tile; 1 switches batching off."
+    )
     queue_images: int = Field(default=4096, ge=1, description="Images waiting to be computed.")
     request_timeout_s: float = Field(
         default=30.0, gt=0, allow_inf_nan=False, description="Longest wait for the model."

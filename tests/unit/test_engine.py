@@ -226,13 +226,15 @@ class Diary(Silence):
         self.requests.append(images)
 
 
-def decode_sizes(manifest: Manifest, sizes: list[int]) -> Diary:
+def decode_sizes(manifest: Manifest, sizes: list[int], batch_requests: int = 16) -> Diary:
     """Requests of these sizes that arrive together."""
     model = loaded(manifest, TINY)
     diary = Diary()
 
     async def run() -> None:
-        engine = Engine(queue_images=1000, timeout_s=30, observer=diary)
+        engine = Engine(
+            queue_images=1000, timeout_s=30, batch_requests=batch_requests, observer=diary
+        )
         arrays = [np.zeros((n, 3), np.float32) for n in sizes]
         await asyncio.gather(*(engine.decode(model, z) for z in arrays))
         engine.close()
@@ -244,6 +246,10 @@ def decode_sizes(manifest: Manifest, sizes: list[int]) -> Diary:
 def test_what_has_arrived_together_is_computed_together(manifest: Manifest) -> None:
     assert decode_sizes(manifest, [1] * 16).tiles == [16]
     assert decode_sizes(manifest, [5, 5, 5, 5]).tiles == [16, 4]
+
+
+def test_batching_can_be_switched_off(manifest: Manifest) -> None:
+    assert decode_sizes(manifest, [1, 1, 5, 18], batch_requests=1).tiles == [1, 1, 5, 16, 2]
 
 
 def test_a_small_request_does_not_wait_for_all_of_a_large_one(manifest: Manifest) -> None:
