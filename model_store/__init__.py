@@ -20,10 +20,12 @@ from model_store.errors import (
     VersionNotFoundError,
 )
 from model_store.gaussian import (
+    kl_between,
     kl_per_dimension,
     kl_to_standard_normal,
     normal_log_density,
     reparameterise,
+    standard_normal_log_density,
 )
 from model_store.likelihood import (
     bernoulli_log_likelihood,
@@ -36,6 +38,7 @@ from model_store.spec import (
     Conv,
     Description,
     EpochRecord,
+    Flow,
     Frozen,
     ImageShape,
     LatentStatistics,
@@ -43,6 +46,7 @@ from model_store.spec import (
     Metric,
     ModelRef,
     ModelSpec,
+    Residual,
     TrainingRecord,
 )
 from model_store.store import SHIPPED, Store, StoredModel
@@ -61,6 +65,7 @@ __all__ = [
     "Description",
     "EpochRecord",
     "FigureNotFoundError",
+    "Flow",
     "Frozen",
     "GaussianMixture",
     "ImageShape",
@@ -75,6 +80,7 @@ __all__ = [
     "NonFiniteError",
     "NotFoundError",
     "PublishError",
+    "Residual",
     "ShapeError",
     "Store",
     "StoreError",
@@ -85,8 +91,10 @@ __all__ = [
     "bernoulli_log_likelihood",
     "build_vae",
     "discretised_logistic_log_likelihood",
+    "kl_between",
     "kl_per_dimension",
     "kl_to_standard_normal",
     "normal_log_density",
     "reparameterise",
+    "standard_normal_log_density",
 ]

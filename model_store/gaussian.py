@@ -36,6 +36,18 @@ def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:
     return kl_per_dimension(mu, logvar).sum(dim=1)
 
 
+def kl_between(mu: Tensor, logvar: Tensor, other_mu: Tensor, other_logvar: Tensor) -> Tensor:
+    """KL(N(mu, sigma^2) || N(other_mu, other_sigma^2)); all (batch, latent) -> (batch,), nats, >= 0."""
+    ratio = logvar - other_logvar
+    distance = (mu - other_mu).square() / other_logvar.exp()
+    return 0.5 * (ratio.exp() + distance - 1.0 - ratio).sum(dim=1)
+
+
+def standard_normal_log_density(z: Tensor) -> Tensor:
+    """ln N(z; 0, I); (..., latent) -> (...), nats."""
+    return -0.5 * (LN_2PI + z.square()).sum(dim=-1)
+
+
 def normal_log_density(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
     """ln N(z; mu, sigma^2), summed over the last axis; (..., latent) -> (...), nats."""
     squared_distance = (z - mu).square() / logvar.exp()

@@ -5,11 +5,13 @@ puts its two linear heads, mu and logvar, on them. A decoder maps latents (batch
 logits in the shape of the images.
 """
 
+from collections.abc import Iterator
 from itertools import pairwise
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from model_store.spec import MLP, Conv, ImageShape, ModelSpec
+from model_store.spec import MLP, Conv, ImageShape, ModelSpec, Residual
 
 
 def build_encoder(spec: ModelSpec) -> tuple[nn.Module, int]:
@@ -19,6 +21,8 @@ def build_encoder(spec: ModelSpec) -> tuple[nn.Module, int]:
             return mlp_encoder(spec.image, hidden), hidden[-1]
         case Conv() as conv:
             return conv_encoder(spec.image, conv), conv.hidden
+        case Residual() as residual:
+            return residual_encoder(spec.image, residual), residual.hidden
 
 
 def build_decoder(spec: ModelSpec) -> nn.Module:
@@ -28,6 +32,8 @@ def build_decoder(spec: ModelSpec) -> nn.Module:
             return mlp_decoder(spec.image, hidden, spec.latent)
         case Conv() as conv:
             return conv_decoder(spec.image, conv, spec.latent)
+        case Residual() as residual:
+            return residual_decoder(spec.image, residual, spec.latent)
 
 
 def mlp_encoder(image: ImageShape, hidden: tuple[int, ...]) -> nn.Module:
@@ -63,32 +69,99 @@ def conv_decoder(image: ImageShape, conv: Conv, latent: int) -> nn.Module:
         nn.Linear(conv.hidden, c * h * w),
         nn.Unflatten(1, (c, h, w)),
     ]
-    channels = (*reversed(conv.channels), image.channels)
-    heights = reversed(conv.sizes(image.height))
-    widths = reversed(conv.sizes(image.width))
+    for c_in, upsample in _upsampling(image, conv):
+        layers += [*_normalise_and_rectify(conv, c_in), upsample]
+    return nn.Sequential(*layers)
+
+
+class ResidualBlock(nn.Module):
+    """h + f(h); (batch, channels, height, width) -> same. f is 0 before training.
+
+    He et al. 2016, "Identity mappings in deep residual networks", figure 1b.
+    """
+
+    def __init__(self, channels: int, *, batch_norm: bool) -> None:
+        super().__init__()
+        last = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        self.change = nn.Sequential(
+            *_normalise_and_bend(channels, batch_norm=batch_norm),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            *_normalise_and_bend(channels, batch_norm=batch_norm),
+            last,
+        )
+
+    def forward(self, h: Tensor) -> Tensor:
+        """The input and what is added to it."""
+        return torch.add(h, self.change(h))
+
+
+def residual_encoder(image: ImageShape, net: Residual) -> nn.Module:
+    """Stride-2 convolutions with residual blocks behind each, then one linear layer."""
+    layers: list[nn.Module] = []
+    for c_in, c_out in pairwise((image.channels, *net.channels)):
+        if layers:
+            layers += _normalise_and_bend(c_in, batch_norm=net.batch_norm)
+        layers.append(nn.Conv2d(c_in, c_out, net.kernel, stride=2, padding=1))
+        layers += _blocks(net, c_out, net.encoder_blocks)
+    c, h, w = _smallest(image, net)
+    return nn.Sequential(
+        *layers,
+        *_normalise_and_bend(c, batch_norm=net.batch_norm),
+        nn.Flatten(),
+        nn.Linear(c * h * w, net.hidden),
+        nn.SiLU(),
+    )
+
+
+def residual_decoder(image: ImageShape, net: Residual, latent: int) -> nn.Module:
+    """Linear layers, then transposed convolutions with residual blocks before each."""
+    c, h, w = _smallest(image, net)
+    layers: list[nn.Module] = [
+        nn.Linear(latent, net.hidden),
+        nn.SiLU(),
+        nn.Linear(net.hidden, c * h * w),
+        nn.Unflatten(1, (c, h, w)),
+    ]
+    for c_in, upsample in _upsampling(image, net):
+        layers += _blocks(net, c_in, net.decoder_blocks)
+        layers += [*_normalise_and_bend(c_in, batch_norm=net.batch_norm), upsample]
+    return nn.Sequential(*layers)
+
+
+def _blocks(net: Residual, channels: int, blocks: int) -> list[nn.Module]:
+    return [ResidualBlock(channels, batch_norm=net.batch_norm) for _ in range(blocks)]
+
+
+def _normalise_and_bend(channels: int, *, batch_norm: bool) -> list[nn.Module]:
+    return [*([nn.BatchNorm2d(channels)] if batch_norm else []), nn.SiLU()]
+
+
+def _upsampling(
+    image: ImageShape, net: Conv | Residual
+) -> Iterator[tuple[int, nn.ConvTranspose2d]]:
+    """The transposed convolutions of a decoder, from the latents' side, with their channels in."""
+    channels = (*reversed(net.channels), image.channels)
+    heights = reversed(net.sizes(image.height))
+    widths = reversed(net.sizes(image.width))
     steps = zip(pairwise(channels), pairwise(heights), pairwise(widths), strict=True)
     for (c_in, c_out), (h_in, h_out), (w_in, w_out) in steps:
-        layers += _normalise_and_rectify(conv, c_in)
-        layers.append(
+        missing = (_missing(net, h_in, h_out), _missing(net, w_in, w_out))
+        yield (
+            c_in,
             nn.ConvTranspose2d(
-                c_in,
-                c_out,
-                conv.kernel,
-                stride=2,
-                padding=1,
-                output_padding=(_missing(conv, h_in, h_out), _missing(conv, w_in, w_out)),
-            )
+                c_in, c_out, net.kernel, stride=2, padding=1, output_padding=missing
+            ),
         )
-    return nn.Sequential(*layers)
 
 
 def _normalise_and_rectify(conv: Conv, channels: int) -> list[nn.Module]:
     return [*([nn.BatchNorm2d(channels)] if conv.batch_norm else []), nn.ReLU()]
 
 
-def _missing(conv: Conv, side_in: int, side_out: int) -> int:
+def _missing(net: Conv | Residual, side_in: int, side_out: int) -> int:
     """Rows that a transposed convolution must add for the size that its mirror image had."""
-    return side_out - (2 * (side_in - 1) - 2 + conv.kernel)
+    return side_out - (2 * (side_in - 1) - 2 + net.kernel)
 
 
 def _linear_relu(sizes: tuple[int, ...]) -> list[nn.Module]:
@@ -98,6 +171,6 @@ def _linear_relu(sizes: tuple[int, ...]) -> list[nn.Module]:
     return layers
 
 
-def _smallest(image: ImageShape, conv: Conv) -> tuple[int, int, int]:
+def _smallest(image: ImageShape, net: Conv | Residual) -> tuple[int, int, int]:
     """Shape of the last feature map."""
-    return conv.channels[-1], conv.sizes(image.height)[-1], conv.sizes(image.width)[-1]
+    return net.channels[-1], net.sizes(image.height)[-1], net.sizes(image.width)[-1]

@@ -11,6 +11,7 @@ from pydantic import (
     JsonValue,
     NonNegativeFloat,
     NonNegativeInt,
+    PositiveFloat,
     PositiveInt,
     StringConstraints,
     model_validator,
@@ -63,15 +64,13 @@ class MLP(Frozen):
     hidden: tuple[PositiveInt, ...] = Field(default=(400,), min_length=1)
 
 
-class Conv(Frozen):
-    """Stride-2 convolutions, then a linear layer; the decoder mirrors it by transposed ones.
+class _Pyramid(Frozen):
+    """Feature maps that halve height and width: kernel 3 rounds up, kernel 4 down."""
 
-    Each convolution halves height and width: kernel 3 rounds up, kernel 4 down.
-    """
-
-    kind: Literal["conv"] = "conv"
     channels: tuple[PositiveInt, ...] = Field(default=(32, 64), min_length=1)
+    """Of each feature map, from the image's side inwards."""
     hidden: PositiveInt = 128
+    """Width of the linear layer between the last feature map and the latents."""
     kernel: Literal[3, 4] = 4
     batch_norm: bool = False
 
@@ -83,7 +82,30 @@ class Conv(Frozen):
         return tuple(sizes)
 
 
-Network = Annotated[MLP | Conv, Field(discriminator="kind")]
+class Conv(_Pyramid):
+    """Stride-2 convolutions, then a linear layer; the decoder mirrors it by transposed ones."""
+
+    kind: Literal["conv"] = "conv"
+
+
+class Residual(_Pyramid):
+    """The same with residual blocks of two 3x3 convolutions on every feature map."""
+
+    kind: Literal["residual"] = "residual"
+    encoder_blocks: NonNegativeInt = 1
+    """On each feature map."""
+    decoder_blocks: NonNegativeInt = 1
+
+
+Network = Annotated[MLP | Conv | Residual, Field(discriminator="kind")]
+
+
+class Flow(Frozen):
+    """A prior by affine couplings: an invertible map between z and u ~ N(0, I)."""
+
+    couplings: PositiveInt = 8
+    hidden: PositiveInt = 128
+    """Width of the two hidden layers of each coupling."""
 
 
 class ModelSpec(Frozen):
@@ -96,10 +118,20 @@ class ModelSpec(Frozen):
     """p(x | z): of grey or binary pixels, or of 8-bit pixels with a learned scale a channel."""
     upload: Literal["digit", "resize"] = "digit"
     """How an upload is brought to the model's form: as MNIST was made, or cropped and resized."""
+    prior: Flow | None = None
+    """p(z); N(0, I) where None."""
+    logvar_bound: PositiveFloat | None = None
+    """The encoder's logvar is clamped to +- so much; not at all where None."""
+
+    @model_validator(mode="after")
+    def _check_that_a_flow_has_two_halves(self) -> Self:
+        if self.prior is not None and self.latent < 2:
+            raise ValueError("a flow needs two latent dimensions or more: one half moves the other")
+        return self
 
     @model_validator(mode="after")
     def _check_that_convolutions_leave_something(self) -> Self:
-        if isinstance(self.network, Conv):
+        if isinstance(self.network, Conv | Residual):
             side = min(self.image.height, self.image.width)
             if self.network.sizes(side)[-1] < 1:
                 raise ValueError(

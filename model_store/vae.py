@@ -8,16 +8,18 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from model_store.gaussian import standard_normal_log_density
 from model_store.likelihood import (
     bernoulli_log_likelihood,
     discretised_logistic_log_likelihood,
 )
 from model_store.networks import build_decoder, build_encoder
+from model_store.prior import RealNVP
 from model_store.spec import ModelSpec
 
 
 class VAE(nn.Module):
-    """A VAE with a diagonal Gaussian posterior, built from its spec."""
+    """A VAE with a diagonal Gaussian posterior and N(0, I) or a flow as prior, built from its spec."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -26,20 +28,59 @@ class VAE(nn.Module):
         self.to_mu = nn.Linear(features, spec.latent)
         self.to_logvar = nn.Linear(features, spec.latent)
         self.decoder = build_decoder(spec)
+        self.flow = RealNVP(spec.prior, spec.latent) if spec.prior else None
         if spec.likelihood == "discretised_logistic":
             self.log_scale = nn.Parameter(torch.full((spec.image.channels, 1, 1), -2.0))
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (batch, channels, height, width) in [0, 1] -> mu, logvar, both (batch, latent).
+    # --- what training and evaluation see: z, of which q is a Gaussian -------------------------
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """q(z | x) of x (batch, channels, height, width) in [0, 1]: mu, logvar (batch, latent).
 
         logvar is ln sigma^2.
         """
         features = self.encoder(x)
-        return self.to_mu(features), self.to_logvar(features)
+        mu, logvar = self.to_mu(features), self.to_logvar(features)
+        if self.spec.logvar_bound is not None:
+            logvar = logvar.clamp(-self.spec.logvar_bound, self.spec.logvar_bound)
+        return mu, logvar
 
-    def decode(self, z: Tensor) -> Tensor:
-        """z (batch, latent) -> x_logits (batch, channels, height, width)."""
+    def log_prior(self, z: Tensor) -> Tensor:
+        """ln p(z); (batch, latent) -> (batch,), nats."""
+        if self.flow is None:
+            return standard_normal_log_density(z)
+        u, log_det = self.flow(z)
+        return torch.add(standard_normal_log_density(u), log_det)
+
+    def logits(self, z: Tensor) -> Tensor:
+        """p(x | z); (batch, latent) -> x_logits (batch, channels, height, width)."""
         return cast(Tensor, self.decoder(z))
+
+    # --- what people see: u, of which the prior is N(0, I) -------------------------------------
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Where images lie in the space of N(0, I): mu, logvar, both (batch, latent).
+
+        With a flow, mu is the image of the posterior's mean, and exp(logvar) the variance to first
+        order: the sum over the axes of z of the squares of what one sigma along each moves u.
+        """
+        mu, logvar = self.posterior(x)
+        if self.flow is None:
+            return mu, logvar
+        return self._through_the_flow(mu, logvar)
+
+    def decode(self, u: Tensor) -> Tensor:
+        """u (batch, latent) -> x_logits (batch, channels, height, width)."""
+        return self.logits(u if self.flow is None else self.flow.inverse(u))
+
+    def _through_the_flow(self, mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
+        flow = cast(RealNVP, self.flow)
+        batch, latent = mu.shape
+        steps = torch.diag_embed(torch.exp(0.5 * logvar))  # (batch, latent, latent)
+        ahead, _ = flow((mu.unsqueeze(1) + steps).flatten(end_dim=1))
+        behind, _ = flow((mu.unsqueeze(1) - steps).flatten(end_dim=1))
+        moved = (0.5 * (ahead - behind)).view(batch, latent, latent)
+        return flow(mu)[0], moved.square().sum(dim=1).log()
 
     def mean_image(self, x_logits: Tensor) -> Tensor:
         """The mean of p(x | z): the image that people see; same shape, in [0, 1]."""

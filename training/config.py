@@ -27,6 +27,10 @@ PRESETS = Path(__file__).parent / "presets"
 _BARE_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
 
+MANY = 1_000_000
+"""Epochs: never reached."""
+
+
 class Data(Frozen):
     """Which images; the test split is always whole."""
 
@@ -39,6 +43,18 @@ class Data(Frozen):
     """Only the first so many of the training split; all where not given."""
 
 
+class Augmentation(Frozen):
+    """Limits of a random affine map: each quantity is uniform up to its limit, to both sides."""
+
+    degrees: NonNegativeFloat = 15.0
+    shift: NonNegativeFloat = 0.05
+    """Share of the image's side."""
+    scale: NonNegativeFloat = 0.1
+    """0.1: between 1 / 1.1 and 1.1 times as large."""
+    mirror: bool = False
+    """Left and right swapped in half of the images."""
+
+
 class Objective(Frozen):
     """loss = -(log_px - beta * kl), in nats, summed over pixels, averaged over the batch."""
 
@@ -47,8 +63,31 @@ class Objective(Frozen):
     """Beta grows from 0 in a line, step by step, and has its value after so many epochs."""
     free_bits: NonNegativeFloat = 0.0
     """Nats of each latent dimension, averaged over the batch, that cost the same as none."""
-    targets: Literal["grey", "binary"] = "grey"
-    """Grey pixels are taken as probabilities, or drawn to 0 or 1 anew each time."""
+    targets: Literal["grey", "binary", "mixed"] = "grey"
+    """Grey pixels are taken as probabilities, or drawn to 0 or 1 anew each time; or each of the
+    two for half of the images, so that the encoder knows both."""
+    importance_samples: PositiveInt = 1
+    """Draws of z for an image; the loss of several is -ln of the mean of their weights."""
+    importance_after_epochs: NonNegativeFloat = 0.0
+    """Until then one draw, which is faster."""
+    doubly_reparameterised: bool = False
+    """The encoder's gradient without the score of q: less noise, the same mean."""
+    consistency: NonNegativeFloat = 0.0
+    """Weight of KL(q(z | moved x) || q(z | x)); each image is then learnt from twice, as it is and
+    moved as `augmentation` says."""
+    moved_share: float = Field(default=0.0, ge=0.0, le=1.0)
+    """So many of the images are moved, and not learnt from as they are."""
+    moved_until_epochs: NonNegativeFloat = float(MANY)
+    """From then on without either of the two: moved images are not the data's."""
+    augmentation: Augmentation = Augmentation()
+
+    @model_validator(mode="after")
+    def _check_that_several_draws_go_with_the_rest(self) -> Self:
+        if self.free_bits and self.importance_samples > 1:
+            raise ValueError("free_bits are of one draw of z; importance_samples are several")
+        if self.consistency and self.moved_share:
+            raise ValueError("consistency moves every image once; moved_share is without it")
+        return self
 
 
 class Optimiser(Frozen):
@@ -80,14 +119,16 @@ class Optimiser(Frozen):
 
 
 class Compute(Frozen):
-    """How to compute; `bf16` and `compile` are of a GPU, a CPU neither rounds nor compiles."""
+    """How to compute."""
 
     matmul: Literal["highest", "high", "medium"] = "highest"
     """PyTorch's float32_matmul_precision while training: lower may be faster and less exact."""
     bf16: bool = False
-    """Networks in bfloat16 by autocast; likelihood, KL and weights stay in 32 bits."""
+    """Networks in bfloat16 by autocast; likelihood, KL, flow and weights stay in 32 bits.
+
+    Pays on a GPU, and for convolutions on a CPU that has avx512_bf16 or amx_bf16."""
     compile: bool = False
-    """Let torch.compile fuse the objective; takes a minute before the first step."""
+    """On a GPU, let torch.compile fuse the objective; takes a minute before the first step."""
 
 
 class Preset(Frozen):

@@ -13,12 +13,20 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from model_store import VAE, ModelSpec
+from model_store import VAE, ModelSpec, kl_between
+from training.augmentation import moved, some_moved
 from training.averaging import Average
 from training.config import Compute, Objective, Optimiser
 from training.data import Images, as_floats
 from training.errors import NonFiniteLossError
-from training.objective import binarize, bound
+from training.objective import (
+    Terms,
+    binarize,
+    binarize_half,
+    bound,
+    several_draws,
+    single_draw,
+)
 from training.schedule import beta_at, learning_rate_at
 
 REPORT_EVERY = 32
@@ -98,10 +106,10 @@ class Trainer:
         self.steps = 0
         compute = compute or Compute()
         on_gpu = self.device.type == "cuda"
-        self.autocast = torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=on_gpu and compute.bf16
-        )
-        self.bound = torch.compile(bound) if on_gpu and compute.compile else bound
+        self.autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=compute.bf16)
+        compiles = on_gpu and compute.compile
+        self.single_draw = torch.compile(single_draw) if compiles else single_draw
+        self.several_draws = torch.compile(several_draws) if compiles else several_draws
 
     @property
     def trained(self) -> VAE:
@@ -141,9 +149,9 @@ class Trainer:
         batches = torch.split(shuffled, self.optimiser.batch_size)
         images = 0
         for number, pixels in enumerate(batches, start=1):
-            beta = self.beta(len(train))
-            self.adam.param_groups[0]["lr"] = self.learning_rate(len(train))
-            sums += self.step(as_floats(pixels), beta) * len(pixels)
+            epochs = self._epochs_behind(len(train))
+            self.adam.param_groups[0]["lr"] = learning_rate_at(self.optimiser, epochs)
+            sums += self.step(as_floats(pixels), epochs) * len(pixels)
             images += len(pixels)
             if number % REPORT_EVERY == 0 or number == len(batches):
                 averages = Averages.of(sums, images)
@@ -151,15 +159,24 @@ class Trainer:
                 elapsed_s = time.perf_counter() - started
                 yield Progress(epoch, images, averages, images / elapsed_s)
 
-    def step(self, x: Tensor, beta: float) -> Tensor:
-        """One step of Adam on the mean loss of a batch; mean loss, log_px and kl before it; (3,)."""
-        if self.objective.targets == "binary":
-            x = binarize(x, self.noise)
-        shape = (len(x), self.vae.spec.latent)
-        eps = torch.randn(shape, generator=self.noise, device=self.device)
+    def step(self, x: Tensor, epochs: float) -> Tensor:
+        """One step of Adam on a batch, so many epochs being behind.
+
+        Mean loss, log_px and kl before it; (3,).
+        """
+        objective = self.objective
+        moving = epochs < objective.moved_until_epochs
+        twice = moving and objective.consistency > 0
+        if twice:
+            x = torch.cat([x, moved(x, objective.augmentation, self.noise)])
+        elif moving and objective.moved_share:
+            x = some_moved(x, objective.moved_share, objective.augmentation, self.noise)
+        x = as_targets(x, objective, self.noise)
         with self.autocast:
-            parts = self.bound(self.vae, x, eps)
-            loss = parts.loss(beta, self.objective.free_bits).mean()
+            terms = self._terms(x, epochs)
+            loss = terms.surrogate.mean()
+            if twice:
+                loss = loss + objective.consistency * _inconsistency(terms).mean()
         self.adam.zero_grad()
         torch.autograd.backward(loss)
         if self.optimiser.clip_norm:
@@ -168,8 +185,19 @@ class Trainer:
         self.steps += 1
         if self.average:
             self.average.update(self.steps)
-        with torch.no_grad():
-            return torch.stack((loss.detach(), parts.log_px.mean(), parts.kl.mean()))
+        return torch.stack([part.detach().mean() for part in (terms.loss, terms.log_px, terms.kl)])
+
+    def _terms(self, x: Tensor, epochs: float) -> Terms:
+        objective, beta = self.objective, beta_at(self.objective, epochs)
+        k = objective.importance_samples if epochs >= objective.importance_after_epochs else 1
+        eps = torch.randn(
+            (k, len(x), self.vae.spec.latent), generator=self.noise, device=self.device
+        )
+        if k == 1 and not objective.doubly_reparameterised:
+            return self.single_draw(self.vae, x, eps[0], beta, objective.free_bits)
+        return self.several_draws(
+            self.vae, x, eps, beta, doubly_reparameterised=objective.doubly_reparameterised
+        )
 
     def beta(self, images: int) -> float:
         """Beta of the next step, where an epoch has so many images."""
@@ -247,13 +275,32 @@ def mean_bound(
     sums = torch.zeros(3, dtype=torch.float64, device=device)
     for index in batch_indices(len(images), batch_size):
         x = images.batch(index.to(device))
-        if objective.targets == "binary":
-            x = binarize(x, noise)
+        x = as_targets(x, objective, noise)
         eps = torch.randn((len(x), vae.spec.latent), generator=noise, device=device)
         parts = bound(vae, x, eps)
         loss = parts.loss(objective.beta)
         sums += torch.stack((loss.sum(), parts.log_px.sum(), parts.kl.sum()))
     return Averages.of(sums, len(images))
+
+
+def as_targets(x: Tensor, objective: Objective, noise: torch.Generator) -> Tensor:
+    """Grey images as the objective wants them learnt; (batch, channels, height, width) -> same."""
+    match objective.targets:
+        case "grey":
+            return x
+        case "binary":
+            return binarize(x, noise)
+        case "mixed":
+            return binarize_half(x, noise)
+
+
+def _inconsistency(terms: Terms) -> Tensor:
+    """KL(q(z | moved x) || q(z | x)), the first half of a batch being x; (batch / 2,), nats.
+
+    Sinha & Dieng 2021, "Consistency regularization for variational auto-encoders", eq. 5.
+    """
+    (mu, moved_mu), (logvar, moved_logvar) = terms.mu.chunk(2), terms.logvar.chunk(2)
+    return kl_between(moved_mu, moved_logvar, mu, logvar)
 
 
 def _check_that_it_is_finite(averages: Averages, epoch: int) -> None:

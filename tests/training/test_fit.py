@@ -115,7 +115,7 @@ def one_step(spec: ModelSpec, images: Images, optimiser: Optimiser) -> float:
 def test_a_gradient_is_scaled_down_to_the_norm_that_was_asked_for(spec: ModelSpec, images: Images):
     vae = initialise(spec, seed=0)
     trainer = Trainer(vae, Objective(), Optimiser(clip_norm=0.5), seed=0)
-    trainer.step(images.batch(torch.arange(16)), beta=1.0)
+    trainer.step(images.batch(torch.arange(16)), epochs=0.0)
     gradients = [weight.grad.norm() for weight in vae.parameters() if weight.grad is not None]
     assert torch.stack(gradients).norm().item() == pytest.approx(0.5, rel=1e-4)
 
@@ -129,7 +129,7 @@ def test_weight_decay_shrinks_weights_by_rate_times_decay_beside_the_step_of_ada
         start = vae.to_mu.weight.detach().clone()
         optimiser = Optimiser(name="adamw", weight_decay=decay, learning_rate=0.01)
         trainer = Trainer(vae, Objective(), optimiser, seed=0)
-        trainer.step(images.batch(torch.arange(16)), beta=1.0)
+        trainer.step(images.batch(torch.arange(16)), epochs=0.0)
         steps[decay] = vae.to_mu.weight.detach().clone()
     # Loshchilov & Hutter 2019, algorithm 2
     torch.testing.assert_close(steps[0.1] - steps[0.0], -0.01 * 0.1 * start)
