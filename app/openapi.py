@@ -8,16 +8,20 @@ from pydantic import BaseModel
 
 from app.answers import MEDIA_TYPES
 from app.errors import INTERNAL, PROBLEMS
+from app.examples import EXAMPLES, in_json
 from app.problems import MEDIA_TYPE, Problem
 
 _LAST = ("columns", "preprocess", "scale", "pixels", "model", "format", "metadata")
 """What many endpoints take comes behind what one of them takes alone."""
 _BINARY = {"type": "string", "format": "binary"}
 _HEADERS = {
+    "X-Queue-Time": "Milliseconds that the images waited for the model.",
+    "X-Inference-Time": "Milliseconds that their tiles took in it.",
     "X-Model": "The version that answered: name@version.",
     "X-Weights-SHA256": "Checksum of its weights.",
     "X-Request-ID": "The id of this request, as in the log.",
 }
+_TYPES = {"X-Queue-Time": "number", "X-Inference-Time": "number", "X-Seed": "integer"}
 
 DESCRIPTION = """\
 Variational autoencoders of small images, served: generate, reconstruct, interpolate, traverse,
@@ -48,7 +52,7 @@ def images(
             MEDIA_TYPES[name]: {} if name == "json" else {"schema": _BINARY} for name in formats
         },
         "headers": {
-            name: {"description": text, "schema": {"type": "string"}}
+            name: {"description": text, "schema": {"type": _TYPES.get(name, "string")}}
             for name, text in headers.items()
         },
     }
@@ -97,6 +101,7 @@ def describe(app: FastAPI) -> None:
                 for operation in path.values():
                     _order_formats(operation)
                     _tidy_parameters(operation)
+                    _show_example(operation)
             app.openapi_schema = schema
         return app.openapi_schema
 
@@ -111,6 +116,13 @@ def _order_formats(operation: dict[str, Any]) -> None:
     for media_type in (*MEDIA_TYPES.values(), *found):
         if media_type in found:
             content.setdefault(media_type, found[media_type])
+
+
+def _show_example(operation: dict[str, Any]) -> None:
+    content = operation["responses"].get("200", {}).get("content", {})
+    if MEDIA_TYPES["json"] in content:
+        example = EXAMPLES[operation["operationId"]]
+        content[MEDIA_TYPES["json"]]["example"] = in_json(example)
 
 
 def _tidy_parameters(operation: dict[str, Any]) -> None:

@@ -1,7 +1,9 @@
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+from app import schemas
 from app.problems import Problem
 from tests.api.service import Service
 
@@ -114,3 +116,28 @@ def test_each_error_shows_an_example_of_its_own_status(schema: dict[str, Any]) -
             assert example.remedy
             shown.add(status)
     assert shown >= {"400", "401", "403", "404", "406", "413", "415", "422", "503"}
+
+
+def test_each_answer_in_json_shows_an_example_of_its_schema(schema: dict[str, Any]) -> None:
+    typed = 0
+    for _, _, operation in operations(schema):
+        content = operation["responses"]["200"].get("content", {})
+        if "application/json" in content:
+            shown = content["application/json"]
+            reference = shown["schema"].get("$ref", "")
+            if reference:
+                answer: type[BaseModel] = getattr(schemas, reference.rpartition("/")[2])
+                answer.model_validate(shown["example"], extra="forbid")
+                typed += 1
+            assert shown["example"]
+    assert typed >= 16
+
+
+def test_an_answer_has_the_headers_that_are_described(
+    service: Service, schema: dict[str, Any]
+) -> None:
+    described = schema["paths"]["/generate"]["get"]["responses"]["200"]["headers"]
+    answer = service.get("/generate?n=1&seed=7")
+    assert {"X-Queue-Time", "X-Inference-Time", "X-Seed", "X-Model"} <= described.keys()
+    for name in described:
+        assert name in answer.headers
