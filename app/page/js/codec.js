@@ -90,3 +90,6 @@ export const end = (initial) => ({
   },
   format: (value) => (value.png ? `png:${toBase64Url(value.png)}` : `seed:${value.seed}`),
 });
+
+/** Whether two byte arrays, or nothing, are the same. */
+export const sameBytes = (a, b) => a === b || (!!a && !!b && a.length === b.length && a.every((byte, i) => byte === b[i]));

@@ -14,27 +14,37 @@
 //
 //   store                     state.js: set({seed: 7}, {push}), go({part, model, values, push})
 //   catalogue                 models.js: models, reference(text), version(reference)
-//   offer(recipe or null)     what the bar under the part copies and saves (recipe.js)
+//   offer(recipes)            what the bar under the part copies and saves: a recipe (recipe.js), a
+//                             list of them, or null
 //   remember(caption, faces)  this state, with images or canvases as its face, for the history
 //   history                   history.js
+//   seen(file)                what the model sees of a file: PNG bytes
+//   receive(file)             a file from anywhere: restored where it was made here, else to Draw
 //   guard(work)               runs an async function and shows what it throws
 //   toast(text)               a word in passing
 import { ask } from "./api.js";
 import { copy, fill, h, save } from "./dom.js";
 import { faceOf, openHistory } from "./history.js";
 import { numbersOf, openCatalogue } from "./models.js";
+import * as compare from "./parts/compare.js";
+import * as draw from "./parts/draw.js";
 import * as generate from "./parts/generate.js";
+import * as historyPart from "./parts/history.js";
+import * as interpolate from "./parts/interpolate.js";
+import * as model from "./parts/model.js";
+import * as traverse from "./parts/traverse.js";
 import { asCurl, asPython } from "./recipe.js";
 import { createStore } from "./state.js";
+import { seenBy, stateOf } from "./uploads.js";
 
-const PARTS = { generate };
+const PARTS = { generate, draw, interpolate, traverse, compare, history: historyPart, model };
 
 const find = (id) => document.getElementById(id);
 const store = createStore(Object.fromEntries(Object.entries(PARTS).map(([name, part]) => [name, part.fields])), "generate");
 const history = openHistory();
-const context = { store, history, offer, remember, guard, toast };
+const context = { store, history, offer, remember, seen, receive, guard, toast };
 const mounted = {};
-let offered = null;
+let offered = [];
 
 // --- what all parts share ----------------------------------------------------------------------
 
@@ -62,10 +72,10 @@ function toast(text) {
   toast.timer = setTimeout(() => spot.classList.remove("seen"), 2500);
 }
 
-function offer(recipe) {
-  offered = recipe;
-  find("share").hidden = recipe === null;
-  if (recipe) find("request").textContent = asCurl(recipe);
+function offer(recipes) {
+  offered = recipes === null ? [] : [recipes].flat();
+  find("share").hidden = !offered.length;
+  find("request").textContent = offered.map(asCurl).join("\n\n");
 }
 
 function remember(caption, faces) {
@@ -81,9 +91,45 @@ const copying = (id, say, text) =>
   }));
 
 copying("copy-link", "The link is copied.", () => location.href);
-copying("copy-curl", "The curl command is copied.", () => asCurl(offered));
-copying("copy-python", "The Python code is copied.", () => asPython(offered));
-find("save-file").addEventListener("click", () => guard(async () => save(await (await ask(offered)).blob(), offered.file)));
+copying("copy-curl", "The curl command is copied.", () => offered.map(asCurl).join("\n"));
+copying("copy-python", "The Python code is copied.", () => offered.map(asPython).join("\n"));
+find("save-file").addEventListener("click", () => guard(async () => {
+  for (const recipe of offered) save(await (await ask(recipe)).blob(), recipe.file);
+}));
+
+// --- files from anywhere -----------------------------------------------------------------------
+
+async function seen(file) {
+  return seenBy(await context.catalogue.version(store.state.model), file);
+}
+
+async function receive(file) {
+  const found = await stateOf(file, context.catalogue);
+  if (found) toast("This image brought its settings back.");
+  store.go(found ?? { part: "draw", values: { image: await seen(file) } });
+}
+
+const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+const dropping = (on) => document.documentElement.classList.toggle("dropping", on);
+document.addEventListener("dragover", (event) => {
+  if (!carriesFiles(event)) return;
+  event.preventDefault();
+  dropping(true);
+});
+document.addEventListener("dragleave", (event) => event.relatedTarget === null && dropping(false));
+document.addEventListener("drop", (event) => {
+  dropping(false);
+  const [file] = event.dataTransfer.files;
+  if (!file) return;
+  event.preventDefault();
+  guard(() => receive(file));
+});
+document.addEventListener("paste", (event) => {
+  const [file] = event.clipboardData?.files ?? [];
+  if (!file) return;
+  event.preventDefault();
+  guard(() => receive(file));
+});
 
 // --- the model ---------------------------------------------------------------------------------
 

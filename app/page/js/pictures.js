@@ -4,7 +4,7 @@ import { fromBase64 } from "./codec.js";
 export const dataAddress = (base64) => `data:image/png;base64,${base64}`;
 export const pngBytes = (base64) => fromBase64(base64);
 
-/** PNG bytes -> bitmap; throws Problem-like Error where it is no picture. */
+/** PNG bytes -> bitmap; throws Error where it is no picture. */
 export async function bitmapOf(bytesOrBlob, type = "image/png") {
   const blob = bytesOrBlob instanceof Blob ? bytesOrBlob : new Blob([bytesOrBlob], { type });
   try {
@@ -22,13 +22,6 @@ export function pixelsOf(bitmap) {
   return brush.getImageData(0, 0, bitmap.width, bitmap.height);
 }
 
-/** Part of a bitmap as PNG bytes. */
-export async function cut(bitmap, x, y, width, height) {
-  const canvas = new OffscreenCanvas(width, height);
-  canvas.getContext("2d").drawImage(bitmap, x, y, width, height, 0, 0, width, height);
-  return new Uint8Array(await (await canvas.convertToBlob({ type: "image/png" })).arrayBuffer());
-}
-
 const PADDING = 2;
 
 /** Where image i lies in a grid as the service lays it out; one image alone has no border. */
@@ -44,4 +37,16 @@ export function drawFromGrid(canvas, bitmap, i, n, columns, { width, height }) {
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
   canvas.getContext("2d").drawImage(bitmap, x, y, width, height, 0, 0, width, height);
+}
+
+/** Image i of a grid, which may have been enlarged, as PNG bytes in the model's size. */
+export async function cutFromGrid(bitmap, i, n, columns, { width, height }) {
+  const across = Math.min(columns, n);
+  const scale = bitmap.width / (n === 1 ? width : across * (width + PADDING) + PADDING);
+  const [x, y] = placeInGrid(i, n, columns, width, height);
+  const canvas = new OffscreenCanvas(width, height);
+  const brush = canvas.getContext("2d");
+  brush.imageSmoothingEnabled = false;
+  brush.drawImage(bitmap, x * scale, y * scale, width * scale, height * scale, 0, 0, width, height);
+  return new Uint8Array(await (await canvas.convertToBlob({ type: "image/png" })).arrayBuffer());
 }

@@ -6,7 +6,7 @@ import { copy, button, h, save } from "./dom.js";
 import { dataAddress, pngBytes } from "./pictures.js";
 import { ask } from "./api.js";
 
-/** One tile; `draw(canvas)` in place of `item.png` for images that come from a grid. */
+/** One tile; `actions` are entries of its menu besides the usual ones. */
 export function tile(item, context, { caption = "", name, actions = [] } = {}) {
   const face = h("img", { class: "pixels", src: dataAddress(item.png), alt: "", draggable: "false" });
   const say = name ?? `Image of seed ${item.seed}`;
@@ -23,12 +23,12 @@ export function tile(item, context, { caption = "", name, actions = [] } = {}) {
 function actionsOf(item, { store, toast }) {
   const end = item.plain ? { seed: item.seed } : { png: pngBytes(item.png) };
   const go = (part, values) => () => store.go({ part, model: item.model, values });
-  const name = `${item.model.replace("@", "-")}${item.seed === null ? "" : `-seed-${item.seed}`}.png`;
+  const name = `${item.model.replace("@", "-")}${(item.seed ?? null) === null ? "" : `-seed-${item.seed}`}.png`;
   return [
     ["Reconstruct", go("draw", { image: pngBytes(item.png) })],
     ["Interpolate from here", go("interpolate", { a: end })],
     ["Interpolate to here", go("interpolate", { b: end })],
-    item.z && ["Traverse from here", go("traverse", { z: item.z, seed: null })],
+    item.z && ["Traverse from here", go("traverse", { z: item.z })],
     item.z && ["Copy z", async () => {
       await copy(JSON.stringify(item.z));
       toast("z is copied.");

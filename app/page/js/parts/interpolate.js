@@ -1,0 +1,163 @@
+// The way from A to B through the latent space.
+import { ask, askJson, newestWins } from "../api.js";
+import { choice, end, natural, real } from "../codec.js";
+import { button, field, fill, h, save } from "../dom.js";
+import { dataAddress } from "../pictures.js";
+import { addressOf } from "../recipe.js";
+import { tile } from "../tiles.js";
+import { preprocessOf } from "../uploads.js";
+import { randomSeed } from "./generate.js";
+
+export const fields = {
+  a: end({ seed: 3 }),
+  b: end({ seed: 12 }),
+  steps: natural(16, 2, 64),
+  path: choice("slerp", ["linear", "slerp"]),
+  t: real(0.5, 0, 1),
+};
+
+const FRAME_MS = 110;
+const ROW = 8;
+
+function recipe({ a, b, steps, path }, model) {
+  const images = Object.fromEntries(Object.entries({ a, b }).filter(([, { png }]) => png).map(([name, { png }]) => [name, png]));
+  const pngs = Object.values(images);
+  const query = { model: model.ref, seed_a: a.seed, seed_b: b.seed, steps, path };
+  if (!pngs.length) return { path: "interpolate", query, file: "interpolation.png" };
+  return { path: "interpolate", query: { ...query, preprocess: preprocessOf(pngs, model) }, images, file: "interpolation.png" };
+}
+
+export function mount(section, context) {
+  const { store } = context;
+  const newest = newestWins();
+  let answer = null;
+  let answered = null;
+  let shown = null;
+  let playing = null;
+
+  const slots = { a: slot("a"), b: slot("b") };
+  const stage = h("div", { class: "stage" });
+  const slider = h("input", { type: "range", min: 0, "aria-label": "Place between A and B", oninput: () => {
+    stop();
+    store.set({ t: Number(slider.value) / Number(slider.max) });
+  } });
+  const play = button("Play", () => (playing ? stop() : start()), { class: "primary", "aria-pressed": "false" });
+  const strip = h("div", { class: "strip", role: "group", "aria-label": "Frames" });
+  const path = h("select", { onchange: () => store.set({ path: path.value }, { push: true }) });
+  fill(path, [["slerp", "spherical"], ["linear", "linear"]], "slerp");
+  const steps = h("select", { onchange: () => store.set({ steps: Number(steps.value) }, { push: true }) });
+  const swap = button("Swap A and B", () => {
+    const { a, b, t } = store.state.values.interpolate;
+    store.set({ a: b, b: a, t: 1 - t }, { push: true });
+  });
+  const gif = button("Save GIF", () => context.guard(async () => {
+    const { query, ...rest } = shown;
+    const response = await ask({ ...rest, query: { ...query, format: "gif", scale: 8, bounce: true } });
+    save(await response.blob(), "interpolation.gif");
+  }));
+  section.append(
+    h("div", { class: "walk" }, slots.a.element, h("div", { class: "walk-middle" }, stage, h("div", { class: "play" }, play, slider)), slots.b.element),
+    strip,
+    h("div", { class: "controls" }, field("Path", path), field("Frames", steps), swap, gif),
+  );
+
+  function slot(name) {
+    const face = h("div", { class: "slot-face" });
+    const number = h("input", { type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", placeholder: "seed", "aria-label": `Seed of ${name.toUpperCase()}`, onchange: () => {
+      if (number.value !== "" && number.reportValidity()) store.set({ [name]: { seed: Number(number.value) } }, { push: true });
+    } });
+    const drawing = button("Drawing", () => store.set({ [name]: { png: store.state.values.draw.image } }, { push: true }), { title: "Take the image of the part Draw" });
+    const chooser = h("input", { type: "file", accept: "image/*", class: "off-screen", tabindex: "-1", "aria-label": `Image file for ${name.toUpperCase()}`, onchange: () => {
+      const [file] = chooser.files;
+      chooser.value = "";
+      if (file) take(file);
+    } });
+    const take = (file) => context.guard(async () => store.set({ [name]: { png: await context.seen(file) } }, { push: true }));
+    const element = h("div", { class: "slot" }, h("h3", {}, name.toUpperCase()), face, number,
+      h("div", { class: "row" }, button("New seed", () => store.set({ [name]: { seed: randomSeed() } }, { push: true })), button("File", () => chooser.click()), chooser, drawing));
+    element.addEventListener("drop", (event) => {
+      const [file] = event.dataTransfer.files;
+      if (!file) return;
+      event.preventDefault();
+      event.stopPropagation();
+      document.documentElement.classList.remove("dropping");
+      take(file);
+    });
+    return {
+      element,
+      show(value, png, model) {
+        number.value = value.seed ?? "";
+        drawing.disabled = !store.state.values.draw.image;
+        const plain = value.seed !== undefined;
+        face.replaceChildren(tile({ png, z: null, seed: value.seed ?? null, plain, model: model.ref }, context, { name: `Image ${name.toUpperCase()}`, caption: plain ? `seed ${value.seed}` : "an image" }));
+      },
+    };
+  }
+
+  function start() {
+    const { t, steps } = store.state.values.interpolate;
+    let at = t === 1 ? 0 : Math.round(t * (steps - 1));
+    let step = 1;
+    play.textContent = "Pause";
+    play.setAttribute("aria-pressed", "true");
+    playing = setInterval(() => {
+      const last = store.state.values.interpolate.steps - 1;
+      if (section.hidden) return stop();
+      if (at >= last) step = -1;
+      if (at <= 0) step = 1;
+      at = Math.min(at, last) + step;
+      showFrame(at / last);
+    }, FRAME_MS);
+  }
+
+  function stop() {
+    if (!playing) return;
+    clearInterval(playing);
+    playing = null;
+    play.textContent = "Play";
+    play.setAttribute("aria-pressed", "false");
+    store.set({ t: Number(slider.value) / Number(slider.max) });
+  }
+
+  function showFrame(t) {
+    const last = answer.frames.length - 1;
+    const at = Math.round(t * last);
+    slider.max = last;
+    slider.value = at;
+    slider.setAttribute("aria-valuetext", `frame ${at + 1} of ${last + 1}`);
+    const { png, z } = answer.frames[at];
+    const face = stage.querySelector("img");
+    if (playing && face) face.src = dataAddress(png);
+    else {
+      const recipe = { path: "decode", query: { model: answer.model }, json: { z: [z] } };
+      stage.replaceChildren(tile({ png, z, seed: null, plain: false, model: answer.model, recipe }, context, { name: `Frame ${at + 1}` }));
+    }
+    [...strip.children].forEach((one, i) => (i === at ? one.setAttribute("aria-current", "true") : one.removeAttribute("aria-current")));
+  }
+
+  async function show(values, model) {
+    path.value = values.path;
+    fill(steps, [...new Set([8, 16, 24, 32, values.steps])].sort((a, b) => a - b).map((count) => [count, count]), values.steps);
+    shown = recipe(values, model);
+    context.offer(shown);
+    const key = addressOf(shown) + fields.a.format(values.a) + fields.b.format(values.b);
+    if (key !== answered) {
+      const found = await newest((signal) => askJson(shown, { signal }));
+      if (!found) return;
+      answer = found;
+      answered = key;
+      slots.a.show(values.a, answer.a, model);
+      slots.b.show(values.b, answer.b, model);
+      strip.style.setProperty("--across", Math.max(ROW, Math.min(16, values.steps)));
+      strip.replaceChildren(...answer.frames.map(({ png, t }, i) =>
+        button(h("img", { class: "pixels", src: dataAddress(png), alt: "" }), () => {
+          stop();
+          store.set({ t }, { push: true });
+        }, { class: "tile", "aria-label": `Frame ${i + 1}` })));
+    }
+    if (!playing) showFrame(store.state.values.interpolate.t);
+    context.remember(`a walk of ${values.steps} frames`, [slots.a, slots.b].map(({ element }) => element.querySelector("img")));
+  }
+
+  return { show };
+}
