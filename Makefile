@@ -12,7 +12,7 @@ PY     := $(VENV)/bin/python
 PINS   := torch torchvision cuda uv
 FORCED := $(if $(TORCH),always)# a build that is asked for is looked at each time
 
-$(VENV)/.installed-%: requirements/%.txt $(PINS:%=requirements/%.txt) scripts/install.py $(FORCED)
+$(VENV)/.installed-%: requirements/%.txt $(PINS:%=requirements/%.txt) scripts/install.py clients/pyproject.toml $(FORCED)
 	@command -v $(PYTHON) >/dev/null || { echo "zserve needs Python 3.11 or newer: make ... PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) scripts/install.py $* --venv $(VENV) $(if $(TORCH),--torch $(TORCH))
 	@touch $@
@@ -26,7 +26,7 @@ install: $(VENV)/.installed-serve ## install what serving needs into .venv
 serve: install ## serve the shipped weights on http://localhost:8000 (HOST= PORT=)
 	$(PY) -m app --host $(HOST) --port $(PORT)
 
-clients: $(VENV)/.installed-clients ## install what the example clients need
+clients: $(VENV)/.installed-clients ## install the client and the command .venv/bin/zserve
 
 train: $(VENV)/.installed-train ## train a preset and publish it (PRESET=lab ARGS="--epochs 2")
 	$(PY) -m training train --preset $(PRESET) $(ARGS)

@@ -24,7 +24,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
+ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = ROOT / "requirements"
+CLIENT = ROOT / "clients"
 OLDEST_PYTHON = (3, 11)
 IMPATIENT = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "15"}
 PYTORCH_HOST = "download.pytorch.org"
@@ -82,6 +84,16 @@ class Environment:
             self._install_from_index("torchvision", build)
         else:
             self._install_default("torchvision")
+
+    def install_client(self) -> None:
+        """Make the client and the command `zserve` of this checkout usable; where there is one.
+
+        uv brings the build backend with it and everything else is installed: nothing is fetched.
+        """
+        if (CLIENT / "pyproject.toml").exists():  # a container is built without it
+            self.install_hashed("clients")
+            editable = self.uv("install", "--quiet", "--offline", "--no-deps", "--editable")
+            subprocess.run([*editable, str(CLIENT)], check=True)
 
     def check(self) -> None:
         """Fail where an installed package misses one of its requirements."""
@@ -165,6 +177,7 @@ def main() -> None:
             environment.install_torch(options.torch)
         if options.what in WITH_TORCHVISION:
             environment.install_torchvision()
+        environment.install_client()
         environment.check()
     except subprocess.CalledProcessError as error:
         sys.exit(f"zserve: this failed, see above: {' '.join(error.cmd)}")

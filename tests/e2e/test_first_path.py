@@ -123,7 +123,7 @@ def test_every_client_script_saves_its_png(trained: Trained, drawing: Path, tmp_
     }
     for script, arguments in calls.items():
         out = tmp_path / f"{script}.png"
-        command = [f"clients/{script}.py", *arguments, "--url", trained.url, "--out", out]
+        command = [f"clients/examples/{script}.py", *arguments, "--url", trained.url, "--out", out]
         done = run(*command)
         assert done.returncode == 0, done.stderr
         assert "e2e@1" in done.stdout
@@ -136,7 +136,7 @@ def test_the_way_between_two_images_can_be_saved_as_a_gif(
 ) -> None:
     out = tmp_path / "walk.gif"
     options: list[str | Path] = ["--steps", "5", "--scale", "2", "--url", trained.url, "--out", out]
-    done = run("clients/interpolate.py", drawing, "7", *options)
+    done = run("clients/examples/interpolate.py", drawing, "7", *options)
     assert done.returncode == 0, done.stderr
     with Image.open(out) as image:
         assert image.format == "GIF"
@@ -149,7 +149,7 @@ def test_a_client_script_says_in_one_line_what_is_wrong(
     trained: Trained, drawing: Path, tmp_path: Path, script: str
 ) -> None:
     images = [drawing] * {"reconstruct": 1, "interpolate": 2}.get(script, 0)
-    command: list[str | Path] = [f"clients/{script}.py", *images]
+    command: list[str | Path] = [f"clients/examples/{script}.py", *images]
     command += ["--out", tmp_path / "out.png", "--url"]
     nobody = run(*command, "http://127.0.0.1:9")
     assert nobody.returncode == 1

@@ -95,12 +95,12 @@ def test_app_and_training_are_kept_apart_and_model_store_below_both():
     below = contract("model_store stands alone")
     assert below["type"] == "forbidden"
     assert below["source_modules"] == ["model_store"]
-    assert {"app", "training", "clients"} <= set(below["forbidden_modules"])  # type: ignore[call-overload]
+    assert {"app", "training", "zserve_client"} <= set(below["forbidden_modules"])  # type: ignore[call-overload]
 
 
 def test_clients_import_none_of_the_packages():
     http_alone = contract("clients know the service over HTTP alone")
-    assert http_alone["source_modules"] == ["clients"]
+    assert http_alone["source_modules"] == ["zserve_client"]
     assert {"app", "model_store", "training"} <= set(http_alone["forbidden_modules"])  # type: ignore[call-overload]
 
 

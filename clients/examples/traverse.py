@@ -1,6 +1,7 @@
-"""Show what the model sees in images and what it makes of them.
+"""Show what each latent dimension does, one row for each.
 
-python clients/reconstruct.py digit.png other.jpg --out both.png
+python clients/examples/traverse.py --seed 7 --out dimensions.png
+python clients/examples/traverse.py --image digit.png --dims 0,3,7
 """
 
 import argparse
@@ -14,26 +15,28 @@ URL = "http://localhost:8000"
 
 
 def main() -> None:
-    """Send the images and save the two rows."""
+    """Ask for the rows and save them."""
     parser = argparse.ArgumentParser(
-        description="Save two rows: what the model saw in each image, and its reconstructions."
+        description="Save one row for each latent dimension, the most informative first."
     )
-    parser.add_argument("images", type=Path, nargs="+", help="PNG or JPEG files")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--image", type=Path, help="where to start: a PNG or JPEG file")
+    start.add_argument("--seed", type=int, help="where to start: a seed (default: around 0)")
+    parser.add_argument("--dims", help="dimensions, separated by commas (default: all)")
+    parser.add_argument("--steps", type=int, default=7, help="images in a row (default: 7)")
+    parser.add_argument("--span", type=float, default=3, help="from -span to +span (default: 3)")
     parser.add_argument("--model", help="name, name@version or name@alias")
-    parser.add_argument("--out", type=Path, default=Path("reconstructions.png"))
+    parser.add_argument("--out", type=Path, default=Path("traversal.png"))
     parser.add_argument("--url", default=URL, help=f"the service (default: {URL})")
     options = parser.parse_args()
 
-    files = [("image", (path.name, read(path))) for path in options.images]
-    params = {"model": options.model} if options.model else {}
-    url = f"{options.url}/reconstruct"
-    answer = call("POST", url, files=files, params=params)
-    numbers = call("POST", url, files=files, params=params | {"format": "json"}).json()
+    wanted = {name: getattr(options, name) for name in ("seed", "dims", "steps", "span", "model")}
+    params = {name: value for name, value in wanted.items() if value is not None}
+    files = {"image": (options.image.name, read(options.image))} if options.image else None
+    answer = call("POST", f"{options.url}/traverse", params=params, files=files)
 
     options.out.write_bytes(answer.content)
-    print(f"{options.out}: what {numbers['model']} saw, and its reconstructions")
-    for path, image in zip(options.images, numbers["images"], strict=True):
-        print(f"{path}: BCE {image['bce_nats']:.1f} nats, KL {image['kl_nats']:.1f} nats")
+    print(f"{options.out}: dimensions of {answer.headers['X-Model']}")
 
 
 def call(method: str, url: str, **request: Any) -> httpx.Response:

@@ -1,6 +1,6 @@
 """Draw samples and save them as one PNG.
 
-python clients/generate.py --n 16 --seed 7 --out samples.png
+python clients/examples/generate.py --n 16 --seed 7 --out samples.png
 """
 
 import argparse

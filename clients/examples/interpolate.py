@@ -1,9 +1,9 @@
 """Walk from one image to another and save the way as one row, or as a GIF or APNG that moves.
 
-python clients/interpolate.py 1 2 --steps 8 --path slerp --out between.png
-python clients/interpolate.py digit.png other.jpg
-python clients/interpolate.py digit.png 7
-python clients/interpolate.py 1 2 --steps 24 --scale 8 --out walk.gif
+python clients/examples/interpolate.py 1 2 --steps 8 --path slerp --out between.png
+python clients/examples/interpolate.py digit.png other.jpg
+python clients/examples/interpolate.py digit.png 7
+python clients/examples/interpolate.py 1 2 --steps 24 --scale 8 --out walk.gif
 """
 
 import argparse

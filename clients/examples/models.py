@@ -1,6 +1,6 @@
 """List the models that are served, and save the samples of one.
 
-python clients/models.py --figure samples --out figure.png
+python clients/examples/models.py --figure samples --out figure.png
 """
 
 import argparse
