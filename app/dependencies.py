@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 
 from app.catalog import Catalog
 from app.engine import Engine
-from app.errors import ParameterError, UnsupportedBodyError
+from app.errors import UnsupportedBodyError
 from app.settings import Settings
 from app.telemetry import Telemetry
 from model_store import Store
@@ -28,22 +28,17 @@ class Services:
     telemetry: Telemetry
 
 
-async def services(request: Request) -> Services:
+def services_of(request: Request) -> Services:
     """The services of the app that handles this request."""
     return cast(Services, request.app.state.services)
 
 
+async def services(request: Request) -> Services:
+    """The same as a dependency."""
+    return services_of(request)
+
+
 ServicesDep = Annotated[Services, Depends(services)]
-
-
-async def each_once(request: Request) -> None:
-    """Raise ParameterError where a query parameter is given twice."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    for name in names:
-        if names.count(name) > 1:
-            raise ParameterError(
-                f"{name[:80]} is given {names.count(name)} times", remedy=f"send {name[:80]} once"
-            )
 
 
 async def no_body(request: Request) -> None:

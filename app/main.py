@@ -32,6 +32,8 @@ from model_store import Store
 
 log = logging.getLogger("zserve")
 
+_NOUNS = (generate, reconstruct, interpolate, traverse, latents, v2, models, health, page)
+
 
 def create_app(settings: Settings, *, shared_metrics: Path | None = None) -> FastAPI:
     """The service as an ASGI app; models are loaded when it starts, not before.
@@ -43,6 +45,7 @@ def create_app(settings: Settings, *, shared_metrics: Path | None = None) -> Fas
         version="1",
         description=openapi.DESCRIPTION,
         lifespan=_lifespan,
+        routes=[route for noun in _NOUNS for route in noun.router.routes],
         docs_url=None,
         redoc_url=None,
     )
@@ -56,8 +59,6 @@ def create_app(settings: Settings, *, shared_metrics: Path | None = None) -> Fas
     if settings.telemetry:
         app.add_middleware(Observe, telemetry=telemetry, log_requests=settings.log_requests)
     app.add_middleware(RequestContext)
-    for noun in (generate, reconstruct, interpolate, traverse, latents, v2, models, health, page):
-        app.include_router(noun.router)
     app.mount("/static", StaticFiles(directory=page.FILES), name="static")
     return app
 

@@ -3,22 +3,23 @@
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
 from numpy.typing import NDArray
 from starlette.responses import Response
 
 from app import answers, latents
-from app.dependencies import Services, ServicesDep, each_once, no_body
+from app.dependencies import Services, ServicesDep, no_body
 from app.engine import LoadedModel
 from app.errors import ParameterError
 from app.openapi import images
+from app.routing import QueryRoute
 from app.samples import Samples, check_number
 from app.samples import answer as samples_answer
 from app.schemas import Generated, GenerateQuery, at_most
 from model_store import ModelRef
 
-router = APIRouter(tags=["images"], dependencies=[Depends(each_once), Depends(no_body)])
+router = APIRouter(tags=["images"], route_class=QueryRoute)
 
 _DESCRIPTION = (
     "Draws z ~ N(0, I) and decodes it. The same seed and model give the same bytes, and image i "
@@ -51,6 +52,7 @@ async def generate(
     request: Request, services: ServicesDep, query: Annotated[GenerateQuery, InQuery()]
 ) -> Response:
     """n samples of the prior, or of a class."""
+    await no_body(request)
     form = answers.choose_form(request, query)
     _check(query, form, services)
     model = await services.catalog.get(query.model)

@@ -4,20 +4,21 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
 from numpy.typing import NDArray
 from starlette.responses import Response
 
 from app import answers, latents
-from app.dependencies import Services, ServicesDep, each_once
+from app.dependencies import Services, ServicesDep
 from app.engine import LoadedModel
 from app.errors import ParameterError
 from app.openapi import form, images
+from app.routing import QueryRoute
 from app.schemas import Frame, Interpolated, InterpolateQuery, at_most
 from app.uploads import Upload, Uploads, read_uploads, see
 
-router = APIRouter(tags=["images"], dependencies=[Depends(each_once)])
+router = APIRouter(tags=["images"], route_class=QueryRoute)
 
 Floats = NDArray[np.float32]
 

@@ -2,16 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
 from numpy import float32
 from numpy.typing import NDArray
 from starlette.responses import Response
 
 from app import answers, latents, samples
-from app.dependencies import ServicesDep, each_once
+from app.dependencies import ServicesDep
 from app.errors import ParameterError
 from app.openapi import form_or_image, images, json_body
+from app.routing import QueryRoute
 from app.samples import Samples, check_number
 from app.schemas import (
     Augmented,
@@ -26,7 +27,7 @@ from app.schemas import (
 )
 from app.uploads import missing, read_latents, read_uploads, see
 
-router = APIRouter(tags=["latents"], dependencies=[Depends(each_once)])
+router = APIRouter(tags=["latents"], route_class=QueryRoute)
 
 
 @router.post(

@@ -3,17 +3,18 @@
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
 from starlette.responses import Response
 
 from app import answers, latents
-from app.dependencies import ServicesDep, each_once
+from app.dependencies import ServicesDep
 from app.openapi import form_or_image, images
+from app.routing import QueryRoute
 from app.schemas import Reconstructed, Reconstruction, ReconstructQuery, at_most
 from app.uploads import missing, read_uploads, see
 
-router = APIRouter(tags=["images"], dependencies=[Depends(each_once)])
+router = APIRouter(tags=["images"], route_class=QueryRoute)
 
 
 @router.post(

@@ -3,20 +3,21 @@
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
 from numpy.typing import NDArray
 from starlette.responses import Response
 
 from app import answers, latents
-from app.dependencies import Services, ServicesDep, each_once
+from app.dependencies import Services, ServicesDep
 from app.engine import LoadedModel
 from app.errors import ParameterError
 from app.openapi import form_or_image, images
+from app.routing import QueryRoute
 from app.schemas import Traversed, TraversedDimension, TraverseQuery, at_most, parse_dimensions
 from app.uploads import Uploads, read_uploads, see
 
-router = APIRouter(tags=["images"], dependencies=[Depends(each_once)])
+router = APIRouter(tags=["images"], route_class=QueryRoute)
 
 
 @router.post(
@@ -59,6 +60,7 @@ async def traverse(
         steps=query.steps,
         span=query.span,
         preprocess=query.preprocess if uploads else None,
+        z=z.tolist() if uploads else None,
     )
     if form.format == "png":
         return await answers.png(
