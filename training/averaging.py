@@ -52,8 +52,8 @@ class Average:
         for index in torch.split(torch.arange(whole, device=device), batch_size):
             if len(index) == 1 and whole > 1:
                 continue  # one image has no variance
-            mu, logvar = self.vae.encode(train.batch(index))
+            mu, logvar = self.vae.posterior(train.batch(index))
             eps = torch.randn(mu.shape, generator=noise, device=device)
-            self.vae.decode(reparameterise(mu, logvar, eps))
+            self.vae.logits(reparameterise(mu, logvar, eps))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

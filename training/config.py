@@ -8,9 +8,10 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     Field,
     NonNegativeFloat,
     PositiveFloat,
@@ -19,13 +20,15 @@ from pydantic import (
     model_validator,
 )
 
-from model_store import Frozen, ModelSpec
+from model_store import Frozen, ModelRef, ModelSpec
 from training.errors import PresetNotFoundError, SettingError
 
 PRESETS = Path(__file__).parent / "presets"
 
 _BARE_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
+
+Reference = Annotated[str, AfterValidator(lambda text: str(ModelRef.parse(text)))]
 
 MANY = 1_000_000
 """Epochs: never reached."""
@@ -137,6 +140,9 @@ class Preset(Frozen):
     summary: str
     data: Data
     model: ModelSpec
+    start: Reference | None = None
+    """A version whose weights to begin with, from the store or shipped; a flow that it has not
+    begins as the identity."""
     objective: Objective = Objective()
     optimiser: Optimiser = Optimiser()
     compute: Compute = Compute()

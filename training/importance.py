@@ -28,7 +28,7 @@ LogJoint = Callable[[Tensor], Tensor]
 """z (images, k, latent) -> ln p(x | z) + ln p(z) (images, k), nats."""
 
 LogPrior = Callable[[Tensor], Tensor]
-"""z (..., latent) -> ln p(z) (...), nats."""
+"""z (n, latent) -> ln p(z) (n,), nats."""
 
 
 class ImportanceEstimate(NamedTuple):
@@ -99,13 +99,13 @@ def vae_importance_estimate(
 ) -> ImportanceEstimate:
     """-ln p(x) of images x (images, channels, height, width) under a VAE, q its encoder.
 
-    `log_prior` is N(0, I) where not given. `images_at_once` times `chunk` latents are decoded at
+    `log_prior` is the VAE's where not given. `images_at_once` times `chunk` latents are decoded at
     a time. `noise` may lie on the CPU while x and the VAE do not: then it is the same everywhere.
     """
-    log_prior = log_prior or standard_normal_log_density
+    log_prior = log_prior or vae.log_prior
     parts = [
         importance_estimate(
-            _proposal(*vae.encode(part), noise), _log_joint(vae, part, log_prior), samples, chunk
+            _proposal(*vae.posterior(part), noise), _log_joint(vae, part, log_prior), samples, chunk
         )
         for part in torch.split(x, images_at_once)
     ]
@@ -154,12 +154,6 @@ def binarize(x: Tensor, noise: torch.Generator) -> Tensor:
     return (uniform < x).to(x.dtype)
 
 
-def standard_normal_log_density(z: Tensor) -> Tensor:
-    """ln N(z; 0, I); (..., latent) -> (...), nats."""
-    zero = torch.zeros((), device=z.device)
-    return normal_log_density(z, zero, zero)
-
-
 def _proposal(mu: Tensor, logvar: Tensor, noise: torch.Generator) -> Propose:
     """Draws from N(mu, sigma^2) of each image; mu, logvar (images, latent)."""
     mu, logvar = mu.unsqueeze(1), logvar.unsqueeze(1)
@@ -176,9 +170,10 @@ def _proposal(mu: Tensor, logvar: Tensor, noise: torch.Generator) -> Propose:
 
 def _log_joint(vae: VAE, x: Tensor, log_prior: LogPrior) -> LogJoint:
     def log_joint(z: Tensor) -> Tensor:
-        x_logits = vae.decode(z.flatten(end_dim=1))
+        flat = z.flatten(end_dim=1)
+        x_logits = vae.logits(flat)
         x_logits = x_logits.view(*z.shape[:2], *x_logits.shape[1:])
-        return _log_likelihood(vae, x, x_logits) + log_prior(z)
+        return _log_likelihood(vae, x, x_logits) + log_prior(flat).view(z.shape[:2])
 
     return log_joint
 

@@ -14,11 +14,20 @@ from statistics import median
 
 import torch
 
-from model_store import EpochRecord, Manifest, Store, TrainingRecord
+from model_store import (
+    SHIPPED,
+    VAE,
+    EpochRecord,
+    Manifest,
+    ModelRef,
+    NotFoundError,
+    Store,
+    TrainingRecord,
+)
 from training import checkpoint, data, publish
 from training.config import Preset, differences
 from training.data import Splits
-from training.errors import DeviceError, RunError
+from training.errors import DeviceError, RunError, SettingError
 from training.fit import EpochDone, Progress, Trainer, initialise
 from training.logs import RunLog
 from training.release import Plan, prepare
@@ -121,7 +130,10 @@ def train(job: Job, report: Callable[[Event], None]) -> Outcome:
         duration_s=0.0,
     )
     splits = replace(splits, train=splits.train.to(device), test=splits.test.to(device))
-    vae = initialise(preset.model, job.seed).to(device)
+    vae = initialise(preset.model, job.seed)
+    if preset.start is not None and past is None:
+        _begin_with(vae, job.store, ModelRef.parse(preset.start))
+    vae = vae.to(device)
     trainer = Trainer(vae, preset.objective, preset.optimiser, job.seed, preset.compute)
     if past is not None:
         for line in past.damaged:
@@ -188,6 +200,21 @@ def _train(
                 log.write(event, trainer.trained)
             report(event)
     return progress
+
+
+def _begin_with(vae: VAE, store: Store, ref: ModelRef) -> None:
+    """Weights of a version, from the store or else shipped; raises StoreError, SettingError."""
+    try:
+        found = store.load(ref)
+    except NotFoundError:
+        found = Store(SHIPPED).load(ref)
+    weights = {k: v for k, v in vae.state_dict().items() if k.startswith("flow.")}
+    weights |= found.vae.state_dict()
+    try:
+        vae.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise SettingError(f"start: {ref} does not fit the preset's model: {reason}") from error
 
 
 @contextlib.contextmanager

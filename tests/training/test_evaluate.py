@@ -4,13 +4,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model_store import VAE, kl_to_standard_normal
+from model_store import VAE, Flow, ModelSpec, kl_to_standard_normal
 from tests.training.conftest import strokes
 from training.config import Objective
 from training.data import Images, Splits
 from training.evaluate import Evaluation, Extent
 from training.evaluate import evaluate as measure
-from training.fit import mean_bound
+from training.fit import initialise, mean_bound
 from training.judge import Judge
 
 STROKES = ("no", "yes")
@@ -146,3 +146,17 @@ def test_a_mean_over_classes_is_weighted_by_their_images(vae: VAE, splits: Split
     metrics = measure(vae, splits, judge=judge).metrics
     shares = [metrics[f"label_right[{name}]"].value for name in STROKES]
     assert metrics["label_right"].value == pytest.approx(sum(shares) / 2)
+
+
+def test_a_flow_that_changes_nothing_changes_no_number_but_the_luck_of_the_drawn_kl(
+    spec: ModelSpec, images: Images
+):
+    plain = initialise(spec, seed=0)
+    flowing = initialise(spec.model_copy(update={"prior": Flow(couplings=2, hidden=4)}), seed=0)
+    flowing.load_state_dict(plain.state_dict(), strict=False)
+    without, within = evaluate(plain, images).metrics, evaluate(flowing, images).metrics
+    assert within.keys() == without.keys()
+    for name in ("test_reconstruction", "quick_nll", "active_units"):
+        assert within[name].value == pytest.approx(without[name].value, rel=1e-5)
+    assert within["test_kl"].value == pytest.approx(without["test_kl"].value, abs=0.3)
+    assert "flow" in within["test_kl"].protocol

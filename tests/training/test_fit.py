@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_store import VAE, ImageShape, ModelSpec
-from training.config import Objective, Optimiser, load_preset
+from model_store import VAE, ImageShape, ModelSpec, kl_between
+from training.augmentation import moved
+from training.config import Augmentation, Compute, Objective, Optimiser, load_preset
 from training.data import Images, load
 from training.errors import NonFiniteLossError
 from training.fit import EpochDone, Progress, Trainer, batch_indices, initialise, mean_bound
@@ -202,3 +203,58 @@ def test_six_epochs_of_lab_on_2000_digits_beat_the_mean_image(real_data_dir: Pat
     assert isinstance(last, EpochDone)
     # a model of the pixels' means alone, without any latents, gives 205.8 nats
     assert last.test.loss < 205.8
+
+
+def test_moved_images_are_learnt_from_until_their_epoch_and_no_longer(
+    spec: ModelSpec, images: Images
+):
+    def after(moved_share: float, epochs: float) -> torch.Tensor:
+        objective = Objective(moved_share=moved_share, moved_until_epochs=2)
+        trainer = Trainer(initialise(spec, seed=0), objective, Optimiser(), seed=0)
+        trainer.noise.manual_seed(0)
+        trainer.step(images.batch(torch.arange(16)), epochs)
+        return trainer.vae.to_mu.weight.detach()
+
+    assert torch.equal(after(1.0, epochs=2.0), after(0.0, epochs=2.0))
+    assert not torch.equal(after(1.0, epochs=1.9), after(0.0, epochs=1.9))
+
+
+def test_consistency_brings_the_posteriors_of_an_image_and_of_the_moved_one_together(
+    spec: ModelSpec, images: Images
+):
+    optimiser = Optimiser(learning_rate=1e-2, epochs=60)
+    distances = {}
+    for weight in (0.001, 5.0):
+        objective = Objective(consistency=weight)
+        trainer = Trainer(initialise(spec, seed=0), objective, optimiser, seed=0)
+        for _ in trainer.fit(images, images):
+            pass
+        x = images.batch(torch.arange(64))
+        with torch.no_grad():
+            mu, logvar = trainer.vae.posterior(x)
+            other = trainer.vae.posterior(
+                moved(x, Augmentation(), torch.Generator().manual_seed(0))
+            )
+        distances[weight] = kl_between(*other, mu, logvar).mean().item()
+    assert distances[5.0] < 0.5 * distances[0.001]
+
+
+def test_several_draws_begin_after_their_epoch(spec: ModelSpec, images: Images):
+    def loss(samples: int, epochs: float) -> float:
+        objective = Objective(importance_samples=samples, importance_after_epochs=1)
+        trainer = Trainer(initialise(spec, seed=0), objective, Optimiser(), seed=0)
+        return trainer.step(images.batch(torch.arange(64)), epochs)[0].item()
+
+    assert loss(16, epochs=0.5) == loss(1, epochs=0.5)
+    assert loss(16, epochs=1.0) < loss(1, epochs=1.0)
+
+
+def test_networks_in_bfloat16_learn_about_the_same(spec: ModelSpec, images: Images):
+    losses = []
+    for compute in (Compute(), Compute(bf16=True)):
+        trainer = Trainer(initialise(spec, seed=0), Objective(), Optimiser(epochs=10), 0, compute)
+        *_, done = [event for event in trainer.fit(images, images) if isinstance(event, EpochDone)]
+        losses.append(done.test.loss)
+        assert all(weight.dtype == torch.float32 for weight in trainer.vae.parameters())
+    assert losses[1] != losses[0]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)

@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_store import MLP, VAE, ImageShape, ModelSpec, bernoulli_log_likelihood
+from model_store import (
+    MLP,
+    VAE,
+    ImageShape,
+    ModelSpec,
+    bernoulli_log_likelihood,
+    standard_normal_log_density,
+)
 from training.importance import (
     BinarizedNLL,
     ImportanceEstimate,
@@ -15,7 +22,6 @@ from training.importance import (
     binarize,
     binarized_nll,
     importance_estimate,
-    standard_normal_log_density,
     vae_importance_estimate,
 )
 

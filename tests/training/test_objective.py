@@ -4,10 +4,18 @@ from typing import cast
 import torch
 from torch.nn import functional as F
 
-from model_store import MLP, VAE, ModelSpec, normal_log_density
+from model_store import MLP, VAE, Flow, ModelSpec, normal_log_density
 from training.data import Images
 from training.fit import initialise
-from training.objective import binarize, bound, with_free_bits
+from training.objective import (
+    Terms,
+    binarize,
+    binarize_half,
+    bound,
+    several_draws,
+    single_draw,
+    with_free_bits,
+)
 
 
 def batch_and_noise(vae: VAE, images: Images, count: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
@@ -105,3 +113,140 @@ def test_the_grey_likelihood_is_the_mean_over_binarized_images(vae: VAE, images:
     drawn = vae.log_likelihood(binary, x_logits.expand(4000, 1, 28, 28))
     error = (drawn.std() / 4000**0.5).item()
     assert abs((drawn.mean() - vae.log_likelihood(x, x_logits)).item()) < 4 * error
+
+
+def test_half_binarized_images_are_either_grey_or_binary(images: Images):
+    x = images.batch(torch.arange(64)) * 0.5
+    mixed = binarize_half(x, torch.Generator().manual_seed(0))
+    grey = (mixed == x).flatten(1).all(dim=1)
+    binary = ((mixed == 0) | (mixed == 1)).flatten(1).all(dim=1)
+    assert (grey ^ binary).all()
+    assert 16 < grey.sum() < 48  # four standard deviations of 64 tosses
+
+
+# --- several draws -----------------------------------------------------------------------------
+
+
+def draws(vae: VAE, k: int, batch: int, seed: int = 1) -> torch.Tensor:
+    noise = torch.Generator().manual_seed(seed)
+    return torch.randn(k, batch, vae.spec.latent, generator=noise, dtype=torch.float64)
+
+
+def encoder_gradient(vae: VAE, terms: Terms) -> torch.Tensor:
+    vae.zero_grad()
+    torch.autograd.backward(terms.surrogate.sum())
+    return torch.cat([cast(torch.Tensor, w.grad).flatten() for w in vae.to_mu.parameters()])
+
+
+def test_one_draw_of_the_importance_weighted_bound_is_the_elbo_with_a_drawn_kl(
+    vae: VAE, images: Images
+):
+    vae.double()
+    x = images.batch(torch.arange(8)).double()
+    eps = draws(vae, 4000, 1).expand(4000, 8, 3)
+    one = bound(vae, x, eps[0])
+    drawn = several_draws(vae, x, eps[:1], 1.0, doubly_reparameterised=False)
+    torch.testing.assert_close(drawn.log_px, one.log_px)
+    torch.testing.assert_close(drawn.loss, -(drawn.log_px - drawn.kl))
+    # over many draws the drawn KL has the exact one as its mean
+    with torch.no_grad():
+        mean = several_draws(vae, x, eps, 1.0, doubly_reparameterised=False).kl
+    torch.testing.assert_close(mean, one.kl, atol=0.1, rtol=0)
+
+
+def test_more_draws_give_a_tighter_bound_and_never_pass_the_likelihood(images: Images):
+    vae = initialise(ModelSpec(network=MLP(hidden=(8,)), latent=1), seed=0).double()
+    torch.nn.init.normal_(vae.decoder[0].weight, std=2.0)  # type: ignore[index]
+    x = images.batch(torch.arange(2)).double()
+    grid = torch.linspace(-8, 8, 2001, dtype=torch.float64).unsqueeze(1)
+    with torch.no_grad():
+        x_logits = vae.decode(grid)
+        log_joint = vae.log_prior(grid) + torch.stack(
+            [vae.log_likelihood(one.expand(len(grid), 1, 28, 28), x_logits) for one in x]
+        )
+        nll = -(log_joint.logsumexp(dim=1) + math.log(16 / 2000))
+        losses = {
+            k: torch.stack(
+                [
+                    several_draws(
+                        vae, x, draws(vae, k, 2, s), 1.0, doubly_reparameterised=True
+                    ).loss
+                    for s in range(400)
+                ]
+            ).mean(dim=0)
+            for k in (1, 8, 64)
+        }
+    assert (losses[1] > losses[8]).all()
+    assert (losses[8] > losses[64]).all()
+    assert (losses[64] > nll - 0.02).all()
+    torch.testing.assert_close(losses[64], nll, atol=0.5, rtol=0)
+
+
+def test_the_surrogate_has_the_gradient_of_the_importance_weighted_loss(vae: VAE, images: Images):
+    vae.double()
+    x, eps = images.batch(torch.arange(4)).double(), draws(vae, 5, 4)
+    found = encoder_gradient(vae, several_draws(vae, x, eps, 1.0, doubly_reparameterised=False))
+    mu, logvar = vae.posterior(x)
+    z = mu + torch.exp(0.5 * logvar) * eps
+    log_w = torch.stack(
+        [
+            vae.log_likelihood(x, vae.logits(one))
+            + vae.log_prior(one)
+            - normal_log_density(one, mu, logvar)
+            for one in z
+        ]
+    )
+    vae.zero_grad()
+    torch.autograd.backward(-(log_w.logsumexp(dim=0) - math.log(5)).sum())
+    exact = torch.cat([cast(torch.Tensor, w.grad).flatten() for w in vae.to_mu.parameters()])
+    torch.testing.assert_close(found, exact)
+
+
+def test_the_doubly_reparameterised_gradient_has_the_same_mean_and_less_noise(
+    vae: VAE, images: Images
+):
+    vae.double()
+    x = images.batch(torch.arange(1)).double()
+    gradients = {}
+    for double in (False, True):
+        drawn = [
+            encoder_gradient(
+                vae, several_draws(vae, x, draws(vae, 8, 1, s), 1.0, doubly_reparameterised=double)
+            )
+            for s in range(600)
+        ]
+        gradients[double] = torch.stack(drawn)
+    means = {double: found.mean(dim=0) for double, found in gradients.items()}
+    errors = {double: found.std(dim=0) / 600**0.5 for double, found in gradients.items()}
+    distance = (means[True] - means[False]).abs()
+    assert (distance <= 5 * (errors[True] + errors[False])).all()
+    assert errors[True].norm() < errors[False].norm()
+
+
+def test_the_decoder_learns_the_same_from_either_gradient(vae: VAE, images: Images):
+    x, eps = images.batch(torch.arange(4)), draws(vae, 5, 4).float()
+    found = []
+    for double in (False, True):
+        encoder_gradient(vae, several_draws(vae, x, eps, 1.0, doubly_reparameterised=double))
+        found.append([cast(torch.Tensor, w.grad).clone() for w in vae.decoder.parameters()])
+    for plain, doubled in zip(*found, strict=True):
+        torch.testing.assert_close(plain, doubled)
+
+
+def test_under_a_fresh_flow_the_loss_has_the_mean_of_the_one_without(images: Images):
+    plain = ModelSpec(network=MLP(hidden=(8,)), latent=4)
+    flowing = plain.model_copy(update={"prior": Flow(couplings=2, hidden=8)})
+    vaes = [initialise(plain, seed=0), initialise(flowing, seed=0)]
+    vaes[1].load_state_dict(vaes[0].state_dict(), strict=False)
+    x = images.batch(torch.arange(4))
+    with torch.no_grad():
+        losses = [
+            torch.stack(
+                [
+                    single_draw(vae, x, draws(vae, 1, 4, s)[0].float(), 1.0, 0.0).loss
+                    for s in range(900)
+                ]
+            ).mean()
+            for vae in vaes
+        ]
+    torch.testing.assert_close(losses[0], losses[1], atol=0.3, rtol=0)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 
 from model_store import (
+    kl_between,
     kl_per_dimension,
     kl_to_standard_normal,
     normal_log_density,
@@ -83,3 +84,20 @@ def test_the_normal_density_integrates_to_one():
     mu, logvar = torch.tensor([[0.5], [0.3]], dtype=torch.float64)
     density = normal_log_density(z[:, None], mu, logvar).exp()
     assert torch.trapezoid(density, z).item() == pytest.approx(1.0, abs=1e-9)
+
+
+def test_kl_between_two_gaussians_agrees_with_torch():
+    mu, logvar = some_posteriors()
+    other_mu, other_logvar = mu.flip(0) + 0.3, logvar.flip(0) - 0.2
+    expected = kl_divergence(
+        Normal(mu, torch.exp(0.5 * logvar)), Normal(other_mu, torch.exp(0.5 * other_logvar))
+    ).sum(dim=1)
+    torch.testing.assert_close(kl_between(mu, logvar, other_mu, other_logvar), expected)
+
+
+def test_kl_between_a_gaussian_and_the_standard_normal_is_the_one_to_the_prior():
+    mu, logvar = some_posteriors()
+    zeros = torch.zeros_like(mu)
+    torch.testing.assert_close(
+        kl_between(mu, logvar, zeros, zeros), kl_to_standard_normal(mu, logvar)
+    )

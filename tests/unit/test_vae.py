@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from model_store import MLP, VAE, Conv, ImageShape, ModelSpec, build_vae
+from model_store import MLP, VAE, Conv, Flow, ImageShape, ModelSpec, Residual, build_vae
+from model_store.networks import ResidualBlock
 
 SPECS = [
     ModelSpec(network=MLP(hidden=(12, 7)), latent=3),
@@ -20,6 +21,20 @@ SPECS = [
         latent=2,
         image=ImageShape(height=29, width=30),
     ),
+    ModelSpec(network=Residual(channels=(4, 6), hidden=8), latent=3, logvar_bound=2),
+    ModelSpec(
+        network=Residual(
+            channels=(4, 4, 4, 4),
+            hidden=8,
+            kernel=3,
+            batch_norm=True,
+            encoder_blocks=2,
+            decoder_blocks=0,
+        ),
+        latent=2,
+        image=ImageShape(channels=3, height=29, width=30),
+    ),
+    ModelSpec(network=MLP(hidden=(12,)), latent=4, prior=Flow(couplings=2, hidden=8)),
 ]
 
 
@@ -62,3 +77,24 @@ def test_the_lab_network_has_the_layers_of_the_tutorials():
     vae = VAE(ModelSpec(network=MLP(hidden=(400,)), latent=20))
     weights = 784 * 400 + 400 + 2 * (400 * 20 + 20) + 20 * 400 + 400 + 400 * 784 + 784
     assert sum(parameter.numel() for parameter in vae.parameters()) == weights
+
+
+def test_a_residual_block_begins_as_the_identity():
+    block = ResidualBlock(4, batch_norm=False)
+    h = torch.randn(2, 4, 7, 7)
+    bias = dict(block.named_parameters())["change.3.bias"]
+    assert torch.equal(block(h), h + bias.view(1, 4, 1, 1))
+
+
+def test_a_residual_network_has_the_blocks_that_it_was_asked_for():
+    network = Residual(channels=(4, 6), hidden=8, encoder_blocks=3, decoder_blocks=2)
+    vae = VAE(ModelSpec(network=network, latent=3))
+    for part, blocks in ((vae.encoder, 6), (vae.decoder, 4)):
+        assert sum(isinstance(module, ResidualBlock) for module in part.modules()) == blocks
+
+
+def test_a_bound_logvar_stays_within_it_however_far_the_encoder_goes():
+    vae = VAE(ModelSpec(network=MLP(hidden=(4,)), latent=3, logvar_bound=2))
+    torch.nn.init.constant_(vae.to_logvar.bias, 50.0)
+    _, logvar = vae.encode(torch.rand(5, 1, 28, 28))
+    assert torch.equal(logvar, torch.full((5, 3), 2.0))
