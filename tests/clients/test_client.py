@@ -1,0 +1,267 @@
+"""Both clients against a real service."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.api.service import digit
+from zserve_client import (
+    Client,
+    ForbiddenError,
+    Grid,
+    InputError,
+    InvalidRequestError,
+    LimitError,
+    NoAnswerError,
+    NotFoundError,
+    ProblemError,
+    TooLargeError,
+    UploadError,
+)
+
+Both = Callable[..., list[object]]
+
+
+def test_both_clients_bring_the_bytes_of_the_service(url: str, both: Both):
+    expected = httpx.get(f"{url}/generate?n=5&seed=7").content
+    for made in both("generate", 5, seed=7):
+        assert isinstance(made, Grid)
+        assert made.content == expected
+        assert (made.model, made.seed, made.seeds) == ("mnist@1", 7, [7, 8, 9, 10, 11])
+        assert made.parameters is not None
+        assert made.parameters["seed"] == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "options"),
+    [
+        ("generate", [3], {"seed": 1, "numbers": True}),
+        ("reconstruct", [digit()], {"numbers": True}),
+        ("interpolate", [digit(), 7], {"numbers": True}),
+        ("traverse", [7], {"dims": [0, 2], "numbers": True}),
+        ("augment", [digit(), 4], {"seed": 3, "numbers": True}),
+        ("decode", [[[0.0, 1.0, -1.0]]], {"numbers": True}),
+        ("encode", [[digit(), digit(5)]], {}),
+        ("model", ["mnist@2"], {}),
+        ("models", [], {}),
+        ("live", [], {}),
+        ("ready", [], {}),
+        ("wait_until_ready", [], {}),
+    ],
+)
+def test_both_clients_come_to_the_same_result(
+    both: Both, name: str, arguments: list[object], options: dict[str, object]
+):
+    one, other = both(name, *arguments, **options)
+    if hasattr(one, "content"):
+        assert one.content == other.content  # type: ignore[attr-defined]
+        assert one.numbers == other.numbers  # type: ignore[attr-defined]
+        assert one.numbers["model"] == one.model  # type: ignore[attr-defined]
+    else:
+        assert one == other
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_the_images_of_a_grid_are_those_that_each_seed_gives_alone(
+    client: Client, n: int, scale: int
+):
+    made = client.generate(n, seed=4_294_967_294, scale=scale)
+    assert made.array.shape == (n, 28 * scale, 28 * scale)
+    assert made.seeds is not None
+    for image, seed in zip(made.images, made.seeds, strict=True):
+        assert image.tobytes() == client.generate(1, seed=seed, scale=scale).image.tobytes()
+
+
+def test_a_seed_that_the_service_chose_brings_the_same_images_again(client: Client):
+    made = client.generate(4, numbers=True)
+    assert made.seed is not None
+    assert client.generate(4, seed=made.seed).content == made.content
+    assert made.numbers is not None
+    assert [image["seed"] for image in made.numbers["images"]] == made.seeds
+
+
+def test_a_reconstruction_shows_what_the_model_saw_and_what_it_made_of_it(client: Client):
+    made = client.reconstruct([digit(), digit(9), digit(20)], numbers=True)
+    assert len(made.inputs) == len(made.images) == 3
+    assert made.array.shape == (3, 28, 28)
+    assert np.asarray(made.inputs[0]).max() > 200
+    assert made.numbers is not None
+    assert all(image["kl_nats"] >= 0 for image in made.numbers["images"])
+
+
+def test_what_encode_gives_decode_takes(client: Client):
+    found = client.encode([digit(), digit(9)])
+    assert found.array.shape == (2, 3)
+    assert np.allclose(found.array, found.mu)
+    reconstructed = client.reconstruct([digit(), digit(9)]).array
+    for z in (found, found.mu, found.array):
+        assert (client.decode(z).array == reconstructed).all()
+
+
+def test_the_ways_between_two_seeds_begin_and_end_at_their_images(client: Client):
+    walk = client.interpolate(1, 2, steps=5)
+    ends = client.generate(2, seed=1).array
+    assert walk.array.shape == (5, 28, 28)
+    assert (walk.array[[0, -1]] == ends).all()
+    assert [np.asarray(end).tolist() for end in walk.ends] == ends.tolist()
+
+
+@pytest.mark.parametrize("kind", ["gif", "apng"])
+def test_a_film_has_the_frames_of_the_row(client: Client, kind: str):
+    row = client.interpolate(1, 2, steps=4)
+    film = client.interpolate(1, 2, steps=4, format=kind)  # type: ignore[arg-type]
+    assert (film.array == row.array).all()
+    assert film.ends == []
+
+
+@pytest.mark.parametrize("metadata", [True, False])
+def test_a_traversal_has_a_row_for_each_dimension(client: Client, metadata: bool):
+    made = client.traverse(dims=[2, 0], steps=5, metadata=metadata)
+    assert made.array.shape == (2, 5, 28, 28)
+    assert made.dims == ([2, 0] if metadata else [])
+    middle = client.decode([0.0, 0.0, 0.0]).array[0]
+    assert (made.array[:, 2] == middle).all()
+
+
+def test_an_image_may_be_bytes_a_path_a_picture_or_an_array(client: Client, drawing: Path):
+    image = Image.open(io.BytesIO(digit()))
+    sources: list[Any] = [digit(), drawing, str(drawing), image, np.asarray(image)]
+    assert len({client.reconstruct(source).content for source in sources}) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("nowhere.png", "cannot read nowhere.png: No such file"),
+        (3.5, "float is no image"),
+        (np.zeros((4, 4), np.float32), "float32 and shape"),
+    ],
+)
+def test_what_is_no_image_is_refused_before_anything_is_sent(source: object, words: str):
+    with Client("http://127.0.0.1:9") as client, pytest.raises(InputError, match=words):
+        client.reconstruct(source)  # type: ignore[arg-type]
+
+
+def test_a_result_shows_itself_in_a_notebook(client: Client, tmp_path: Path):
+    png = client.generate(2, seed=1)
+    assert png._repr_png_() == png.content == png.save(tmp_path / "two.png").read_bytes()
+    assert png._repr_html_() is None
+    gif = client.interpolate(1, 2, format="gif")
+    assert gif._repr_png_() is None
+    assert (gif._repr_html_() or "").startswith('<img src="data:image/gif;base64,R0lGOD')
+    assert client.model()._repr_markdown_() == "# mnist@1\n"
+    assert len(repr(png)) < 200
+
+
+def test_a_label_is_a_class_by_its_name_or_its_place(client: Client):
+    by_name = client.generate(2, seed=1, model="named", label="dress", numbers=True)
+    assert client.generate(2, seed=1, model="named", label=0).content == by_name.content
+    assert by_name.numbers is not None
+    assert by_name.numbers["label"] == "Dress"
+
+
+def test_the_models_are_listed_with_their_numbers(client: Client):
+    mnist, named = client.models()
+    assert (mnist.ref, mnist.default, mnist.versions) == ("mnist@1", True, [1, 2])
+    assert (mnist.channels, mnist.height, mnist.width, mnist.latent) == (1, 28, 28, 3)
+    assert mnist.metrics["test_neg_elbo"].value == 12.5
+    assert named.classes == ["Dress", "7"]
+    assert client.model("named").classes == ["Dress", "7"]
+    assert client.model().ref == "mnist@1"
+    assert client.figure("samples", "mnist@2").image.size == (5, 5)
+
+
+def test_a_version_is_promoted_and_rolled_back(client: Client):
+    assert client.promote("mnist", 2) == {"production": 2}
+    try:
+        assert client.model("mnist").ref == "mnist@2"
+        assert client.generate(1).model == "mnist@2"
+    finally:
+        assert client.promote("mnist", 1) == {"production": 1}
+
+
+@pytest.mark.parametrize("suffix", ["zip", "npz", "png", "json"])
+def test_a_download_is_the_bytes_of_the_service(url: str, both: Both, tmp_path: Path, suffix: str):
+    expected = httpx.get(f"{url}/generate?n=9&seed=3&format={suffix}").content
+    path = tmp_path / f"nine.{suffix}"
+    for _ in both("download", path, 9, seed=3):
+        assert path.read_bytes() == expected
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_refused_download_leaves_the_file_that_was_there(client: Client, tmp_path: Path):
+    path = tmp_path / "old.zip"
+    path.write_text("old")
+    with pytest.raises(LimitError):
+        client.download(path, 10**9)
+    with pytest.raises(InputError, match="none of the suffixes"):
+        client.download(tmp_path / "samples.bmp", 3)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "status", "slug"),
+    [
+        (lambda c: c.generate(3, model="nothing"), NotFoundError, 404, "model-not-found"),
+        (lambda c: c.model("mnist@9"), NotFoundError, 404, "version-not-found"),
+        (lambda c: c.figure("none"), NotFoundError, 404, "figure-not-found"),
+        (lambda c: c.model("a b"), ProblemError, 422, "invalid-reference"),
+        (lambda c: c.generate(257), LimitError, 422, "limit-exceeded"),
+        (lambda c: c.generate(0), LimitError, 422, "limit-exceeded"),
+        (lambda c: c.generate(1, seed="x"), InvalidRequestError, 422, "invalid-parameter"),
+        (lambda c: c.generate(1, label="Hat", model="named"), InvalidRequestError, 422, None),
+        (lambda c: c.reconstruct(bytes(2_000_000)), TooLargeError, 413, "body-too-large"),
+        (lambda c: c.reconstruct(b"no image"), UploadError, 415, "not-an-image"),
+        (lambda c: c.reconstruct(digit()[:-40]), UploadError, 422, "corrupt-image"),
+        (lambda c: c.reconstruct([]), UploadError, 422, "wrong-field"),
+        (lambda c: c.decode([[0.0]]), InvalidRequestError, 422, "invalid-parameter"),
+    ],
+)
+def test_a_problem_of_the_service_is_an_exception_of_its_kind(
+    client: Client,
+    call: Callable[[Client], object],
+    kind: type[ProblemError],
+    status: int,
+    slug: str | None,
+):
+    with pytest.raises(kind) as caught:
+        call(client)
+    problem = caught.value
+    assert problem.status == status
+    assert slug in {problem.type, None}
+    assert problem.request_id
+    assert problem.remedy
+    assert str(problem) == f"{problem.detail}; {problem.remedy}"
+
+
+def test_a_limit_says_how_much_is_allowed(client: Client):
+    with pytest.raises(LimitError) as caught:
+        client.generate(257)
+    assert caught.value.limit == 256
+
+
+def test_both_clients_raise_the_same_problem(url: str, both: Both):
+    with pytest.raises(NotFoundError):
+        both("generate", 1, model="nothing")
+
+
+def test_promotion_without_the_token_is_forbidden(url: str):
+    with Client(url) as client, pytest.raises(ForbiddenError) as caught:
+        client.promote("mnist", 2)
+    assert caught.value.status == 401
+
+
+def test_a_service_that_is_not_there_is_said_in_one_line():
+    with (
+        Client("http://127.0.0.1:9", retries=0) as client,
+        pytest.raises(NoAnswerError, match="is the server running"),
+    ):
+        client.ready()
