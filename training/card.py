@@ -86,6 +86,7 @@ def _made(description: Description) -> dict[str, str]:
     training, spec = description.training, description.spec
     return {
         "network": _network(spec),
+        "prior": _prior(spec),
         "data": f"{training.dataset}, {_extent(training)}",
         "likelihood": spec.likelihood.replace("_", " "),
         "objective": _settings(training, "objective"),
@@ -144,6 +145,15 @@ def _network(spec: ModelSpec) -> str:
     layers = spec.network.model_dump(exclude={"kind"})
     described = ", ".join(f"{name} {_plain(value)}" for name, value in layers.items())
     return f"{spec.network.kind}, {described}, {spec.latent} latent dimensions"
+
+
+def _prior(spec: ModelSpec) -> str:
+    if spec.prior is None:
+        return "N(0, I)"
+    return (
+        f"a flow of {spec.prior.couplings} affine couplings, hidden {spec.prior.hidden}, between z "
+        "and u ~ N(0, I); all latents that people see are u"
+    )
 
 
 def _settings(training: TrainingRecord, part: str) -> str:

@@ -7,6 +7,7 @@ GPU, finds the same numbers up to rounding; how far they may lie apart stands in
     quick    latents and KL over the whole test split, the rest over its first QUICK_IMAGES
     bound    and the test -ELBO with its parts
     full     and all else: NLL, linear probe, neighbours, what a judge says of made images
+    exhaustive  and the NLL of a few images by thousands of draws
 """
 
 from collections.abc import Callable
@@ -49,11 +50,15 @@ QUICK_NLL_SAMPLES = 16
 NLL_IMAGES = 1000
 NLL_SAMPLES = 128
 NLL_SEEDS = (0, 1, 2, 3, 4)
+MANY_SAMPLES = 5000
+MANY_SAMPLES_IMAGES = 100
 NEIGHBOURS = 5
 IMAGES_FOR_A_MIXTURE = 20
 """Of each class; with fewer a class has no statistics."""
 
 Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+NLL_BY_MANY = "test_nll_by_many_draws"
 
 NATS = "nats per image, summed over pixels"
 
@@ -64,6 +69,12 @@ class Extent(StrEnum):
     QUICK = "quick"
     BOUND = "bound"
     FULL = "full"
+    EXHAUSTIVE = "exhaustive"
+
+    def holds(self, other: "Extent") -> bool:
+        """Whether all of another extent is measured too."""
+        order = list(Extent)
+        return order.index(self) >= order.index(other)
 
 
 @dataclass(frozen=True)
@@ -107,24 +118,27 @@ def evaluate(
     report("the latents of the test split")
     test = posteriors(vae, splits.test)
     metrics = _of_latents(vae, splits, test) | _quick(vae, splits, judge)
-    if extent is not Extent.QUICK:
+    if extent.holds(Extent.BOUND):
         report("-ELBO")
         metrics |= _bound(vae, splits)
-    if extent is Extent.FULL:
+    if extent.holds(Extent.FULL):
         report("NLL by importance sampling")
         metrics |= _nll(vae, splits)
+    if extent.holds(Extent.EXHAUSTIVE):
+        report(f"NLL by {MANY_SAMPLES:,} draws an image")
+        metrics |= _nll_by_many_draws(vae, splits)
     train = None
-    if extent is not Extent.QUICK and _has_every_class(splits):
+    if extent.holds(Extent.BOUND) and _has_every_class(splits):
         report("the latents of the training split")
         train = posteriors(vae, splits.train)
         labels = _labels(splits.train)
         if class_latents is None:
             report("where the latents of each class lie")
             class_latents = as_stored(class_mixtures(train.mu, train.logvar, labels))
-        if extent is Extent.FULL:
+        if extent.holds(Extent.FULL):
             report("linear probe and neighbours")
             metrics |= _probes(splits, train, test)
-    if judge is not None and extent is Extent.FULL:
+    if judge is not None and extent.holds(Extent.FULL):
         report("samples, midpoints and classes before the judge")
         metrics |= judged.measure(vae, judge, splits, test.mu, class_latents or ())
     return Evaluation(metrics, _latent_statistics(test), class_latents or ())
@@ -258,6 +272,23 @@ def _nll(vae: VAE, splits: Splits) -> dict[str, Metric]:
             tolerance=0.001,
         )
     return metrics
+
+
+def _nll_by_many_draws(vae: VAE, splits: Splits) -> dict[str, Metric]:
+    """With thousands of draws an image costs too much for all: a few, and fewer draws beside."""
+    step = max(1, len(splits.test) // MANY_SAMPLES_IMAGES)
+    chosen = Images(splits.test.pixels[::step])
+    which = "the" if step == 1 else f"every {step}th of the {len(splits.test):,}"
+    found = {}
+    for name, samples in ((NLL_BY_MANY, MANY_SAMPLES), ("test_nll_of_the_same", NLL_SAMPLES)):
+        nll, _ = _importance(vae, chosen, samples, NLL_SEEDS)
+        found[name] = _nats(
+            sum(nll) / len(nll),
+            f"-ln p(x), importance sampling, L = {samples}; {which} test images of "
+            f"{splits.title}, {len(chosen):,} in all; {_pixels(vae)} by torch seeds "
+            f"{NLL_SEEDS[0]} to {NLL_SEEDS[-1]}; mean over images and seeds",
+        )
+    return found
 
 
 def _importance(

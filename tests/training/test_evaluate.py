@@ -160,3 +160,16 @@ def test_a_flow_that_changes_nothing_changes_no_number_but_the_luck_of_the_drawn
         assert within[name].value == pytest.approx(without[name].value, rel=1e-5)
     assert within["test_kl"].value == pytest.approx(without["test_kl"].value, abs=0.3)
     assert "flow" in within["test_kl"].protocol
+
+
+def test_thousands_of_draws_find_an_nll_no_higher_than_hundreds_do(vae: VAE):
+    splits = Splits("strokes", made(40, 1), made(3, 2))
+    metrics = measure(vae, splits, Extent.EXHAUSTIVE).metrics
+    many, few = metrics["test_nll_by_many_draws"], metrics["test_nll_of_the_same"]
+    assert "L = 5000" in many.protocol
+    assert "L = 128" in few.protocol
+    assert many.value <= few.value + 0.05
+
+
+def test_each_extent_holds_those_before_it():
+    assert [extent.holds(Extent.FULL) for extent in Extent] == [False, False, True, True]

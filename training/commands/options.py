@@ -38,8 +38,8 @@ WhichFigures = Annotated[
 WhichEvaluation = Annotated[
     Extent,
     typer.Option(
-        help="`full` measures all that a card can say; `bound` leaves out what takes minutes, "
-        "`quick` all but the latents and a few images."
+        help="`full` measures what a card says, in minutes; `bound` leaves out most of it, `quick` "
+        "all but the latents and a few images; `exhaustive` adds an NLL by thousands of draws."
     ),
 ]
 WhichStorage = Annotated[
