@@ -101,7 +101,7 @@ def test_every_number_says_how_it_was_measured_and_how_far_it_may_differ(
 
 
 def test_each_extent_holds_what_the_one_before_it_does(vae: VAE, splits: Splits, judge: Judge):
-    quick, bound, full = (measure(vae, splits, extent, judge=judge) for extent in Extent)
+    quick, bound, full = (measure(vae, splits, extent, judge=judge) for extent in list(Extent)[:3])
     assert quick.metrics.items() < bound.metrics.items() < full.metrics.items()
     assert quick.latents == bound.latents == full.latents
     assert not quick.class_latents
