@@ -2,7 +2,7 @@
 // height of the picture.
 
 const SIDE = 280;
-const STROKE = 23;
+const STROKE = 26;
 const SOFTNESS = 6;
 
 /** {element, clear(), undo(), load(bitmap), blob(), isEmpty()}; `changed(done)` is called as it grows. */

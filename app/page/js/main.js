@@ -42,7 +42,7 @@ const PARTS = { generate, draw, interpolate, traverse, compare, history: history
 const find = (id) => document.getElementById(id);
 const store = createStore(Object.fromEntries(Object.entries(PARTS).map(([name, part]) => [name, part.fields])), "generate");
 const history = openHistory();
-const context = { store, history, offer, remember, seen, receive, guard, toast };
+const context = { store, history, seen, receive, guard, toast };
 const mounted = {};
 let offered = [];
 
@@ -174,8 +174,23 @@ async function show() {
   const model = await pinned();
   if (part !== store.state.part) return;
   showPicker(model);
-  if (!mounted[part]) mounted[part] = PARTS[part].mount(find(`part-${part}`), context);
+  if (!mounted[part]) mounted[part] = PARTS[part].mount(find(`part-${part}`), contextOf(part));
   await mounted[part].show(store.state.values[part], model);
+}
+
+let showing = 0;
+async function update() {
+  find("main").setAttribute("aria-busy", "true");
+  showing += 1;
+  await guard(show);
+  showing -= 1;
+  find("main").setAttribute("aria-busy", String(showing > 0));
+}
+
+/** An answer that comes after another part was chosen is neither offered nor remembered. */
+function contextOf(part) {
+  const ifSeen = (act) => (...given) => part === store.state.part && act(...given);
+  return { ...context, offer: ifSeen(offer), remember: ifSeen(remember) };
 }
 
 /** The version that the state means; an unknown one becomes the standard one, and is said. */
@@ -210,6 +225,6 @@ find("skip").addEventListener("click", (event) => {
 await guard(async () => {
   context.catalogue = await openCatalogue();
   store.start();
-  store.subscribe(() => guard(show));
-  await show();
+  store.subscribe(update);
+  await update();
 });

@@ -23,15 +23,14 @@ export function createStore(fields, firstPart) {
     return `#${state.part}${said && `?${said.replaceAll("%40", "@").replaceAll("%3A", ":")}`}`;
   }
 
-  /** Take over what an address says; what it does not say becomes initial again. */
+  /** Take over what an address says; what it leaves out becomes initial, but #draw alone is a change of part. */
   function read(hash) {
     const [part, query = ""] = hash.replace(/^#/, "").split(/\?(.*)/s);
-    if (part === "") return;
     if (!(part in fields)) return;
     state.part = part;
     const said = new URLSearchParams(query);
     if (said.has("model")) state.model = said.get("model");
-    if (![...said.keys()].some((name) => name in fields[part])) return;
+    if (query === "") return;
     for (const [name, { initial, parse }] of Object.entries(fields[part])) {
       const value = said.has(name) ? parse(said.get(name)) : undefined;
       state.values[part][name] = value === undefined ? initial : value;

@@ -50,9 +50,9 @@ export async function stateOf(blob, catalogue) {
 const generated = ({ n, seed, temperature, label = null }) => ({ part: "generate", values: { n, seed, temperature, label } });
 const decoded = ({ z }) => z && { part: "traverse", values: { z: z[0] } };
 
-function traversed({ seed = null, z = null, steps, span }) {
-  if (seed === null && z === null) return null;
-  return { part: "traverse", values: { z, ...(seed !== null && { seed }), steps, span } };
+function traversed({ seed, z, steps, span }, bitmap, model) {
+  const start = seed === undefined ? { z: z ?? new Array(model.latent).fill(0) } : { z: null, seed };
+  return { part: "traverse", values: { ...start, steps, span } };
 }
 
 async function reconstructed({ images }, bitmap, model) {

@@ -24,10 +24,11 @@ export function mount(section, context) {
       field("Compare with", other), field("Seed", number), field("Images", n), field("Temperature", temperature, heat)),
     sides, numbers);
 
-  /** Another version of the same model where there is one, else another model. */
+  /** A model with other weights, where there is one. */
   function standard(model) {
-    const rest = references.filter((reference) => reference !== model.ref);
-    return rest.find((reference) => reference.startsWith(`${model.name}@`)) ?? rest[0] ?? model.ref;
+    const mine = model.manifest.files["weights.safetensors"].sha256;
+    const found = catalogue.models.find(({ name, weights_sha256 }) => name !== model.name && weights_sha256 !== mine);
+    return found ? `${found.name}@${found.version}` : references.find((reference) => reference !== model.ref) ?? model.ref;
   }
 
   async function show(values, model) {

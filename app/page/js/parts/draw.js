@@ -39,7 +39,7 @@ export function mount(section, context) {
     if (file) context.guard(() => context.receive(file));
   } });
   const tray = h("div", { class: "tray", role: "group", "aria-label": "Samples" });
-  const results = h("div", { class: "results", "aria-live": "polite" });
+  const results = h("div", { class: "results" });
   section.append(h("div", { class: "split" },
     h("div", { class: "side" },
       h("div", { class: "pad-frame" }, pad, hint),
@@ -102,7 +102,9 @@ export function mount(section, context) {
     canvas.load(null);
     hint.hidden = false;
     context.offer(null);
-    results.replaceChildren(h("p", { class: "note" }, "What the model sees, its reconstruction and what is lost appear here."));
+    newest(() => undefined);
+    results.replaceChildren(h("div", { class: "triptych" },
+      ...["What the model sees", "Its reconstruction", "Difference"].map((caption) => h("figure", {}, h("div", { class: "empty" }), h("figcaption", {}, caption)))));
   }
 
   async function render({ input, reconstruction, mu, logvar, bce_nats, kl_nats }) {
@@ -120,7 +122,7 @@ export function mount(section, context) {
       h("dl", { class: "figures" },
         number("BCE", bce_nats, "the price of the pixels: −ln p(x | z)"),
         number("KL", kl_nats, "the price of z: how far q(z | x) is from N(0, I)"),
-        number("Both", bce_nats + kl_nats, "an estimate of −ELBO with z = mu")),
+        number("BCE + KL", bce_nats + kl_nats, "an estimate of −ELBO with z = mu")),
       h("h3", {}, "Where it lies: mu and sigma of each dimension"),
       latentChart(mu, logvar, model),
     );

@@ -7,8 +7,6 @@ export const fields = {};
 const CAPTIONS = {
   samples: "Samples",
   classes: "A row for each class",
-  traversal: "Each dimension, from −3 to 3",
-  seed_interpolations: "Walks between seeds",
   manifold: "Every place of the latent space",
   latents: "Where the test images lie",
 };
@@ -24,7 +22,7 @@ export function mount(section, { offer }) {
       h("p", { class: "model-name" }, h("strong", {}, model.ref), ` was published on ${new Date(created_at).toLocaleDateString([], { dateStyle: "long" })}.`),
       h("dl", { class: "figures" }, ...numbersOf(model).map(([name, value, how]) => h("div", { title: how }, h("dt", {}, name), h("dd", {}, value)))),
       h("div", { class: "model-figures" }, ...Object.entries(CAPTIONS).filter(([figure]) => figure in model.figures).map(([figure, caption]) =>
-        h("figure", {}, h("img", { class: "pixels", src: model.figures[figure].replace(/^\//, ""), alt: `${caption} of ${model.ref}`, loading: "lazy" }), h("figcaption", {}, caption)))),
+        h("figure", {}, h("img", { src: model.figures[figure].replace(/^\//, ""), alt: `${caption} of ${model.ref}`, loading: "lazy" }), h("figcaption", {}, caption)))),
       h("details", {}, h("summary", {}, "All numbers, and how each was measured"), h("div", { class: "table" }, allNumbers(metrics))),
     );
   }
