@@ -1,11 +1,12 @@
 """zserve beside the servers that people would pick, in one run: `make bench-serving`.
 
     python -m benchmarks.serving [--quick] [--peers litserve,mosec] [--n 16] [--connections 32]
-                                 [--rounds 5] [--duration 2] [--models lab,mnist] [--out FOLDER]
+                                 [--rounds 5] [--duration 1] [--models lab,mnist] [--out FOLDER]
 
-Builds an environment for each server under .venv-bench, starts the servers on loopback one after
-another, round by round, checks their answers, and writes serving.md, serving.json and serving.png.
-Nothing else should run on the machine meanwhile. Ctrl-C stops everything that was started.
+Builds an environment for each server under .venv-bench, starts the servers on loopback, loads them
+in turn, round by round, checks their answers, and writes serving.md, serving.json and serving.png.
+Nothing else should run on the machine meanwhile. Memory for all servers at once: 8 GB. Ctrl-C stops
+everything that was started.
 """
 
 import argparse
@@ -28,9 +29,10 @@ from benchmarks.serving.environments import (
 from benchmarks.serving.load import ensure_wrk
 from benchmarks.serving.models import DEFAULT, LAB, prepare
 from benchmarks.serving.results import Cell, Results
-from benchmarks.serving.run import Cores, Plan, Runner, say, zserve_offers
-from benchmarks.serving.servers import PEER_SERVERS, UNBATCHED, ZSERVE_2, Server, zserve
+from benchmarks.serving.run import Cores, Plan, Runner, say
+from benchmarks.serving.servers import OWN_SERVERS, PEER_SERVERS, ZSERVE, Server
 
+QUICK_PEERS = "textbook,litserve,mosec"
 OUT = ROOT / "runs" / "bench-serving"
 PACKAGES = ("torch", "fastapi", "uvicorn", "pillow", "litserve", "bentoml", "mosec", "ray")
 
@@ -42,20 +44,21 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     ensure_wrk()
     results = Results()
-    servers = _installed(_wanted(options.peers), results)
+    peers = options.peers or (QUICK_PEERS if options.quick else ",".join(ENVIRONMENTS[1:]))
+    servers = _installed(_wanted(peers), results)
     plan = _plan(options, servers)
     _facts(plan, results)
     say(
-        f"{len(servers)} servers, {len(plan.cells)} loads of each, {plan.rounds} rounds: about "
+        f"{len(servers)} servers, {len(plan.cells_in(0))} loads, {plan.rounds} rounds: about "
         f"{plan.estimate_s() / 60:.0f} minutes on an idle machine"
     )
     with tempfile.TemporaryDirectory(prefix="zsb-", dir="/tmp") as scratch:
         say("exporting the weights")
-        models = prepare(Path(scratch), tuple({1, 16} | {cell.n for cell in plan.cells}))
+        models = prepare(Path(scratch), tuple({1, 16} | {cell.n for cell in plan.cells_in(0)}))
         results.facts |= {LAB: models.lab, DEFAULT: models.default}
         runner = Runner(plan, models, Path(scratch), results)
         try:
-            runner.run(runner.prepare(), lambda: report.write(results, options.out))
+            runner.run(lambda: report.write(results, options.out))
         except KeyboardInterrupt:
             say("interrupted: everything that was started is stopped, what was measured is kept")
             results.notes.append("interrupted before its end")
@@ -64,7 +67,7 @@ def main() -> int:
         return 1
     print(report.write(results, options.out))
     say(f"written to {options.out}: serving.md, serving.json, serving.png")
-    return 0 if zserve().name in results.servers else 1
+    return 0 if ZSERVE in results.servers else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,13 +75,17 @@ def _parser() -> argparse.ArgumentParser:
         prog="make bench-serving", description=(__doc__ or "").splitlines()[0]
     )
     names = ",".join(ENVIRONMENTS[1:])
-    parser.add_argument("--quick", action="store_true", help="one short round: does it all work?")
-    parser.add_argument("--peers", default=names, help=f"environments to compare with ({names})")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"minutes: n=16, two rounds, {QUICK_PEERS} untuned"
+    )
+    parser.add_argument("--peers", help=f"environments to compare with ({names})")
     parser.add_argument("--n", type=_numbers, help="images a request, such as 1,16,256")
     parser.add_argument("--connections", type=_numbers, help="such as 1,32,256")
-    parser.add_argument("--all-cells", action="store_true", help="every n at every connections")
+    parser.add_argument(
+        "--all-cells", action="store_true", help="every n at every connections, in each round"
+    )
     parser.add_argument("--rounds", type=int, help="5 unless --quick")
-    parser.add_argument("--duration", type=int, help="seconds of each load: 2 unless --quick")
+    parser.add_argument("--duration", type=int, default=1, help="seconds of a load; n=256 thrice")
     parser.add_argument("--models", default=f"{LAB},{DEFAULT}", help=f"{LAB},{DEFAULT}")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the report")
     return parser
@@ -102,14 +109,7 @@ def _installed(peers: list[Server], results: Results) -> tuple[Server, ...]:
         install("zserve")
     except InstallError as error:
         sys.exit(f"zserve's own environment could not be built: {error}")
-    servers = [zserve()]
-    has_workers, batching_off = zserve_offers()
-    if has_workers:
-        servers.append(zserve(name=ZSERVE_2, workers=2))
-    else:
-        results.left_out[ZSERVE_2] = "python -m app has no --workers"
-    if batching_off:
-        servers.append(zserve(name=UNBATCHED, variables=batching_off))
+    servers = list(OWN_SERVERS)
     failed: dict[str, str] = {}
     for environment in dict.fromkeys(server.environment for server in peers):
         try:
@@ -128,18 +128,20 @@ def _installed(peers: list[Server], results: Results) -> tuple[Server, ...]:
 def _plan(options: argparse.Namespace, servers: tuple[Server, ...]) -> Plan:
     counts = options.n or ((16,) if options.quick else (1, 16, 256))
     connections = options.connections or ((1, 32) if options.quick else (1, 32, 256))
+    every = [Cell(n, c) for n in counts for c in connections]
+    cross = [
+        cell
+        for cell in every
+        if options.all_cells or _in_cross(cell.n, cell.connections, counts, connections)
+    ]
     return Plan(
         servers=servers,
         models=tuple(name for name in (LAB, DEFAULT) if name in options.models.split(",")),
-        cells=tuple(
-            Cell(n, c)
-            for n in counts
-            for c in connections
-            if options.all_cells or _in_cross(n, c, counts, connections)
-        ),
-        rounds=options.rounds or (1 if options.quick else 5),
-        duration_s=options.duration or (1 if options.quick else 2),
-        tuned_settings=2 if options.quick else None,
+        cells=tuple(cross),
+        corners=tuple(cell for cell in every if cell not in cross),
+        rounds=options.rounds or (2 if options.quick else 5),
+        duration_s=options.duration,
+        tuned_settings=1 if options.quick else None,
     )
 
 
@@ -159,8 +161,8 @@ def _facts(plan: Plan, results: Results) -> None:
         "machine": f"{_processor()}, {len(cores.available)} cores, Python {platform.python_version()}",
         "cores": cores.described(),
         "versions": ", ".join(f"{name} {version}" for name, version in found.items()),
-        "load": f"wrk, {plan.rounds} rounds of {plan.duration_s} s a load (twice that above n=16), "
-        "every status and PNG frame checked, some answers tile by tile",
+        "load": f"wrk, {plan.rounds} interleaved rounds of {plan.duration_s} s a load (thrice that "
+        "above n=16), every status and PNG frame checked, some answers tile by tile",
         "torch": "CPU, one thread in every server",
         "load average before the start": f"{os.getloadavg()[0]:.2f}",
         "started": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),

@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".venv-bench"
 PINS = Path(__file__).parent / "requirements"
+INSTALLED_WITHIN_S = 1800
 ENVIRONMENTS = ("zserve", "textbook", "litserve", "bentoml", "mosec", "ray")
 """zserve's environment has what zserve asks for; each other has torchvision and its server too."""
 
@@ -79,7 +80,17 @@ def _state(environment: str) -> str:
 
 def _run(command: list[str]) -> None:
     clean = {name: v for name, v in os.environ.items() if name != "UV_TORCH_BACKEND"}
-    finished = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
+    try:
+        finished = subprocess.run(
+            command,
+            env=clean,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=INSTALLED_WITHIN_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InstallError(f"{Path(command[0]).name} did not end in {error.timeout:g} s") from error
     if finished.returncode != 0:
         last = (finished.stderr or finished.stdout).strip()[-600:]
         raise InstallError(f"{Path(command[0]).name} failed: {last}")

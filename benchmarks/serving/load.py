@@ -15,6 +15,8 @@ from benchmarks.serving.answers import Expected, WrongAnswerError, check_png
 SCRIPT = Path(__file__).parent / "load.lua"
 TIMEOUT_S = 60
 """How long wrk waits for one answer."""
+GRACE_S = 30
+"""How long wrk may take to end after the time of the load."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,20 @@ def run_wrk(
             environment |= {"WRK_SAMPLES": samples, "WRK_EVERY": "50"}
         command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(duration_s))}s"]
         command += ["--timeout", f"{TIMEOUT_S}s", "-s", str(SCRIPT), url]
-        finished = subprocess.run(
-            command,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=duration_s + 3 * TIMEOUT_S,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
-        )
+        try:
+            finished = subprocess.run(
+                command,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=duration_s + GRACE_S,
+                preexec_fn=lambda: os.sched_setaffinity(0, cores),
+            )
+        except subprocess.TimeoutExpired as error:
+            raise WrongAnswerError(
+                f"wrk did not end within {GRACE_S} s after the {duration_s:g} s of its load"
+            ) from error
         if finished.returncode != 0:
             raise WrongAnswerError(f"wrk failed: {(finished.stderr or finished.stdout)[-300:]}")
         counted = json.loads(finished.stdout.strip().splitlines()[-1])

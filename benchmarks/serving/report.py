@@ -69,9 +69,11 @@ def _load_table(results: Results, model: str) -> str:
     if not rows:
         return ""
     head = ["n", "connections", "server", "requests/s", "zserve to it", "p50 ms", "p99 ms"]
+    head.append("CPU ms")
     note = (
         "Medians over the rounds, in brackets their order-statistic interval; ratios are taken "
-        f"round by round. * fewer than {FEW} answers in a round."
+        "round by round. CPU ms: of all processes of the server, a request. "
+        f"* fewer than {FEW} answers in a round."
     )
     return f"## {_name(results, model)}\n\n{note}\n\n" + _table(head, rows)
 
@@ -83,7 +85,7 @@ def _load_row(results: Results, model: str, server: str, cell: Cell) -> list[str
         return None
     shown_n = "304" if cell.n == NOT_MODIFIED else str(cell.n)
     if not all(s.requests for s in samples):
-        return [shown_n, str(cell.connections), server, "no answer in time", "", "", ""]
+        return [shown_n, str(cell.connections), server, "no answer in time", "", "", "", ""]
     few = "*" if min(s.requests for s in samples) < FEW else ""
     mine, its = paired(
         results.series(servers.ZSERVE, model, cell), results.series(server, model, cell)
@@ -97,6 +99,7 @@ def _load_row(results: Results, model: str, server: str, cell: Cell) -> list[str
         against,
         f"{estimate([s.p50_ms for s in samples]).median:.2f}",
         f"{estimate([s.p99_ms for s in samples]).median:.2f}{few}",
+        f"{estimate([s.cpu_ms for s in samples]).median:.2f}",
     ]
 
 

@@ -31,6 +31,8 @@ class Sample:
     p99_ms: float
     timeouts: int
     checked: int
+    cpu_ms: float
+    """CPU time of the server's processes for one request: it counts no waiting for a core."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Results:
     starts: list[Start] = field(default_factory=list)
     loops: list[Loop] = field(default_factory=list)
     png_ratio: list[float] = field(default_factory=list)
+    """Bytes against Pillow's default, n = 16: the picture alone, and with its parameters in it."""
+    told_png_ratio: list[float] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """For a file."""

@@ -1,37 +1,33 @@
-"""The measurement: which cells, in which order, on which cores; every server checked first."""
+"""The measurement: which loads, in which order, on which cores; every server checked first.
+
+All servers of a model are up together, and each load goes around them within seconds, so that
+whatever else the machine does falls on all of them. A server that still computes after its
+clients have gone is waited for, before the next one has its turn.
+"""
 
 import contextlib
 import http.client
 import io
-import json
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from benchmarks.serving.answers import Expected, WrongAnswerError, check_png
-from benchmarks.serving.criteria import chosen
-from benchmarks.serving.environments import ROOT, python
+from benchmarks.serving.criteria import BUSY, chosen
+from benchmarks.serving.environments import python
 from benchmarks.serving.load import Load, run_wrk
 from benchmarks.serving.models import LAB, Models, pillow_png
 from benchmarks.serving.process import Running, ServerError, free_port, started
 from benchmarks.serving.results import NOT_MODIFIED, Cell, Loop, Results, Sample, Start
-from benchmarks.serving.servers import (
-    PEERS,
-    UNBATCHED,
-    ZSERVE,
-    Launch,
-    Server,
-    Settings,
-)
+from benchmarks.serving.servers import PEERS, TEXTBOOK, ZSERVE, Launch, Server, Settings
 
 SEEDED = "/generate?n=16&seed=7"
+LOOP_WITHIN_S = 60
 TROUBLES = (ServerError, WrongAnswerError, OSError, http.client.HTTPException)
 
 
@@ -42,31 +38,54 @@ class Plan:
     servers: tuple[Server, ...]
     models: tuple[str, ...]
     cells: tuple[Cell, ...]
+    corners: tuple[Cell, ...]
+    """Measured in the first round alone."""
     rounds: int
     duration_s: int
     tuned_settings: int | None
 
-    def cells_of(self, server: Server) -> tuple[Cell, ...]:
-        """Heavy ones last: what a server still has queued is stopped with it."""
-        if server.name == UNBATCHED:
-            return tuple(cell for cell in self.cells if cell == Cell(16, 32))
-        return tuple(sorted(self.cells, key=lambda cell: cell.n * cell.connections))
+    def cells_in(self, number: int) -> tuple[Cell, ...]:
+        """The loads of a round, light ones first."""
+        cells = self.cells + (self.corners if number == 0 else ())
+        return tuple(sorted(cells, key=lambda cell: cell.n * cell.connections))
 
     def duration_of(self, cell: Cell) -> int:
-        """Seconds; twice as long where a request is large."""
-        return self.duration_s * (2 if cell.n > 16 else 1)
+        """Seconds; more where a request is large and a server answers few in a second."""
+        return self.duration_s * (3 if cell.n > 16 else 1)
+
+    def takes(self, server: Server, model: str, cell: Cell) -> bool:
+        """Whether a server has this load."""
+        if server.cells is not None and cell not in server.cells:
+            return False
+        return model == LAB or (server.decodes and server.cells is None)
+
+    def servers_of(self, model: str) -> tuple[Server, ...]:
+        """Those that have any load with this model."""
+        return tuple(
+            server
+            for server in self.servers
+            if any(self.takes(server, model, cell) for cell in self.cells_in(0))
+        )
 
     def estimate_s(self) -> float:
         """How long all of it takes on an idle machine."""
-        starts = {"ray": 22.0, "bentoml": 12.0, "litserve": 10.0}
+        starts = {"ray": 20.0, "bentoml": 12.0, "litserve": 10.0}
         total = 0.0
         for server in self.servers:
-            start = starts.get(server.environment, 7.0)
-            tried = len(server.grid[: self.tuned_settings])
-            total += tried * (start + self.duration_s + 1)
-            loads = sum(self.duration_of(cell) + 0.5 for cell in self.cells_of(server)) + 1
-            total += self.rounds * (start + loads) * (len(self.models) if server.decodes else 1)
-        return total + self.rounds * len(self.models) * (self.duration_s + 4)
+            start = starts.get(server.environment, 6.0)
+            tried = server.grid[: self.tuned_settings]
+            total += len(tried) * (start + self.duration_s + 2) if len(tried) > 1 else 0
+            for model in self.models:
+                cells = [
+                    cell
+                    for number in range(self.rounds)
+                    for cell in self.cells_in(number)
+                    if self.takes(server, model, cell)
+                ]
+                total += start if cells else 0
+                total += sum(self.duration_of(cell) + 0.5 for cell in cells)
+                total += sum(cell.n * cell.connections / 10_000 for cell in cells)  # to settle
+        return total + self.rounds * (10 + len(self.models) * (self.duration_s + 3))
 
 
 @dataclass(frozen=True)
@@ -88,10 +107,20 @@ class Cores:
         """In words, for the report."""
         if len(self.available) == 1:
             return "one core, shared by server and load generator: the figures mean little"
-        text = f"server on core {self.available[0]}, load generator on core {self.available[-1]}"
+        text = f"servers on core {self.available[0]}, load generator on core {self.available[-1]}"
         if len(self.available) == 2:
             text += "; two workers use both cores and share one with the load generator"
         return text
+
+
+@dataclass
+class Up:
+    """A server that runs, and what stops it."""
+
+    server: Server
+    running: Running
+    stack: contextlib.ExitStack
+    failed: set[Cell] = field(default_factory=set)
 
 
 class Runner:
@@ -106,44 +135,74 @@ class Runner:
         self.etag: str | None = None
         os.sched_setaffinity(0, self.cores.load)
 
-    # --- before: every server answers rightly, at its best settings ---
+    def run(self, save: Callable[[], object]) -> None:
+        """Everything; `save` is called after each round."""
+        best = {server: self._best_settings(server) for server in self.plan.servers}
+        for model in self.plan.models:
+            with contextlib.ExitStack() as stack:
+                up = []
+                for server in self.plan.servers_of(model):
+                    settings = best[server]
+                    if settings is not None:
+                        up += self._bring_up(server, model, settings, stack)
+                for number in range(self.plan.rounds):
+                    self._round(number, model, up)
+                    save()
+        self._start_again()
+        save()
 
-    def prepare(self) -> tuple[Server, ...]:
-        """Try the settings of each server, check its answers, and return those that work."""
-        working = []
-        for server in self.plan.servers:
-            tried: dict[str, float] = {}
-            best: tuple[float, Settings] = (-1.0, {})
-            for settings in server.grid[: self.plan.tuned_settings]:
-                say(f"trying {server.name}: {chosen(settings)}")
-                try:
-                    rate = self._try(server, settings)
-                except TROUBLES as error:
-                    reason = " ".join(str(error).split())
-                    say(f"  FAILED: {reason[-300:]}")
-                    self.results.notes.append(
-                        f"{server.name} with {chosen(settings)} failed: {reason[:300]}"
-                    )
-                    continue
-                tried[chosen(settings)] = rate
-                best = max(best, (rate, settings), key=lambda pair: pair[0])
-            if not tried:
-                self.results.left_out[server.name] = "no settings of it worked, see the notes"
+    # --- before: the best of a server's settings ---
+
+    def _best_settings(self, server: Server) -> Settings | None:
+        """Of those that work, with the MLP; None where none does."""
+        grid = server.grid[: self.plan.tuned_settings]
+        if len(grid) == 1:
+            return grid[0]
+        tried: list[tuple[float, Settings]] = []
+        for settings in grid:
+            say(f"trying {server.name}: {chosen(settings)}")
+            try:
+                with self._started(server, LAB, settings) as running:
+                    _check(server, running, 16)
+                    self._load(server, running, BUSY, duration_s=1)  # batchers learn how long
+                    rate = self._load(server, running, BUSY).requests_per_s
+            except TROUBLES as error:
+                self._note(f"{server.name} with {chosen(settings)} failed", error)
                 continue
-            self.results.tuning[server.name] = tried
-            self.results.chosen[server.name] = best[1]
-            self.results.servers[server.name] = server.note
-            working.append(replace(server, grid=(best[1],)))
-        return tuple(working)
+            say(f"    {rate:,.1f}/s")
+            tried.append((rate, settings))
+        if not tried:
+            self.results.left_out[server.name] = "no settings of it worked, see the notes"
+            return None
+        self.results.tuning[server.name] = {chosen(s): rate for rate, s in tried}
+        return max(tried, key=lambda pair: pair[0])[1]
 
-    def _try(self, server: Server, settings: Settings) -> float:
-        with self._started(server, LAB, settings) as running:
-            for n in sorted({cell.n for cell in self.plan.cells}):
+    # --- the servers of a model ---
+
+    def _bring_up(
+        self, server: Server, model: str, settings: Settings, stack: contextlib.ExitStack
+    ) -> list[Up]:
+        """Start it, check an answer of each size, warm it; nothing where that fails."""
+        say(f"{model}: starting {server.name} ({chosen(settings)})")
+        own = stack.enter_context(contextlib.ExitStack())
+        try:
+            running = own.enter_context(self._started(server, model, settings))
+            for n in sorted({cell.n for cell in self.plan.cells_in(0)}):
                 _check(server, running, n)
-            if server.name == ZSERVE:
+            if server.name == ZSERVE and model == LAB:
                 self._look_for_etags(running)
                 self._compare_pngs(running)
-            return self._load(server, running, Cell(16, 32)).requests_per_s
+            self._load(server, running, BUSY, duration_s=1)
+            running.settle()
+        except TROUBLES as error:
+            own.close()
+            self._note(f"{server.name}, {model}: left out", error)
+            self.results.left_out.setdefault(server.name, "it did not work, see the notes")
+            return []
+        say(f"    ready after {running.ready_s:.1f} s")
+        self.results.servers[server.name] = server.note
+        self.results.chosen[server.name] = settings
+        return [Up(server, running, own)]
 
     def _look_for_etags(self, running: Running) -> None:
         etag = running.ask("GET", SEEDED).headers.get("etag")
@@ -155,52 +214,67 @@ class Runner:
     def _compare_pngs(self, running: Running) -> None:
         """Bytes of zserve's PNGs against Pillow's default for the same pixels, n = 16."""
         for seed in range(0, 512, 16):
-            png = running.ask("GET", f"/generate?n=16&seed={seed}&metadata=false").body
-            with Image.open(io.BytesIO(png)) as image:
-                pixels = np.asarray(image)
-            self.results.png_ratio.append(len(png) / len(pillow_png(pixels)))
+            bare, told = (
+                running.ask("GET", f"/generate?n=16&seed={seed}&metadata={shown}").body
+                for shown in ("false", "true")
+            )
+            with Image.open(io.BytesIO(bare)) as image:
+                pillow = len(pillow_png(np.asarray(image)))
+            self.results.png_ratio.append(len(bare) / pillow)
+            self.results.told_png_ratio.append(len(told) / pillow)
 
     # --- the rounds ---
 
-    def run(self, servers: tuple[Server, ...], save: Callable[[], object]) -> None:
-        """All rounds; the order of the servers moves on by one each round."""
-        for number in range(self.plan.rounds):
-            for model in self.plan.models:
-                turn = number % max(1, len(servers))
-                for server in servers[turn:] + servers[:turn]:
-                    if server.decodes or model == LAB:
-                        self._measure(number, model, server)
-                self._loop(number, model)
-            save()
-
-    def _measure(self, number: int, model: str, server: Server) -> None:
-        say(f"round {number + 1}/{self.plan.rounds}  {model}  {server.name}")
-        (settings,) = server.grid
-        try:
-            with self._started(server, model, settings) as running:
-                self._warm(server, running)
-                weighed = False
-                for cell in self.plan.cells_of(server):
-                    if cell.n * cell.connections > 16 * 32 and not weighed:
-                        self._weigh(number, model, server, running)
-                        weighed = True
-                    self._record(number, model, server, cell, self._load(server, running, cell))
-                    self._wait_until_idle(server, running)
-                if not weighed:
-                    self._weigh(number, model, server, running)
-                if server.name == ZSERVE and model == LAB and self.etag:
-                    load = self._not_modified(running, self.etag)
-                    self._record(number, model, server, Cell(NOT_MODIFIED, 32), load)
-        except TROUBLES as error:
-            reason = " ".join(str(error).split())[:300]
-            say(f"  FAILED: {reason}")
-            self.results.notes.append(
-                f"{server.name}, {model}, round {number + 1}: cut short: {reason}"
+    def _round(self, number: int, model: str, up: list[Up]) -> None:
+        """Each load around all servers; who begins moves on by one each round."""
+        for cell in self.plan.cells_in(number):
+            say(
+                f"{model}, round {number + 1} of {self.plan.rounds}: "
+                f"n={cell.n}, {cell.connections} connections"
             )
+            turn = number % max(1, len(up))
+            for one in up[turn:] + up[:turn]:
+                if cell not in one.failed and self.plan.takes(one.server, model, cell):
+                    self._measure(number, model, one, cell, up)
+            if cell == BUSY:
+                self._loop(number, model)
 
-    def _warm(self, server: Server, running: Running) -> None:
-        _check(server, running, 16)
-        self._load(server, running, Cell(16, 32), duration_s=1)
+    def _measure(self, number: int, model: str, one: Up, cell: Cell, up: list[Up]) -> None:
+        """One load; a load that failed is not tried again, who does not come to rest is stopped."""
+        server, running = one.server, one.running
+        try:
+            before = running.cpu_s()
+            load = self._load(server, running, cell)
+            self._record(number, model, server, cell, load, cpu_s=running.cpu_s() - before)
+            if cell == BUSY and number == 0:
+                self._weigh(number, model, server, running)
+            if cell == BUSY and server.name == ZSERVE and model == LAB and self.etag:
+                before = running.cpu_s()
+                load = self._not_modified(running, self.etag)
+                spent = running.cpu_s() - before
+                self._record(number, model, server, Cell(NOT_MODIFIED, 32), load, cpu_s=spent)
+        except TROUBLES as error:
+            one.failed.add(cell)
+            what = f"{server.name}, {model}, n={cell.n}, {cell.connections} connections"
+            self._note(f"{what}: not measured from round {number + 1} on", error)
+        try:
+            running.settle()
+        except ServerError as error:
+            self._note(f"{server.name}, {model}: stopped in round {number + 1}", error)
+            up.remove(one)
+            one.stack.close()
+
+    def _start_again(self) -> None:
+        """zserve alone, started, loaded and weighed once more for each round."""
+        server = next(server for server in self.plan.servers if server.name == ZSERVE)
+        for number in range(1, self.plan.rounds):
+            say(f"start {number + 1} of {self.plan.rounds} of {server.name}")
+            try:
+                with self._started(server, LAB, {}) as running:
+                    self._load(server, running, BUSY)
+                    self._weigh(number, LAB, server, running)
+            except TROUBLES as error:
+                self._note(f"start {number + 1} of {server.name} failed", error)
 
     def _weigh(self, number: int, model: str, server: Server, running: Running) -> None:
         memory = running.memory()
@@ -215,16 +289,6 @@ class Runner:
                 memory.processes,
             )
         )
-
-    def _wait_until_idle(self, server: Server, running: Running) -> None:
-        """Until what the last load left behind is computed: one answer, quickly."""
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            began = time.perf_counter()
-            with contextlib.suppress(TimeoutError):
-                running.ask("POST", "/generate?n=1", server.body(1), timeout_s=20)
-                if time.perf_counter() - began < 0.1:
-                    return
 
     def _load(
         self, server: Server, running: Running, cell: Cell, duration_s: int | None = None
@@ -250,10 +314,12 @@ class Runner:
             status=304,
         )
 
-    def _record(self, number: int, model: str, server: Server, cell: Cell, load: Load) -> None:
+    def _record(
+        self, number: int, model: str, server: Server, cell: Cell, load: Load, *, cpu_s: float
+    ) -> None:
+        name = f"{server.name}, 304" if cell.n == NOT_MODIFIED else server.name
         say(
-            f"    n={cell.n:<4} connections={cell.connections:<4} "
-            f"{load.requests_per_s:10,.1f}/s  p50 {load.p50_ms:9.2f} ms  "
+            f"    {name:24} {load.requests_per_s:10,.1f}/s  p50 {load.p50_ms:9.2f} ms  "
             f"p99 {load.p99_ms:9.2f} ms  {load.checked} answers checked in full"
         )
         self.results.samples.append(
@@ -269,35 +335,36 @@ class Runner:
                 load.p99_ms,
                 load.timeouts,
                 load.checked,
+                cpu_s * 1e3 / max(1, load.requests),
             )
         )
 
     def _loop(self, number: int, model: str) -> None:
-        """The bare network, on the server's core, in zserve's torch."""
-        say(f"round {number + 1}/{self.plan.rounds}  {model}  bare loop")
-        launch = Launch(self.models, model, 0, {}, self.scratch)
-        textbook = next((s for s in self.plan.servers if s.environment == "textbook"), None)
+        """The bare network, on the servers' core, in the torch of the textbook's environment."""
+        textbook = next((s for s in self.plan.servers if s.name == TEXTBOOK), None)
         if textbook is None:
             return
+        launch = Launch(self.models, model, 0, {}, self.scratch)
         environment = textbook.environ(launch) | {"SECONDS_OF_LOOP": str(self.plan.duration_s)}
-        finished = subprocess.run(
-            [str(python("textbook")), "loop.py"],
-            cwd=PEERS,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-            preexec_fn=lambda: os.sched_setaffinity(0, self.cores.server(1)),
-        )
-        if finished.returncode != 0:
-            self.results.notes.append(f"the bare loop failed: {finished.stderr[-300:]}")
+        try:
+            finished = subprocess.run(
+                [str(python("textbook")), "loop.py"],
+                cwd=PEERS,
+                env={**os.environ, **environment},
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=LOOP_WITHIN_S,
+                preexec_fn=lambda: os.sched_setaffinity(0, self.cores.server(1)),
+            )
+        except subprocess.SubprocessError as error:
+            self._note("the bare loop failed", error)
             return
         rate = float(finished.stdout)
-        say(f"    {rate:,.1f} calls/s of n=16")
+        say(f"    {'bare loop':24} {rate:10,.1f}/s")
         self.results.loops.append(Loop(number, model, rate))
 
-    @contextmanager
+    @contextlib.contextmanager
     def _started(self, server: Server, model: str, settings: Settings) -> Iterator[Running]:
         launch = Launch(self.models, model, free_port(), settings, self.scratch)
         with started(
@@ -306,10 +373,15 @@ class Runner:
             cores=self.cores.server(server.workers),
             variables=server.environ(launch),
             folder=server.folder,
-            log=self.scratch / "server.log",
+            log=self.scratch / f"server-{launch.port}.log",
             first=("POST", "/generate?n=1", server.body(1)),
         ) as running:
             yield running
+
+    def _note(self, what: str, error: Exception) -> None:
+        said = " ".join(str(error).split())
+        say(f"  FAILED: {what}: {said[-600:]}")
+        self.results.notes.append(f"{what}: {said[:200]}")
 
 
 def say(line: str) -> None:
@@ -326,24 +398,3 @@ def _check(server: Server, running: Running, n: int) -> None:
         check_png(answer.body, Expected(n))
     if server.decodes and answers[0].body == answers[1].body:
         raise WrongAnswerError(f"n={n}: two answers are the same: nothing was drawn")
-
-
-def zserve_offers() -> tuple[bool, dict[str, str]]:
-    """Whether `--workers` exists, and the variable that switches batching off, if there is one."""
-    question = [str(python("zserve")), "-m", "app", "--help"]
-    shown = subprocess.run(question, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    fields = (
-        "import json; from app.settings import Settings; "
-        "print(json.dumps({n: str(f.annotation) for n, f in Settings.model_fields.items()}))"
-    )
-    listed = subprocess.run(
-        [str(python("zserve")), "-c", fields], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout
-    names: dict[str, str] = json.loads(listed) if listed.strip() else {}
-    off = {}
-    for name, kind in names.items():
-        if name in {"batching", "batch"} and "bool" in kind:
-            off = {f"ZSERVE_{name.upper()}": "false"}
-        elif name in {"max_batch", "max_batch_requests", "batch_requests"}:
-            off = {f"ZSERVE_{name.upper()}": "1"}
-    return "--workers" in shown, off

@@ -10,11 +10,13 @@ from typing import Any
 from benchmarks.serving.environments import FOLDER, ROOT, python
 from benchmarks.serving.models import Models
 from benchmarks.serving.process import HOST
+from benchmarks.serving.results import Cell
 
 PEERS = Path(__file__).parent / "peers"
 Settings = Mapping[str, Any]
 
 ZSERVE, ZSERVE_2, UNBATCHED = "zserve", "zserve, 2 workers", "zserve, batching off"
+UNTOLD, LOGGED = "zserve, no telemetry", "zserve, a log line each"
 TEXTBOOK, LITSERVE, BENTOML, MOSEC, RAY = "FastAPI", "LitServe", "BentoML", "mosec", "Ray Serve"
 CONSTANT, BARE = "constant PNG, FastAPI", "constant PNG, bare ASGI"
 
@@ -30,7 +32,7 @@ class Launch:
     scratch: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Server:
     """One row of the comparison."""
 
@@ -43,6 +45,8 @@ class Server:
     json_body: bool = False
     workers: int = 1
     decodes: bool = True
+    cells: tuple[Cell, ...] | None = None
+    """Of a variant: it has these loads alone, and with the MLP alone."""
 
     @property
     def folder(self) -> Path:
@@ -66,7 +70,7 @@ class Server:
         if self.environment == "zserve":
             return common | dict(self.variables)
         return common | {
-            "PYTHONPATH": str(_only_model_store()),
+            "PYTHONPATH": str(_only_model_store(launch.scratch)),
             "MODEL": str(launch.models.exported(launch.model)),
             "PNGS": str(launch.models.pngs),
             "SETTINGS": json.dumps(dict(launch.settings)),
@@ -74,10 +78,10 @@ class Server:
         }
 
 
-def _only_model_store() -> Path:
+def _only_model_store(scratch: Path) -> Path:
     """A folder with the package model_store alone: a peer cannot import zserve's server."""
-    folder = FOLDER / "path"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = scratch / "path"
+    folder.mkdir(exist_ok=True)
     link = folder / "model_store"
     if not link.is_symlink():
         link.symlink_to(ROOT / "model_store")
@@ -94,13 +98,19 @@ _NO_LIMITS = {
 """As the peers, which queue what comes: 256 connections with n=256 are 65,536 images."""
 
 
-def zserve(
-    *, name: str = ZSERVE, workers: int = 1, variables: Mapping[str, str] | None = None
+def _zserve(
+    name: str = ZSERVE,
+    note: str = "python -m app, log level warning as the others, queue and timeout raised",
+    *,
+    workers: int = 1,
+    log_level: str = "warning",
+    variables: Mapping[str, str] | None = None,
+    cells: tuple[Cell, ...] | None = None,
 ) -> Server:
     """The server of this repository."""
 
     def command(launch: Launch) -> list[str]:
-        options = ["--host", HOST, "--port", str(launch.port), "--log-level", "warning"]
+        options = ["--host", HOST, "--port", str(launch.port), "--log-level", log_level]
         options += ["--store", str(launch.models.store), "--model", launch.model]
         if workers > 1:
             options += ["--workers", str(workers)]
@@ -110,10 +120,30 @@ def zserve(
         name,
         "zserve",
         command,
-        "python -m app, log level warning as the others, queue and timeout raised",
+        note,
         variables=_NO_LIMITS | dict(variables or {}),
         workers=workers,
+        cells=cells,
     )
+
+
+OWN_SERVERS = (
+    _zserve(),
+    _zserve(ZSERVE_2, "--workers 2", workers=2),
+    _zserve(
+        UNBATCHED,
+        "ZSERVE_BATCH_REQUESTS=1",
+        variables={"ZSERVE_BATCH_REQUESTS": "1"},
+        cells=(Cell(1, 32), Cell(16, 32)),
+    ),
+    _zserve(
+        UNTOLD,
+        "ZSERVE_TELEMETRY=false and no log of requests",
+        variables={"ZSERVE_TELEMETRY": "false", "ZSERVE_LOG_REQUESTS": "false"},
+        cells=(Cell(16, 32),),
+    ),
+    _zserve(LOGGED, "log level info, as it comes", log_level="info", cells=(Cell(16, 32),)),
+)
 
 
 # --- peers -------------------------------------------------------------------------------------
@@ -146,9 +176,9 @@ PEER_SERVERS = (
         _script("litserve", "with_litserve.py"),
         "LitAPI, the best of its grid",
         grid=(
-            {},
-            {"max_batch_size": 8, "batch_timeout": 0.002},
             {"max_batch_size": 32, "batch_timeout": 0.01},
+            {"max_batch_size": 8, "batch_timeout": 0.002},
+            {},
             {"workers": 2},
         ),
         json_body=True,
@@ -158,7 +188,11 @@ PEER_SERVERS = (
         "bentoml",
         _bentoml,
         "bentoml serve, the best of its grid",
-        grid=({}, {"max_batch_size": 32, "max_latency_ms": 1000}, {"workers": 2}),
+        grid=(
+            {},
+            {"max_batch_size": 32, "max_latency_ms": 10_000},
+            {"workers": 2},
+        ),
         variables={
             "BENTOML_DO_NOT_TRACK": "True",
             "BENTOML_HOME": str(FOLDER / "bentoml-home"),
@@ -180,9 +214,9 @@ PEER_SERVERS = (
         ),
         "one worker process, the best of its grid",
         grid=(
-            {},
-            {"max_batch_size": 8, "max_wait_ms": 1},
             {"max_batch_size": 32, "max_wait_ms": 10},
+            {"max_batch_size": 8, "max_wait_ms": 1},
+            {},
         ),
         json_body=True,
     ),
