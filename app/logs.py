@@ -1,13 +1,16 @@
 """Logs: lines for people or JSON for machines, each with the request that it belongs to."""
 
+import asyncio
 import json
 import logging
 import re
 import secrets
+import sys
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from uvicorn.config import LOGGING_CONFIG
 
@@ -52,12 +55,12 @@ REQUEST: ContextVar[RequestLabels | None] = ContextVar("request", default=None)
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line; what was given as `extra={"facts": {...}}` is part of it."""
+    """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """A line without its end."""
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": _iso(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -69,10 +72,75 @@ class JsonFormatter(logging.Formatter):
                 line["trace_id"] = labels.trace.trace_id
                 line["span_id"] = labels.trace.span_id
                 line["parent_id"] = labels.trace.parent_id
-        line |= getattr(record, "facts", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+class Answered(NamedTuple):
+    """What a line says of a request that was answered; seconds in all, of wait, and of tiles."""
+
+    method: str
+    path: str
+    status: int
+    seconds: float
+    queue_s: float
+    inference_s: float
+
+
+class RequestLog:
+    """A line for each request, at level info.
+
+    `logging` takes about 40 microseconds a line, a tenth of what a request for 16 images costs;
+    these are composed at once and written together, at the latest after PATIENCE_S.
+    """
+
+    PATIENCE_S = 0.1
+
+    def __init__(self, log_format: LogFormat) -> None:
+        self._compose = _json_line if log_format == "json" else _text_line
+        self._lines: list[str] = []
+
+    def add(self, answered: Answered) -> None:
+        """Note one answer; call it from the event loop, within the task of the request."""
+        if not self._lines:
+            asyncio.get_running_loop().call_later(self.PATIENCE_S, self.flush)
+        self._lines.append(self._compose(REQUEST.get() or RequestLabels("none"), answered))
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        lines, self._lines = self._lines, []
+        sys.stderr.write("".join(lines))
+        sys.stderr.flush()
+
+
+def _text_line(labels: RequestLabels, of: Answered) -> str:
+    return (
+        f"INFO:     {of.method} {of.path!r} {of.status} in {of.seconds * 1e3:.1f} ms, "
+        f"request {labels.request_id}\n"
+    )
+
+
+def _json_line(labels: RequestLabels, of: Answered) -> str:
+    """All but the path is known to need no escapes."""
+    trace = labels.trace
+    traced = (
+        ""
+        if trace is None
+        else f'"trace_id": "{trace.trace_id}", "span_id": "{trace.span_id}", '
+        f'"parent_id": "{trace.parent_id}", '
+    )
+    return (
+        f'{{"time": "{_iso(time.time())}", "level": "info", "logger": "zserve.access", '
+        f'"message": "answered", "request_id": "{labels.request_id}", {traced}'
+        f'"method": "{of.method}", "path": {json.dumps(of.path)}, "status": {of.status}, '
+        f'"duration_ms": {of.seconds * 1e3:.3f}, "queue_ms": {of.queue_s * 1e3:.3f}, '
+        f'"inference_ms": {of.inference_s * 1e3:.3f}}}\n'
+    )
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def log_config(log_format: LogFormat, level: str) -> dict[str, Any]:

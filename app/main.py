@@ -14,6 +14,7 @@ from app.catalog import Catalog
 from app.dependencies import Services
 from app.engine import Engine, choose_device
 from app.errors import NotReadyError
+from app.logs import RequestLog
 from app.middleware import Abandonment, BodyLimit, HeadLikeGet, Observe, RequestContext
 from app.routes import (
     generate,
@@ -56,8 +57,13 @@ def create_app(settings: Settings, *, shared_metrics: Path | None = None) -> Fas
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(Abandonment)
     app.add_middleware(HeadLikeGet)
+    app.state.request_log = request_log = (
+        RequestLog(settings.log_format)
+        if settings.log_requests and settings.log_level in {"debug", "info"}
+        else None
+    )
     if settings.telemetry:
-        app.add_middleware(Observe, telemetry=telemetry, log_requests=settings.log_requests)
+        app.add_middleware(Observe, telemetry=telemetry, request_log=request_log)
     app.add_middleware(RequestContext)
     app.mount("/static", StaticFiles(directory=page.FILES), name="static")
     return app
@@ -99,3 +105,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(watcher, return_exceptions=True)
         await catalog.close()
         engine.close()
+        if app.state.request_log is not None:
+            app.state.request_log.flush()

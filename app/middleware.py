@@ -14,19 +14,25 @@ import secrets
 import time
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import BodyTooLargeError
-from app.logs import REQUEST, RequestLabels, Trace
+from app.logs import REQUEST, Answered, RequestLabels, RequestLog, Trace
 from app.problems import respond
 from app.telemetry import TIMES, Telemetry, Times
 
 log = logging.getLogger("zserve")
-access_log = logging.getLogger("zserve.access")
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    """A header of the request by its name in small letters; empty where it is missing."""
+    for known, value in scope["headers"]:
+        if known == name:
+            return bytes(value).decode("latin-1")
+    return ""
 
 
 class RequestContext:
@@ -44,10 +50,10 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
+        given = _header(scope, b"x-request-id")
         request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(8)
-        trace = Trace.continued(headers.get("traceparent", ""))
+        traceparent = _header(scope, b"traceparent")
+        trace = Trace.continued(traceparent) if traceparent else None
         scope.setdefault("state", {})["request_id"] = request_id
         REQUEST.set(RequestLabels(request_id, trace))
         started = False
@@ -56,10 +62,10 @@ class RequestContext:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                answered = MutableHeaders(scope=message)
-                answered["X-Request-ID"] = request_id
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
                 if trace is not None:
-                    answered["traceparent"] = trace.traceparent
+                    headers.append((b"traceparent", trace.traceparent.encode()))
+                message = {**message, "headers": headers}
             await send(message)
 
         try:
@@ -76,10 +82,12 @@ class RequestContext:
 class Observe:
     """Counts and times each request, says so in headers (milliseconds), and logs it."""
 
-    def __init__(self, app: ASGIApp, *, telemetry: Telemetry, log_requests: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, *, telemetry: Telemetry, request_log: RequestLog | None
+    ) -> None:
         self._app = app
         self._telemetry = telemetry
-        self._log_requests = log_requests
+        self._request_log = request_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -96,9 +104,12 @@ class Observe:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if times.calls:
-                    headers = MutableHeaders(scope=message)
-                    headers["X-Queue-Time"] = f"{times.queue_s * 1e3:.3f}"
-                    headers["X-Inference-Time"] = f"{times.inference_s * 1e3:.3f}"
+                    headers = (
+                        *message.get("headers", ()),
+                        (b"x-queue-time", b"%.3f" % (times.queue_s * 1e3)),
+                        (b"x-inference-time", b"%.3f" % (times.inference_s * 1e3)),
+                    )
+                    message = {**message, "headers": headers}
             await send(message)
 
         try:
@@ -116,20 +127,10 @@ class Observe:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         path = getattr(scope.get("route"), "path", "other")
         self._telemetry.answered(method, path, status, seconds, scope["state"].get("problem"))
-        if self._log_requests and access_log.isEnabledFor(logging.INFO):
-            facts = {
-                "method": scope["method"],
-                "path": scope["path"],
-                "status": status,
-                "duration_ms": round(seconds * 1e3, 3),
-                "queue_ms": round(times.queue_s * 1e3, 3),
-                "inference_ms": round(times.inference_s * 1e3, 3),
-            }
-            access_log.info(
-                "%s %r %d in %.1f ms, request %s",
-                *(scope["method"], scope["path"], status, seconds * 1e3),
-                scope["state"]["request_id"],
-                extra={"facts": facts},
+        if self._request_log is not None:
+            method, path = scope["method"], scope["path"]
+            self._request_log.add(
+                Answered(method, path, status, seconds, times.queue_s, times.inference_s)
             )
 
 
@@ -252,7 +253,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "")
+        announced = _header(scope, b"content-length")
         if announced.isdecimal() and int(announced) > self._limit:
             problem = respond(Request(scope), self._error(f"the body has {announced} bytes"))
             await problem(scope, receive, send)

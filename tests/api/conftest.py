@@ -20,7 +20,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def service(store: Path) -> Iterator[Service]:
-    with started(Settings(store=store, device="cpu")) as service:
+    with started(Settings(store=store, device="cpu", log_requests=False)) as service:
         yield service
 
 

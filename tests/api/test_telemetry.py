@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.logs import JsonFormatter
+from app.logs import REQUEST, JsonFormatter, RequestLabels
 from app.settings import Settings
 from tests.api.service import Service, publish, started
 
@@ -117,31 +117,54 @@ def test_a_trace_that_is_none_is_ignored(service: Service, bad: str) -> None:
     assert "traceparent" not in service.get("/healthz", headers={"traceparent": bad}).headers
 
 
-def test_a_line_of_json_names_the_request_its_trace_and_its_times(
-    service: Service, caplog: pytest.LogCaptureFixture
-) -> None:
-    lines: list[dict[str, Any]] = []
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(json.loads(JsonFormatter().format(record)))
-
-    logger, handler = logging.getLogger("zserve.access"), Handler()
-    logger.addHandler(handler)
-    caplog.set_level("INFO", logger="zserve.access")
-    try:
-        headers = {
-            "X-Request-ID": "my-id",
-            "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        }
+def lines_of(store: Path, capsys: pytest.CaptureFixture[str], **settings: Any) -> list[str]:
+    """What is written of two requests; the service has stopped before it is read."""
+    headers = {
+        "X-Request-ID": "my-id",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    }
+    capsys.readouterr()
+    with started(Settings(store=store, device="cpu", **settings)) as service:
         service.get("/generate?n=2", headers=headers)
+        service.get('/nothing "here"')
+    written = capsys.readouterr().err.splitlines()
+    return [line for line in written if "generate" in line or "nothing" in line]
+
+
+def test_a_line_of_json_names_the_request_its_trace_and_its_times(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, missing = map(json.loads, lines_of(store, capsys, log_format="json"))
+    assert found["request_id"] == "my-id"
+    assert found["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert (found["method"], found["path"], found["status"]) == ("GET", "/generate", 200)
+    assert found["duration_ms"] >= found["inference_ms"] > 0
+    assert (missing["path"], missing["status"]) == ('/nothing "here"', 404)
+    assert "trace_id" not in missing
+
+
+def test_a_line_for_people_says_what_was_answered(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, _ = lines_of(store, capsys)
+    assert re.fullmatch(r"INFO:     GET '/generate' 200 in [0-9.]+ ms, request my-id", found)
+
+
+@pytest.mark.parametrize("quiet", [{"log_requests": False}, {"log_level": "warning"}])
+def test_requests_are_not_logged_where_nobody_wants_it(
+    store: Path, capsys: pytest.CaptureFixture[str], quiet: dict[str, Any]
+) -> None:
+    assert lines_of(store, capsys, **quiet) == []
+
+
+def test_a_line_of_json_names_the_request_that_it_belongs_to() -> None:
+    record = logging.LogRecord("zserve", logging.ERROR, "a.py", 1, "%d fell", (3,), None)
+    token = REQUEST.set(RequestLabels("my-id"))
+    try:
+        line = json.loads(JsonFormatter().format(record))
     finally:
-        logger.removeHandler(handler)
-    (line,) = lines
-    assert line["request_id"] == "my-id"
-    assert line["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
-    assert (line["method"], line["path"], line["status"]) == ("GET", "/generate", 200)
-    assert line["duration_ms"] >= line["inference_ms"] > 0
+        REQUEST.reset(token)
+    assert (line["message"], line["level"], line["request_id"]) == ("3 fell", "error", "my-id")
 
 
 def test_a_thousand_clients_that_leave_while_queued_cost_no_image(own: Service) -> None:

@@ -55,6 +55,12 @@ def test_the_png_says_how_to_get_it_again(service: Service) -> None:
     assert service.post("/traverse", params=asked).content == first.content
 
 
+def test_the_png_of_an_upload_says_where_it_started(service: Service) -> None:
+    sent = {"files": {"image": digit(9)}}
+    facts = parameters(service.post("/traverse", **sent))
+    assert facts["z"] == service.post("/traverse?format=json", **sent).json()["z"]
+
+
 def test_as_many_dimensions_as_fit_are_shown(store: Any) -> None:
     with started(Settings(store=store, max_images=16)) as service:
         rows = service.post("/traverse?format=json").json()["dimensions"]
