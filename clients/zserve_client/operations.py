@@ -259,6 +259,8 @@ def download(
     form = path.suffix.removeprefix(".").lower()
     if form not in DOWNLOADS:
         raise InputError(f"{path} has none of the suffixes {', '.join(DOWNLOADS)}")
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {path.parent}")
     part = path.with_name(path.name + ".part")
     params = as_params(
         n=n,
