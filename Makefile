@@ -53,6 +53,9 @@ format: $(VENV)/.installed-dev ## format the code and mend what lint can mend
 bench-training: $(VENV)/.installed-dev ## seconds an epoch: DataLoader, in memory, the machine's limit
 	$(PY) -m benchmarks.training $(ARGS)
 
+bench-engine: $(VENV)/.installed-dev ## images/s of the engine, without HTTP, against the bare network
+	$(PY) -m benchmarks.engine $(ARGS)
+
 bench-serving: $(VENV)/.installed-dev ## zserve beside FastAPI, LitServe, BentoML, mosec, Ray Serve (ARGS=--quick)
 	$(PY) -m benchmarks.serving $(ARGS)
 
@@ -70,4 +73,4 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help install serve clients train test test-slow coverage check format bench-training bench-serving requirements docker-build docker-smoke clean
+.PHONY: always help install serve clients train test test-slow coverage check format bench-training bench-engine bench-serving requirements docker-build docker-smoke clean

@@ -166,7 +166,7 @@ def test_a_server_that_answers_500_is_given_up_at_once_with_its_log_and_stopped(
 
 
 def test_a_server_has_settled_when_it_computes_nothing_any_more(tmp_path: Path):
-    busy_for_a_while = "import time\nwhile time.process_time() < 1: pass\ntime.sleep(60)"
+    busy_for_a_while = "import time\nwhile time.process_time() < 0.5: pass\ntime.sleep(60)"
     environment = {**os.environ, MARK: "settling"}
     with subprocess.Popen([sys.executable, "-c", busy_for_a_while], env=environment) as process:
         try:
@@ -174,6 +174,6 @@ def test_a_server_has_settled_when_it_computes_nothing_any_more(tmp_path: Path):
             while running.cpu_s() < 0.1:
                 time.sleep(0.01)
             running.settle()
-            assert running.cpu_s() >= 0.9
+            assert running.cpu_s() >= 0.4
         finally:
             process.kill()
