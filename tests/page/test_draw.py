@@ -1,0 +1,125 @@
+"""Draw: strokes, files, pasted and sample images, and what is shown of them."""
+
+import io
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from tests.page.visitor import Visitor, run_in_a_shell
+
+
+def a_seven() -> bytes:
+    """Dark on light, large, and no multiple of 28: as people have them."""
+    picture = Image.new("RGB", (300, 360), "white")
+    ImageDraw.Draw(picture).line([(70, 80), (220, 80), (120, 300)], "black", 26, "curve")
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_stroke_is_seen_reconstructed_and_measured(visitor: Visitor) -> None:
+    visitor.open("#draw")
+    visitor.draw((0.5, 0.15), (0.48, 0.85))
+    seen, made, difference = visitor.pixels(".triptych img, .triptych canvas")
+    assert any(seen[0::4])
+    assert any(made[0::4])
+    assert len(difference) == 28 * 28 * 4
+    text = visitor.shown.inner_text()
+    assert "BCE" in text
+    assert "KL" in text
+    assert text.count("nats") == 3
+    assert visitor.shown.locator(".dimension").count() == 20
+
+
+def test_what_is_drawn_is_brought_to_the_form_of_the_data(visitor: Visitor) -> None:
+    visitor.open("#draw")
+    visitor.draw((0.1, 0.1), (0.1, 0.4))
+    red = visitor.pixels(".triptych img")[0][0::4]
+    total = sum(red)
+    assert abs(sum(v * (i % 28) for i, v in enumerate(red)) / total - 13.5) < 1
+    assert abs(sum(v * (i // 28) for i, v in enumerate(red)) / total - 13.5) < 1
+
+
+def test_strokes_can_be_undone_and_cleared(visitor: Visitor) -> None:
+    visitor.open("#draw")
+    visitor.draw((0.5, 0.2), (0.5, 0.8))
+    one = visitor.pixels(".pad")
+    visitor.draw((0.2, 0.5), (0.8, 0.5))
+    assert visitor.pixels(".pad") != one
+    with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
+        visitor.click("Undo")
+    assert visitor.pixels(".pad") == one
+    visitor.click("Clear")
+    assert not any(value for pixel in visitor.pixels(".pad") for value in pixel[0::4])
+    assert "image=" not in visitor.state
+
+
+def test_a_reopened_drawing_shows_the_same_pixels(visitor: Visitor) -> None:
+    visitor.open("#draw")
+    visitor.draw((0.2, 0.2), (0.8, 0.2), (0.4, 0.9))
+    before = visitor.pixels(".triptych img, .triptych canvas")
+    visitor.open(visitor.state)
+    assert visitor.pixels(".triptych img, .triptych canvas") == before
+
+
+def test_images_come_by_file_by_drop_and_by_paste(visitor: Visitor) -> None:
+    visitor.open("#draw")
+    with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
+        visitor.page.get_by_label("Image file", exact=True).set_input_files(
+            {"name": "seven.png", "mimeType": "image/png", "buffer": a_seven()}
+        )
+    visitor.settled()
+    chosen = visitor.pixels(".triptych img")
+    for arrive in (visitor.drop, visitor.paste):
+        visitor.open("#generate?n=4&seed=1")
+        with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
+            arrive(a_seven())
+        visitor.settled()
+        assert visitor.pixels(".triptych img") == chosen
+
+
+def test_a_photo_that_is_too_large_to_send_is_made_smaller(visitor: Visitor) -> None:
+    large = io.BytesIO()
+    Image.effect_noise((1600, 1200), 90).save(large, "PNG")
+    assert len(large.getvalue()) > 1024 * 1024
+    visitor.open("#draw")
+    with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
+        visitor.drop(large.getvalue())
+    visitor.settled()
+    assert "image=iVBOR" in visitor.state
+
+
+def test_a_file_that_is_no_picture_is_refused_in_words(visitor: Visitor) -> None:
+    visitor.open("#draw")
+    visitor.drop(b"not a picture", kind="text/plain")
+    assert "not a picture" in visitor.problem()
+
+
+def test_the_samples_to_try_are_made_by_the_model_one_of_each_class(visitor: Visitor) -> None:
+    visitor.open("#draw")
+    samples = visitor.page.get_by_role("group", name="Samples").get_by_role("button")
+    samples.nth(9).wait_for()
+    assert samples.count() == 10
+    samples.nth(3).click()
+    visitor.settled()
+    assert visitor.pixels(".triptych img")[0] == visitor.pixels(".tray img")[3]
+
+
+def test_another_model_looks_at_the_same_drawing(visitor: Visitor) -> None:
+    visitor.open("#draw")
+    visitor.draw((0.2, 0.2), (0.8, 0.2), (0.4, 0.9))
+    seen, made = visitor.pixels(".triptych img")
+    visitor.page.get_by_label("Model", exact=True).select_option("notebook")
+    visitor.page.locator(".dimension").nth(2).wait_for(state="detached")
+    visitor.settled()
+    assert visitor.pixels(".triptych img")[0] == seen
+    assert visitor.pixels(".triptych img")[1] != made
+
+
+def test_a_copied_curl_carries_the_drawing(visitor: Visitor, tmp_path: Path) -> None:
+    visitor.open("#draw")
+    visitor.draw((0.2, 0.2), (0.8, 0.2), (0.4, 0.9))
+    saved = visitor.saved("Save PNG").read_bytes()
+    command = visitor.copied("Copy as curl")
+    run_in_a_shell(command, tmp_path)
+    assert (tmp_path / "reconstruction.png").read_bytes() == saved

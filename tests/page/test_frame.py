@@ -1,0 +1,105 @@
+"""What all parts share: both themes, small screens, models, refusals."""
+
+import pytest
+
+from tests.page.visitor import Visitor
+
+
+def parts(visitor: Visitor) -> list[str]:
+    return visitor.page.get_by_role("navigation").get_by_role("link").all_inner_texts()
+
+
+def test_samples_are_there_before_any_click(visitor: Visitor) -> None:
+    visitor.open()
+    assert visitor.tiles.count() == 16
+    assert any(map(any, visitor.pixels(".tiles img")))
+
+
+def test_the_first_picture_needs_no_script(visitor: Visitor) -> None:
+    visitor.page.route(
+        "**/*.js", lambda route: route.fulfill(body="", content_type="text/javascript")
+    )
+    visitor.page.goto(visitor.address)
+    assert visitor.page.locator("#first").evaluate("image => image.decode().then(() => true)")
+
+
+@pytest.mark.parametrize(
+    "theme",
+    [
+        pytest.param("light", marks=pytest.mark.screen(width=375, theme="light")),
+        pytest.param("dark", marks=pytest.mark.screen(width=375, theme="dark", motion="reduce")),
+    ],
+)
+def test_every_part_fits_a_phone_in_either_theme(visitor: Visitor, theme: str) -> None:
+    visitor.open()
+    for part in parts(visitor):
+        visitor.part(part)
+        assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), part
+    ground = visitor.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, ground[4:-1].split(","))) > 384) is (theme == "light")
+
+
+def test_every_part_can_be_reached_by_keyboard(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.page.get_by_role("link", name="Generate").focus()
+    for part in parts(visitor)[1:]:
+        visitor.page.keyboard.press("Tab")
+        visitor.page.keyboard.press("Enter")
+        visitor.settled()
+        assert visitor.shown.get_attribute("data-part") == part.lower()
+
+
+def test_another_model_shows_its_own_numbers_and_images(visitor: Visitor) -> None:
+    visitor.open()
+    before = visitor.pixels(".tiles img")
+    visitor.page.get_by_label("Model", exact=True).select_option("notebook")
+    visitor.page.locator("#numbers").get_by_text("2 dimensions").wait_for()
+    visitor.settled()
+    assert "model=notebook@1" in visitor.state
+    assert visitor.pixels(".tiles img") != before
+
+
+def test_an_older_version_can_be_chosen(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.page.get_by_label("Version").select_option("1")
+    visitor.settled()
+    assert "model=mnist@1" in visitor.state
+
+
+def test_the_card_says_how_each_number_was_measured(visitor: Visitor) -> None:
+    visitor.open("#model?model=mnist@2")
+    assert "96.60 nats" in visitor.shown.inner_text()
+    visitor.shown.get_by_text("All numbers").click()
+    assert "10,000 test images" in visitor.shown.inner_text()
+
+
+def test_an_unknown_model_is_said_and_another_one_shown(visitor: Visitor) -> None:
+    visitor.open("#generate?model=nothing@1&n=4&seed=1")
+    assert "There is no model nothing here" in visitor.problem()
+    assert visitor.tiles.count() == 4
+
+
+def test_a_refusal_is_shown_in_the_services_own_words(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.page.route(
+        "**/generate**", lambda route: route.continue_(url=f"{visitor.address}/generate?n=0")
+    )
+    visitor.click("New samples")
+    text = visitor.problem()
+    assert "at least 1" in text
+    assert "What helps: " in text
+    refused, said = visitor.complaints
+    assert refused.startswith(("422", "console"))
+    assert said.startswith(("422", "console"))
+    visitor.complaints.clear()
+
+
+def test_the_back_button_goes_back_to_the_images_before(visitor: Visitor) -> None:
+    visitor.open()
+    before = visitor.pixels(".tiles img")
+    visitor.click("New samples")
+    assert visitor.pixels(".tiles img") != before
+    with visitor.page.expect_response("**/generate?**"):
+        visitor.page.go_back()
+    visitor.settled()
+    assert visitor.pixels(".tiles img") == before

@@ -1,0 +1,72 @@
+"""A PNG that was made here brings back what it was made with."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from tests.page.visitor import Visitor
+
+
+@pytest.mark.parametrize(
+    ("asked", "state"),
+    [
+        (
+            "generate?model=lab&n=4&seed=9&temperature=0.7&label=3",
+            "#generate?model=lab@1&n=4&seed=9&temperature=0.7&label=3",
+        ),
+        (
+            "interpolate?seed_a=4&seed_b=5&steps=8&path=linear&scale=3",
+            "#interpolate?model=mnist@2&a=seed:4&b=seed:5&steps=8&path=linear&t=0.5",
+        ),
+        (
+            "traverse?model=notebook&seed=3&steps=5&span=2",
+            "#traverse?model=notebook@1&seed=3&steps=5&span=2",
+        ),
+    ],
+)
+def test_a_dropped_png_restores_its_state(visitor: Visitor, asked: str, state: str) -> None:
+    png = visitor.page.request.post(f"{visitor.address}/{asked}").body()
+    visitor.open()
+    visitor.drop(png)
+    visitor.page.wait_for_url("**" + state)
+    visitor.settled()
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_a_reconstruction_brings_back_what_the_model_saw(visitor: Visitor, scale: int) -> None:
+    visitor.open("#draw")
+    visitor.page.get_by_role("group", name="Samples").get_by_role("button").nth(4).click()
+    visitor.settled()
+    before = visitor.pixels(".triptych img")
+    png = visitor.saved("Save PNG").read_bytes()
+    with Image.open(io.BytesIO(png)) as picture:
+        larger = picture.resize((picture.width * scale, picture.height * scale), 0)
+        file = io.BytesIO()
+        larger.save(file, "PNG", pnginfo=_text_of(picture))
+    visitor.open()
+    visitor.drop(file.getvalue())
+    visitor.page.wait_for_selector("#part-draw:not([hidden]) .triptych img")
+    visitor.settled()
+    assert visitor.pixels(".triptych img") == before
+
+
+def test_an_image_of_a_z_brings_back_the_z(visitor: Visitor) -> None:
+    visitor.open("#traverse?seed=5")
+    visitor.shown.get_by_role("radio").nth(0).click()
+    visitor.settled()
+    state, png = visitor.state, visitor.saved("Save PNG").read_bytes()
+    before = visitor.pixels(".side img")
+    visitor.open()
+    visitor.drop(png)
+    visitor.page.wait_for_url(f"**{state.split('&seed')[0]}**")
+    visitor.settled()
+    assert visitor.pixels(".side img") == before
+
+
+def _text_of(picture: Image.Image) -> "object":
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    text.add_text("parameters", picture.info["parameters"])
+    return text
