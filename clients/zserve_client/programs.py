@@ -29,7 +29,10 @@ class Program:
 PROGRAMS = {
     "serve": Program("app", (), ("fastapi", "torch", "uvicorn"), "make install"),
     "train": Program(
-        "training", ("train",), ("torch", "torchvision", "typer"), "scripts/install.py train"
+        "training",
+        ("train",),
+        ("torch", "torchvision", "typer"),
+        "python3 scripts/install.py train",
     ),
 }
 
