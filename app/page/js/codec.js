@@ -56,6 +56,15 @@ export function real(initial, least, most) {
   return { initial, parse, format: String };
 }
 
+/** Two numbers, `0.5,-1.25`. */
+export function pair(initial) {
+  const parse = (given) => {
+    const values = given.split(",").map(Number);
+    return values.length === 2 && values.every(Number.isFinite) ? values : undefined;
+  };
+  return { initial, parse, format: (values) => values.join(",") };
+}
+
 export function choice(initial, values) {
   return { initial, parse: (text) => (values.includes(text) ? text : undefined), format: String };
 }

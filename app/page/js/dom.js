@@ -31,6 +31,16 @@ export function fill(select, pairs, chosen) {
 /** Whether the person asked for less motion. */
 export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
+/** Place what floats below a rectangle, or above it where there is no room. */
+export function placeNear(floating, near) {
+  const { offsetWidth: width, offsetHeight: height } = floating;
+  const left = Math.min(Math.max(8, near.left), innerWidth - width - 8);
+  const below = near.bottom + 6;
+  const top = below + height < innerHeight - 8 ? below : Math.max(8, near.top - height - 6);
+  floating.style.left = `${left}px`;
+  floating.style.top = `${top}px`;
+}
+
 /** Offer bytes as a file. */
 export function save(blob, name) {
   const address = URL.createObjectURL(blob);

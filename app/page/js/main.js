@@ -24,6 +24,7 @@
 //   toast(text)               a word in passing
 import { ask } from "./api.js";
 import { copy, fill, h, save } from "./dom.js";
+import { explainTerms } from "./explain.js";
 import { faceOf, openHistory } from "./history.js";
 import { numbersOf, openCatalogue } from "./models.js";
 import * as compare from "./parts/compare.js";
@@ -31,13 +32,14 @@ import * as draw from "./parts/draw.js";
 import * as generate from "./parts/generate.js";
 import * as historyPart from "./parts/history.js";
 import * as interpolate from "./parts/interpolate.js";
+import * as map from "./parts/map.js";
 import * as model from "./parts/model.js";
 import * as traverse from "./parts/traverse.js";
 import { asCurl, asPython } from "./recipe.js";
 import { createStore } from "./state.js";
 import { seenBy, stateOf } from "./uploads.js";
 
-const PARTS = { generate, draw, interpolate, traverse, compare, history: historyPart, model };
+const PARTS = { generate, draw, interpolate, traverse, map, compare, history: historyPart, model };
 
 const find = (id) => document.getElementById(id);
 const store = createStore(Object.fromEntries(Object.entries(PARTS).map(([name, part]) => [name, part.fields])), "generate");
@@ -222,6 +224,7 @@ find("skip").addEventListener("click", (event) => {
   find("main").focus();
 });
 
+explainTerms();
 await guard(async () => {
   context.catalogue = await openCatalogue();
   store.start();

@@ -2,7 +2,7 @@
 //
 // An item is {png, model, z, seed, plain, recipe}: base64, "name@version", latent or null, seed or
 // null, whether that seed alone makes the image in any part, and the recipe of its file.
-import { copy, button, h, save } from "./dom.js";
+import { copy, button, h, placeNear, save } from "./dom.js";
 import { dataAddress, pngBytes } from "./pictures.js";
 import { ask } from "./api.js";
 
@@ -29,6 +29,7 @@ function actionsOf(item, { store, toast }) {
     ["Interpolate from here", go("interpolate", { a: end })],
     ["Interpolate to here", go("interpolate", { b: end })],
     item.z && ["Traverse from here", go("traverse", { z: item.z })],
+    item.z && ["Map around here", go("map", { plane: "dimensions", z: item.z, seed: null })],
     item.z && ["Copy z", async () => {
       await copy(JSON.stringify(item.z));
       toast("z is copied.");
@@ -53,17 +54,8 @@ function openMenu(opener, item, context, more) {
     if (event.newState === "closed" && menu.contains(document.activeElement)) opener.focus();
   };
   menu.showPopover();
-  place(menu, opener.getBoundingClientRect());
+  placeNear(menu, opener.getBoundingClientRect());
   menu.firstElementChild.focus();
-}
-
-function place(menu, near) {
-  const { offsetWidth: width, offsetHeight: height } = menu;
-  const left = Math.min(Math.max(8, near.left), innerWidth - width - 8);
-  const below = near.bottom + 6;
-  const top = below + height < innerHeight - 8 ? below : Math.max(8, near.top - height - 6);
-  menu.style.left = `${left}px`;
-  menu.style.top = `${top}px`;
 }
 
 function moveFocus(event, menu) {

@@ -3,6 +3,7 @@ import { askJson, newestWins } from "../api.js";
 import { picture, sameBytes } from "../codec.js";
 import { drawingCanvas } from "../canvas.js";
 import { button, h } from "../dom.js";
+import { term } from "../explain.js";
 import { latentChart } from "../latent_chart.js";
 import { bitmapOf, dataAddress, pixelsOf, pngBytes } from "../pictures.js";
 import { tile } from "../tiles.js";
@@ -120,10 +121,11 @@ export function mount(section, context) {
         tile({ ...item, png: reconstruction, z: mu }, context, { caption: "Its reconstruction", name: "The reconstruction" }),
         h("figure", {}, errorMap(seen, made), h("figcaption", {}, "Difference: ", h("span", { class: "lost" }, "lost"), ", ", h("span", { class: "added" }, "added")))),
       h("dl", { class: "figures" },
-        number("BCE", bce_nats, "the price of the pixels: −ln p(x | z)"),
-        number("KL", kl_nats, "the price of z: how far q(z | x) is from N(0, I)"),
-        number("BCE + KL", bce_nats + kl_nats, "an estimate of −ELBO with z = mu")),
-      h("h3", {}, "Where it lies: mu and sigma of each dimension"),
+        number(term("BCE"), bce_nats),
+        number(term("KL"), kl_nats),
+        number(["Both: about ", term("−ELBO")], bce_nats + kl_nats)),
+      h("p", { class: "note" }, "What z leaves open comes back as ", term("blur"), "."),
+      h("h3", {}, "Where it lies: ", term("mu"), " and ", term("sigma"), " of each dimension"),
       latentChart(mu, logvar, model),
     );
   }
@@ -139,8 +141,8 @@ export function mount(section, context) {
   return { show };
 }
 
-function number(name, nats, title) {
-  return h("div", { title }, h("dt", {}, name), h("dd", {}, `${nats.toFixed(1)} nats`));
+function number(name, nats) {
+  return h("div", {}, h("dt", {}, name), h("dd", {}, `${nats.toFixed(1)} nats`));
 }
 
 /** What was lost in blue and what was added in orange; mean over channels. */

@@ -1,8 +1,12 @@
 // What a version is, and its numbers.
 import { h } from "../dom.js";
+import { trainingCurves } from "../curves.js";
+import { term } from "../explain.js";
 import { numbersOf } from "../models.js";
 
 export const fields = {};
+
+const WORDS = ["−ELBO", "Reconstruction", "KL", "beta"];
 
 const CAPTIONS = {
   samples: "Samples",
@@ -20,7 +24,8 @@ export function mount(section, { offer }) {
     const { metrics, created_at } = model.manifest;
     body.replaceChildren(
       h("p", { class: "model-name" }, h("strong", {}, model.ref), ` was published on ${new Date(created_at).toLocaleDateString([], { dateStyle: "long" })}.`),
-      h("dl", { class: "figures" }, ...numbersOf(model).map(([name, value, how]) => h("div", { title: how }, h("dt", {}, name), h("dd", {}, value)))),
+      h("dl", { class: "figures" }, ...[...numbersOf(model), ...betaOf(model)].map(([name, value, how]) => h("div", { title: how }, h("dt", {}, WORDS.includes(name) ? term(name) : name), h("dd", {}, value)))),
+      h("section", { class: "training", "aria-label": "Training" }, h("h3", {}, "How it was trained"), curvesOf(model)),
       h("div", { class: "model-figures" }, ...Object.entries(CAPTIONS).filter(([figure]) => figure in model.figures).map(([figure, caption]) =>
         h("figure", {}, h("img", { src: model.figures[figure].replace(/^\//, ""), alt: `${caption} of ${model.ref}`, loading: "lazy" }), h("figcaption", {}, caption)))),
       h("details", {}, h("summary", {}, "All numbers, and how each was measured"), h("div", { class: "table" }, allNumbers(metrics))),
@@ -28,6 +33,19 @@ export function mount(section, { offer }) {
   }
 
   return { show };
+}
+
+/** The weight of KL in training, where the version says it. */
+function betaOf({ manifest }) {
+  const beta = manifest.training.settings.objective?.beta;
+  return typeof beta === "number" ? [["beta", String(beta), "the weight of KL in the loss"]] : [];
+}
+
+function curvesOf({ ref, manifest, figures }) {
+  const { history } = manifest.training;
+  if (history?.length > 1) return trainingCurves(history);
+  if (figures.loss) return h("figure", { class: "loss" }, h("img", { src: figures.loss.replace(/^\//, ""), alt: `Loss of each epoch of ${ref}`, loading: "lazy" }));
+  return h("p", { class: "note" }, "This version does not say how its epochs went.");
 }
 
 function allNumbers(metrics) {
