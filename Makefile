@@ -10,6 +10,7 @@ HOST   := $(or $(ZSERVE_HOST),localhost)# not ?=: some shells export HOST, the m
 VENV   := .venv
 PY     := $(VENV)/bin/python
 PINS   := torch torchvision cuda uv
+AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 FORCED := $(if $(TORCH),always)# a build that is asked for is looked at each time
 
 $(VENV)/.installed-%: requirements/%.txt $(PINS:%=requirements/%.txt) scripts/install.py clients/pyproject.toml $(FORCED)
@@ -33,6 +34,10 @@ train: $(VENV)/.installed-train ## train a preset and publish it (PRESET=lab ARG
 
 test: $(VENV)/.installed-dev ## install what the tests need and run them (ARGS="-k kl")
 	$(PY) -m pytest $(ARGS)
+
+test-page: $(VENV)/.installed-dev ## the page in Debian's Chromium, which is installed where it is missing
+	command -v chromium >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends chromium; }
+	$(PY) -m pytest tests/page $(ARGS)
 
 test-slow: $(VENV)/.installed-dev ## the tests that put minutes of load on it
 	$(PY) -m pytest -m slow $(ARGS)
@@ -73,4 +78,4 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help install serve clients train test test-slow coverage check format bench-training bench-engine bench-serving requirements docker-build docker-smoke clean
+.PHONY: always help install serve clients train test test-page test-slow coverage check format bench-training bench-engine bench-serving requirements docker-build docker-smoke clean
