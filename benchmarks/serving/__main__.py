@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "--all-cells", action="store_true", help="every n at every connections, in each round"
     )
     parser.add_argument("--rounds", type=int, help="5 unless --quick")
-    parser.add_argument("--duration", type=int, default=1, help="seconds of a load; n=256 thrice")
+    parser.add_argument("--duration", type=int, default=1, help="seconds of a load; n=256 twice")
     parser.add_argument("--models", default=f"{LAB},{DEFAULT}", help=f"{LAB},{DEFAULT}")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the report")
     return parser
@@ -161,7 +161,7 @@ def _facts(plan: Plan, results: Results) -> None:
         "machine": f"{_processor()}, {len(cores.available)} cores, Python {platform.python_version()}",
         "cores": cores.described(),
         "versions": ", ".join(f"{name} {version}" for name, version in found.items()),
-        "load": f"wrk, {plan.rounds} interleaved rounds of {plan.duration_s} s a load (thrice that "
+        "load": f"wrk, {plan.rounds} interleaved rounds of {plan.duration_s} s a load (twice that "
         "above n=16), every status and PNG frame checked, some answers tile by tile",
         "torch": "CPU, one thread in every server",
         "load average before the start": f"{os.getloadavg()[0]:.2f}",

@@ -39,19 +39,19 @@ class Plan:
     models: tuple[str, ...]
     cells: tuple[Cell, ...]
     corners: tuple[Cell, ...]
-    """Measured in the first round alone."""
+    """Measured with the MLP, in the first round alone."""
     rounds: int
     duration_s: int
     tuned_settings: int | None
 
-    def cells_in(self, number: int) -> tuple[Cell, ...]:
+    def cells_in(self, number: int, model: str = LAB) -> tuple[Cell, ...]:
         """The loads of a round, light ones first."""
-        cells = self.cells + (self.corners if number == 0 else ())
+        cells = self.cells + (self.corners if number == 0 and model == LAB else ())
         return tuple(sorted(cells, key=lambda cell: cell.n * cell.connections))
 
     def duration_of(self, cell: Cell) -> int:
         """Seconds; more where a request is large and a server answers few in a second."""
-        return self.duration_s * (3 if cell.n > 16 else 1)
+        return self.duration_s * (2 if cell.n > 16 else 1)
 
     def takes(self, server: Server, model: str, cell: Cell) -> bool:
         """Whether a server has this load."""
@@ -64,7 +64,7 @@ class Plan:
         return tuple(
             server
             for server in self.servers
-            if any(self.takes(server, model, cell) for cell in self.cells_in(0))
+            if any(self.takes(server, model, cell) for cell in self.cells_in(0, model))
         )
 
     def estimate_s(self) -> float:
@@ -79,7 +79,7 @@ class Plan:
                 cells = [
                     cell
                     for number in range(self.rounds)
-                    for cell in self.cells_in(number)
+                    for cell in self.cells_in(number, model)
                     if self.takes(server, model, cell)
                 ]
                 total += start if cells else 0
@@ -227,7 +227,7 @@ class Runner:
 
     def _round(self, number: int, model: str, up: list[Up]) -> None:
         """Each load around all servers; who begins moves on by one each round."""
-        for cell in self.plan.cells_in(number):
+        for cell in self.plan.cells_in(number, model):
             say(
                 f"{model}, round {number + 1} of {self.plan.rounds}: "
                 f"n={cell.n}, {cell.connections} connections"
