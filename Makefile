@@ -61,6 +61,9 @@ bench-training: $(VENV)/.installed-dev ## seconds an epoch: DataLoader, in memor
 bench-engine: $(VENV)/.installed-dev ## images/s of the engine, without HTTP, against the bare network
 	$(PY) -m benchmarks.engine $(ARGS)
 
+bench-objectives: $(VENV)/.installed-dev ## what each switch of training buys, in nats (ARGS="--epochs 5")
+	$(PY) -m benchmarks.objectives $(ARGS)
+
 bench-serving: $(VENV)/.installed-dev ## zserve beside FastAPI, LitServe, BentoML, mosec, Ray Serve (ARGS=--quick)
 	$(PY) -m benchmarks.serving $(ARGS)
 

@@ -32,7 +32,7 @@ from torchvision.datasets import MNIST, VisionDataset  # type: ignore[import-unt
 from torchvision.transforms import ToTensor  # type: ignore[import-untyped]
 
 from model_store import MLP
-from training.config import Preset, load_preset
+from training.config import Compute, Preset, load_preset
 from training.data import Images
 from training.fit import Trainer, initialise
 from training.run import matmul_precision
@@ -80,9 +80,10 @@ def textbook(lab: Preset, pixels: Tensor, workers: int = 0) -> Callable[[], None
     return epoch
 
 
-def ours(lab: Preset, pixels: Tensor) -> Callable[[], None]:
+def ours(lab: Preset, pixels: Tensor, *, bf16: bool = False) -> Callable[[], None]:
     """The loop of `python -m training train`, reports included."""
-    trainer = Trainer(initialise(lab.model, seed=0), lab.objective, lab.optimiser, seed=0)
+    compute = Compute(bf16=bf16)
+    trainer = Trainer(initialise(lab.model, seed=0), lab.objective, lab.optimiser, 0, compute)
     images = Images(pixels)
 
     def epoch() -> None:
@@ -197,6 +198,7 @@ def main() -> None:
         "DataLoader, 2 workers": textbook(lab, pixels, workers=2),
         "zserve": ours(lab, pixels),
         "zserve, matmul medium": with_precision("medium", ours(lab, pixels)),
+        "zserve, bf16": ours(lab, pixels, bf16=True),
         "matrix products alone": limit(lab, pixels),
         "the same, medium": with_precision("medium", limit(lab, pixels)),
     }
