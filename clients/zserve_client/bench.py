@@ -62,7 +62,7 @@ async def bench(url: str, load: Load, *, progress: Callable[[float], None] | Non
     problem where there was no answer at all.
     """
     async with AsyncClient(url, retries=0) as client:
-        model = (await client.generate(1, model=load.model, seed=load.seed)).model
+        model = (await client.generate(load.n, model=load.model, seed=load.seed)).model
         clock = _Clock(load)
         tally, seen = Tally(), list[ProblemError]()
         work = [
