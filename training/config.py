@@ -14,6 +14,7 @@ from pydantic import (
     AfterValidator,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -64,6 +65,8 @@ class Objective(Frozen):
     beta: NonNegativeFloat = 1.0
     annealing_epochs: NonNegativeFloat = 0.0
     """Beta grows from 0 in a line, step by step, and has its value after so many epochs."""
+    prior_alone_epochs: NonNegativeInt = 0
+    """For so many epochs a flow prior learns, and encoder and decoder stay as they are."""
     free_bits: NonNegativeFloat = 0.0
     """Nats of each latent dimension, averaged over the batch, that cost the same as none."""
     targets: Literal["grey", "binary", "mixed"] = "grey"
@@ -146,6 +149,12 @@ class Preset(Frozen):
     objective: Objective = Objective()
     optimiser: Optimiser = Optimiser()
     compute: Compute = Compute()
+
+    @model_validator(mode="after")
+    def _check_that_there_is_a_prior_to_learn(self) -> Self:
+        if self.objective.prior_alone_epochs and self.model.prior is None:
+            raise ValueError("objective.prior_alone_epochs need a model.prior, which is a flow")
+        return self
 
 
 def preset_names() -> tuple[str, ...]:

@@ -142,6 +142,7 @@ class Trainer:
     def epoch(self, train: Images, epoch: int = 1) -> Iterator[Progress]:
         """One pass over the images; the last report covers all of them."""
         self.vae.train()
+        self._choose_what_learns(epoch)
         started = time.perf_counter()
         sums = torch.zeros(3, device=self.device)
         order = torch.randperm(len(train), generator=self.order)
@@ -158,6 +159,11 @@ class Trainer:
                 _check_that_it_is_finite(averages, epoch)
                 elapsed_s = time.perf_counter() - started
                 yield Progress(epoch, images, averages, images / elapsed_s)
+
+    def _choose_what_learns(self, epoch: int) -> None:
+        prior_alone = epoch <= self.objective.prior_alone_epochs
+        for name, weight in self.vae.named_parameters():
+            weight.requires_grad_(not prior_alone or name.startswith("flow."))
 
     def step(self, x: Tensor, epochs: float) -> Tensor:
         """One step of Adam on a batch, so many epochs being behind.

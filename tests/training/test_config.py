@@ -92,3 +92,8 @@ def test_a_bad_value_names_key_expectation_and_value_in_one_line(key: str, value
     assert "should" in message
     assert f"got {value}" in message
     assert "\n" not in message
+
+
+def test_a_prior_cannot_learn_alone_where_it_is_n_0_i():
+    with pytest.raises(SettingError, match=r"need a model\.prior"):
+        load_preset("lab", {"objective.prior_alone_epochs": 3})

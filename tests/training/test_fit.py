@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_store import VAE, ImageShape, ModelSpec, kl_between
+from model_store import VAE, Flow, ImageShape, ModelSpec, kl_between
 from training.augmentation import moved
 from training.config import Augmentation, Compute, Objective, Optimiser, load_preset
 from training.data import Images, load
@@ -258,3 +258,25 @@ def test_networks_in_bfloat16_learn_about_the_same(spec: ModelSpec, images: Imag
         assert all(weight.dtype == torch.float32 for weight in trainer.vae.parameters())
     assert losses[1] != losses[0]
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+def test_a_prior_that_learns_alone_leaves_the_networks_and_lowers_the_kl(
+    spec: ModelSpec, images: Images
+):
+    flowing = spec.model_copy(update={"prior": Flow(couplings=2, hidden=8)})
+    trainer = Trainer(
+        initialise(flowing, seed=0),
+        Objective(prior_alone_epochs=30),
+        Optimiser(learning_rate=1e-2, epochs=31),
+        seed=0,
+    )
+    torch.nn.init.constant_(trainer.vae.to_mu.bias, 2.0)  # far from N(0, I)
+    before = {k: v.clone() for k, v in trainer.vae.state_dict().items()}
+    kls = []
+    for event in trainer.fit(images, images):
+        if isinstance(event, EpochDone):
+            kls.append(event.test.kl)
+            after = trainer.vae.state_dict()
+            still = all(torch.equal(after[k], before[k]) for k in after if "flow" not in k)
+            assert still == (event.epoch <= 30)
+    assert kls[29] < 0.5 * kls[0]
