@@ -15,6 +15,8 @@ from playwright.sync_api import (
 )
 
 import model_store
+from model_store import MLP, ImageShape, ModelSpec
+from tests.api.service import publish
 from tests.e2e.server import serving
 from tests.page.visitor import Visitor
 
@@ -22,12 +24,22 @@ CHROMIUM = shutil.which("chromium")
 PATIENCE_MS = 20_000
 ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 
+COLOUR = ModelSpec(
+    network=MLP(hidden=(8,)),
+    latent=3,
+    image=ImageShape(channels=3, height=20, width=24),
+    upload="resize",
+)
+"""Untrained: what the page must not take for granted is 28x28 and grey."""
+
 
 # Of the package, not of the session: while Playwright runs, no other test can run a loop of its own.
 @pytest.fixture(scope="package")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    log = tmp_path_factory.mktemp("page") / "server.log"
-    with serving(model_store.SHIPPED, log) as found:
+    folder = tmp_path_factory.mktemp("page")
+    store = shutil.copytree(model_store.SHIPPED, folder / "store")
+    publish(store, "zcolour", spec=COLOUR)
+    with serving(store, folder / "server.log") as found:
         yield found
 
 

@@ -17,9 +17,12 @@ export function button(text, onclick, attributes = {}) {
   return h("button", { type: "button", ...attributes, onclick }, text);
 }
 
-/** A label above its control; `unit` names what is beside the label, such as an output. */
+let fields = 0;
+
+/** A label above its control; `beside` is what stands by the label, such as an output. */
 export function field(text, control, beside = null) {
-  return h("label", { class: "field" }, h("span", { class: "field-name" }, text, beside && " ", beside), control);
+  control.id ||= `field-${(fields += 1)}`;
+  return h("div", { class: "field" }, h("div", { class: "field-name" }, h("label", { for: control.id }, text), beside && " ", beside), control);
 }
 
 /** Fill a <select> with [value, text] pairs and choose one. */

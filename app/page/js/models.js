@@ -40,6 +40,7 @@ export async function openCatalogue() {
 
 /**
  * What the parts know of a version: shape, `latent`, `classes` (what label= takes, or empty),
+ * `drawable` (whether uploads are read as digits, so that a stroke will do),
  * `ranked` (dimensions, the most informative first), `dead` (those that say nothing), and all the
  * service said in `manifest`, `card`, `figures`.
  */

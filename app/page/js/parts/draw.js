@@ -28,7 +28,7 @@ export function mount(section, context) {
   let asking = 0;
 
   const pad = h("canvas", { class: "pad", "aria-label": "Canvas to draw on with a pointer; or choose one of the samples beside it", role: "img" });
-  const hint = h("p", { class: "pad-hint" }, "Draw here");
+  const hint = h("p", { class: "pad-hint" });
   const canvas = drawingCanvas(pad, (done) => {
     hint.hidden = true;
     if (done) take();
@@ -102,6 +102,7 @@ export function mount(section, context) {
     drawn = null;
     canvas.load(null);
     hint.hidden = false;
+    hint.textContent = model.drawable ? "Draw here" : "Drop or paste an image, or draw one";
     context.offer(null);
     newest(() => undefined);
     results.replaceChildren(h("div", { class: "triptych" },
