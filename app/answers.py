@@ -23,6 +23,7 @@ from app.errors import NotAcceptableError
 from app.images import to_bytes
 from app.schemas import ModelQuery, PictureQuery, Pixels, at_most
 from app.settings import Settings
+from model_store import ARITHMETIC
 
 Floats = NDArray[np.float32]
 T = TypeVar("T")
@@ -40,7 +41,7 @@ _FILES = ("zip", "npz")
 
 _MANY_PIXELS = 500_000
 """From here on encoding goes to a thread, so that other requests need not wait for it."""
-_COMPUTED_BY = f"torch-{importlib.metadata.version('torch')}"
+_COMPUTED_BY = f"{ARITHMETIC}-torch-{importlib.metadata.version('torch')}"
 _ETAG = re.compile(r'(?:W/)?("[^"]*")')
 
 

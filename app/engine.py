@@ -4,8 +4,8 @@
     pixels     = await engine.decode(model, z)
 
 Floating-point sums change with the shape of a batch, so every batch has the same shape: TILE
-rows, the last ones zero where there are fewer. The position within a tile changes nothing, so
-rows of several requests share one. Then image i of an answer depends on the weights and its own
+rows, the last ones zero where there are fewer. The position within a tile changes nothing, which
+is checked when a model is loaded, so rows of several requests share one. Then image i of an answer depends on the weights and its own
 input alone, whatever else is computed and in whatever order.
 
 A tile takes what has arrived while the last one ran. Requests take turns, a tile at a time, so a
@@ -17,6 +17,7 @@ lock (DECISIONS.md). Large ones and those on a GPU run in one thread beside it.
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -31,7 +32,9 @@ from torch import Tensor
 
 from app.errors import QueueFullError, SettingsError, TimedOutError
 from app.observer import Observer, Silence
-from model_store import VAE, GaussianMixture, Manifest, ModelRef, StoredModel
+from model_store import VAE, GaussianMixture, Manifest, ModelRef, StoredModel, ready_to_run
+
+log = logging.getLogger("zserve")
 
 Floats = NDArray[np.float32]
 
@@ -51,6 +54,8 @@ class LoadedModel:
     device: torch.device
     class_latents: tuple[GaussianMixture, ...] = ()
     """One mixture a class, in the order of `manifest.classes`."""
+    rows: int = TILE
+    """Rows of a tile that are used: 1 where the place within a tile changes the last bits."""
     in_thread: bool = False
     """Whether it runs beside the event loop rather than on it."""
 
@@ -282,6 +287,7 @@ def _next_shares(queue: "deque[_Job]", most: int) -> list[_Share]:
             continue
         if first is None:
             first = job
+            room = job.model.rows
         elif job.model is not first.model or job.function is not first.function:
             passed.append(job)
             continue
@@ -329,7 +335,8 @@ def _log_likelihood(model: LoadedModel, x: Tensor, z: Tensor) -> tuple[Tensor, .
 
 def _warmed_up(stored: StoredModel, device: torch.device) -> LoadedModel:
     """The model on its device, every function run; slow ones and those on a GPU get the thread."""
-    model = LoadedModel(stored.manifest, stored.vae.to(device), device, stored.class_latents)
+    vae = ready_to_run(stored.vae, device)
+    model = LoadedModel(stored.manifest, vae, device, stored.class_latents)
     x = np.zeros((TILE, *model.manifest.spec.image.shape), np.float32)
     z = np.zeros((TILE, model.latent), np.float32)
     _tile_outputs(model, _encode, (x,))
@@ -340,7 +347,26 @@ def _warmed_up(stored: StoredModel, device: torch.device) -> LoadedModel:
         _tile_outputs(model, _decode, (z,))
         seconds.append(time.perf_counter() - start)
     in_thread = device.type != "cpu" or min(seconds) > _ON_THE_LOOP_S
-    return replace(model, in_thread=in_thread)
+    return replace(model, in_thread=in_thread, rows=TILE if _place_is_nothing(model) else 1)
+
+
+def _place_is_nothing(model: LoadedModel) -> bool:
+    """Whether rows come out the same to the last bit wherever they lie in a tile.
+
+    Libraries for products take other paths for the edges of very small ones, of less than a dozen
+    odd rows and columns; then only the first row of each tile is used.
+    """
+    generator = np.random.default_rng(0)
+    x = generator.random((TILE, *model.manifest.spec.image.shape), np.float32)
+    z = generator.standard_normal((TILE, model.latent), np.float32)
+    for function, inputs in ((_encode, (x,)), (_decode, (z,)), (_log_likelihood, (x, z))):
+        found = _tile_outputs(model, function, inputs)
+        turned = _tile_outputs(model, function, tuple(rows[::-1].copy() for rows in inputs))
+        pairs = zip(found, turned, strict=True)
+        if not all(np.array_equal(rows[::-1], others) for rows, others in pairs):
+            log.warning("%s is so small that its images are computed one by one", model.ref)
+            return False
+    return True
 
 
 def _compute(shares: Sequence[_Share]) -> None:

@@ -38,7 +38,9 @@ class Settings(BaseSettings):
         default=1024**3, ge=1, description="Size of their weights together; one always stays."
     )
     torch_threads: int = Field(
-        default=1, ge=1, description="Of one worker; another number may change the last bits."
+        default=1,
+        ge=1,
+        description="Of one worker; with more than one the last bits depend on the place in a batch.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="auto takes a GPU where there is one."

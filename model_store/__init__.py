@@ -27,6 +27,7 @@ from model_store.gaussian import (
     reparameterise,
     standard_normal_log_density,
 )
+from model_store.inference import ARITHMETIC, ready_to_run
 from model_store.likelihood import (
     bernoulli_log_likelihood,
     discretised_logistic_log_likelihood,
@@ -53,6 +54,7 @@ from model_store.store import SHIPPED, Store, StoredModel
 from model_store.vae import VAE, build_vae
 
 __all__ = [
+    "ARITHMETIC",
     "MLP",
     "PRODUCTION",
     "SHIPPED",
@@ -95,6 +97,7 @@ __all__ = [
     "kl_per_dimension",
     "kl_to_standard_normal",
     "normal_log_density",
+    "ready_to_run",
     "reparameterise",
     "standard_normal_log_density",
 ]

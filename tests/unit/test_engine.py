@@ -12,7 +12,7 @@ from app import latents
 from app.engine import Engine, LoadedModel, choose_device
 from app.errors import QueueFullError, SettingsError, TimedOutError
 from app.observer import Silence
-from model_store import MLP, VAE, Conv, Manifest, ModelSpec, Store, StoredModel
+from model_store import MLP, VAE, Conv, Manifest, ModelSpec, Store, StoredModel, ready_to_run
 from tests.unit.models import a_card, tiny_description, tiny_weights
 
 Floats = NDArray[np.float32]
@@ -41,7 +41,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 def loaded(manifest: Manifest, spec: ModelSpec, device: str = "cpu") -> LoadedModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        vae = VAE(spec).eval().requires_grad_(False).to(device)
+        vae = ready_to_run(VAE(spec), torch.device(device))
     return LoadedModel(manifest.model_copy(update={"spec": spec}), vae, torch.device(device))
 
 
@@ -369,6 +369,25 @@ def test_a_slow_model_and_one_on_a_gpu_run_beside_the_event_loop(
     assert not asyncio.run(run())
     monkeypatch.setattr("app.engine._ON_THE_LOOP_S", 0.0)
     assert asyncio.run(run())
+
+
+@pytest.mark.parametrize("hidden", [5, 7, 8, 9])
+def test_a_model_too_small_for_tiles_gives_the_same_bytes_all_the_same(
+    manifest: Manifest, engine: Engine, hidden: int
+) -> None:
+    """Products of 5x7 come out differently at the edges of a batch; see DECISIONS.md."""
+    spec = ModelSpec(network=MLP(hidden=(hidden,)), latent=5)
+    plain = loaded(manifest, spec)
+    z = latents.standard_normal(latents.consecutive_seeds(0, 40), 5)
+
+    async def run() -> None:
+        stored = StoredModel(plain.manifest, plain.vae)
+        model = await engine.warm_up(stored, plain.device)
+        together = await engine.decode(model, z)
+        for i in range(40):
+            assert (await engine.decode(model, z[i : i + 1])).tobytes() == together[i].tobytes()
+
+    asyncio.run(run())
 
 
 def test_auto_takes_a_gpu_where_there_is_one() -> None:

@@ -29,7 +29,7 @@ function actionsOf(item, { store, toast }) {
     ["Interpolate from here", go("interpolate", { a: end })],
     ["Interpolate to here", go("interpolate", { b: end })],
     item.z && ["Traverse from here", go("traverse", { z: item.z })],
-    item.z && ["Map around here", go("map", { plane: "dimensions", z: item.z, seed: null })],
+    item.z && ["Map around here", go("map", { plane: "dimensions", z: item.z, seed: null, at: null })],
     item.z && ["Copy z", async () => {
       await copy(JSON.stringify(item.z));
       toast("z is copied.");

@@ -10,13 +10,13 @@ import { randomSeed } from "./generate.js";
 /**
  * `plane` is of two dimensions, `x` and `y`, the others being those of `z`, of `seed`, or 0; or it
  * goes through the latents of three seeds, `a`, `b` and `c`. `at` is the place on it: units of z
- * along x and y, or shares of the ways from a to b and from a to c.
+ * along x and y, or shares of the ways from a to b and from a to c; null where it was made around.
  */
 export const fields = {
   plane: choice("dimensions", ["dimensions", "seeds"]),
   x: natural(null, 0, 65535), y: natural(null, 0, 65535), z: latent(), seed: seed(null), span: real(3, 0.5, 10),
   a: seed(1), b: seed(2), c: seed(3),
-  at: pair([0, 0]),
+  at: pair(null),
 };
 
 /** Tiles along each side: odd, so that one is at the centre. */
@@ -35,7 +35,7 @@ export function mount(section, context) {
   const newestMap = newestWins();
   const newestPlace = newestWins();
   let current = null;
-  let kept = [0, 0];
+  let kept = null;
   let drawnMap = null;
   let keeping = null;
   let pressed = false;
@@ -51,15 +51,16 @@ export function mount(section, context) {
   const held = h("div", {});
   const place = h("output", { id: "map-place", class: "off-screen" });
   const sliders = ["x", "y"].map((_, i) => h("input", { type: "range", oninput: () => keep(kept.with(i, Number(sliders[i].value))) }));
-  const sliderFields = sliders.map((slider) => field("", slider));
+  const numbers = sliders.map(() => h("output"));
+  const sliderFields = sliders.map((slider, i) => field(" ", slider, numbers[i]));
 
-  const plane = h("select", { onchange: () => store.set({ plane: plane.value, at: [0, 0] }, { push: true }) }, h("option", { value: "dimensions" }, "two dimensions"), h("option", { value: "seeds" }, "three seeds"));
+  const plane = h("select", { onchange: () => store.set({ plane: plane.value, at: null }, { push: true }) }, h("option", { value: "dimensions" }, "two dimensions"), h("option", { value: "seeds" }, "three seeds"));
   const planeField = field("A plane of", plane);
-  const dims = ["x", "y"].map((name) => h("select", { onchange: (event) => store.set({ [name]: Number(event.target.value), at: [0, 0] }, { push: true }) }));
+  const dims = ["x", "y"].map((name) => h("select", { onchange: (event) => store.set({ [name]: Number(event.target.value), at: null }, { push: true }) }));
   const dimFields = [field("Across", dims[0]), field("Up", dims[1])];
-  const around = h("select", { onchange: () => store.set({ z: null, seed: around.value === "zero" ? null : randomSeed() }, { push: true }) });
+  const around = h("select", { onchange: () => store.set({ z: null, at: null, seed: around.value === "zero" ? null : randomSeed() }, { push: true }) });
   const aroundField = field("Around", around);
-  const span = h("select", { onchange: () => store.set({ span: Number(span.value), at: [0, 0] }, { push: true }) });
+  const span = h("select", { onchange: () => store.set({ span: Number(span.value), at: null }, { push: true }) });
   const spanField = field("Span", span);
   const seeds = ["a", "b", "c"].map((name) => h("input", {
     type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", required: true,
@@ -75,17 +76,17 @@ export function mount(section, context) {
 
   // --- the plane ---
 
-  /** A place (s, t) -> z: origin + s * across + t * up; `edges` are the least and greatest s and t. */
+  /** A place (s, t) -> z = origin + s * across + t * up, from `edges[0]` to `edges[1]`, `home` first. */
   async function planeOf(values, model, signal) {
     const latentOf = async (seed) => (await askJson({ path: "generate", query: { model: model.ref, n: 1, seed } }, { signal })).images[0].z;
     if (values.plane === "seeds") {
       const [a, b, c] = await Promise.all([values.a, values.b, values.c].map(latentOf));
-      return { origin: a, across: b.map((value, d) => value - a[d]), up: c.map((value, d) => value - a[d]), edges: [-0.5, 1.5], names: ["to B", "to C"] };
+      return { origin: a, across: b.map((value, d) => value - a[d]), up: c.map((value, d) => value - a[d]), home: [0, 0], edges: [-0.5, 1.5], names: ["to B", "to C"] };
     }
     const [x, y] = dimensionsOf(values, model);
     const unit = (dim) => Array.from({ length: model.latent }, (_, d) => Number(d === dim));
     const centre = values.z ?? (values.seed === null ? new Array(model.latent).fill(0) : await latentOf(values.seed));
-    return { origin: centre.map((value, d) => (d === x || d === y ? 0 : value)), across: unit(x), up: unit(y), edges: [-values.span, values.span], names: [`z${x}`, `z${y}`] };
+    return { origin: centre.map((value, d) => (d === x || d === y ? 0 : value)), across: unit(x), up: unit(y), home: [x, y].map((d) => Math.min(Math.max(centre[d], -values.span), values.span)), edges: [-values.span, values.span], names: [`z${x}`, `z${y}`] };
   }
 
   const at = ({ origin, across, up }, [s, t]) => origin.map((value, d) => value + s * across[d] + t * up[d]);
@@ -120,13 +121,13 @@ export function mount(section, context) {
 
   /** Show a place at once, without keeping it. */
   function look(place) {
-    const { edges: [least, greatest], names } = current.plane;
+    const { edges: [least, greatest] } = current.plane;
     const share = (value) => `${(100 * (value - least)) / (greatest - least)}%`;
     cross.style.left = share(place[0]);
     cross.style.bottom = share(place[1]);
     sliders.forEach((slider, i) => {
       slider.value = place[i];
-      sliderFields[i].firstChild.textContent = `${names[i]}: ${place[i].toFixed(2)}`;
+      numbers[i].textContent = place[i].toFixed(2);
     });
     context.guard(() => decodeNow(place));
   }
@@ -166,7 +167,7 @@ export function mount(section, context) {
     event.preventDefault();
     const [least, greatest] = current.plane.edges;
     const step = ((greatest - least) / STEPS) * (event.shiftKey ? 5 : 1);
-    keep(way ? kept.map((value, i) => value + step * way[i]) : [0, 0]);
+    keep(way ? kept.map((value, i) => value + step * way[i]) : current.plane.home);
   });
 
   // --- showing ---
@@ -205,7 +206,7 @@ export function mount(section, context) {
     }));
     sliders.forEach((slider, i) => {
       Object.assign(slider, { min: edges[0], max: edges[1], step: "any" });
-      slider.setAttribute("aria-label", names[i]);
+      sliderFields[i].querySelector("label").textContent = names[i];
     });
   }
 
@@ -226,7 +227,7 @@ export function mount(section, context) {
       context.guard(() => newestMap((signal) => drawMap(plane, model, signal)));
     }
     clearTimeout(keeping);
-    kept = wished;
+    kept = wished ?? current.plane.home;
     look(kept);
     const z = at(current.plane, kept);
     const recipe = { path: "decode", query: { model: model.ref }, json: { z: [z] }, file: "image.png" };

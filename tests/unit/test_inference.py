@@ -1,0 +1,91 @@
+"""What runs computes what was trained, in fewer operations, and always the same bits."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from model_store import MLP, VAE, Conv, ImageShape, ModelSpec, Residual, ready_to_run
+from model_store.inference import ProductDeconvolution
+
+CPU = torch.device("cpu")
+Network = MLP | Conv | Residual
+NETWORKS: dict[str, Network] = {
+    "mlp": MLP(hidden=(16, 12)),
+    "conv": Conv(channels=(4, 6), hidden=12),
+    "conv with batch norm": Conv(channels=(4, 6), hidden=12, batch_norm=True),
+    "kernel of 3": Conv(channels=(4, 6), hidden=12, kernel=3, batch_norm=True),
+    "residual": Residual(channels=(4, 6), hidden=12),
+    "residual with batch norm": Residual(channels=(4, 6), hidden=12, batch_norm=True),
+}
+IMAGES = {"grey": ImageShape(), "odd colour": ImageShape(channels=3, height=21, width=19)}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As the engine has it: several share out the rows, so that their place matters."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request: pytest.FixtureRequest) -> Network:
+    return NETWORKS[request.param]
+
+
+def trained(network: Network, image: ImageShape) -> VAE:
+    """A model whose batch norm has seen something, and whose residual blocks do something."""
+    torch.manual_seed(0)
+    vae = VAE(ModelSpec(network=network, latent=6, image=image))
+    for module in vae.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.5, 0.5)  # type: ignore[arg-type]
+            nn.init.uniform_(module.running_var, 0.5, 2.0)  # type: ignore[arg-type]
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.5, 0.5)
+        if isinstance(module, nn.Conv2d) and not module.weight.any():
+            nn.init.normal_(module.weight, std=0.1)
+    return vae.eval().requires_grad_(False)
+
+
+def outputs(vae: VAE, x: Tensor, z: Tensor) -> list[Tensor]:
+    with torch.inference_mode():
+        return [*vae.encode(x), vae.mean_image(vae.decode(z))]
+
+
+@pytest.mark.parametrize("image", IMAGES.values(), ids=IMAGES)
+def test_it_computes_what_was_trained(network: Network, image: ImageShape) -> None:
+    vae = trained(network, image)
+    x, z = torch.rand(16, *image.shape), torch.randn(16, 6)
+    expected = outputs(vae, x, z)
+    ready = ready_to_run(vae, CPU)
+    for found, plain in zip(outputs(ready, x, z), expected, strict=True):
+        torch.testing.assert_close(found, plain, atol=1e-5, rtol=0)
+    for again, plain in zip(outputs(vae, x, z), expected, strict=True):
+        assert torch.equal(again, plain), "the model that was handed over has changed"
+
+
+def test_two_copies_give_the_same_bits_wherever_an_image_is(
+    network: Network,
+) -> None:
+    vae = trained(network, ImageShape())
+    one, other = ready_to_run(vae, CPU), ready_to_run(vae, CPU)
+    x, z = torch.rand(16, 1, 28, 28), torch.randn(16, 6)
+    order = torch.randperm(16)
+    moved = outputs(other, x[order], z[order])
+    for found, elsewhere in zip(outputs(one, x, z), moved, strict=True):
+        assert torch.equal(found[order], elsewhere)
+
+
+def test_batch_norm_after_a_convolution_is_gone() -> None:
+    ready = ready_to_run(trained(NETWORKS["conv with batch norm"], ImageShape()), CPU)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in ready.modules())
+
+
+def test_the_last_deconvolution_is_a_product_on_a_cpu() -> None:
+    ready = ready_to_run(trained(NETWORKS["conv"], ImageShape()), CPU)
+    *_, last = ready.decoder.children()
+    assert isinstance(last, ProductDeconvolution)
