@@ -49,12 +49,14 @@ def main() -> int:
     plan = _plan(options, servers)
     _facts(plan, results)
     say(
-        f"{len(servers)} servers, {len(plan.cells_in(0))} loads, {plan.rounds} rounds: about "
+        f"{len(servers)} servers, {len(plan.cells) + len(plan.corners)} loads, {plan.rounds} rounds: about "
         f"{plan.estimate_s() / 60:.0f} minutes on an idle machine"
     )
     with tempfile.TemporaryDirectory(prefix="zsb-", dir="/tmp") as scratch:
         say("exporting the weights")
-        models = prepare(Path(scratch), tuple({1, 16} | {cell.n for cell in plan.cells_in(0)}))
+        models = prepare(
+            Path(scratch), tuple({1, 16} | {cell.n for cell in plan.cells + plan.corners})
+        )
         results.facts |= {LAB: models.lab, DEFAULT: models.default}
         runner = Runner(plan, models, Path(scratch), results)
         try:

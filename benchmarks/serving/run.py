@@ -39,14 +39,14 @@ class Plan:
     models: tuple[str, ...]
     cells: tuple[Cell, ...]
     corners: tuple[Cell, ...]
-    """Measured with the MLP, in the first round alone."""
+    """Measured with the MLP in the last round alone: the heaviest leaves the longest queues."""
     rounds: int
     duration_s: int
     tuned_settings: int | None
 
     def cells_in(self, number: int, model: str = LAB) -> tuple[Cell, ...]:
         """The loads of a round, light ones first."""
-        cells = self.cells + (self.corners if number == 0 and model == LAB else ())
+        cells = self.cells + (self.corners if number == self.rounds - 1 and model == LAB else ())
         return tuple(sorted(cells, key=lambda cell: cell.n * cell.connections))
 
     def duration_of(self, cell: Cell) -> int:
@@ -64,7 +64,7 @@ class Plan:
         return tuple(
             server
             for server in self.servers
-            if any(self.takes(server, model, cell) for cell in self.cells_in(0, model))
+            if any(self.takes(server, model, cell) for cell in self.cells)
         )
 
     def estimate_s(self) -> float:
@@ -187,7 +187,7 @@ class Runner:
         own = stack.enter_context(contextlib.ExitStack())
         try:
             running = own.enter_context(self._started(server, model, settings))
-            for n in sorted({cell.n for cell in self.plan.cells_in(0)}):
+            for n in sorted({cell.n for cell in self.plan.cells}):
                 _check(server, running, n)
             if server.name == ZSERVE and model == LAB:
                 self._look_for_etags(running)

@@ -98,7 +98,8 @@ def test_the_best_peer_is_what_zserve_is_compared_with():
         ]
     first = targets(results)[0]
     assert first.measured is not None
-    assert (first.measured.median, first.remark) == (4.0, "the best is LitServe")
+    assert first.measured.median == 4.0
+    assert first.remark == "the best is LitServe; by CPU time a request 1.00x"
     assert first.verdict == "reach met"
     assert "| reach met |" in markdown(results)
 
@@ -119,9 +120,9 @@ def plan(*servers: Server) -> Plan:
     )
 
 
-def test_light_loads_come_first_and_corners_in_the_first_round_of_the_mlp_alone():
-    assert plan().cells_in(0) == (Cell(1, 1), Cell(16, 32), Cell(256, 32))
-    assert plan().cells_in(1) == plan().cells_in(0, DEFAULT) == (Cell(16, 32), Cell(256, 32))
+def test_light_loads_come_first_and_corners_in_the_last_round_of_the_mlp_alone():
+    assert plan().cells_in(4) == (Cell(1, 1), Cell(16, 32), Cell(256, 32))
+    assert plan().cells_in(0) == plan().cells_in(4, DEFAULT) == (Cell(16, 32), Cell(256, 32))
 
 
 def test_what_computes_nothing_is_not_measured_again_with_another_model():
