@@ -21,7 +21,7 @@ from tests.e2e.server import serving
 from tests.page.visitor import Visitor
 
 CHROMIUM = shutil.which("chromium")
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 
 COLOUR = ModelSpec(
