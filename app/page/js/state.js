@@ -20,7 +20,7 @@ export function createStore(fields, firstPart) {
       if (value !== null && value !== undefined) query.set(name, format(value));
     }
     const said = query.toString();
-    return `#${state.part}${said && `?${said.replaceAll("%40", "@").replaceAll("%3A", ":")}`}`;
+    return `#${state.part}${said && `?${said.replaceAll("%40", "@").replaceAll("%3A", ":").replaceAll("%2C", ",")}`}`;
   }
 
   /** Take over what an address says; what it leaves out becomes initial, but #draw alone is a change of part. */
