@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, Self
 
+from opentelemetry.trace import get_current_span
 from uvicorn.config import LOGGING_CONFIG
 
 LogFormat = Literal["text", "json"]
@@ -35,6 +36,17 @@ class Trace:
         if match is None or not int(match[1], 16) or not int(match[2], 16):
             return None
         return cls(match[1], match[2], secrets.token_hex(8), match[3])
+
+    @classmethod
+    def current(cls, traceparent: str) -> Self | None:
+        """The span that OpenTelemetry records now, else a child of the caller's."""
+        continued = cls.continued(traceparent) if traceparent else None
+        span = get_current_span()
+        if not span.is_recording():
+            return continued
+        of = span.get_span_context()
+        parent_id = "0" * 16 if continued is None else continued.parent_id
+        return cls(f"{of.trace_id:032x}", parent_id, f"{of.span_id:016x}", f"{of.trace_flags:02x}")
 
     @property
     def traceparent(self) -> str:

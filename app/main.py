@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fastapi import FastAPI
+from opentelemetry.trace import TracerProvider
 from starlette.staticfiles import StaticFiles
 
 from app import openapi, problems
@@ -36,10 +37,16 @@ log = logging.getLogger("zserve")
 _NOUNS = (generate, reconstruct, interpolate, traverse, latents, v2, models, health, page)
 
 
-def create_app(settings: Settings, *, shared_metrics: Path | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    shared_metrics: Path | None = None,
+    tracer_provider: TracerProvider | None = None,
+) -> FastAPI:
     """The service as an ASGI app; models are loaded when it starts, not before.
 
-    `shared_metrics` is the folder in which several workers sum their metrics.
+    `shared_metrics` is the folder in which several workers sum their metrics. Requests are traced
+    where OpenTelemetry is installed and OTEL_EXPORTER_OTLP_ENDPOINT set, or to `tracer_provider`.
     """
     app = FastAPI(
         title="zserve",
@@ -47,11 +54,19 @@ def create_app(settings: Settings, *, shared_metrics: Path | None = None) -> Fas
         description=openapi.DESCRIPTION,
         lifespan=_lifespan,
         routes=[route for noun in _NOUNS for route in noun.router.routes],
+        telemetry={
+            "tracing": settings.telemetry,
+            "auto_configure": settings.telemetry,
+            "tracer_provider": tracer_provider,
+            "operation_spans": False,
+            "metrics": False,
+            "logs": False,
+        },
         docs_url=None,
         redoc_url=None,
     )
     app.state.settings = settings
-    app.state.telemetry = telemetry = Telemetry(shared_metrics)
+    app.state.telemetry = telemetry = Telemetry(shared_metrics, tracer_provider)
     problems.install(app)
     openapi.describe(app)
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)

@@ -52,8 +52,7 @@ class RequestContext:
             return
         given = _header(scope, b"x-request-id")
         request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(8)
-        traceparent = _header(scope, b"traceparent")
-        trace = Trace.continued(traceparent) if traceparent else None
+        trace = Trace.current(_header(scope, b"traceparent"))
         scope.setdefault("state", {})["request_id"] = request_id
         REQUEST.set(RequestLabels(request_id, trace))
         started = False

@@ -45,9 +45,9 @@ class Service:
 
 
 @contextmanager
-def started(settings: Settings) -> Iterator[Service]:
+def started(settings: Settings, **options: Any) -> Iterator[Service]:
     """The service with its lifespan around it."""
-    app = create_app(settings)
+    app = create_app(settings, **options)
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(app.router.lifespan_context(app)),

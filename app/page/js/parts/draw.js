@@ -62,9 +62,11 @@ export function mount(section, context) {
   function live() {
     asking = performance.now();
     context.guard(async () => {
-      const blob = await canvas.blob();
-      const images = { image: new Uint8Array(await blob.arrayBuffer()) };
-      const answer = await newest((signal) => askJson({ path: "reconstruct", query: { model: model.ref }, images }, { signal }));
+      const answer = await newest(async (signal) => {
+        const blob = await canvas.blob();
+        const images = { image: new Uint8Array(await blob.arrayBuffer()) };
+        return askJson({ path: "reconstruct", query: { model: model.ref }, images }, { signal });
+      });
       if (answer) render(answer.images[0]);
     });
   }
@@ -72,8 +74,7 @@ export function mount(section, context) {
   /** What the model sees of the drawing becomes the state, so that the address gives it back. */
   function take() {
     context.guard(async () => {
-      const blob = await canvas.blob();
-      const seen = await newest((signal) => seenBy(model, blob, { signal }));
+      const seen = await newest(async (signal) => seenBy(model, await canvas.blob(), { signal }));
       if (!seen) return;
       drawn = seen;
       store.set({ image: seen }, { push: true });
