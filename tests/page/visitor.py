@@ -3,6 +3,8 @@
 import base64
 import shutil
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,13 @@ class Visitor:
         """Wait until the page shows what it was asked for."""
         self.page.wait_for_selector("main[aria-busy=false]")
 
+    def until(self, true: Callable[[], bool], within_s: float = 20) -> None:
+        """Wait for what no locator can see; the page's own policy forbids wait_for_function."""
+        deadline = time.monotonic() + within_s
+        while not true():
+            assert time.monotonic() < deadline, "it did not come true"
+            self.page.wait_for_timeout(20)
+
     def part(self, name: str) -> None:
         self.page.get_by_role("navigation").get_by_role("link", name=name).click()
         self.settled()
@@ -106,7 +115,7 @@ class Visitor:
     def paste(self, content: bytes, kind: str = "image/png") -> None:
         self.page.evaluate(_PASTE, [kind, base64.b64encode(content).decode()])
 
-    def draw(self, *points: tuple[float, float]) -> None:
+    def draw(self, *points: tuple[float, float], steps: int = 4) -> None:
         """A stroke on the canvas; from (0, 0) at its top left to (1, 1)."""
         box = self.page.locator(".pad").bounding_box()
         assert box
@@ -114,7 +123,7 @@ class Visitor:
         self.page.mouse.move(*places[0])
         self.page.mouse.down()
         for place in places[1:]:
-            self.page.mouse.move(*place, steps=4)
+            self.page.mouse.move(*place, steps=steps)
         with self.page.expect_response(lambda r: "preprocess=none" in r.url):
             self.page.mouse.up()
         self.settled()
@@ -125,6 +134,11 @@ class Visitor:
     def shown(self) -> Locator:
         """The part that is seen."""
         return self.page.locator("main > section[data-part]:not([hidden])")
+
+    @property
+    def parts(self) -> list[str]:
+        """What the navigation offers."""
+        return self.page.get_by_role("navigation").get_by_role("link").all_inner_texts()
 
     @property
     def tiles(self) -> Locator:

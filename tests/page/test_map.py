@@ -1,0 +1,208 @@
+"""Map: a plane of the latent space, and the image at the place that is pointed at."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Locator, Route, expect
+
+from tests.page.visitor import Visitor, run_in_a_shell
+
+
+def board(visitor: Visitor) -> Locator:
+    return visitor.shown.get_by_role("application")
+
+
+def point(visitor: Visitor, x: float, y: float) -> None:
+    """Move the pointer to a place of the map, from (0, 0) at its top left to (1, 1)."""
+    board(visitor).scroll_into_view_if_needed()
+    box = board(visitor).bounding_box()
+    assert box
+    visitor.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+
+def place(visitor: Visitor) -> tuple[float, float]:
+    """The place whose image is shown."""
+    at = visitor.shown.locator(".map-live").get_attribute("data-at")
+    assert at
+    x, y = map(float, at.split(","))
+    return x, y
+
+
+def wait_for_place(visitor: Visitor, x: float, y: float) -> None:
+    """Wait for the image of about this place."""
+
+    def there() -> bool:
+        found = place(visitor)
+        return abs(found[0] - x) < 0.02 and abs(found[1] - y) < 0.02
+
+    visitor.until(there)
+
+
+def wait_for_state(visitor: Visitor, part: str) -> None:
+    visitor.until(lambda: part in visitor.state)
+    visitor.settled()
+
+
+def shown_image(visitor: Visitor) -> list[int]:
+    pixels: list[int] = visitor.pixels(".map-live")[0]
+    return pixels
+
+
+def of_service(visitor: Visitor, path: str, **request: object) -> list[int]:
+    """RGBA of the image that the service itself gives."""
+    answer = visitor.page.request.post(f"{visitor.address}/{path}", **request)  # type: ignore[arg-type]
+    rgba = Image.open(io.BytesIO(answer.body())).convert("RGBA")
+    return [int(value) for value in np.asarray(rgba).ravel()]
+
+
+def decoded(visitor: Visitor, model: str, z: list[float]) -> list[int]:
+    return of_service(visitor, f"decode?model={model}", data={"z": [z]})
+
+
+def test_a_model_of_two_dimensions_shows_all_of_them(visitor: Visitor) -> None:
+    visitor.open("#map?model=notebook@1")
+    visitor.page.wait_for_load_state("networkidle")
+    (plane,) = visitor.pixels(".board canvas")
+    tiles = np.array(plane).reshape(15, 28, 15, 28, 4)[..., 0].transpose(0, 2, 1, 3)
+    centre = np.array(decoded(visitor, "notebook@1", [0, 0])).reshape(28, 28, 4)[..., 0]
+    assert np.abs(tiles[7, 7].astype(int) - centre).max() <= 1
+    assert tiles.reshape(225, -1).any(axis=1).all()
+
+
+def test_the_image_follows_the_pointer_and_a_click_keeps_it(visitor: Visitor) -> None:
+    visitor.open("#map?model=notebook@1")
+    at_home = shown_image(visitor)
+    point(visitor, 0.2, 0.3)
+    wait_for_place(visitor, -1.8, 1.2)
+    assert shown_image(visitor) == decoded(visitor, "notebook@1", list(place(visitor)))
+    assert "at=" not in visitor.state
+    visitor.page.mouse.move(5, 5)
+    wait_for_place(visitor, 0, 0)
+    assert shown_image(visitor) == at_home
+    point(visitor, 0.2, 0.3)
+    visitor.page.mouse.down()
+    visitor.page.mouse.up()
+    wait_for_state(visitor, "at=")
+    kept = shown_image(visitor)
+    visitor.page.mouse.move(5, 5)
+    visitor.settled()
+    assert shown_image(visitor) == kept == visitor.pixels(".map-face img")[0]
+
+
+def test_arrow_keys_and_sliders_move_the_place(visitor: Visitor) -> None:
+    visitor.open("#map?model=notebook@1&at=0,0")
+    board(visitor).focus()
+    visitor.page.keyboard.press("ArrowRight")
+    visitor.page.keyboard.press("Shift+ArrowUp")
+    wait_for_place(visitor, 0.1, 0.5)
+    wait_for_state(visitor, "at=0.1,0.5")
+    visitor.shown.get_by_role("slider", name="z1").press("Home")
+    wait_for_place(visitor, 0.1, -3)
+    wait_for_state(visitor, "at=0.1,-3")
+    board(visitor).press("Home")
+    wait_for_state(visitor, "at=0,0")
+
+
+def test_a_touch_moves_the_place(visitor: Visitor) -> None:
+    visitor.open("#map?model=notebook@1")
+    board(visitor).evaluate(
+        """board => {
+            const {left, top, width, height} = board.getBoundingClientRect();
+            board.setPointerCapture = () => {};  // of a finger that is there
+            for (const [kind, share] of [["down", 0.5], ["move", 0.6], ["move", 0.75], ["up", 0.75]])
+                board.dispatchEvent(new PointerEvent("pointer" + kind, {
+                    pointerType: "touch", pointerId: 7, clientX: left + share * width, clientY: top + height / 4,
+                }));
+        }"""
+    )
+    wait_for_place(visitor, 1.5, 1.5)
+    wait_for_state(visitor, "at=1.5,1.5")
+
+
+def test_while_one_image_is_made_only_the_newest_place_waits(visitor: Visitor) -> None:
+    visitor.open("#map?model=notebook@1")
+    visitor.page.wait_for_load_state("networkidle")
+    asked: list[list[float]] = []
+    answered: list[list[float]] = []
+    together: list[int] = []
+
+    def pass_on(route: Route) -> None:
+        [z] = route.request.post_data_json["z"]
+        asked.append(z)
+        together.append(len(asked) - len(answered))
+        answer = route.fetch()
+        answered.append(z)
+        route.fulfill(response=answer)
+
+    visitor.page.route(re.compile(r"/decode\?.*metadata=false"), pass_on)
+    for i in range(40):
+        point(visitor, 0.1 + 0.8 * i / 39, 0.5)
+    wait_for_place(visitor, 2.4, 0)
+    assert set(together) == {1}
+    assert len(asked) <= 40
+    assert asked[-1] == list(place(visitor))
+
+
+def test_a_wider_model_begins_with_its_two_most_informative_dimensions(visitor: Visitor) -> None:
+    visitor.open("#map?model=mnist@2")
+    assert visitor.shown.get_by_label("Across").input_value() == "11"
+    assert visitor.shown.get_by_label("Up").input_value() == "10"
+    point(visitor, 0.75, 0.25)
+    wait_for_place(visitor, 1.5, 1.5)
+    x, y = place(visitor)
+    z = [0.0] * 20
+    z[11], z[10] = x, y
+    assert shown_image(visitor) == decoded(visitor, "mnist@2", z)
+    before = visitor.pixels(".board canvas")
+    visitor.choose("Across", "3")
+    visitor.page.wait_for_load_state("networkidle")
+    assert "x=3" in visitor.state
+    assert visitor.pixels(".board canvas") != before
+
+
+def test_a_plane_through_three_seeds_holds_their_images(visitor: Visitor) -> None:
+    for at, seed in (("0,0", 1), ("1,0", 2), ("0,1", 3)):
+        visitor.open(f"#map?model=mnist@2&plane=seeds&a=1&b=2&c=3&at={at}")
+        mine = np.array(visitor.pixels(".map-face img")[0])
+        made = np.array(of_service(visitor, f"generate?model=mnist@2&n=1&seed={seed}"))
+        assert np.abs(mine - made).max() <= 1, seed
+    assert visitor.shown.locator(".corners span").all_inner_texts() == ["A", "B", "C"]
+
+
+def test_an_image_of_another_part_is_the_middle_of_its_own_map(visitor: Visitor) -> None:
+    visitor.open("#generate?n=4&seed=1&model=mnist@2")
+    image = visitor.pixels(".tiles img")[2]
+    visitor.menu(visitor.tiles.nth(2), "Map around here")
+    assert visitor.pixels(".map-face img") == [image]
+    visitor.menu(visitor.shown.locator(".map-face .tile"), "Interpolate from here")
+    assert visitor.shown.get_attribute("data-part") == "interpolate"
+
+
+def test_a_reopened_map_shows_the_same_pixels(visitor: Visitor) -> None:
+    visitor.open("#map?model=mnist@2&x=3&y=7&seed=5&at=1.2,-0.4&span=2")
+    visitor.page.wait_for_load_state("networkidle")
+    before = visitor.pixels()
+    visitor.open(visitor.state)
+    visitor.page.wait_for_load_state("networkidle")
+    assert visitor.pixels() == before
+
+
+def test_a_copied_curl_gives_the_image_of_the_place(visitor: Visitor, tmp_path: Path) -> None:
+    visitor.open("#map?model=notebook@1&at=-1.5,0.3")
+    saved = visitor.saved("Save PNG").read_bytes()
+    command = visitor.copied("Copy as curl")
+    run_in_a_shell(command, tmp_path)
+    assert (tmp_path / "image.png").read_bytes() == saved
+
+
+def test_going_elsewhere_and_to_another_model_leaves_no_trace_of_the_old_map(
+    visitor: Visitor,
+) -> None:
+    visitor.open("#map?model=mnist@2&plane=seeds&at=0.5,0.5")
+    visitor.page.get_by_label("Model", exact=True).select_option("notebook")
+    expect(visitor.shown.get_by_role("slider", name="z0")).to_be_visible()
+    visitor.settled()
+    assert shown_image(visitor) == decoded(visitor, "notebook@1", list(place(visitor)))
