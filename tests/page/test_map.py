@@ -1,6 +1,7 @@
 """Map: a plane of the latent space, and the image at the place that is pointed at."""
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -130,7 +131,7 @@ def test_while_one_image_is_made_only_the_newest_place_waits(visitor: Visitor) -
     together: list[int] = []
 
     def pass_on(route: Route) -> None:
-        [z] = route.request.post_data_json["z"]
+        [z] = json.loads(route.request.post_data or "")["z"]
         asked.append(z)
         together.append(len(asked) - len(answered))
         answer = route.fetch()
