@@ -102,7 +102,7 @@ class Server(uvicorn.Server):
 
 
 def _settle() -> None:
-    """Let the garbage collector leave alone what stays: most of it torch, 0.2 s to look through.
+    """Let the garbage collector leave alone what stays: mostly torch, 0.1 s to look through.
 
     Before a fork it also keeps these objects' pages shared.
     """
