@@ -67,6 +67,9 @@ bench-objectives: $(VENV)/.installed-dev ## what each switch of training buys, i
 bench-serving: $(VENV)/.installed-dev ## zserve beside FastAPI, LitServe, BentoML, mosec, Ray Serve (ARGS=--quick)
 	$(PY) -m benchmarks.serving $(ARGS)
 
+docs: $(VENV)/.installed-dev ## write what is generated in docs/: the HTTP reference, the settings
+	$(PY) -m scripts.write_docs
+
 requirements: $(VENV)/.installed-dev ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade)
 	$(PY) scripts/compile_requirements.py $(ARGS)
 
@@ -81,4 +84,4 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help install serve clients train test test-page test-slow coverage check format bench-training bench-engine bench-serving requirements docker-build docker-smoke clean
+.PHONY: always help docs install serve clients train test test-page test-slow coverage check format bench-training bench-engine bench-serving requirements docker-build docker-smoke clean

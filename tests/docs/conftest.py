@@ -1,0 +1,51 @@
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import model_store
+from tests.docs.scratch import Scratch, free_port, furnish, start_warm
+from tests.training.conftest import write_mnist
+
+
+@pytest.fixture(scope="package")
+def warm() -> Iterator[str]:
+    """The address of a process that starts Python at once; short, as addresses of sockets are."""
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"{folder}/warm"
+        process = start_warm(address)
+        try:
+            yield address
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+@pytest.fixture
+def new_scratch(warm: str, tmp_path: Path) -> Iterator[Callable[[], Scratch]]:
+    """Makes the scratch folder of a test; its service is stopped at the end."""
+    made: list[Scratch] = []
+
+    def make() -> Scratch:
+        furnish(tmp_path, warm)
+        store = tmp_path / "model_store" / "weights"
+        shutil.copytree(model_store.SHIPPED, store)
+        write_mnist(tmp_path / "data", train=512, test=64)
+        variables = {
+            "ZSERVE_STORE": str(store),
+            "ZSERVE_DATA_DIR": str(tmp_path / "data"),
+            "ZSERVE_RUNS": str(tmp_path / "runs"),
+            "ZSERVE_DEVICE": "cpu",
+            "OMP_NUM_THREADS": "1",
+            "MPLBACKEND": "Agg",
+        }
+        made.append(Scratch(tmp_path, variables, free_port()))
+        return made[-1]
+
+    yield make
+    for scratch in made:
+        scratch.stop()
