@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]  # its stubs would be one more requirement
 
 from tests.docs.pages import PAGES, WORDS, Block, blocks
 from tests.docs.scratch import SERVES, Scratch, named_paths
