@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_store import ModelRef, Residual, Store
+from model_store import Conv, ModelRef, Store
 from tests.training.conftest import write_mnist
 from tests.training.test_cli import call
 from training.config import load_preset, preset_names
@@ -69,6 +69,6 @@ def test_the_three_fashion_presets_differ_in_nothing_but_beta_and_its_annealing(
     objectives = [(p.objective.beta, p.objective.annealing_epochs) for p in three]
     assert objectives == [(1.0, 30.0), (1.0, 0.0), (4.0, 0.0)]
     network = three[0].model.network
-    assert isinstance(network, Residual)
+    assert isinstance(network, Conv)
     assert (network.channels, network.batch_norm) == ((32, 64, 128, 128), True)
     assert three[0].model.latent == 32
