@@ -6,11 +6,13 @@ import errno
 import gc
 import logging
 import logging.config
+import multiprocessing
 import os
 import socket
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +42,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     try:
         settings = read_settings(**options)
-        if settings.workers == 1:
-            choose_device(settings.device)
+        _check_device(settings)
         listeners = _listen(settings)
     except SettingsError as error:
         print(f"zserve: {error}", file=sys.stderr)
         return UNUSABLE
     return _serve(settings, listeners) if settings.workers == 1 else _share(settings, listeners)
+
+
+def _check_device(settings: Settings) -> None:
+    """Raises SettingsError with one line where a GPU is asked for by name and cannot be used.
+
+    Before workers are forked, a process of its own looks: CUDA does not survive a fork.
+    """
+    if settings.workers == 1:
+        choose_device(settings.device)
+    elif settings.device == "cuda":
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as looker:
+            looker.submit(choose_device, settings.device).result()
 
 
 def _serve(

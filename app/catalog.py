@@ -141,7 +141,7 @@ class Catalog:
             if isinstance(target, StoreError):
                 raise target
             await self._load_once(target)
-        except StoreError as error:
+        except (StoreError, NotReadyError) as error:
             self._refusals[ref] = Refusal(wanted, str(error), time.monotonic())
             self._observer.swapped(str(ref), ok=False)
             log.error("%s stays %s: %s", ref, self._serving[ref], error)  # noqa: TRY400 - a reason, no crash

@@ -3,24 +3,26 @@
     mu, logvar = await engine.encode(model, x)
     pixels     = await engine.decode(model, z)
 
-Floating-point sums change with the shape of a batch, so every batch has the same shape: TILE
-rows, the last ones zero where there are fewer. The position within a tile changes nothing, which
-is checked when a model is loaded, so rows of several requests share one. Then image i of an answer depends on the weights and its own
-input alone, whatever else is computed and in whatever order.
+Floating-point sums change with the shape of a batch, so on a device every batch has the same
+shape: a tile of so many rows, the last ones zero where there are fewer. The position within a tile
+changes nothing, which is checked when a model is loaded, so rows of several requests share one.
+Then image i of an answer depends on the weights, its own input and the kind of device alone,
+whatever else is computed and in whatever order.
 
 A tile takes what has arrived while the last one ran. Requests take turns, a tile at a time, so a
 small one never waits for all of a large one. A request whose waiter has gone leaves the queue.
 
 Small models run on the event loop itself: handing a tile of a millisecond to a thread and back
 costs a third of a millisecond, and more under load, where the two threads fight for Python's
-lock (DECISIONS.md). Large ones and those on a GPU run in one thread beside it.
+lock (DECISIONS.md). Large ones and those on a GPU run in one thread beside it; on a GPU each
+function is a graph, captured for the one shape when the model is loaded (app/cuda.py).
 """
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -30,7 +32,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from app.errors import QueueFullError, SettingsError, TimedOutError
+from app import cuda
+from app.errors import NotReadyError, QueueFullError, SettingsError, TimedOutError
 from app.observer import Observer, Silence
 from model_store import VAE, GaussianMixture, Manifest, ModelRef, StoredModel, ready_to_run
 
@@ -39,7 +42,10 @@ log = logging.getLogger("zserve")
 Floats = NDArray[np.float32]
 
 TILE = 16
-"""Images computed at once; part of what makes answers repeatable."""
+"""Images computed at once on a CPU; part of what makes answers repeatable."""
+
+_TILES = {"cpu": TILE, "cuda": 256}
+"""The same for each kind of device: a GPU computes many rows in the time of few."""
 
 _ON_THE_LOOP_S = 0.005
 """A model whose tile takes longer runs in a thread, so that the event loop stays awake."""
@@ -54,10 +60,14 @@ class LoadedModel:
     device: torch.device
     class_latents: tuple[GaussianMixture, ...] = ()
     """One mixture a class, in the order of `manifest.classes`."""
+    tile: int = TILE
+    """Rows of every batch."""
     rows: int = TILE
-    """Rows of a tile that are used: 1 where the place within a tile changes the last bits."""
+    """Those of them that are used: 1 where the place within a tile changes the last bits."""
     in_thread: bool = False
     """Whether it runs beside the event loop rather than on it."""
+    captured: "Mapping[_Function, cuda.StaticTile]" = field(default_factory=dict)
+    """Its functions as graphs, on a GPU."""
 
     @cached_property
     def ref(self) -> ModelRef:
@@ -87,14 +97,18 @@ class LoadedModel:
 
 
 def choose_device(wish: str) -> torch.device:
-    """auto, cpu or cuda -> a device; raises SettingsError where cuda is asked for and absent."""
-    available = torch.cuda.is_available()
-    if wish == "cuda" and not available:
+    """auto, cpu or cuda -> a device; raises SettingsError where cuda is asked for and unusable."""
+    if wish == "cpu":
+        return torch.device("cpu")
+    reason = cuda.fault()
+    if reason is None:
+        return cuda.DEVICE
+    if wish == "cuda":
         raise SettingsError(
-            "device=cuda was asked for, and PyTorch finds no usable GPU; "
-            "install a CUDA build and a driver, or set device=auto"
+            f"device=cuda was asked for, and no GPU can be used: {reason}; "
+            "install a CUDA build of torch and a driver, or set device=auto"
         )
-    return torch.device("cuda" if available and wish != "cpu" else "cpu")
+    return torch.device("cpu")
 
 
 class Engine:
@@ -143,9 +157,20 @@ class Engine:
         return log_px
 
     async def warm_up(self, stored: StoredModel, device: torch.device) -> LoadedModel:
-        """Run every function, beside what is being served, and decide where the model runs."""
+        """Run every function, beside what is being served, and decide where the model runs.
+
+        Raises NotReadyError where a GPU cannot take it.
+        """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._warmer, _warmed_up, stored, device)
+        try:
+            return await loop.run_in_executor(self._warmer, _warmed_up, stored, device)
+        except RuntimeError as error:
+            if device.type == "cpu":
+                raise
+            raise NotReadyError(
+                f"{stored.manifest.ref} cannot run on {device}: {str(error).partition(chr(10))[0]}",
+                remedy="free memory of the GPU, or set ZSERVE_DEVICE=cpu",
+            ) from error
 
     def close(self) -> None:
         """Drop what is queued, finish the tile that runs, stop the threads."""
@@ -278,7 +303,7 @@ def _next_shares(queue: "deque[_Job]", most: int) -> list[_Share]:
     What is left of the first goes behind the others; requests without a waiter leave.
     """
     shares: list[_Share] = []
-    room = TILE
+    room = 1
     passed: list[_Job] = []
     first: _Job | None = None
     while queue and room and len(shares) < most:
@@ -336,9 +361,12 @@ def _log_likelihood(model: LoadedModel, x: Tensor, z: Tensor) -> tuple[Tensor, .
 def _warmed_up(stored: StoredModel, device: torch.device) -> LoadedModel:
     """The model on its device, every function run; slow ones and those on a GPU get the thread."""
     vae = ready_to_run(stored.vae, device)
-    model = LoadedModel(stored.manifest, vae, device, stored.class_latents)
-    x = np.zeros((TILE, *model.manifest.spec.image.shape), np.float32)
-    z = np.zeros((TILE, model.latent), np.float32)
+    tile = _TILES[device.type]
+    model = LoadedModel(stored.manifest, vae, device, stored.class_latents, tile=tile)
+    x = np.zeros((tile, *model.manifest.spec.image.shape), np.float32)
+    z = np.zeros((tile, model.latent), np.float32)
+    if device.type == "cuda":
+        model = replace(model, captured=_captured(model, x.shape, z.shape))
     _tile_outputs(model, _encode, (x,))
     _tile_outputs(model, _log_likelihood, (x, z))
     seconds = []
@@ -347,7 +375,22 @@ def _warmed_up(stored: StoredModel, device: torch.device) -> LoadedModel:
         _tile_outputs(model, _decode, (z,))
         seconds.append(time.perf_counter() - start)
     in_thread = device.type != "cpu" or min(seconds) > _ON_THE_LOOP_S
-    return replace(model, in_thread=in_thread, rows=TILE if _place_is_nothing(model) else 1)
+    return replace(model, in_thread=in_thread, rows=tile if _place_is_nothing(model) else 1)
+
+
+def _captured(
+    model: LoadedModel, x_shape: tuple[int, ...], z_shape: tuple[int, ...]
+) -> dict[_Function, cuda.StaticTile]:
+    """Every function as a graph for these shapes."""
+    functions: dict[_Function, list[tuple[int, ...]]] = {
+        _encode: [x_shape],
+        _decode: [z_shape],
+        _log_likelihood: [x_shape, z_shape],
+    }
+    return {
+        function: cuda.capture(partial(function, model), shapes)
+        for function, shapes in functions.items()
+    }
 
 
 def _place_is_nothing(model: LoadedModel) -> bool:
@@ -357,8 +400,8 @@ def _place_is_nothing(model: LoadedModel) -> bool:
     odd rows and columns; then only the first row of each tile is used.
     """
     generator = np.random.default_rng(0)
-    x = generator.random((TILE, *model.manifest.spec.image.shape), np.float32)
-    z = generator.standard_normal((TILE, model.latent), np.float32)
+    x = generator.random((model.tile, *model.manifest.spec.image.shape), np.float32)
+    z = generator.standard_normal((model.tile, model.latent), np.float32)
     for function, inputs in ((_encode, (x,)), (_decode, (z,)), (_log_likelihood, (x, z))):
         found = _tile_outputs(model, function, inputs)
         turned = _tile_outputs(model, function, tuple(rows[::-1].copy() for rows in inputs))
@@ -374,7 +417,9 @@ def _compute(shares: Sequence[_Share]) -> None:
     first = shares[0].job
     begin = time.perf_counter()
     tile = tuple(
-        _filled([share.job.inputs[i][share.start : share.stop] for share in shares])
+        _filled(
+            [share.job.inputs[i][share.start : share.stop] for share in shares], first.model.tile
+        )
         for i in range(len(first.inputs))
     )
     results = _tile_outputs(first.model, first.function, tile)
@@ -391,9 +436,9 @@ def _compute(shares: Sequence[_Share]) -> None:
         share.job.inference_s += seconds
 
 
-def _filled(parts: Sequence[Floats]) -> Floats:
-    """The parts one below the other, and zeros below them; (TILE, ...)."""
-    tile = np.zeros((TILE, *parts[0].shape[1:]), np.float32)
+def _filled(parts: Sequence[Floats], rows: int) -> Floats:
+    """The parts one below the other, and zeros below them; (rows, ...)."""
+    tile = np.zeros((rows, *parts[0].shape[1:]), np.float32)
     row = 0
     for part in parts:
         tile[row : row + len(part)] = part
@@ -405,7 +450,10 @@ def _filled(parts: Sequence[Floats]) -> Floats:
 def _tile_outputs(
     model: LoadedModel, function: _Function, tile: tuple[Floats, ...]
 ) -> list[Floats]:
-    """The function of one full tile."""
+    """The function of one full tile; new arrays."""
+    captured = model.captured.get(function)
+    if captured is not None:
+        return captured(*tile)
     inputs = [torch.from_numpy(values).to(model.device) for values in tile]
     return [result.cpu().numpy() for result in function(model, *inputs)]
 

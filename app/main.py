@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from opentelemetry.trace import TracerProvider
 from starlette.staticfiles import StaticFiles
 
-from app import openapi, problems
+from app import cuda, openapi, problems
 from app.catalog import Catalog
 from app.dependencies import Services
 from app.engine import Engine, choose_device
@@ -90,6 +90,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     telemetry: Telemetry = app.state.telemetry
     observer = telemetry if settings.telemetry else None
     device = choose_device(settings.device)
+    if settings.device == "auto" and device.type == "cpu":
+        log.warning("no GPU can be used (%s): computing on the CPU", cuda.fault())
     engine = Engine(
         queue_images=settings.queue_images,
         timeout_s=settings.request_timeout_s,

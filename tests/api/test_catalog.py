@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from app import cuda
 from app.catalog import Catalog
 from app.engine import Engine
 from app.settings import Settings
@@ -160,6 +161,23 @@ def test_a_bad_version_is_refused_and_the_old_one_stays(
         service.portal.call(service.app.state.services.catalog.refresh)
         assert service.get("/readyz").json()["model"] == "mnist@3"
         assert "degraded" not in service.get("/readyz").json()
+
+
+@pytest.mark.skipif(
+    cuda.fault() is None or not torch.backends.cuda.is_built(),
+    reason="needs a CUDA build of torch, and no GPU",
+)
+def test_a_version_that_the_gpu_cannot_take_is_refused_and_the_old_one_stays(
+    store: CountingStore,
+) -> None:
+    with started(Settings(store=store.root, device="cpu")) as service:
+        catalog = service.app.state.services.catalog
+        catalog.device = torch.device("cuda")
+        store.set_alias("mnist", "production", 2)
+        service.portal.call(catalog.refresh)
+        ready = service.get("/readyz").json()
+        assert ready["model"] == "mnist@1"
+        assert "mnist@2 cannot run on cuda" in ready["degraded"][0]
 
 
 def test_a_refused_version_is_tried_again_after_a_while(

@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from pydantic import ValidationError
 
 import model_store
+from app import cuda
 from app.__main__ import UNUSABLE, main
 from app.errors import SettingsError
 from app.settings import Settings, read_settings
@@ -73,7 +73,7 @@ def test_an_unusable_option_is_named_as_it_was_given(capsys: pytest.CaptureFixtu
     assert "--port" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.skipif(cuda.fault() is None, reason="there is a GPU here")
 def test_cuda_asked_for_and_absent_is_one_line_and_exit_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

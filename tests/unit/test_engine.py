@@ -8,9 +8,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from app import latents
+from app import cuda, latents
 from app.engine import Engine, LoadedModel, choose_device
-from app.errors import QueueFullError, SettingsError, TimedOutError
+from app.errors import NotReadyError, QueueFullError, SettingsError, TimedOutError
 from app.observer import Silence
 from model_store import MLP, VAE, Conv, Manifest, ModelSpec, Store, StoredModel, ready_to_run
 from tests.unit.models import a_card, tiny_description, tiny_weights
@@ -22,13 +22,10 @@ DIGITS = ModelSpec(network=Conv(), latent=20)
 NORMED = ModelSpec(network=Conv(kernel=3, batch_norm=True), latent=20)
 TINY = ModelSpec(network=MLP(hidden=(8,)), latent=3)
 
-DEVICES = [
-    "cpu",
-    pytest.param(
-        "cuda",
-        marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here"),
-    ),
-]
+on_a_gpu = pytest.mark.skipif(cuda.fault() is not None, reason=f"no GPU: {cuda.fault()}")
+without_a_gpu = pytest.mark.skipif(cuda.fault() is None, reason="there is a GPU here")
+
+DEVICES = ["cpu", pytest.param("cuda", marks=on_a_gpu)]
 
 
 @pytest.fixture(scope="session")
@@ -390,12 +387,79 @@ def test_a_model_too_small_for_tiles_gives_the_same_bytes_all_the_same(
     asyncio.run(run())
 
 
+@on_a_gpu
+@pytest.mark.parametrize("spec", [LAB, DIGITS, NORMED], ids=["mlp", "conv", "batch norm"])
+def test_captured_graphs_give_the_same_bytes_in_any_company_and_nearly_those_of_a_cpu(
+    manifest: Manifest, spec: ModelSpec
+) -> None:
+    plain = loaded(manifest, spec)
+    stored = StoredModel(plain.manifest, plain.vae)
+    z = latents.standard_normal(latents.consecutive_seeds(0, 600), spec.latent)
+
+    async def run() -> None:
+        engine = Engine(queue_images=4096, timeout_s=60)
+        on_gpu = await engine.warm_up(stored, torch.device("cuda"))
+        on_cpu = await engine.warm_up(stored, torch.device("cpu"))
+        again = await engine.warm_up(stored, torch.device("cuda"))
+        assert len(on_gpu.captured) == 3
+        assert on_gpu.rows == on_gpu.tile
+        together = await engine.decode(on_gpu, z)
+        assert (await engine.decode(again, z)).tobytes() == together.tobytes()
+        for start, stop in [(0, 1), (7, 8), (100, 500), (599, 600)]:
+            part = await engine.decode(on_gpu, z[start:stop])
+            assert part.tobytes() == together[start:stop].tobytes()
+        levels = [np.rint(pixels * 255) for pixels in (together, await engine.decode(on_cpu, z))]
+        apart = np.abs(levels[0] - levels[1])
+        assert apart.max() <= 1
+        assert np.mean(apart > 0) <= 0.001
+        mu, logvar = await engine.encode(on_gpu, random_images(3))
+        expected_mu, expected_logvar = await engine.encode(on_cpu, random_images(3))
+        assert np.allclose(mu, expected_mu, atol=1e-4)
+        assert np.allclose(logvar, expected_logvar, atol=1e-4)
+        engine.close()
+
+    asyncio.run(run())
+
+
+@without_a_gpu
+@pytest.mark.skipif(not torch.backends.cuda.is_built(), reason="torch is a build without CUDA")
+def test_a_model_that_a_gpu_cannot_take_is_not_ready_with_the_reason(
+    manifest: Manifest, engine: Engine
+) -> None:
+    plain = loaded(manifest, TINY)
+    stored = StoredModel(plain.manifest, plain.vae)
+    with pytest.raises(NotReadyError, match=r"tiny@1 cannot run on cuda: .") as refused:
+        asyncio.run(engine.warm_up(stored, torch.device("cuda")))
+    assert "\n" not in str(refused.value)
+
+
+def test_tiles_of_another_size_hold_rows_of_more_requests_and_give_the_same_images(
+    manifest: Manifest,
+) -> None:
+    model = dataclasses.replace(loaded(manifest, LAB), tile=64, rows=64)
+    z = latents.standard_normal(latents.consecutive_seeds(0, 70), LAB.latent)
+    diary = Diary()
+
+    async def run() -> None:
+        engine = Engine(queue_images=256, timeout_s=30, observer=diary)
+        together, *alone = await asyncio.gather(
+            engine.decode(model, z), *(engine.decode(model, z[i : i + 1]) for i in range(70))
+        )
+        assert together.tobytes() == b"".join(image.tobytes() for image in alone)
+        engine.close()
+
+    asyncio.run(run())
+    assert diary.tiles[0] == 64
+    assert sum(diary.tiles) == 140
+
+
 def test_auto_takes_a_gpu_where_there_is_one() -> None:
-    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert choose_device("auto").type == ("cuda" if cuda.fault() is None else "cpu")
     assert choose_device("cpu").type == "cpu"
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_cuda_asked_for_by_name_and_absent_is_refused() -> None:
-    with pytest.raises(SettingsError, match="device=cuda"):
+@without_a_gpu
+def test_cuda_asked_for_by_name_and_absent_is_refused_with_the_reason() -> None:
+    with pytest.raises(SettingsError, match="device=cuda") as refused:
         choose_device("cuda")
+    assert str(cuda.fault()) in str(refused.value)
