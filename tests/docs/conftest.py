@@ -7,12 +7,13 @@ import pytest
 
 import model_store
 from tests.docs.scratch import Scratch, free_port, furnish, start_warm
+from tests.e2e.server import CHECKOUT
 from tests.training.conftest import write_mnist
 
 
 @pytest.fixture(scope="package")
 def warm() -> Iterator[str]:
-    """The address of a process that starts Python at once; short, as addresses of sockets are."""
+    """The address of a process that trains at once; short, as addresses of sockets are."""
     with tempfile.TemporaryDirectory() as folder:
         address = f"{folder}/warm"
         process = start_warm(address)
@@ -34,7 +35,7 @@ def new_scratch(warm: str, tmp_path: Path) -> Iterator[Callable[[], Scratch]]:
         furnish(tmp_path, warm)
         store = tmp_path / "model_store" / "weights"
         shutil.copytree(model_store.SHIPPED, store)
-        write_mnist(tmp_path / "data", train=512, test=64)
+        write_mnist(tmp_path / "data", train=256, test=32)
         variables = {
             "ZSERVE_STORE": str(store),
             "ZSERVE_DATA_DIR": str(tmp_path / "data"),
@@ -42,6 +43,7 @@ def new_scratch(warm: str, tmp_path: Path) -> Iterator[Callable[[], Scratch]]:
             "ZSERVE_DEVICE": "cpu",
             "OMP_NUM_THREADS": "1",
             "MPLBACKEND": "Agg",
+            "PYTHONPATH": str(CHECKOUT),
         }
         made.append(Scratch(tmp_path, variables, free_port()))
         return made[-1]

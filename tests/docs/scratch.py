@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.docs.warm import write_command
+from tests.docs.warm import COMMAND
 from tests.e2e.server import CHECKOUT
 
 LINKED = ("Dockerfile", "Makefile", "clients", "docker", "docs", "requirements", "scripts")
@@ -116,8 +116,10 @@ def furnish(folder: Path, warm: str) -> None:
     """What a checkout has: a .venv whose Python starts at once, and the files beside the code."""
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
-    write_command(programs / "python", warm)
-    write_command(programs / "zserve", warm, "-m", "zserve_client")
+    python = programs / "python"
+    python.write_text(COMMAND.format(python=sys.executable, address=warm))
+    python.chmod(0o755)
+    (programs / "zserve").symlink_to(Path(sys.executable).parent / "zserve")
     for name in LINKED:
         (folder / name).symlink_to(CHECKOUT / name)
     for name in ("serve", "clients", "train", "dev"):
@@ -147,7 +149,7 @@ def free_port() -> int:
 
 
 def start_warm(address: str) -> "subprocess.Popen[str]":
-    """The process that the scratch folders' Python is forked from."""
+    """The process that trains for the scratch folders."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.docs.warm", address],
         cwd=CHECKOUT,

@@ -1,96 +1,86 @@
-"""Processes of Python that start at once: forks of one that has imported torch already.
+"""Training and the store from the command line, in a process that has imported torch already.
 
 Importing torch and what training needs takes seconds, and the pages have dozens of commands. So
-the `python` of a scratch folder is `COMMAND`, which hands its arguments, folder, variables and
-standard streams to the process below; that forks, and the child runs them as `python` would.
+the `python` of a scratch folder is `COMMAND`: it hands `-m training` and `-m model_store`, with its
+folder, variables and standard streams, to the process below, which runs one after the other. All
+else it hands to the real Python.
 """
 
 import importlib
 import json
 import os
 import runpy
-import signal
 import socket
 import sys
-from pathlib import Path
+import traceback
 from typing import Any
 
 IMPORTED = (
-    *("app.engine", "fastapi", "httpx", "matplotlib.pyplot", "model_store", "optuna"),
-    *("tensorboard.summary", "training.commands", "uvicorn", "zserve_client"),
+    "matplotlib.pyplot",
+    "model_store",
+    "optuna",
+    "tensorboard.summary",
+    "training.commands",
 )
-"""Not app.main: prometheus_client decides when it is imported how workers count."""
 
 COMMAND = """\
 #!{python} -S
-import json, os, signal, socket, sys
-request = dict(arguments={arguments!r} + sys.argv[1:], folder=os.getcwd(), variables=dict(os.environ))
-with socket.socket(socket.AF_UNIX) as parent:
-    parent.connect({address!r})
-    socket.send_fds(parent, [b"."], [0, 1, 2])
-    parent.sendall(json.dumps(request).encode())
-    parent.shutdown(socket.SHUT_WR)
-    reply = parent.makefile()
-    pid = int(reply.readline())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: os.kill(pid, number))
-    status = int(reply.readline())
-sys.exit(status)
+import json, os, socket, sys
+if sys.argv[1:2] != ["-m"] or sys.argv[2] not in ("training", "model_store"):
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+request = dict(arguments=sys.argv[2:], folder=os.getcwd(), variables=dict(os.environ))
+with socket.socket(socket.AF_UNIX) as process:
+    process.connect({address!r})
+    socket.send_fds(process, [b"."], [0, 1, 2])
+    process.sendall(json.dumps(request).encode())
+    process.shutdown(socket.SHUT_WR)
+    sys.exit(int(process.makefile().read()))
 """
 
 
-def write_command(path: Path, address: str, *arguments: str) -> None:
-    """A file to execute: Python with these arguments before its own."""
-    path.write_text(
-        COMMAND.format(python=sys.executable, arguments=list(arguments), address=address)
-    )
-    path.chmod(0o755)
-
-
-def next_request(address: str) -> dict[str, Any]:
-    """Serve for ever; each fork comes out of it with what it is to run."""
+def serve(address: str) -> None:
+    """Run what is asked for, until a signal comes."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
-        listener.listen(16)
+        listener.listen()
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the attendants
         while True:
             connection, _ = listener.accept()
-            if os.fork() == 0:
-                break
-            connection.close()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    _, streams, _, _ = socket.recv_fds(connection, 1, 3)
-    request: dict[str, Any] = json.load(connection.makefile())
-    pid = os.fork()
-    if pid:
-        connection.sendall(b"%d\n" % pid)
-        _, status = os.waitpid(pid, 0)
-        connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
-        os._exit(0)
-    connection.close()
+            with connection:
+                _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+                status = run(json.load(connection.makefile()), streams)
+                connection.sendall(b"%d" % status)
+
+
+def run(request: dict[str, Any], streams: list[int]) -> int:
+    """What `python -m ARGUMENTS` does; the exit status."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-    return request
-
-
-def run(request: dict[str, Any]) -> None:
-    """What `python ARGUMENTS` does, for a script and for -m."""
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["variables"])
-    first, *others = request["arguments"]
-    if first == "-m":
-        sys.argv = others
-        runpy.run_module(others[0], run_name="__main__", alter_sys=True)
+    sys.argv = request["arguments"]
+    try:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return int(end.code or 0)
+    except BaseException:  # noqa: BLE001 - what would end a Python of its own
+        traceback.print_exc()
+        return 1
     else:
-        sys.argv = [first, *others]
-        runpy.run_path(first, run_name="__main__")
+        return 0
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(nowhere, number)
+        os.close(nowhere)
 
 
 if __name__ == "__main__":
-    for name in IMPORTED:
-        importlib.import_module(name)
-    run(next_request(sys.argv[1]))
+    for module in IMPORTED:
+        importlib.import_module(module)
+    serve(sys.argv[1])
