@@ -15,7 +15,7 @@ from playwright.sync_api import (
 )
 
 import model_store
-from model_store import MLP, ImageShape, ModelSpec
+from model_store import MLP, PRODUCTION, ImageShape, ModelSpec, Store
 from tests.api.service import publish
 from tests.e2e.server import serving
 from tests.page.visitor import Visitor
@@ -38,6 +38,8 @@ COLOUR = ModelSpec(
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("page")
     store = shutil.copytree(model_store.SHIPPED, folder / "store")
+    # the tests name its dimensions; a better version may become the shipped one at any time
+    Store(store).set_alias("mnist", PRODUCTION, 2)
     publish(store, "zcolour", spec=COLOUR)
     with serving(store, folder / "server.log") as found:
         yield found
