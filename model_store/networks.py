@@ -56,7 +56,7 @@ def conv_encoder(image: ImageShape, conv: Conv) -> nn.Module:
     layers: list[nn.Module] = []
     for c_in, c_out in pairwise((image.channels, *conv.channels)):
         layers.append(nn.Conv2d(c_in, c_out, conv.kernel, stride=2, padding=1))
-        layers += _normalise_and_rectify(conv, c_out)
+        layers += _normalise(c_out, nn.ReLU, batch_norm=conv.batch_norm)
     c, h, w = _smallest(image, conv)
     return nn.Sequential(*layers, nn.Flatten(), *_linear_relu((c * h * w, conv.hidden)))
 
@@ -70,7 +70,7 @@ def conv_decoder(image: ImageShape, conv: Conv, latent: int) -> nn.Module:
         nn.Unflatten(1, (c, h, w)),
     ]
     for c_in, upsample in _upsampling(image, conv):
-        layers += [*_normalise_and_rectify(conv, c_in), upsample]
+        layers += [*_normalise(c_in, nn.ReLU, batch_norm=conv.batch_norm), upsample]
     return nn.Sequential(*layers)
 
 
@@ -85,9 +85,9 @@ class ResidualBlock(nn.Module):
         last = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(last.weight)
         self.change = nn.Sequential(
-            *_normalise_and_bend(channels, batch_norm=batch_norm),
+            *_normalise(channels, nn.SiLU, batch_norm=batch_norm),
             nn.Conv2d(channels, channels, 3, padding=1),
-            *_normalise_and_bend(channels, batch_norm=batch_norm),
+            *_normalise(channels, nn.SiLU, batch_norm=batch_norm),
             last,
         )
 
@@ -101,13 +101,13 @@ def residual_encoder(image: ImageShape, net: Residual) -> nn.Module:
     layers: list[nn.Module] = []
     for c_in, c_out in pairwise((image.channels, *net.channels)):
         if layers:
-            layers += _normalise_and_bend(c_in, batch_norm=net.batch_norm)
+            layers += _normalise(c_in, nn.SiLU, batch_norm=net.batch_norm)
         layers.append(nn.Conv2d(c_in, c_out, net.kernel, stride=2, padding=1))
         layers += _blocks(net, c_out, net.encoder_blocks)
     c, h, w = _smallest(image, net)
     return nn.Sequential(
         *layers,
-        *_normalise_and_bend(c, batch_norm=net.batch_norm),
+        *_normalise(c, nn.SiLU, batch_norm=net.batch_norm),
         nn.Flatten(),
         nn.Linear(c * h * w, net.hidden),
         nn.SiLU(),
@@ -125,16 +125,12 @@ def residual_decoder(image: ImageShape, net: Residual, latent: int) -> nn.Module
     ]
     for c_in, upsample in _upsampling(image, net):
         layers += _blocks(net, c_in, net.decoder_blocks)
-        layers += [*_normalise_and_bend(c_in, batch_norm=net.batch_norm), upsample]
+        layers += [*_normalise(c_in, nn.SiLU, batch_norm=net.batch_norm), upsample]
     return nn.Sequential(*layers)
 
 
 def _blocks(net: Residual, channels: int, blocks: int) -> list[nn.Module]:
     return [ResidualBlock(channels, batch_norm=net.batch_norm) for _ in range(blocks)]
-
-
-def _normalise_and_bend(channels: int, *, batch_norm: bool) -> list[nn.Module]:
-    return [*([nn.BatchNorm2d(channels)] if batch_norm else []), nn.SiLU()]
 
 
 def _upsampling(
@@ -155,8 +151,11 @@ def _upsampling(
         )
 
 
-def _normalise_and_rectify(conv: Conv, channels: int) -> list[nn.Module]:
-    return [*([nn.BatchNorm2d(channels)] if conv.batch_norm else []), nn.ReLU()]
+def _normalise(
+    channels: int, activation: type[nn.ReLU | nn.SiLU], *, batch_norm: bool
+) -> list[nn.Module]:
+    """What stands between two convolutions: batch norm where it is asked for, then a bend."""
+    return [*([nn.BatchNorm2d(channels)] if batch_norm else []), activation()]
 
 
 def _missing(net: Conv | Residual, side_in: int, side_out: int) -> int:

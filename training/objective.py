@@ -85,7 +85,7 @@ def several_draws(
     q = (mu.detach(), logvar.detach()) if weighted else (mu, logvar)
     log_q = normal_log_density(z, *q)  # (draws, batch)
     flat = z.reshape(k * batch, latent)
-    x_logits = in_32_bits(vae.logits(flat))
+    x_logits = _in_32_bits(vae.logits(flat))
     log_px = vae.log_likelihood(x.repeat(k, 1, 1, 1), x_logits).view(k, batch)
     kl = log_q - _log_prior(vae, flat).view(k, batch)
     log_w = log_px - beta * kl
@@ -105,7 +105,7 @@ def several_draws(
 def posterior(vae: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
     """mu and logvar of q(z | x), (batch, latent), in at least 32 bits."""
     mu, logvar = vae.posterior(x)
-    return in_32_bits(mu), in_32_bits(logvar)
+    return _in_32_bits(mu), _in_32_bits(logvar)
 
 
 def kl_to_prior(vae: VAE, mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def kl_to_prior(vae: VAE, mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
 
 def _bound(vae: VAE, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> Bound:
     z = reparameterise(mu, logvar, eps)
-    x_logits = in_32_bits(vae.logits(z))
+    x_logits = _in_32_bits(vae.logits(z))
     with torch.autocast(z.device.type, enabled=False):
         kl = kl_to_prior(vae, mu, logvar, z)
     return Bound(vae.log_likelihood(x, x_logits), kl)
@@ -154,6 +154,6 @@ def binarize_half(x: Tensor, noise: torch.Generator) -> Tensor:
     return torch.where(chosen, binarize(x, noise), x)
 
 
-def in_32_bits(values: Tensor) -> Tensor:
+def _in_32_bits(values: Tensor) -> Tensor:
     """Values of 16 bits as float32, all others as they are."""
     return values.float() if values.dtype in {torch.float16, torch.bfloat16} else values
