@@ -31,9 +31,6 @@ export function fill(select, pairs, chosen) {
   select.value = chosen;
 }
 
-/** Whether the person asked for less motion. */
-export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
-
 /** Place what floats below a rectangle, or above it where there is no room. */
 export function placeNear(floating, near) {
   const { offsetWidth: width, offsetHeight: height } = floating;
