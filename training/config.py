@@ -89,8 +89,8 @@ class Objective(Frozen):
 
     @model_validator(mode="after")
     def _check_that_several_draws_go_with_the_rest(self) -> Self:
-        if self.free_bits and self.importance_samples > 1:
-            raise ValueError("free_bits are of one draw of z; importance_samples are several")
+        if self.free_bits and (self.importance_samples > 1 or self.doubly_reparameterised):
+            raise ValueError("free_bits are of the exact KL; the weights of draws leave them out")
         if self.consistency and self.moved_share:
             raise ValueError("consistency moves every image once; moved_share is without it")
         return self

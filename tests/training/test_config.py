@@ -97,3 +97,11 @@ def test_a_bad_value_names_key_expectation_and_value_in_one_line(key: str, value
 def test_a_prior_cannot_learn_alone_where_it_is_n_0_i():
     with pytest.raises(SettingError, match=r"need a model\.prior"):
         load_preset("lab", {"objective.prior_alone_epochs": 3})
+
+
+@pytest.mark.parametrize(
+    "switch", [{"importance_samples": 2}, {"doubly_reparameterised": True}], ids=str
+)
+def test_free_bits_are_refused_where_they_would_be_left_out(switch: dict[str, int]):
+    with pytest.raises(ValidationError, match="free_bits"):
+        Objective(free_bits=0.1, **switch)
