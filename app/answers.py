@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -73,14 +74,21 @@ def choose_format(request: Request, wish: str | None, offered: Sequence[str]) ->
     """
     if wish is not None:
         return wish
-    accepted = _accepted(request.headers.get("accept") or "*/*")
-    best = max(offered, key=lambda name: _quality(MEDIA_TYPES[name], accepted))
-    if _quality(MEDIA_TYPES[best], accepted) <= 0:
+    best = _best(request.headers.get("accept") or "*/*", tuple(offered))
+    if best is None:
         raise NotAcceptableError(
             f"none of {', '.join(offered)} is acceptable to this client",
             remedy=f"accept {MEDIA_TYPES[offered[0]]}, or choose with format=",
         )
     return best
+
+
+@lru_cache(maxsize=256)
+def _best(accept: str, offered: tuple[str, ...]) -> str | None:
+    """What the header likes best of what is offered; None where it accepts none of it."""
+    accepted = _accepted(accept)
+    best = max(offered, key=lambda name: _quality(MEDIA_TYPES[name], accepted))
+    return best if _quality(MEDIA_TYPES[best], accepted) > 0 else None
 
 
 def _accepted(header: str) -> dict[str, float]:

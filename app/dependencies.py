@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from starlette.requests import ClientDisconnect
 
 from app.catalog import Catalog
 from app.engine import Engine
@@ -42,8 +43,18 @@ ServicesDep = Annotated[Services, Depends(services)]
 
 
 async def no_body(request: Request) -> None:
-    """Raise UnsupportedBodyError where parameters were sent in a body, which nobody would read."""
-    if await request.body():
-        raise UnsupportedBodyError(
-            "this endpoint reads no body", remedy="send the parameters in the query: ?n=16&seed=7"
-        )
+    """Raise UnsupportedBodyError where parameters were sent in a body, which nobody would read.
+
+    Raises ClientDisconnect where the client has gone. The first bytes of a body tell enough.
+    """
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        if message.get("body"):
+            raise UnsupportedBodyError(
+                "this endpoint reads no body",
+                remedy="send the parameters in the query: ?n=16&seed=7",
+            )
+        more = message.get("more_body", False)

@@ -11,6 +11,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import deflate
@@ -48,9 +49,11 @@ def make_grid(images: Bytes, columns: int, padding: int = 2) -> Bytes:
     step_y, step_x = height + padding, width + padding
     grid = np.zeros((channels, rows * step_y + padding, columns * step_x + padding), np.uint8)
     plane, line, pixel = grid.strides
-    cells = np.lib.stride_tricks.as_strided(  # each image is copied once, to where it is shown
-        grid[:, padding:, padding:],
+    cells = np.ndarray(  # a view: each image is copied once, to where it is shown
         (rows, columns, channels, height, width),
+        np.uint8,
+        grid.data,
+        padding * (line + pixel),
         (step_y * line, step_x * pixel, plane, line, pixel),
     )
     full, rest = divmod(n, columns)
@@ -79,12 +82,12 @@ def encode_png(image: Bytes, parameters: Mapping[str, object] | None = None) -> 
 
     W3C PNG, third edition.
     """
-    chunks = [_SIGNATURE, _header(image), *_text(parameters), _chunk(b"IDAT", _compress(image))]
-    return b"".join([*chunks, _chunk(b"IEND")])
+    header, data = _header(*image.shape), _chunk(b"IDAT", _compress(image))
+    return b"".join([_SIGNATURE, header, *_text(parameters), data, _END])
 
 
-def _header(image: Bytes) -> bytes:
-    channels, height, width = image.shape
+@lru_cache(maxsize=64)
+def _header(channels: int, height: int, width: int) -> bytes:
     colour = _GREY if channels == 1 else _RGB
     return _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
 
@@ -99,6 +102,9 @@ def _text(parameters: Mapping[str, object] | None) -> list[bytes]:
 def _chunk(kind: bytes, content: bytes | bytearray = b"") -> bytes:
     checksum = deflate.crc32(content, deflate.crc32(kind))
     return b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)))
+
+
+_END = _chunk(b"IEND")
 
 
 def _compress(image: Bytes) -> bytearray:
@@ -155,7 +161,7 @@ def encode_apng(
     W3C PNG, third edition, section 11.3.6.
     """
     control = _chunk(b"acTL", struct.pack(">II", len(frames), 0 if loop else 1))
-    chunks = [_SIGNATURE, _header(frames[0]), *_text(parameters), control]
+    chunks = [_SIGNATURE, _header(*frames[0].shape), *_text(parameters), control]
     height, width = frames.shape[2:]
     place = 0
     for number, frame in enumerate(frames):
@@ -167,7 +173,7 @@ def encode_apng(
         else:
             chunks.append(_chunk(b"fdAT", struct.pack(">I", place) + _compress(frame)))
             place += 1
-    return b"".join([*chunks, _chunk(b"IEND")])
+    return b"".join([*chunks, _END])
 
 
 def encode_gif(

@@ -259,8 +259,11 @@ def _resample(
 
 def to_bytes(pixels: Floats) -> Bytes:
     """[0, 1] -> 0..255, rounding halves up; any shape."""
-    levels = np.floor(pixels * np.float32(255) + np.float32(0.5))
-    return np.asarray(np.clip(levels, 0, 255), np.uint8)
+    levels = pixels * np.float32(255)
+    levels += np.float32(0.5)
+    np.maximum(levels, np.float32(0), out=levels)
+    np.minimum(levels, np.float32(255), out=levels)
+    return levels.astype(np.uint8)  # which cuts off: the floor of what is not negative
 
 
 def from_bytes(pixels: Bytes) -> Floats:

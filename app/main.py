@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def create_app(
     `shared_metrics` is the folder in which several workers sum their metrics. Requests are traced
     where OpenTelemetry is installed and OTEL_EXPORTER_OTLP_ENDPOINT set, or to `tracer_provider`.
     """
+    wanted = tracer_provider is not None or any(name.startswith("OTEL_") for name in os.environ)
+    tracing = settings.telemetry and wanted
     app = FastAPI(
         title="zserve",
         version="1",
@@ -55,8 +58,8 @@ def create_app(
         lifespan=_lifespan,
         routes=[route for noun in _NOUNS for route in noun.router.routes],
         telemetry={
-            "tracing": settings.telemetry,
-            "auto_configure": settings.telemetry,
+            "tracing": tracing,
+            "auto_configure": tracing,
             "tracer_provider": tracer_provider,
             "operation_spans": False,
             "metrics": False,
