@@ -20,9 +20,9 @@ from model_store import VAE, reparameterise
 from training.config import Preset, changed, load_preset
 from training.data import Images, Splits, load
 from training.fit import Trainer, initialise
-from training.importance import binarize, binarized_nll
+from training.importance import binarized_nll
 from training.latent_space import active_units
-from training.objective import kl_to_prior
+from training.objective import binarize, kl_to_prior
 from training.settings import Settings
 
 DRAWS = 128

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from model_store import VAE, bernoulli_log_likelihood, normal_log_density
+from training.objective import binarize
 
 Propose = Callable[[int], tuple[Tensor, Tensor]]
 """k -> z (images, k, latent) drawn from q(z | x), and ln q(z | x) (images, k), nats."""
@@ -146,12 +147,6 @@ def binarized_nll(
         means.append(estimate.nll.mean().item())
         effective_samples.append(estimate.effective_samples.mean().item())
     return BinarizedNLL(tuple(means), statistics.fmean(effective_samples), samples, len(x))
-
-
-def binarize(x: Tensor, noise: torch.Generator) -> Tensor:
-    """Each pixel 1 with its grey value in [0, 1] as the probability, else 0; same shape."""
-    uniform = torch.rand(x.shape, generator=noise, device=noise.device).to(x.device)
-    return (uniform < x).to(x.dtype)
 
 
 def _proposal(mu: Tensor, logvar: Tensor, noise: torch.Generator) -> Propose:

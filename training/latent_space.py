@@ -7,20 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model_store import VAE, kl_per_dimension
+from model_store import kl_per_dimension
 
 ACTIVE_VARIANCE = 0.01
 """Burda et al. 2016, section 5.2: a unit is active where Var_x(E_q[z]) is above this."""
 
 
 @torch.inference_mode()
-def posteriors(vae: VAE, x: Tensor, batch_size: int = 500) -> tuple[Tensor, Tensor]:
-    """mu and logvar of images x (images, channels, height, width) in [0, 1], in batches."""
-    pairs = [vae.encode(part) for part in torch.split(x, batch_size)]
-    mu, logvar = (torch.cat(column) for column in zip(*pairs, strict=True))
-    return mu, logvar
-
-
 def variance_of_means(mu: Tensor) -> Tensor:
     """Var_x(mu) of each dimension, over images; (images, latent) -> (latent,)."""
     return mu.double().var(dim=0, correction=0)

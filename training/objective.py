@@ -144,8 +144,12 @@ def with_free_bits(kl: Tensor, nats: float) -> Tensor:
 
 
 def binarize(x: Tensor, noise: torch.Generator) -> Tensor:
-    """Pixels drawn to 1 with their grey value as probability, else 0. Burda et al. 2016, 5.1."""
-    return torch.empty_like(x).uniform_(generator=noise).lt_(x)
+    """Pixels drawn to 1 with their grey value as probability, else 0. Burda et al. 2016, 5.1.
+
+    The draws are made where `noise` lives, so that a generator of the CPU gives them to a GPU too.
+    """
+    uniform = torch.rand(x.shape, generator=noise, device=noise.device, dtype=x.dtype)
+    return uniform.to(x.device).lt_(x)
 
 
 def binarize_half(x: Tensor, noise: torch.Generator) -> Tensor:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import tomllib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs would be one more requirement
@@ -13,6 +14,7 @@ from tests.docs.scratch import ADDRESS, SERVES, Scratch, named_paths
 from tests.e2e.server import CHECKOUT
 from training.settings import Settings
 
+MNIST = "MNIST/raw/train-images-idx3-ubyte"
 LANGUAGES = {words.split()[0] for words in WORDS}
 
 
@@ -30,12 +32,28 @@ def test_the_blocks_of_a_page_run_from_top_to_bottom(page: str, new_scratch: Cal
     asks = any(ADDRESS in block.text or "bin/zserve" in block.text for block in found)
     if asks and not starts:
         scratch.serve("make serve")
+    left_out = []
     for block in found:
+        if needs_mnist(block) and not (real_data() / MNIST).exists():
+            left_out.append(block.line)
+            continue
         try:
             try_out(block, scratch)
         except Exception as error:
             error.add_note(f"{page}:{block.line}")
             raise
+    if left_out:
+        pytest.skip(f"no MNIST: the blocks at the lines {left_out} are left out, the others pass")
+
+
+def needs_mnist(block: Block) -> bool:
+    """Whether made images would not do."""
+    return block.language == "sh" and "mnist" in block.words
+
+
+def real_data() -> Path:
+    """The folder that the settings name."""
+    return Settings().data_dir
 
 
 def try_out(block: Block, scratch: Scratch) -> None:
@@ -44,10 +62,8 @@ def try_out(block: Block, scratch: Scratch) -> None:
         subprocess.run(["/bin/bash", "-n", "-c", block.text], check=True)
         missing = [path for path in named_paths(block.text) if not (CHECKOUT / path).exists()]
         assert not missing
-    elif block.language == "sh" and "mnist" in block.words:
-        real = Settings().data_dir
-        if (real / "MNIST" / "raw" / "train-images-idx3-ubyte").exists():
-            scratch.run_shell(block.text, ZSERVE_DATA_DIR=str(real))
+    elif needs_mnist(block):
+        scratch.run_shell(block.text, ZSERVE_DATA_DIR=str(real_data()))
     elif block.language == "sh":
         scratch.run_shell(block.text)
     elif block.language == "python":

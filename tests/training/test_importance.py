@@ -19,7 +19,6 @@ from training.importance import (
     ImportanceEstimate,
     LogJoint,
     Propose,
-    binarize,
     binarized_nll,
     importance_estimate,
     vae_importance_estimate,
@@ -195,10 +194,3 @@ def test_one_binarization_has_no_spread_and_none_is_an_error():
     assert BinarizedNLL((80.0,), 5.0, 8, 10).std == 0
     with pytest.raises(ValueError, match="needs a seed"):
         binarized_nll(VAE(TINY), torch.rand(2, 1, 4, 4), samples=1, seeds=())
-
-
-def test_a_binarized_pixel_is_one_as_often_as_it_is_bright():
-    x = torch.tensor([0.0, 0.3, 1.0]).expand(20_000, 3)
-    ones = binarize(x, torch.Generator().manual_seed(0))
-    assert set(ones.unique().tolist()) == {0.0, 1.0}
-    torch.testing.assert_close(ones.mean(0), x[0], atol=0.01, rtol=0)

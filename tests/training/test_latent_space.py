@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_store import MLP, VAE, ImageShape, ModelSpec, kl_to_standard_normal
+from model_store import kl_to_standard_normal
 from training.latent_space import (
     active_units,
     knn_accuracy,
@@ -14,7 +14,6 @@ from training.latent_space import (
     majority_label,
     mean_kl_per_dimension,
     nearest,
-    posteriors,
     variance_of_means,
 )
 
@@ -42,13 +41,6 @@ def test_the_kl_per_dimension_is_that_of_the_closed_form_and_sums_to_the_whole()
     torch.testing.assert_close(kl.sum(), whole, rtol=1e-5, atol=0)
     half = mean_kl_per_dimension(torch.tensor([[1.0], [-1.0]]), torch.zeros(2, 1))
     assert half.item() == 0.5
-
-
-def test_posteriors_in_batches_are_those_of_the_encoder():
-    spec = ModelSpec(network=MLP(hidden=(5,)), latent=3, image=ImageShape(height=4, width=4))
-    vae, x = VAE(spec).eval(), torch.rand(7, 1, 4, 4)
-    mu, logvar = posteriors(vae, x, batch_size=3)
-    torch.testing.assert_close((mu, logvar), tuple(part.detach() for part in vae.encode(x)))
 
 
 def test_a_linear_probe_labels_separable_clusters_without_a_mistake():
