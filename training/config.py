@@ -86,6 +86,9 @@ class Objective(Frozen):
     moved_until_epochs: NonNegativeFloat = float(MANY)
     """From then on without either of the two: moved images are not the data's."""
     augmentation: Augmentation = Augmentation()
+    centred: bool = False
+    """After the last epoch, each latent is moved and stretched so that those of the training split
+    have mean 0 and variance 1; the networks take it up, and only the KL falls."""
 
     @model_validator(mode="after")
     def _check_that_several_draws_go_with_the_rest(self) -> Self:
@@ -154,6 +157,12 @@ class Preset(Frozen):
     def _check_that_there_is_a_prior_to_learn(self) -> Self:
         if self.objective.prior_alone_epochs and self.model.prior is None:
             raise ValueError("objective.prior_alone_epochs need a model.prior, which is a flow")
+        return self
+
+    @model_validator(mode="after")
+    def _check_that_latents_can_be_centred(self) -> Self:
+        if self.objective.centred and (self.model.prior or self.model.logvar_bound is not None):
+            raise ValueError("objective.centred goes with neither a flow nor a logvar_bound")
         return self
 
 

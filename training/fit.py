@@ -16,6 +16,7 @@ from torch import Tensor
 from model_store import VAE, ModelSpec, kl_between
 from training.augmentation import moved, some_moved
 from training.averaging import Average
+from training.centring import centre
 from training.config import Compute, Objective, Optimiser
 from training.data import Images, as_floats
 from training.errors import NonFiniteLossError
@@ -126,6 +127,8 @@ class Trainer:
                 yield progress
             if self.average:
                 self.average.measure_batch_norm(train, self.seed)
+            if self.objective.centred and epoch == self.optimiser.epochs:
+                centre(self.trained, train)
             noise = torch.Generator(self.device).manual_seed(self.seed)
             averages = mean_bound(self.trained, test, self.objective, noise)
             _check_that_it_is_finite(averages, epoch)
