@@ -107,6 +107,28 @@ class Running:
             for file in Path(f"/proc/{pid}/task").glob("*/stat")
         )
 
+    def pause(self) -> None:
+        """Stop the clock of its processes: what waits still polls, and would disturb another."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """Goes on within, is paused after it."""
+        self.resume()
+        try:
+            yield
+        finally:
+            self.pause()
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in _marked(self.mark):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def cpu_s(self) -> float:
         """CPU time of its living processes so far, seconds."""
         files = (Path(f"/proc/{pid}/stat") for pid in _marked(self.mark))
@@ -172,6 +194,9 @@ def started(
 
 def stop(process: "subprocess.Popen[bytes]", mark: str, patience_s: float = 8) -> None:
     """Ask the process to end, and then kill what is left of its tree, each by its id."""
+    for pid in _marked(mark):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
     if process.poll() is None:
         process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,8 +1,9 @@
 """The measurement: which loads, in which order, on which cores; every server checked first.
 
 All servers of a model are up together, and each load goes around them within seconds, so that
-whatever else the machine does falls on all of them. A server that still computes after its
-clients have gone is waited for, before the next one has its turn.
+whatever else the machine does falls on all of them. Those that have not their turn are stopped by
+a signal: waiting, some of them poll. A server that still computes after its clients have gone is
+waited for, before the next one has its turn.
 """
 
 import contextlib
@@ -202,6 +203,7 @@ class Runner:
         say(f"    ready after {running.ready_s:.1f} s")
         self.results.servers[server.name] = server.note
         self.results.chosen[server.name] = settings
+        running.pause()
         return [Up(server, running, own)]
 
     def _look_for_etags(self, running: Running) -> None:
@@ -235,7 +237,8 @@ class Runner:
             turn = number % max(1, len(up))
             for one in up[turn:] + up[:turn]:
                 if cell not in one.failed and self.plan.takes(one.server, model, cell):
-                    self._measure(number, model, one, cell, up)
+                    with one.running.awake():
+                        self._measure(number, model, one, cell, up)
             if cell == BUSY:
                 self._loop(number, model)
 
