@@ -14,6 +14,7 @@ from model_store import SHIPPED, ModelRef, Store
 from model_store.artifact import record as file_record
 from tests.training.conftest import strokes, write_idx
 from training import __main__ as cli
+from training.config import Data
 from training.settings import Settings
 
 Change = Callable[[dict[str, Any]], None]
@@ -204,6 +205,9 @@ def test_the_cards_of_the_shipped_versions_agree_with_their_weights(
     ref: str, capsys: pytest.CaptureFixture[str]
 ):
     data_dir = Settings().data_dir
+    training = Store(SHIPPED).manifest(ModelRef.parse(ref)).training
+    if Data.model_validate(training.settings["data"]).dataset == "folder":
+        data_dir /= training.dataset
     code = evaluate(SHIPPED, data_dir, "--quick", ref=ref)
     told = capsys.readouterr()
     if code == 2 and "data-dir" in told.err.lower():
