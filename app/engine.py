@@ -35,7 +35,7 @@ from torch import Tensor
 from app import cuda
 from app.errors import NotReadyError, QueueFullError, SettingsError, TimedOutError
 from app.observer import Observer, Silence
-from model_store import VAE, GaussianMixture, Manifest, ModelRef, StoredModel, ready_to_run
+from model_store import NO_CLASSES, VAE, ClassLatents, Manifest, ModelRef, StoredModel, ready_to_run
 
 log = logging.getLogger("zserve")
 
@@ -58,7 +58,7 @@ class LoadedModel:
     manifest: Manifest
     vae: VAE
     device: torch.device
-    class_latents: tuple[GaussianMixture, ...] = ()
+    class_latents: ClassLatents = NO_CLASSES
     """One mixture a class, in the order of `manifest.classes`."""
     tile: int = TILE
     """Rows of every batch."""

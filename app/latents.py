@@ -19,6 +19,9 @@ eps, which is z without a label, the place in it:
     uniform     = (high 53 bits of word ceil(latent / 2)) / 2^53            [0, 1)
     component   = the first whose weights, summed in order, exceed uniform
     z           = mean + factor (temperature * eps)                         float64, then float32
+
+Where a version says that a draw must be its class's own (`ClassLatents.least`), one that is not is
+drawn anew from the words that follow, as often as ClassLatents.tries.
 """
 
 import secrets
@@ -26,7 +29,7 @@ import secrets
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store import GaussianMixture
+from model_store import ClassLatents
 
 Floats = NDArray[np.float32]
 
@@ -65,31 +68,47 @@ def splitmix64(state: NDArray[np.uint64], words: int) -> NDArray[np.uint64]:
 
 def standard_normal(seeds: NDArray[np.uint64], latent: int) -> Floats:
     """z ~ N(0, I), row i from seeds[i] alone; (batch,) -> (batch, latent)."""
-    words = _words(seeds, (latent + 1) // 2)
-    u = ((words >> _S32).astype(np.float64) + 1.0) * 2.0**-32
-    angle = (words & _LOW_32).astype(np.float64) * (2.0 * np.pi * 2.0**-32)
-    radius = np.sqrt(-2.0 * np.log(u))
-    z = np.empty((len(seeds), 2 * words.shape[1]), np.float32)
-    z[:, 0::2] = radius * np.cos(angle)
-    z[:, 1::2] = radius * np.sin(angle)
-    return z[:, :latent]
+    return _normals(_words(seeds, (latent + 1) // 2), latent)
 
 
-def uniform_after(seeds: NDArray[np.uint64], latent: int) -> NDArray[np.float64]:
-    """A number in [0, 1) of each seed, of the word after those of `standard_normal`; (batch,)."""
-    place = (latent + 1) // 2
-    return (_words(seeds, place + 1)[:, place] >> _S11).astype(np.float64) * 2.0**-53
-
-
-def of_class(mixture: GaussianMixture, seeds: NDArray[np.uint64], temperature: float) -> Floats:
+def of_class(
+    classes: ClassLatents, label: int, seeds: NDArray[np.uint64], temperature: float
+) -> Floats:
     """z of one class, row i from seeds[i] alone; (batch,) -> (batch, latent).
 
     The temperature scales the spread within a component; 0 gives the components' means.
     """
-    eps = temperature * standard_normal(seeds, mixture.latent).astype(np.float64)
-    uniforms = uniform_after(seeds, mixture.latent)
-    drawn = [mixture.sample(u, row) for u, row in zip(uniforms.tolist(), eps, strict=True)]
+    uniforms, eps = numbers_of_tries(seeds, classes[label].latent, classes.tries)
+    drawn = [
+        classes.draw(label, some, rows)
+        for some, rows in zip(uniforms.tolist(), temperature * eps, strict=True)
+    ]
     return np.stack(drawn).astype(np.float32)
+
+
+def numbers_of_tries(
+    seeds: NDArray[np.uint64], latent: int, tries: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What each of so many draws for a class needs, row i from seeds[i] alone.
+
+    Uniform numbers in [0, 1) (batch, tries), and eps ~ N(0, I) (batch, tries, latent).
+    """
+    place = (latent + 1) // 2
+    words = _words(seeds, tries * (place + 1)).reshape(-1, place + 1)
+    uniforms = (words[:, place] >> _S11).astype(np.float64) * 2.0**-53
+    eps = _normals(words[:, :place], latent).astype(np.float64)
+    return uniforms.reshape(-1, tries), eps.reshape(-1, tries, latent)
+
+
+def _normals(words: NDArray[np.uint64], latent: int) -> Floats:
+    """(batch, ceil(latent / 2)) -> (batch, latent)."""
+    u = ((words >> _S32).astype(np.float64) + 1.0) * 2.0**-32
+    angle = (words & _LOW_32).astype(np.float64) * (2.0 * np.pi * 2.0**-32)
+    radius = np.sqrt(-2.0 * np.log(u))
+    z = np.empty((len(words), 2 * words.shape[1]), np.float32)
+    z[:, 0::2] = radius * np.cos(angle)
+    z[:, 1::2] = radius * np.sin(angle)
+    return z[:, :latent]
 
 
 def _words(seeds: NDArray[np.uint64], words: int) -> NDArray[np.uint64]:

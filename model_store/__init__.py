@@ -32,7 +32,7 @@ from model_store.likelihood import (
     bernoulli_log_likelihood,
     discretised_logistic_log_likelihood,
 )
-from model_store.mixture import GaussianMixture, as_stored
+from model_store.mixture import NO_CLASSES, ClassLatents, GaussianMixture, as_stored
 from model_store.spec import (
     MLP,
     PRODUCTION,
@@ -56,12 +56,14 @@ from model_store.vae import VAE, build_vae
 __all__ = [
     "ARITHMETIC",
     "MLP",
+    "NO_CLASSES",
     "PRODUCTION",
     "SHIPPED",
     "VAE",
     "WEIGHTS",
     "AliasNotFoundError",
     "ChecksumError",
+    "ClassLatents",
     "Conv",
     "CorruptVersionError",
     "Description",

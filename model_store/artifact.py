@@ -11,7 +11,7 @@ Files are checked as they are read: the bytes whose checksum was verified are th
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.numpy
@@ -29,7 +29,7 @@ from model_store.errors import (
     NonFiniteError,
     ShapeError,
 )
-from model_store.mixture import GaussianMixture, from_arrays, to_arrays
+from model_store.mixture import NO_CLASSES, ClassLatents, from_arrays, to_arrays
 from model_store.spec import Description, FileRecord, Manifest, ModelSpec
 from model_store.vae import expected_tensors
 
@@ -47,9 +47,9 @@ def to_bytes(weights: Mapping[str, Tensor]) -> bytes:
     return safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in weights.items()})
 
 
-def class_latents_to_bytes(mixtures: Sequence[GaussianMixture]) -> bytes:
+def class_latents_to_bytes(classes: ClassLatents) -> bytes:
     """The content of class_latents.safetensors."""
-    return safetensors.numpy.save(to_arrays(mixtures))
+    return safetensors.numpy.save(to_arrays(classes))
 
 
 def record(content: bytes) -> FileRecord:
@@ -136,30 +136,28 @@ def read_weights(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
     return {name: _computable(tensor) for name, tensor in weights.items()}
 
 
-def read_class_latents(folder: Path, manifest: Manifest) -> tuple[GaussianMixture, ...]:
+def read_class_latents(folder: Path, manifest: Manifest) -> ClassLatents:
     """A mixture for each class, none where the version has none; checked like the weights."""
     if CLASS_LATENTS not in manifest.files:
-        return ()
+        return NO_CLASSES
     content = read_file(folder, manifest, CLASS_LATENTS)
     try:
-        mixtures = from_arrays(safetensors.numpy.load(content))
+        class_latents = from_arrays(safetensors.numpy.load(content))
     except (SafetensorError, ValueError) as error:
         raise CorruptVersionError(f"{manifest.ref}: {CLASS_LATENTS}: {error}") from error
-    check_class_latents(str(manifest.ref), manifest, mixtures)
-    return mixtures
+    check_class_latents(str(manifest.ref), manifest, class_latents)
+    return class_latents
 
 
-def check_class_latents(
-    ref: str, description: Description, mixtures: Sequence[GaussianMixture]
-) -> None:
+def check_class_latents(ref: str, description: Description, class_latents: ClassLatents) -> None:
     """Raise ShapeError unless there is a mixture for each class, in the model's latents."""
     classes = description.classes or ()
-    if len(mixtures) != len(classes):
+    if len(class_latents) != len(classes):
         raise ShapeError(
-            f"{ref}: {CLASS_LATENTS} has {len(mixtures)} classes, "
+            f"{ref}: {CLASS_LATENTS} has {len(class_latents)} classes, "
             f"the manifest names {len(classes)}; republish it"
         )
-    for mixture, name in zip(mixtures, classes, strict=True):
+    for mixture, name in zip(class_latents, classes, strict=True):
         if mixture.latent != description.spec.latent:
             raise ShapeError(
                 f"{ref}: {CLASS_LATENTS}: class {name} has {mixture.latent} latent dimensions, "

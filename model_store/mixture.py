@@ -6,6 +6,7 @@ a tensor. In the store they are `class_latents.safetensors`, listed in the manif
     weights   (classes, components)                          float32, 0 where a class has fewer
     means     (classes, components, latent)                  float16
     factors   (classes, components, latent (latent + 1) / 2) float16, lower triangles row by row
+    least     (), p(class | z) that a draw must have; missing where any will do  float32
 
 Sixteen bits move a latent by a thousandth of its spread, which no image shows.
 """
@@ -13,6 +14,8 @@ Sixteen bits move a latent by a thousandth of its spread, which no image shows.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +23,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 _LEAST_FACTOR = 1e-4
 """Of a diagonal; far below any posterior's sigma, far above what float16 rounds to zero."""
+
+MOST_TRIES = 8
+"""Draws for one latent of a class; with nine of ten kept, one in 10^8 needs more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +82,86 @@ class GaussianMixture:
             raise ValueError("factors must be lower triangular with a positive diagonal")
 
 
-def to_arrays(mixtures: Sequence[GaussianMixture]) -> dict[str, NDArray[np.generic]]:
+@dataclass(frozen=True, eq=False)
+class ClassLatents(Sequence[GaussianMixture]):
+    """The mixtures of all classes, in their order, and what of them is a class's own.
+
+    Gaussians have tails where the data has none, and there classes overlap. A latent drawn for a
+    class is kept where p(class | z) >= least, all classes being equally frequent.
+    """
+
+    mixtures: tuple[GaussianMixture, ...] = ()
+    least: float = 0.0
+
+    def __len__(self) -> int:
+        """Number of classes; 0 where nothing is known of them."""
+        return len(self.mixtures)
+
+    @overload
+    def __getitem__(self, label: int) -> GaussianMixture: ...
+    @overload
+    def __getitem__(self, label: slice) -> tuple[GaussianMixture, ...]: ...
+    def __getitem__(self, label: int | slice) -> GaussianMixture | tuple[GaussianMixture, ...]:
+        """The mixture of a class."""
+        return self.mixtures[label]
+
+    @property
+    def tries(self) -> int:
+        """How many draws `draw` may need."""
+        return MOST_TRIES if self.least > 0 else 1
+
+    def draw(self, label: int, uniforms: Sequence[float], eps: Array) -> Array:
+        """The first latent that is the class's own, else the one most its own; (latent,).
+
+        uniforms (tries,) in [0, 1), eps (tries, latent) ~ N(0, I). Sums have one shape whatever
+        else is drawn, so the same arguments give the same bytes.
+        """
+        best, most = np.empty(0), -1.0
+        for uniform, row in zip(uniforms, eps, strict=True):
+            z = self.mixtures[label].sample(uniform, row)
+            share = self.share(label, z) if self.least > 0 else 1.0
+            if share > most:
+                best, most = z, share
+            if share >= self.least:
+                break
+        return best
+
+    def share(self, label: int, z: Array) -> float:
+        """p(class | z) of one latent, (latent,); between 0 and 1."""
+        whitened = (self._whitening @ (z - self._means)[:, :, None])[:, :, 0]
+        log_density = self._log_norm - 0.5 * (whitened * whitened).sum(axis=1)
+        density = np.exp(log_density - log_density.max())
+        return float(density[self._class == label].sum() / density.sum())
+
+    @cached_property
+    def _class(self) -> NDArray[np.intp]:
+        """Of each component of each class; (components,)."""
+        return np.repeat(np.arange(len(self)), [len(m.weights) for m in self.mixtures])
+
+    @cached_property
+    def _means(self) -> Array:
+        return np.concatenate([mixture.means for mixture in self.mixtures])
+
+    @cached_property
+    def _whitening(self) -> Array:
+        """F^-1 of each component."""
+        return np.linalg.inv(np.concatenate([mixture.factors for mixture in self.mixtures]))
+
+    @cached_property
+    def _log_norm(self) -> Array:
+        """ln of the weight and of 1 / det F; what is common to all components is left out."""
+        factors = np.concatenate([mixture.factors for mixture in self.mixtures])
+        weights = np.concatenate([mixture.weights for mixture in self.mixtures])
+        log_det = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+        return np.asarray(np.log(weights) - log_det)
+
+
+NO_CLASSES = ClassLatents()
+
+
+def to_arrays(classes: ClassLatents) -> dict[str, NDArray[np.generic]]:
     """What the store keeps: the arrays above, of mixtures of one latent size."""
+    mixtures = classes.mixtures
     components = max(len(mixture.weights) for mixture in mixtures)
     latent = mixtures[0].latent
     rows, columns = np.tril_indices(latent)
@@ -92,12 +176,17 @@ def to_arrays(mixtures: Sequence[GaussianMixture]) -> dict[str, NDArray[np.gener
         triangle = mixture.factors[:, rows, columns]
         triangle[:, on_diagonal] = triangle[:, on_diagonal].clip(_LEAST_FACTOR)
         factors[label, used] = triangle
-    return {"weights": weights, "means": means, "factors": factors}
+    arrays: dict[str, NDArray[np.generic]] = {
+        "weights": weights,
+        "means": means,
+        "factors": factors,
+    }
+    return arrays | ({"least": np.array(classes.least, np.float32)} if classes.least > 0 else {})
 
 
-def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[GaussianMixture, ...]:
+def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> ClassLatents:
     """The mixtures of what the store keeps; raises ValueError where the arrays do not fit."""
-    if arrays.keys() != {"weights", "means", "factors"}:
+    if arrays.keys() - {"least"} != {"weights", "means", "factors"}:
         raise ValueError(f"expected weights, means and factors, found {', '.join(sorted(arrays))}")
     weights, means, triangles = (
         arrays[n].astype(np.float64) for n in ("weights", "means", "factors")
@@ -110,13 +199,17 @@ def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[GaussianMixt
         raise ValueError(f"factors are {triangles.shape}, the means {means.shape}")
     factors = np.zeros((*weights.shape, latent, latent))
     factors[:, :, rows, columns] = triangles
+    least = float(arrays["least"].astype(np.float64).sum()) if "least" in arrays else 0.0
+    if not 0.0 <= least < 1.0:
+        raise ValueError(f"least is a probability below 1, got {least}")
     used = weights != 0  # of a class with fewer components than another; NaN counts, and fails
-    return tuple(
+    mixtures = tuple(
         GaussianMixture(weights[label, u], means[label, u], factors[label, u])
         for label, u in enumerate(used)
     )
+    return ClassLatents(mixtures, least)
 
 
-def as_stored(mixtures: Sequence[GaussianMixture]) -> tuple[GaussianMixture, ...]:
+def as_stored(classes: ClassLatents) -> ClassLatents:
     """What comes back from the store: measure these, so that measuring again finds the same."""
-    return from_arrays(to_arrays(mixtures))
+    return from_arrays(to_arrays(classes))

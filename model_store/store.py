@@ -14,7 +14,7 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +33,7 @@ from model_store.errors import (
     StoreError,
     VersionNotFoundError,
 )
-from model_store.mixture import GaussianMixture
+from model_store.mixture import NO_CLASSES, ClassLatents
 from model_store.spec import PRODUCTION, Alias, Description, Manifest, ModelRef, Name
 from model_store.vae import VAE, build_vae
 
@@ -53,7 +53,7 @@ class StoredModel:
 
     manifest: Manifest
     vae: VAE
-    class_latents: tuple[GaussianMixture, ...] = ()
+    class_latents: ClassLatents = NO_CLASSES
     """One mixture a class, in the order of `manifest.classes`; none where it has none."""
 
 
@@ -148,7 +148,7 @@ class Store:
         *,
         card: Callable[[ModelRef], str],
         figures: Mapping[str, bytes] | None = None,
-        class_latents: Sequence[GaussianMixture] = (),
+        class_latents: ClassLatents = NO_CLASSES,
     ) -> Manifest:
         """Add a version and return its manifest; after any error the store is as it was.
 

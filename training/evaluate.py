@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from model_store import (
+    NO_CLASSES,
     VAE,
-    GaussianMixture,
+    ClassLatents,
     LatentStatistics,
     Metric,
     as_stored,
@@ -83,7 +84,7 @@ class Evaluation:
 
     metrics: dict[str, Metric]
     latents: LatentStatistics
-    class_latents: tuple[GaussianMixture, ...] = ()
+    class_latents: ClassLatents = NO_CLASSES
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def evaluate(
     extent: Extent = Extent.FULL,
     *,
     judge: Judge | None = None,
-    class_latents: tuple[GaussianMixture, ...] | None = None,
+    class_latents: ClassLatents | None = None,
     report: Callable[[str], None] = _silent,
 ) -> Evaluation:
     """Measure a model on the test split; `report` hears what is being measured.
@@ -140,8 +141,8 @@ def evaluate(
             metrics |= _probes(splits, train, test)
     if judge is not None and extent.holds(Extent.FULL):
         report("samples, midpoints and classes before the judge")
-        metrics |= judged.measure(vae, judge, splits, test.mu, class_latents or ())
-    return Evaluation(metrics, _latent_statistics(test), class_latents or ())
+        metrics |= judged.measure(vae, judge, splits, test.mu, class_latents or NO_CLASSES)
+    return Evaluation(metrics, _latent_statistics(test), class_latents or NO_CLASSES)
 
 
 def posteriors(vae: VAE, images: Images) -> Posteriors:

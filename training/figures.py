@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 from torchvision.utils import make_grid  # type: ignore[import-untyped]
 
-from model_store import VAE, EpochRecord, GaussianMixture
+from model_store import VAE, ClassLatents, EpochRecord
 
 SEED = 0
 DPI = 100
@@ -90,15 +90,16 @@ def interpolations(vae: VAE, x: Tensor, steps: int = 8) -> bytes:
 
 @torch.no_grad()
 def classes(
-    vae: VAE, class_latents: Sequence[GaussianMixture], names: Sequence[str], columns: int = 11
+    vae: VAE, class_latents: ClassLatents, names: Sequence[str], columns: int = 11
 ) -> bytes:
     """A row a class: images drawn for its label, torch seed SEED."""
     noise = torch.Generator().manual_seed(SEED)
-    uniforms = torch.rand((len(names), columns), generator=noise, dtype=torch.float64).tolist()
-    eps = torch.randn(len(names), columns, vae.spec.latent, generator=noise).double().numpy()
+    shape = (len(names), columns, class_latents.tries)
+    uniforms = torch.rand(shape, generator=noise, dtype=torch.float64).tolist()
+    eps = torch.randn(*shape, vae.spec.latent, generator=noise).double().numpy()
     z = [
-        mixture.sample(uniforms[row][column], eps[row, column])
-        for row, mixture in enumerate(class_latents)
+        class_latents.draw(row, uniforms[row][column], eps[row, column])
+        for row in range(len(names))
         for column in range(columns)
     ]
     images = _decode(vae, torch.from_numpy(np.stack(z)).float())

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store import VAE, GaussianMixture, Metric
+from model_store import VAE, ClassLatents, Metric
 from training.data import Images, Splits
 from training.judge import SURE, Judge, Verdict, judge_images
 from training.sample_quality import (
@@ -34,7 +34,7 @@ def measure(
     judge: Judge,
     splits: Splits,
     test_mu: Tensor,
-    class_latents: Sequence[GaussianMixture],
+    class_latents: ClassLatents,
 ) -> dict[str, Metric]:
     """All numbers that need the judge; `test_mu` (images, latent) lies on the CPU."""
     images = len(splits.test)
@@ -101,11 +101,12 @@ def verdict_of_latents(vae: VAE, judge: Judge, z: Tensor) -> Verdict:
     return _joined(parts)
 
 
-def latents_of_class(mixture: GaussianMixture, n: int, noise: torch.Generator) -> Tensor:
+def latents_of_class(classes: ClassLatents, label: int, n: int, noise: torch.Generator) -> Tensor:
     """n latents of a class, in float32; (n, latent)."""
-    uniforms = torch.rand(n, generator=noise, dtype=torch.float64)
-    eps = torch.randn((n, mixture.latent), generator=noise, dtype=torch.float64)
-    drawn = [mixture.sample(u, row) for u, row in zip(uniforms.tolist(), eps.numpy(), strict=True)]
+    shape = (n, classes.tries)
+    uniforms = torch.rand(shape, generator=noise, dtype=torch.float64).tolist()
+    eps = torch.randn((*shape, classes[label].latent), generator=noise, dtype=torch.float64).numpy()
+    drawn = [classes.draw(label, *one) for one in zip(uniforms, eps, strict=True)]
     return torch.from_numpy(np.stack(drawn)).float()
 
 
@@ -117,7 +118,7 @@ def _classes(
     judge: Judge,
     splits: Splits,
     real: Verdict,
-    class_latents: Sequence[GaussianMixture],
+    class_latents: ClassLatents,
 ) -> dict[str, Metric]:
     names = splits.classes
     if splits.test.labels is None or names is None or not class_latents:
@@ -127,13 +128,13 @@ def _classes(
     if min(counts) <= NEIGHBOURS:
         return {}
     noise = torch.Generator().manual_seed(SEED)
-    z = [latents_of_class(m, n, noise) for m, n in zip(class_latents, counts, strict=True)]
+    z = [latents_of_class(class_latents, label, n, noise) for label, n in enumerate(counts)]
     asked = torch.cat([torch.full((n,), label) for label, n in enumerate(counts)])
     made = verdict_of_latents(vae, judge, torch.cat(z))
     found = compare_classes(made, asked, real, labels, k=NEIGHBOURS)
     how = (
-        f"samples of the class's Gaussian mixture, temperature 1, torch seed {SEED}, as many as "
-        f"test images of the class in {splits.title}"
+        f"samples of the class's Gaussian mixture{_kept(class_latents)}, temperature 1, torch seed "
+        f"{SEED}, as many as test images of the class in {splits.title}"
     )
     meanings = {
         "right": "share that the judge gives the class that was asked for",
@@ -150,6 +151,10 @@ def _classes(
                 value, f"{meaning}; {how}", tolerance=0.004
             )
     return metrics
+
+
+def _kept(classes: ClassLatents) -> str:
+    return f", drawn anew below p(class | z) = {classes.least:.2g}" if classes.least > 0 else ""
 
 
 def _quality(name: str, quality: Quality, how: str) -> dict[str, Metric]:

@@ -13,8 +13,17 @@ its features, ln density of held-out latents in nats):
     full, 10 components, of mu alone             96.1 %   0.59   -24.2
 
 So: full covariances, sigma included; who wants cleaner samples lowers the temperature and gets
-them with more variety than from mu alone. The temperature stays 1 where none is asked for: a
-point or two of right labels for five of recall is the user's choice to make.
+them with more variety than from mu alone. The temperature stays 1 where none is asked for.
+
+Gaussians overlap where no image is, so a draw is kept only where p(class | z) is at least LEAST.
+Measured on `mnist@3` (500 samples a class):
+
+    any draw              93.7 %   0.854
+    at least 0.5          96.8 %   0.844      96 % kept
+    at least 0.9          98.6 %   0.831      88 % kept
+    at least 0.99         99.4 %   0.792      71 % kept
+    any draw, 20 components instead of 10       94.3 %
+    any draw of mixtures fitted to what is kept at 0.9, of 10 and 16 components    93.7 %, 93.9 %
 """
 
 import itertools
@@ -25,10 +34,12 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from model_store import GaussianMixture
+from model_store import ClassLatents, GaussianMixture
 
 Covariance = Literal["diagonal", "full"]
 
+LEAST = 0.9
+"""p(class | z) of what is drawn for a class."""
 MAX_COMPONENTS = 10
 MAX_BYTES = 300_000
 """Of all classes together, in the store's 16 bits."""
@@ -57,7 +68,7 @@ def class_mixtures(
     components: int | None = None,
     covariance: Covariance = "full",
     seed: int = 0,
-) -> tuple[GaussianMixture, ...]:
+) -> ClassLatents:
     """One mixture a class, in the order of the classes, fitted to the class's posteriors.
 
     mu, logvar (images, latent) in the N(0, I) space, labels (images,), every class among them.
@@ -67,7 +78,7 @@ def class_mixtures(
     counts = torch.bincount(labels)
     if components is None:
         components = affordable_components(int(counts.min()), mu.shape[1], len(counts))
-    return tuple(
+    fitted = tuple(
         fit_mixture(
             mu[labels == label],
             variance[labels == label],
@@ -77,6 +88,7 @@ def class_mixtures(
         )
         for label in range(len(counts))
     )
+    return ClassLatents(fitted, LEAST)
 
 
 def affordable_components(images: int, latent: int, classes: int) -> int:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from model_store import (
     VAE,
+    ClassLatents,
     Description,
-    GaussianMixture,
     Manifest,
     Store,
     TrainingRecord,
@@ -70,7 +70,7 @@ class Release:
 
     description: Description
     weights: dict[str, Tensor]
-    class_latents: tuple[GaussianMixture, ...]
+    class_latents: ClassLatents
     figures: dict[str, bytes]
 
     def publish(self, store: Store, name: str) -> Manifest:

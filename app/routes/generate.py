@@ -24,7 +24,7 @@ router = APIRouter(tags=["images"], route_class=QueryRoute)
 _DESCRIPTION = (
     "Draws z ~ N(0, I) and decodes it. The same seed and model give the same bytes, and image i "
     "of a request is what `n=1` gives with `seed + i`. With a label, z is drawn from the Gaussian "
-    "mixture of that class."
+    "mixture of that class, and anew where another class might be meant."
 )
 
 
@@ -84,7 +84,7 @@ async def generate(
     def z(start: int, stop: int) -> NDArray[np.float32]:
         some = seeds[start:stop]
         if label is not None:
-            return latents.of_class(model.class_latents[label], some, query.temperature)
+            return latents.of_class(model.class_latents, label, some, query.temperature)
         return latents.standard_normal(some, model.latent) * np.float32(query.temperature)
 
     samples = Samples(

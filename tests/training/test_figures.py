@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from model_store import MLP, VAE, EpochRecord, GaussianMixture, ModelSpec
+from model_store import MLP, VAE, ClassLatents, EpochRecord, GaussianMixture, ModelSpec
 from training import figures
 from training.data import Images
 from training.fit import initialise
@@ -126,7 +126,7 @@ def test_the_scatter_of_latents_is_coloured_by_class():
 
 def test_the_classes_have_a_row_each(vae: VAE):
     still = GaussianMixture(np.ones(1), np.zeros((1, 3)), 1e-6 * np.eye(3)[None])
-    picture = pixels(figures.classes(vae, [still, still], ("no", "yes"), columns=4))
+    picture = pixels(figures.classes(vae, ClassLatents((still, still)), ("no", "yes"), columns=4))
     grid = picture[-(2 * CELL + 6) :, -(4 * CELL + 6) :]
     assert np.array_equal(tile(grid, 0, 0), tile(grid, 1, 3))
 

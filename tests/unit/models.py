@@ -7,6 +7,7 @@ from torch import Tensor
 from model_store import (
     MLP,
     VAE,
+    ClassLatents,
     Description,
     GaussianMixture,
     ImageShape,
@@ -36,16 +37,18 @@ def tiny_description(spec: ModelSpec = TINY) -> Description:
     )
 
 
-def tiny_classes() -> tuple[GaussianMixture, ...]:
+def tiny_classes() -> ClassLatents:
     """Two classes of the tiny model: one component around -2, and two around 2 and 3."""
     eye = np.eye(3)
-    return (
-        GaussianMixture(np.ones(1), np.full((1, 3), -2.0), 0.5 * eye[None]),
-        GaussianMixture(
-            np.array([0.25, 0.75]),
-            np.array([[2.0] * 3, [3.0] * 3]),
-            np.stack((0.1 * eye, 0.2 * eye + 0.3 * np.eye(3, k=-1))),
-        ),
+    return ClassLatents(
+        (
+            GaussianMixture(np.ones(1), np.full((1, 3), -2.0), 0.5 * eye[None]),
+            GaussianMixture(
+                np.array([0.25, 0.75]),
+                np.array([[2.0] * 3, [3.0] * 3]),
+                np.stack((0.1 * eye, 0.2 * eye + 0.3 * np.eye(3, k=-1))),
+            ),
+        )
     )
 
 

@@ -1,5 +1,6 @@
 """The mixtures of a version's classes: what they draw, and what of them is refused."""
 
+import statistics
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 import safetensors.numpy
 
 from model_store import (
+    NO_CLASSES,
+    ClassLatents,
     CorruptVersionError,
     GaussianMixture,
     ModelRef,
@@ -14,6 +17,7 @@ from model_store import (
     Store,
     as_stored,
 )
+from model_store.mixture import from_arrays, to_arrays
 from tests.unit.models import a_card, tiny_classes, tiny_description, tiny_weights
 
 WHOLE: dict[str, object] = {
@@ -29,7 +33,7 @@ def mixture(**change: object) -> GaussianMixture:
     return GaussianMixture(**{name: np.array(part) for name, part in parts.items()})
 
 
-def publish(root: Path, classes: tuple[GaussianMixture, ...]) -> None:
+def publish(root: Path, classes: ClassLatents) -> None:
     description = tiny_description().model_copy(update={"classes": ("no", "yes")})
     Store(root).publish("tiny", description, tiny_weights(), card=a_card, class_latents=classes)
 
@@ -95,16 +99,16 @@ def test_what_was_rounded_for_the_store_is_not_rounded_again(tmp_path: Path):
 
 
 def test_a_version_without_them_has_none(tmp_path: Path):
-    publish(tmp_path, ())
-    assert Store(tmp_path).load(REF).class_latents == ()
+    publish(tmp_path, NO_CLASSES)
+    assert not Store(tmp_path).load(REF).class_latents
     assert not Store(tmp_path).manifest(REF).labelled
 
 
 def test_mixtures_that_do_not_fit_the_model_are_not_published(tmp_path: Path):
     with pytest.raises(ShapeError, match="has 1 classes, the manifest names 2"):
-        publish(tmp_path, tiny_classes()[:1])
+        publish(tmp_path, ClassLatents(tiny_classes()[:1]))
     with pytest.raises(ShapeError, match="class no has 2 latent dimensions, the spec asks for 3"):
-        publish(tmp_path, (mixture(), mixture()))
+        publish(tmp_path, ClassLatents((mixture(), mixture())))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -119,3 +123,73 @@ def test_mixtures_on_disk_that_are_none_are_refused(
         Store(tmp_path).load(REF)
     with pytest.raises(CorruptVersionError):
         Store(tmp_path).verify(REF)
+
+
+# --- what of a mixture is the class's own -------------------------------------------------------
+
+
+def two_on_a_line(least: float) -> ClassLatents:
+    """N(-1, 1) and N(1, 1), which share what lies between them."""
+    return ClassLatents(
+        tuple(
+            GaussianMixture(np.ones(1), np.array([[mean]]), np.ones((1, 1, 1)))
+            for mean in (-1.0, 1.0)
+        ),
+        least,
+    )
+
+
+@pytest.mark.parametrize("z", [-3.0, -0.2, 0.0, 1.5])
+def test_the_share_of_a_class_is_the_posterior_of_equally_frequent_classes(z: float):
+    share = two_on_a_line(0.0).share(1, np.array([z]))
+    assert share == pytest.approx(1 / (1 + np.exp(-2 * z)))
+
+
+def test_shares_of_mixtures_of_several_components_add_up_to_one():
+    classes, noise = tiny_classes(), np.random.default_rng(0)
+    for z in noise.normal(0, 3, (20, 3)):
+        assert classes.share(0, z) + classes.share(1, z) == pytest.approx(1)
+
+
+def test_what_is_drawn_is_the_class_s_own_and_spread_as_the_class_is_there():
+    classes, noise = two_on_a_line(0.9), np.random.default_rng(0)
+    border = np.log(9) / 2  # where p(class | z) = 0.9
+    tries = noise.random((5000, classes.tries)), noise.normal(size=(5000, classes.tries, 1))
+    drawn = np.array([classes.draw(1, list(u), eps)[0] for u, eps in zip(*tries, strict=True)])
+    missed = statistics.NormalDist(1, 1).cdf(border) ** classes.tries
+    assert np.mean(drawn < border) == pytest.approx(missed, abs=0.005)
+    kept = drawn[drawn >= border]
+    normal = statistics.NormalDist(1, 1)
+    expected = 1 + normal.pdf(border) / (1 - normal.cdf(border))  # of a normal cut off below
+    assert kept.mean() == pytest.approx(expected, abs=0.03)
+
+
+def test_a_class_that_is_nowhere_likely_gives_the_draw_that_is_most_its_own():
+    same = ClassLatents((two_on_a_line(0)[0],) * 2, least=0.9)
+    eps = np.linspace(-1, 1, same.tries)[:, None]
+    assert same.draw(0, [0.0] * same.tries, eps) == pytest.approx([-2.0])
+
+
+def test_without_a_least_share_the_first_draw_is_taken():
+    classes = two_on_a_line(0.0)
+    assert classes.tries == 1
+    assert classes.draw(0, [0.5], np.array([[4.0]])) == pytest.approx([3.0])
+
+
+def test_the_least_share_is_kept_with_the_mixtures(tmp_path: Path):
+    for least in (0.0, 0.9):
+        classes = ClassLatents(tiny_classes().mixtures, least)
+        publish(tmp_path / str(least), classes)
+        found = Store(tmp_path / str(least)).load(REF).class_latents
+        assert found.least == pytest.approx(least)
+    arrays = safetensors.numpy.load(
+        (tmp_path / "0.0/tiny/1/class_latents.safetensors").read_bytes()
+    )
+    assert "least" not in arrays
+
+
+@pytest.mark.parametrize("least", [-0.5, 1.0, np.nan])
+def test_a_least_share_that_is_no_probability_is_refused(least: float):
+    arrays = to_arrays(tiny_classes()) | {"least": np.array(least, np.float32)}
+    with pytest.raises(ValueError, match="probability below 1"):
+        from_arrays(arrays)
