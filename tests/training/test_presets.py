@@ -9,7 +9,7 @@ from PIL import Image
 from model_store import Conv, ModelRef, Store
 from tests.training.conftest import write_mnist
 from tests.training.test_cli import call
-from training.config import load_preset, preset_names
+from training.config import differences, load_preset, preset_names
 
 QUICK = ("--epochs", "1", "--threads", "1", "--device", "cpu", "--evaluation", "quick")
 
@@ -63,11 +63,13 @@ def test_notebook_has_two_latents_to_draw_a_plane_of():
     assert load_preset("notebook").model.latent == 2
 
 
-def test_the_three_fashion_presets_differ_in_nothing_but_beta_and_its_annealing():
+def test_the_three_fashion_presets_differ_in_beta_and_in_annealing_and_its_epochs():
     three = [load_preset(name) for name in ("fashion", "fashion-beta1", "fashion-beta4")]
-    assert len({(p.model, p.optimiser, p.data) for p in three}) == 1
-    objectives = [(p.objective.beta, p.objective.annealing_epochs) for p in three]
-    assert objectives == [(1.0, 30.0), (1.0, 0.0), (4.0, 0.0)]
+    assert differences(three[1], three[2]) == [("objective.beta", 1.0, 4.0)]
+    assert {key for key, _, _ in differences(three[0], three[1])} == {
+        "objective.annealing_epochs", "optimiser.epochs", "optimiser.step_epochs", "compute.bf16",
+    }  # fmt: skip
+    assert [p.objective.annealing_epochs for p in three] == [30.0, 0.0, 0.0]
     network = three[0].model.network
     assert isinstance(network, Conv)
     assert (network.channels, network.batch_norm) == ((32, 64, 128, 128), True)
