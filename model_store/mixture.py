@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import overload
+from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,20 +140,22 @@ class ClassLatents(Sequence[GaussianMixture]):
 
     @cached_property
     def _means(self) -> Array:
-        return np.concatenate([mixture.means for mixture in self.mixtures])
+        return self._joined("means")
 
     @cached_property
     def _whitening(self) -> Array:
         """F^-1 of each component."""
-        return np.linalg.inv(np.concatenate([mixture.factors for mixture in self.mixtures]))
+        return np.asarray(np.linalg.inv(self._joined("factors")), np.float64)
 
     @cached_property
     def _log_norm(self) -> Array:
         """ln of the weight and of 1 / det F; what is common to all components is left out."""
-        factors = np.concatenate([mixture.factors for mixture in self.mixtures])
-        weights = np.concatenate([mixture.weights for mixture in self.mixtures])
-        log_det = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-        return np.asarray(np.log(weights) - log_det)
+        diagonals = np.diagonal(self._joined("factors"), axis1=1, axis2=2)
+        return np.asarray(np.log(self._joined("weights")) - np.log(diagonals).sum(axis=1))
+
+    def _joined(self, part: Literal["weights", "means", "factors"]) -> Array:
+        """That part of the components of all classes, one class after the other."""
+        return np.concatenate([getattr(mixture, part) for mixture in self.mixtures])
 
 
 NO_CLASSES = ClassLatents()
@@ -199,7 +201,7 @@ def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> ClassLatents:
         raise ValueError(f"factors are {triangles.shape}, the means {means.shape}")
     factors = np.zeros((*weights.shape, latent, latent))
     factors[:, :, rows, columns] = triangles
-    least = float(arrays["least"].astype(np.float64).sum()) if "least" in arrays else 0.0
+    least = float(arrays["least"].item()) if "least" in arrays else 0.0
     if not 0.0 <= least < 1.0:
         raise ValueError(f"least is a probability below 1, got {least}")
     used = weights != 0  # of a class with fewer components than another; NaN counts, and fails

@@ -13,7 +13,6 @@ ACTIVE_VARIANCE = 0.01
 """Burda et al. 2016, section 5.2: a unit is active where Var_x(E_q[z]) is above this."""
 
 
-@torch.inference_mode()
 def variance_of_means(mu: Tensor) -> Tensor:
     """Var_x(mu) of each dimension, over images; (images, latent) -> (latent,)."""
     return mu.double().var(dim=0, correction=0)

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,25 +109,16 @@ class Running:
 
     def pause(self) -> None:
         """Stop the clock of its processes: what waits still polls, and would disturb another."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
+        _send(signal.SIGSTOP, _marked(self.mark))
 
     @contextlib.contextmanager
     def awake(self) -> Iterator[None]:
         """Goes on within, is paused after it."""
-        self.resume()
+        _send(signal.SIGCONT, _marked(self.mark))
         try:
             yield
         finally:
             self.pause()
-
-    def _signal(self, number: signal.Signals) -> None:
-        for pid in _marked(self.mark):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
 
     def cpu_s(self) -> float:
         """CPU time of its living processes so far, seconds."""
@@ -194,23 +185,25 @@ def started(
 
 def stop(process: "subprocess.Popen[bytes]", mark: str, patience_s: float = 8) -> None:
     """Ask the process to end, and then kill what is left of its tree, each by its id."""
-    for pid in _marked(mark):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
+    _send(signal.SIGCONT, _marked(mark))
     if process.poll() is None:
         process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(patience_s)
     for number in (signal.SIGTERM, signal.SIGKILL):
         left = list(_marked(mark))
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+        _send(number, left)
         deadline = time.monotonic() + 2
         while left and time.monotonic() < deadline and any(True for _ in _marked(mark)):
             process.poll()
             time.sleep(0.05)
     process.wait()
+
+
+def _send(number: signal.Signals, pids: Iterable[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _wait(
