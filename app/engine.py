@@ -360,8 +360,8 @@ def _log_likelihood(model: LoadedModel, x: Tensor, z: Tensor) -> tuple[Tensor, .
 
 def _warmed_up(stored: StoredModel, device: torch.device) -> LoadedModel:
     """The model on its device, every function run; slow ones and those on a GPU get the thread."""
-    vae = ready_to_run(stored.vae, device)
     tile = _TILES[device.type]
+    vae = ready_to_run(stored.vae, device, tile)
     model = LoadedModel(stored.manifest, vae, device, stored.class_latents, tile=tile)
     x = np.zeros((tile, *model.manifest.spec.image.shape), np.float32)
     z = np.zeros((tile, model.latent), np.float32)

@@ -3,12 +3,18 @@
     batch norm          folded into the layer before it
     ReLU                in place, where nothing else can see what it overwrites
     last deconvolution  on a CPU, where it gives one channel or three: a matrix product and `fold`
+    other layers        on a CPU: by oneDNN, their weights laid out for it once, for one batch size
+
+PyTorch alone takes MKL for products, which is slow on CPUs of other makers, and lays out the weights
+of convolutions anew at each call. That oneDNN can be asked otherwise has no public name: these are
+the operations that torch.compile emits. Where they are missing, the layers stay as they are.
 
 The numbers differ from the plain network's in the last bits, always in the same way; ARITHMETIC
 names that way, and changes whenever other bits may come out. What each step buys: DECISIONS.md.
 """
 
 import copy
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -18,14 +24,31 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model_store.vae import VAE
 
-ARITHMETIC = "folded-1"
-
 _FEW_CHANNELS = 4
 """Up to here oneDNN's deconvolution, made for many channels, is slower than the product."""
 
+Operation = Callable[..., Tensor]
 
-def ready_to_run(vae: VAE, device: torch.device) -> VAE:
-    """A copy on this device, in evaluation mode, that computes the same."""
+
+def _onednn(name: str) -> Operation:
+    """An operation by its name; raises AttributeError where this build of torch is without it."""
+    return cast(Operation, getattr(torch.ops.mkldnn, name))
+
+
+def _packs() -> bool:
+    """Whether this build of torch, on this machine, can lay out weights; tried, not looked up."""
+    try:
+        layer = Packed(nn.Linear(1, 1), (1, 1))
+        return bool(layer(torch.ones(1, 1)).isfinite())
+    except (AttributeError, RuntimeError):
+        return False
+
+
+def ready_to_run(vae: VAE, device: torch.device, batch: int = 16) -> VAE:
+    """A copy on this device, in evaluation mode, that computes the same.
+
+    It takes any number of rows, and is made for `batch` of them.
+    """
     ready = copy.deepcopy(vae).eval().to(device)
     for name, module in reversed(list(ready.named_modules())):  # what is inside comes first
         if type(module) is nn.Sequential:
@@ -34,7 +57,10 @@ def ready_to_run(vae: VAE, device: torch.device) -> VAE:
             if device.type == "cpu":
                 layers = [_as_product(layer) for layer in layers]
             setattr(ready.get_submodule(parent), own_name, nn.Sequential(*layers))
-    return ready.requires_grad_(False)
+    ready.requires_grad_(False)
+    if device.type == "cpu" and _PACKS:
+        _pack(ready, batch)
+    return ready
 
 
 class ProductDeconvolution(nn.Module):
@@ -65,6 +91,75 @@ class ProductDeconvolution(nn.Module):
     def _side(self, axis: int, side: int) -> int:
         around = self._kernel[axis] - 2 * self._padding[axis] + self._output_padding[axis]
         return (side - 1) * self._stride[axis] + around
+
+
+# --- layers by oneDNN ----------------------------------------------------------------------------
+
+
+class Packed(nn.Module):
+    """nn.Linear, nn.Conv2d or nn.ConvTranspose2d by oneDNN, laid out for inputs of one shape."""
+
+    def __init__(self, layer: nn.Module, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self._where: tuple[object, ...] = ()
+        match layer:
+            case nn.Linear(weight=weight):
+                name, lay_out = "_linear", _onednn("_reorder_linear_weight")
+                self._weight = lay_out(weight.contiguous(), shape[0])
+            case nn.Conv2d(weight=weight):
+                name, lay_out = "_convolution", _onednn("_reorder_convolution_weight")
+                self._where = (layer.padding, layer.stride, layer.dilation, layer.groups)
+                self._weight = lay_out(weight, *self._where, shape)
+            case nn.ConvTranspose2d(weight=weight):
+                name = "_convolution_transpose"
+                lay_out = _onednn("_reorder_convolution_transpose_weight")
+                self._where = (
+                    layer.padding,
+                    layer.output_padding,
+                    layer.stride,
+                    layer.dilation,
+                    layer.groups,
+                )
+                self._weight = lay_out(weight, *self._where, shape)
+            case _:
+                raise TypeError(f"{type(layer).__name__} has no form of oneDNN here")
+        self._bias = layer.bias
+        self._run = _onednn(f"{name}_pointwise")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the layer gives, with nothing fused into it."""
+        return self._run(x, self._weight, self._bias, *self._where, "none", [], "")
+
+
+@torch.inference_mode()
+def _pack(vae: VAE, batch: int) -> None:
+    """Replace every layer that runs, for the shape of what it is given at this batch size."""
+    names = {module: name for name, module in vae.named_modules()}
+    for layer, shape in _shapes_of_inputs(vae, batch).items():
+        vae.set_submodule(names[layer], Packed(layer, shape))
+
+
+def _shapes_of_inputs(vae: VAE, batch: int) -> dict[nn.Module, tuple[int, ...]]:
+    """What each linear layer and convolution sees while images are encoded and decoded."""
+    shapes: dict[nn.Module, tuple[int, ...]] = {}
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        shapes[layer] = tuple(inputs[0].shape)
+
+    layers = [
+        module
+        for module in vae.modules()
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
+    ]
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    mu, _ = vae.encode(torch.zeros(batch, *vae.spec.image.shape))
+    vae.decode(mu)
+    for hook in hooks:
+        hook.remove()
+    return shapes
+
+
+# --- layer by layer ------------------------------------------------------------------------------
 
 
 def _folded(layers: list[nn.Module]) -> list[nn.Module]:
@@ -119,3 +214,7 @@ def _as_product(layer: nn.Module) -> nn.Module:
         and not isinstance(layer.padding, str)
     )
     return ProductDeconvolution(cast(nn.ConvTranspose2d, layer)) if plain else layer
+
+
+_PACKS = _packs()
+ARITHMETIC = "packed-1" if _PACKS else "folded-1"

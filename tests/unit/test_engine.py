@@ -35,11 +35,16 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return store.publish("tiny", description, tiny_weights(spec=TINY), card=a_card)
 
 
-def loaded(manifest: Manifest, spec: ModelSpec, device: str = "cpu") -> LoadedModel:
+def stored(manifest: Manifest, spec: ModelSpec) -> StoredModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        vae = ready_to_run(VAE(spec), torch.device(device))
-    return LoadedModel(manifest.model_copy(update={"spec": spec}), vae, torch.device(device))
+        return StoredModel(manifest.model_copy(update={"spec": spec}), VAE(spec))
+
+
+def loaded(manifest: Manifest, spec: ModelSpec, device: str = "cpu") -> LoadedModel:
+    model = stored(manifest, spec)
+    vae = ready_to_run(model.vae, torch.device(device))
+    return LoadedModel(model.manifest, vae, torch.device(device))
 
 
 @pytest.fixture
@@ -359,9 +364,7 @@ def test_a_slow_model_and_one_on_a_gpu_run_beside_the_event_loop(
     manifest: Manifest, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run() -> bool:
-        model = loaded(manifest, TINY)
-        stored = StoredModel(model.manifest, model.vae)
-        return (await engine.warm_up(stored, model.device)).in_thread
+        return (await engine.warm_up(stored(manifest, TINY), torch.device("cpu"))).in_thread
 
     assert not asyncio.run(run())
     monkeypatch.setattr("app.engine._ON_THE_LOOP_S", 0.0)
@@ -374,12 +377,10 @@ def test_a_model_too_small_for_tiles_gives_the_same_bytes_all_the_same(
 ) -> None:
     """Products of 5x7 come out differently at the edges of a batch; see DECISIONS.md."""
     spec = ModelSpec(network=MLP(hidden=(hidden,)), latent=5)
-    plain = loaded(manifest, spec)
     z = latents.standard_normal(latents.consecutive_seeds(0, 40), 5)
 
     async def run() -> None:
-        stored = StoredModel(plain.manifest, plain.vae)
-        model = await engine.warm_up(stored, plain.device)
+        model = await engine.warm_up(stored(manifest, spec), torch.device("cpu"))
         together = await engine.decode(model, z)
         for i in range(40):
             assert (await engine.decode(model, z[i : i + 1])).tobytes() == together[i].tobytes()
@@ -392,15 +393,14 @@ def test_a_model_too_small_for_tiles_gives_the_same_bytes_all_the_same(
 def test_captured_graphs_give_the_same_bytes_in_any_company_and_nearly_those_of_a_cpu(
     manifest: Manifest, spec: ModelSpec
 ) -> None:
-    plain = loaded(manifest, spec)
-    stored = StoredModel(plain.manifest, plain.vae)
+    model = stored(manifest, spec)
     z = latents.standard_normal(latents.consecutive_seeds(0, 600), spec.latent)
 
     async def run() -> None:
         engine = Engine(queue_images=4096, timeout_s=60)
-        on_gpu = await engine.warm_up(stored, torch.device("cuda"))
-        on_cpu = await engine.warm_up(stored, torch.device("cpu"))
-        again = await engine.warm_up(stored, torch.device("cuda"))
+        on_gpu = await engine.warm_up(model, torch.device("cuda"))
+        on_cpu = await engine.warm_up(model, torch.device("cpu"))
+        again = await engine.warm_up(model, torch.device("cuda"))
         assert len(on_gpu.captured) == 3
         assert on_gpu.rows == on_gpu.tile
         together = await engine.decode(on_gpu, z)
@@ -426,10 +426,8 @@ def test_captured_graphs_give_the_same_bytes_in_any_company_and_nearly_those_of_
 def test_a_model_that_a_gpu_cannot_take_is_not_ready_with_the_reason(
     manifest: Manifest, engine: Engine
 ) -> None:
-    plain = loaded(manifest, TINY)
-    stored = StoredModel(plain.manifest, plain.vae)
     with pytest.raises(NotReadyError, match=r"tiny@1 cannot run on cuda: .") as refused:
-        asyncio.run(engine.warm_up(stored, torch.device("cuda")))
+        asyncio.run(engine.warm_up(stored(manifest, TINY), torch.device("cuda")))
     assert "\n" not in str(refused.value)
 
 

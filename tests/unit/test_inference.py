@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_store import MLP, VAE, Conv, ImageShape, ModelSpec, Residual, ready_to_run
-from model_store.inference import ProductDeconvolution
+from model_store import MLP, VAE, Conv, Flow, ImageShape, ModelSpec, Residual, ready_to_run
+from model_store.inference import Packed, ProductDeconvolution
 
 CPU = torch.device("cpu")
 Network = MLP | Conv | Residual
@@ -56,12 +56,18 @@ def outputs(vae: VAE, x: Tensor, z: Tensor) -> list[Tensor]:
         return [*vae.encode(x), vae.mean_image(vae.decode(z))]
 
 
+@pytest.mark.parametrize("packs", [True, False], ids=["packed", "by torch"])
 @pytest.mark.parametrize("image", IMAGES.values(), ids=IMAGES)
-def test_it_computes_what_was_trained(network: Network, image: ImageShape) -> None:
+def test_it_computes_what_was_trained(
+    network: Network, image: ImageShape, packs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model_store.inference._PACKS", packs)
     vae = trained(network, image)
     x, z = torch.rand(16, *image.shape), torch.randn(16, 6)
     expected = outputs(vae, x, z)
     ready = ready_to_run(vae, CPU)
+    if not packs:
+        assert not any(isinstance(module, Packed) for module in ready.modules())
     for found, plain in zip(outputs(ready, x, z), expected, strict=True):
         torch.testing.assert_close(found, plain, atol=1e-5, rtol=0)
     for again, plain in zip(outputs(vae, x, z), expected, strict=True):
@@ -89,3 +95,22 @@ def test_the_last_deconvolution_is_a_product_on_a_cpu() -> None:
     ready = ready_to_run(trained(NETWORKS["conv"], ImageShape()), CPU)
     *_, last = ready.decoder.children()
     assert isinstance(last, ProductDeconvolution)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch is without oneDNN")
+def test_every_layer_that_runs_on_a_cpu_is_laid_out_for_it_once(network: Network) -> None:
+    ready = ready_to_run(trained(network, ImageShape()), CPU)
+    layers = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
+    assert not any(isinstance(module, layers) for module in ready.modules())
+
+
+def test_a_flow_is_made_ready_with_the_rest() -> None:
+    torch.manual_seed(0)
+    spec = ModelSpec(network=MLP(hidden=(16,)), latent=6, prior=Flow(couplings=2, hidden=8))
+    vae = VAE(spec).eval()
+    for parameter in vae.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    x, u = torch.rand(16, 1, 28, 28), torch.randn(16, 6)
+    ready = ready_to_run(vae, CPU)
+    for found, plain in zip(outputs(ready, x, u), outputs(vae, x, u), strict=True):
+        torch.testing.assert_close(found, plain, atol=1e-5, rtol=0)
