@@ -8,7 +8,7 @@ import json as json_lines
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -149,7 +149,7 @@ def headers(model: LoadedModel, seed: int | None = None) -> dict[str, str]:
 def etag(model: LoadedModel, form: Form, facts: Mapping[str, object]) -> str:
     """The name of the bytes that these facts lead to, known before they are made."""
     versions = (formats.VERSION, latents.GENERATOR, _COMPUTED_BY, model.device.type)
-    meant = json_lines.dumps([versions, asdict(form), facts], sort_keys=True)
+    meant = json_lines.dumps([versions, vars(form), facts], sort_keys=True)
     return f'"{hashlib.sha256(meant.encode()).hexdigest()[:32]}"'
 
 

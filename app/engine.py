@@ -3,10 +3,10 @@
     mu, logvar = await engine.encode(model, x)
     pixels     = await engine.decode(model, z)
 
-Floating-point sums change with the shape of a batch, so on a device every batch has the same
-shape: a tile of so many rows, the last ones zero where there are fewer. The position within a tile
-changes nothing, which is checked when a model is loaded, so rows of several requests share one.
-Then image i of an answer depends on the weights, its own input and the kind of device alone,
+Floating-point sums change with the shape of a batch, so every batch is a tile of so many rows, the
+last ones zero where there are fewer. The position within a tile changes nothing, which is checked
+when a model is loaded, so rows of several requests share one. A smaller tile is taken for a few rows
+where it was found to give the same bits as a whole one. Then image i of an answer depends on the weights, its own input and the kind of device alone,
 whatever else is computed and in whatever order.
 
 A tile takes what has arrived while the last one ran. Requests take turns, a tile at a time, so a
@@ -22,7 +22,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -47,6 +47,9 @@ TILE = 16
 _TILES = {"cpu": TILE, "cuda": 256}
 """The same for each kind of device: a GPU computes many rows in the time of few."""
 
+_SMALLER = (2, 4, 8)
+"""Tiles that are tried; one row alone takes other paths through the libraries, and other bits."""
+
 _ON_THE_LOOP_S = 0.005
 """A model whose tile takes longer runs in a thread, so that the event loop stays awake."""
 
@@ -61,7 +64,9 @@ class LoadedModel:
     class_latents: ClassLatents = NO_CLASSES
     """One mixture a class, in the order of `manifest.classes`."""
     tile: int = TILE
-    """Rows of every batch."""
+    """Rows of a whole tile."""
+    smaller: tuple[int, ...] = ()
+    """Rows of other tiles that give the same bits, ascending."""
     rows: int = TILE
     """Those of them that are used: 1 where the place within a tile changes the last bits."""
     in_thread: bool = False
@@ -89,6 +94,10 @@ class LoadedModel:
     def latent(self) -> int:
         """Number of latent dimensions."""
         return self.manifest.spec.latent
+
+    def tile_for(self, rows: int) -> int:
+        """Rows of the smallest tile that has room for so many."""
+        return next((size for size in self.smaller if size >= rows), self.tile)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -145,6 +154,13 @@ class Engine:
         """x (batch, channels, height, width) in [0, 1] -> mu, logvar, both (batch, latent)."""
         mu, logvar = await self._run(model, _encode, x)
         return mu, logvar
+
+    async def to_u(self, model: LoadedModel, z: Floats) -> Floats:
+        """Where z of q(z | x) lies in the space of N(0, I); both (batch, latent)."""
+        if model.vae.flow is None:
+            return z
+        (u,) = await self._run(model, _to_u, z)
+        return u
 
     async def decode(self, model: LoadedModel, z: Floats) -> Floats:
         """z (batch, latent) -> mean images (batch, channels, height, width) in [0, 1]."""
@@ -350,6 +366,10 @@ def _encode(model: LoadedModel, x: Tensor) -> tuple[Tensor, ...]:
     return model.vae.encode(x)
 
 
+def _to_u(model: LoadedModel, z: Tensor) -> tuple[Tensor, ...]:
+    return (model.vae.to_u(z),)
+
+
 def _decode(model: LoadedModel, z: Tensor) -> tuple[Tensor, ...]:
     return (model.vae.mean_image(model.vae.decode(z)),)
 
@@ -363,33 +383,37 @@ def _warmed_up(stored: StoredModel, device: torch.device) -> LoadedModel:
     tile = _TILES[device.type]
     vae = ready_to_run(stored.vae, device, tile)
     model = LoadedModel(stored.manifest, vae, device, stored.class_latents, tile=tile)
-    x = np.zeros((tile, *model.manifest.spec.image.shape), np.float32)
-    z = np.zeros((tile, model.latent), np.float32)
     if device.type == "cuda":
-        model = replace(model, captured=_captured(model, x.shape, z.shape))
-    _tile_outputs(model, _encode, (x,))
-    _tile_outputs(model, _log_likelihood, (x, z))
+        model = replace(model, captured=_captured(model))
+    z = np.zeros((tile, model.latent), np.float32)
     seconds = []
     for _ in range(3):
         start = time.perf_counter()
         _tile_outputs(model, _decode, (z,))
         seconds.append(time.perf_counter() - start)
     in_thread = device.type != "cpu" or min(seconds) > _ON_THE_LOOP_S
-    return replace(model, in_thread=in_thread, rows=tile if _place_is_nothing(model) else 1)
+    model = replace(model, in_thread=in_thread)
+    if not _place_is_nothing(model):
+        return replace(model, rows=1)
+    return model if model.captured else replace(model, smaller=_same_as_whole(model))
 
 
-def _captured(
-    model: LoadedModel, x_shape: tuple[int, ...], z_shape: tuple[int, ...]
-) -> dict[_Function, cuda.StaticTile]:
-    """Every function as a graph for these shapes."""
-    functions: dict[_Function, list[tuple[int, ...]]] = {
-        _encode: [x_shape],
-        _decode: [z_shape],
-        _log_likelihood: [x_shape, z_shape],
+def _shapes(model: LoadedModel) -> dict[_Function, list[tuple[int, ...]]]:
+    """What runs, and the shapes of one tile of its inputs."""
+    x, z = (model.tile, *model.manifest.spec.image.shape), (model.tile, model.latent)
+    shapes: dict[_Function, list[tuple[int, ...]]] = {
+        _encode: [x],
+        _decode: [z],
+        _log_likelihood: [x, z],
     }
+    return shapes if model.vae.flow is None else shapes | {_to_u: [z]}
+
+
+def _captured(model: LoadedModel) -> dict[_Function, cuda.StaticTile]:
+    """Every function as a graph for its shapes."""
     return {
         function: cuda.capture(partial(function, model), shapes)
-        for function, shapes in functions.items()
+        for function, shapes in _shapes(model).items()
     }
 
 
@@ -399,10 +423,7 @@ def _place_is_nothing(model: LoadedModel) -> bool:
     Libraries for products take other paths for the edges of very small ones, of less than a dozen
     odd rows and columns; then only the first row of each tile is used.
     """
-    generator = np.random.default_rng(0)
-    x = generator.random((model.tile, *model.manifest.spec.image.shape), np.float32)
-    z = generator.standard_normal((model.tile, model.latent), np.float32)
-    for function, inputs in ((_encode, (x,)), (_decode, (z,)), (_log_likelihood, (x, z))):
+    for function, inputs in _examples(model):
         found = _tile_outputs(model, function, inputs)
         turned = _tile_outputs(model, function, tuple(rows[::-1].copy() for rows in inputs))
         pairs = zip(found, turned, strict=True)
@@ -412,14 +433,37 @@ def _place_is_nothing(model: LoadedModel) -> bool:
     return True
 
 
+def _same_as_whole(model: LoadedModel) -> tuple[int, ...]:
+    """Which of the smaller tiles give the bits of a whole one, for every row of every function."""
+    sizes = [size for size in _SMALLER if size < model.tile]
+    for function, inputs in _examples(model):
+        whole = _tile_outputs(model, function, inputs)
+        for size in tuple(sizes):
+            starts = range(0, model.tile, size)
+            parts = [
+                _tile_outputs(model, function, tuple(rows[i : i + size] for rows in inputs))
+                for i in starts
+            ]
+            found = (np.concatenate(outputs) for outputs in zip(*parts, strict=True))
+            if not all(map(np.array_equal, found, whole)):
+                sizes.remove(size)
+    return tuple(sizes)
+
+
+def _examples(model: LoadedModel) -> Iterator[tuple[_Function, tuple[Floats, ...]]]:
+    """Every function with a whole tile of numbers in [0, 1), as images and latents alike."""
+    generator = np.random.default_rng(0)
+    for function, shapes in _shapes(model).items():
+        yield function, tuple(generator.random(shape, np.float32) for shape in shapes)
+
+
 def _compute(shares: Sequence[_Share]) -> None:
     """Fill a tile with the shares, compute it, and give each request its rows."""
     first = shares[0].job
     begin = time.perf_counter()
+    size = first.model.tile_for(sum(share.stop - share.start for share in shares))
     tile = tuple(
-        _filled(
-            [share.job.inputs[i][share.start : share.stop] for share in shares], first.model.tile
-        )
+        _filled([share.job.inputs[i][share.start : share.stop] for share in shares], size)
         for i in range(len(first.inputs))
     )
     results = _tile_outputs(first.model, first.function, tile)

@@ -21,7 +21,8 @@ eps, which is z without a label, the place in it:
     z           = mean + factor (temperature * eps)                         float64, then float32
 
 Where a version says that a draw must be its class's own (`ClassLatents.least`), one that is not is
-drawn anew from the words that follow, as often as ClassLatents.tries.
+drawn anew from the words that follow, as often as ClassLatents.tries. Where its mixtures lie in the
+space of q(z | x) (`ClassLatents.in_z`), what is drawn goes through the version's flow.
 """
 
 import secrets
@@ -74,7 +75,7 @@ def standard_normal(seeds: NDArray[np.uint64], latent: int) -> Floats:
 def of_class(
     classes: ClassLatents, label: int, seeds: NDArray[np.uint64], temperature: float
 ) -> Floats:
-    """z of one class, row i from seeds[i] alone; (batch,) -> (batch, latent).
+    """z of one class in the space of its mixture, row i from seeds[i] alone; (batch,) -> (batch, latent).
 
     The temperature scales the spread within a component; 0 gives the components' means.
     """

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from zlib import crc32
@@ -36,7 +36,7 @@ class Samples:
 
     model: LoadedModel
     n: int
-    latents: Callable[[int, int], Floats]
+    latents: Callable[[int, int], Awaitable[Floats]]
     facts: Mapping[str, object]
     facts_of: Callable[[int], Mapping[str, object]]
     seeds: Sequence[int] | None = None
@@ -70,7 +70,7 @@ async def answer(
     answers.check_size(together, model, form, services.settings)
     if form.format == "zip":
         return await _zip(samples, form, services)
-    z = samples.latents(0, samples.n)
+    z = await samples.latents(0, samples.n)
     pixels = await services.engine.decode(model, z)
     if form.format == "png":
         return await answers.png(
@@ -155,7 +155,7 @@ async def _pieces(
 
 async def _decode(samples: Samples, start: int, services: Services) -> tuple[Floats, Floats]:
     """z and pixels of one piece."""
-    z = samples.latents(start, min(start + _PIECE, samples.n))
+    z = await samples.latents(start, min(start + _PIECE, samples.n))
     return z, await services.engine.decode(samples.model, z)
 
 

@@ -1,12 +1,14 @@
 """Where the latents of each class lie: Gaussian mixtures, so that a label can be asked for.
 
-One mixture a class, in the N(0, I) space, as values of numpy: the service draws from them without
-a tensor. In the store they are `class_latents.safetensors`, listed in the manifest's files:
+One mixture a class, as values of numpy: the service draws from them without a tensor. They lie in
+the space of N(0, I), or, under a flow, in that of q(z | x), where classes are rounder: there what is
+drawn goes through the flow (`VAE.to_u`). In the store they are `class_latents.safetensors`, listed in the manifest's files:
 
     weights   (classes, components)                          float32, 0 where a class has fewer
     means     (classes, components, latent)                  float16
     factors   (classes, components, latent (latent + 1) / 2) float16, lower triangles row by row
     least     (), p(class | z) that a draw must have; missing where any will do  float32
+    in_z      (), 1 where the mixtures lie in the space of q(z | x); else missing uint8
 
 Sixteen bits move a latent by a thousandth of its spread, which no image shows.
 """
@@ -92,6 +94,8 @@ class ClassLatents(Sequence[GaussianMixture]):
 
     mixtures: tuple[GaussianMixture, ...] = ()
     least: float = 0.0
+    in_z: bool = False
+    """Whether they lie in the space of q(z | x), before a flow, and not in that of N(0, I)."""
 
     def __len__(self) -> int:
         """Number of classes; 0 where nothing is known of them."""
@@ -183,12 +187,16 @@ def to_arrays(classes: ClassLatents) -> dict[str, NDArray[np.generic]]:
         "means": means,
         "factors": factors,
     }
-    return arrays | ({"least": np.array(classes.least, np.float32)} if classes.least > 0 else {})
+    if classes.least > 0:
+        arrays["least"] = np.array(classes.least, np.float32)
+    if classes.in_z:
+        arrays["in_z"] = np.array(1, np.uint8)
+    return arrays
 
 
 def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> ClassLatents:
     """The mixtures of what the store keeps; raises ValueError where the arrays do not fit."""
-    if arrays.keys() - {"least"} != {"weights", "means", "factors"}:
+    if arrays.keys() - {"least", "in_z"} != {"weights", "means", "factors"}:
         raise ValueError(f"expected weights, means and factors, found {', '.join(sorted(arrays))}")
     weights, means, triangles = (
         arrays[n].astype(np.float64) for n in ("weights", "means", "factors")
@@ -209,7 +217,7 @@ def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> ClassLatents:
         GaussianMixture(weights[label, u], means[label, u], factors[label, u])
         for label, u in enumerate(used)
     )
-    return ClassLatents(mixtures, least)
+    return ClassLatents(mixtures, least, in_z=bool("in_z" in arrays and arrays["in_z"].item()))
 
 
 def as_stored(classes: ClassLatents) -> ClassLatents:

@@ -69,6 +69,10 @@ class VAE(nn.Module):
             return mu, logvar
         return self._through_the_flow(mu, logvar)
 
+    def to_u(self, z: Tensor) -> Tensor:
+        """z (batch, latent) -> its place u (batch, latent) in the space of N(0, I)."""
+        return z if self.flow is None else cast(Tensor, self.flow(z)[0])
+
     def decode(self, u: Tensor) -> Tensor:
         """u (batch, latent) -> x_logits (batch, channels, height, width)."""
         return self.logits(u if self.flow is None else self.flow.inverse(u))

@@ -135,7 +135,7 @@ def evaluate(
         labels = _labels(splits.train)
         if class_latents is None:
             report("where the latents of each class lie")
-            class_latents = as_stored(class_mixtures(train.mu, train.logvar, labels))
+            class_latents = as_stored(_class_latents(vae, splits.train, train, labels))
         if extent.holds(Extent.FULL):
             report("linear probe and neighbours")
             metrics |= _probes(splits, train, test)
@@ -155,6 +155,12 @@ def _encoded(encode: Encode, images: Images) -> Posteriors:
     pairs = [encode(images.batch(index.to(device))) for index in batch_indices(len(images), BATCH)]
     mu, logvar = (torch.cat(column).cpu() for column in zip(*pairs, strict=True))
     return Posteriors(mu, logvar)
+
+
+def _class_latents(vae: VAE, images: Images, train: Posteriors, labels: Tensor) -> ClassLatents:
+    """Fitted where q(z | x) is a Gaussian; `train` are the posteriors in the space of N(0, I)."""
+    q = train if vae.flow is None else _encoded(vae.posterior, images)
+    return class_mixtures(q.mu, q.logvar, labels, in_z=vae.flow is not None)
 
 
 # --- the parts ---------------------------------------------------------------------------------

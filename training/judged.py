@@ -7,13 +7,13 @@ of real images from real ones are their floor.
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from model_store import VAE, ClassLatents, Metric
 from training.data import Images, Splits
 from training.judge import SURE, Judge, Verdict, judge_images
+from training.mixture import latents_of_class
 from training.sample_quality import (
     Quality,
     compare,
@@ -101,15 +101,6 @@ def verdict_of_latents(vae: VAE, judge: Judge, z: Tensor) -> Verdict:
     return _joined(parts)
 
 
-def latents_of_class(classes: ClassLatents, label: int, n: int, noise: torch.Generator) -> Tensor:
-    """n latents of a class, in float32; (n, latent)."""
-    shape = (n, classes.tries)
-    uniforms = torch.rand(shape, generator=noise, dtype=torch.float64).tolist()
-    eps = torch.randn((*shape, classes[label].latent), generator=noise, dtype=torch.float64).numpy()
-    drawn = [classes.draw(label, *one) for one in zip(uniforms, eps, strict=True)]
-    return torch.from_numpy(np.stack(drawn)).float()
-
-
 # --- inside ------------------------------------------------------------------------------------
 
 
@@ -128,7 +119,7 @@ def _classes(
     if min(counts) <= NEIGHBOURS:
         return {}
     noise = torch.Generator().manual_seed(SEED)
-    z = [latents_of_class(class_latents, label, n, noise) for label, n in enumerate(counts)]
+    z = [latents_of_class(vae, class_latents, label, n, noise) for label, n in enumerate(counts)]
     asked = torch.cat([torch.full((n,), label) for label, n in enumerate(counts)])
     made = verdict_of_latents(vae, judge, torch.cat(z))
     found = compare_classes(made, asked, real, labels, k=NEIGHBOURS)
@@ -154,7 +145,9 @@ def _classes(
 
 
 def _kept(classes: ClassLatents) -> str:
-    return f", drawn anew below p(class | z) = {classes.least:.2g}" if classes.least > 0 else ""
+    space = " of q(z | x)" if classes.in_z else ""
+    kept = f", drawn anew below p(class | z) = {classes.least:.2g}" if classes.least > 0 else ""
+    return space + kept
 
 
 def _quality(name: str, quality: Quality, how: str) -> dict[str, Metric]:

@@ -31,10 +31,11 @@ import math
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from model_store import ClassLatents, GaussianMixture
+from model_store import VAE, ClassLatents, GaussianMixture
 
 Covariance = Literal["diagonal", "full"]
 
@@ -67,12 +68,13 @@ def class_mixtures(
     *,
     components: int | None = None,
     covariance: Covariance = "full",
+    in_z: bool = False,
     seed: int = 0,
 ) -> ClassLatents:
     """One mixture a class, in the order of the classes, fitted to the class's posteriors.
 
-    mu, logvar (images, latent) in the N(0, I) space, labels (images,), every class among them.
-    As many components as `affordable_components` where not given.
+    mu, logvar (images, latent), labels (images,), every class among them. `in_z` says that they are
+    those of q(z | x) under a flow. As many components as `affordable_components` where not given.
     """
     variance = logvar.exp()
     counts = torch.bincount(labels)
@@ -88,7 +90,19 @@ def class_mixtures(
         )
         for label in range(len(counts))
     )
-    return ClassLatents(fitted, LEAST)
+    return ClassLatents(fitted, LEAST, in_z)
+
+
+def latents_of_class(
+    vae: VAE, classes: ClassLatents, label: int, n: int, noise: torch.Generator
+) -> Tensor:
+    """n latents of a class in the space of N(0, I), on the CPU; (n, latent), float32."""
+    shape = (n, classes.tries)
+    uniforms = torch.rand(shape, generator=noise, dtype=torch.float64).tolist()
+    eps = torch.randn((*shape, vae.spec.latent), generator=noise, dtype=torch.float64).numpy()
+    drawn = [classes.draw(label, *one) for one in zip(uniforms, eps, strict=True)]
+    z = torch.from_numpy(np.stack(drawn)).float()
+    return vae.to_u(z.to(next(vae.parameters()).device)).cpu() if classes.in_z else z
 
 
 def affordable_components(images: int, latent: int, classes: int) -> int:

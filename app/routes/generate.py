@@ -81,11 +81,12 @@ async def generate(
             return Response(status_code=304, headers=answers.headers(model, seed) | caching)
     seeds = latents.consecutive_seeds(seed, query.n)
 
-    def z(start: int, stop: int) -> NDArray[np.float32]:
+    async def z(start: int, stop: int) -> NDArray[np.float32]:
         some = seeds[start:stop]
-        if label is not None:
-            return latents.of_class(model.class_latents, label, some, query.temperature)
-        return latents.standard_normal(some, model.latent) * np.float32(query.temperature)
+        if label is None:
+            return latents.standard_normal(some, model.latent) * np.float32(query.temperature)
+        drawn = latents.of_class(model.class_latents, label, some, query.temperature)
+        return await services.engine.to_u(model, drawn) if model.class_latents.in_z else drawn
 
     samples = Samples(
         model, query.n, z, wanted, lambda i: facts(int(seeds[i]), 1, 1), seeds=seeds.tolist()

@@ -91,10 +91,13 @@ async def decode(
         "/decode", model, n=len(z), columns=columns, z=z.tolist() if len(z) == 1 else None
     )
 
+    async def rows(start: int, stop: int) -> NDArray[float32]:
+        return z[start:stop]
+
     def facts_of(i: int) -> dict[str, object]:
         return answers.of_latent(model, z[i])
 
-    decoded = Samples(model, len(z), lambda start, stop: z[start:stop], facts, facts_of)
+    decoded = Samples(model, len(z), rows, facts, facts_of)
     return await samples.answer(
         decoded,
         form,
@@ -141,7 +144,7 @@ async def augment(
     seed = latents.random_seed() if query.seed is None else query.seed
     seeds = latents.consecutive_seeds(seed, query.n)
 
-    def z(start: int, stop: int) -> NDArray[float32]:
+    async def z(start: int, stop: int) -> NDArray[float32]:
         eps = latents.standard_normal(seeds[start:stop], model.latent)
         return latents.around(mu, logvar, eps, query.temperature)
 

@@ -5,11 +5,13 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import torch
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from app.main import create_app
 from app.settings import Settings
-from model_store import MLP, ModelSpec, Store
+from model_store import MLP, VAE, Flow, ModelSpec, Store, build_vae
 from tests.unit.models import a_card, tiny_classes, tiny_description, tiny_weights
 
 Bytes = NDArray[np.uint8]
@@ -67,6 +69,20 @@ def publish_labelled(root: Path, name: str) -> None:
     Store(root).publish(
         name, description, tiny_weights(5, SPEC), card=a_card, class_latents=tiny_classes()
     )
+
+
+def publish_labelled_before_a_flow(root: Path, name: str) -> VAE:
+    """The same classes in the space of q(z | x), and a flow that bends it; the model itself."""
+    spec = SPEC.model_copy(update={"prior": Flow(couplings=2, hidden=4)})
+    weights = tiny_weights(5, spec)
+    noise = torch.Generator().manual_seed(0)
+    for key, tensor in weights.items():
+        if key.startswith("flow."):
+            tensor.copy_(0.5 * torch.randn(tensor.shape, generator=noise))
+    description = tiny_description(spec).model_copy(update={"classes": ("Dress", "7")})
+    classes = replace(tiny_classes(), in_z=True)
+    Store(root).publish(name, description, weights, card=a_card, class_latents=classes)
+    return build_vae(spec, weights)
 
 
 def png(image: Bytes, kind: str = "PNG") -> bytes:

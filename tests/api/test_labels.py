@@ -1,10 +1,13 @@
 """/generate?label=: images of a class that is asked for."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from app import latents
 from app.settings import Settings
 from tests.api.service import (
     Service,
@@ -13,6 +16,7 @@ from tests.api.service import (
     problem,
     publish,
     publish_labelled,
+    publish_labelled_before_a_flow,
     started,
     tiles,
 )
@@ -56,6 +60,24 @@ def test_without_a_label_the_same_seed_is_a_sample_of_the_prior(labelled: Servic
         expected = mixture.sample(0.0, np.array(prior["z"]))
         assert drawn["z"] == pytest.approx(expected, rel=2e-3)
     assert (plain["label"], of_class["label"]) == (None, "Dress")
+
+
+def test_under_a_flow_classes_are_drawn_before_it_and_carried_through(tmp_path: Path) -> None:
+    vae = publish_labelled_before_a_flow(tmp_path, "bent")
+    with started(Settings(store=tmp_path, model="bent", device="cpu")) as service:
+        answer = service.get("/generate?seed=1&n=40&label=7&temperature=0&format=json").json()
+        u = torch.tensor([image["z"] for image in answer["images"]])
+        means = {tuple(np.rint(z)) for z in vae.flow.inverse(u).numpy()}  # type: ignore[union-attr]
+        assert means == {(2.0, 2.0, 2.0), (3.0, 3.0, 3.0)}
+        assert not torch.allclose(u, u.round(), atol=0.01), "the flow bends nothing"
+        grid = service.get("/generate?seed=1&n=5&label=7&columns=5")
+        for image, seed in zip(tiles(pixels(grid)), range(1, 6), strict=True):
+            alone = service.get(f"/generate?seed={seed}&n=1&label=7")
+            assert np.array_equal(pixels(alone), image)
+        plain = service.get("/generate?seed=1&n=1&format=json").json()["images"][0]["z"]
+        assert plain == pytest.approx(
+            latents.standard_normal(latents.consecutive_seeds(1, 1), 3)[0]
+        )
 
 
 def test_at_temperature_zero_a_class_is_the_means_of_its_components(labelled: Service) -> None:

@@ -12,6 +12,7 @@ from training.evaluate import Evaluation, Extent
 from training.evaluate import evaluate as measure
 from training.fit import initialise, mean_bound
 from training.judge import Judge
+from training.mixture import latents_of_class
 
 STROKES = ("no", "yes")
 
@@ -160,6 +161,22 @@ def test_a_flow_that_changes_nothing_changes_no_number_but_the_luck_of_the_drawn
         assert within[name].value == pytest.approx(without[name].value, rel=1e-5)
     assert within["test_kl"].value == pytest.approx(without["test_kl"].value, abs=0.3)
     assert "flow" in within["test_kl"].protocol
+
+
+def test_under_a_flow_classes_are_fitted_where_q_is_a_gaussian(spec: ModelSpec, splits: Splits):
+    plain = initialise(spec, seed=0)
+    flowing = initialise(spec.model_copy(update={"prior": Flow(couplings=2, hidden=4)}), seed=0)
+    flowing.load_state_dict(plain.state_dict(), strict=False)
+    with torch.no_grad():
+        for weight in flowing.flow.parameters():  # type: ignore[union-attr]
+            weight.copy_(torch.linspace(-0.5, 0.5, weight.numel()).view_as(weight))
+    without, within = (measure(vae, splits, Extent.BOUND).class_latents for vae in (plain, flowing))
+    assert (without.in_z, within.in_z) == (False, True)
+    for one, other in zip(without, within, strict=True):
+        assert other.means == pytest.approx(one.means)
+    u = latents_of_class(flowing, within, 0, 8, torch.Generator().manual_seed(0))
+    z = latents_of_class(plain, without, 0, 8, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(flowing.decode(u), plain.decode(z), atol=1e-4, rtol=0)
 
 
 def test_thousands_of_draws_find_an_nll_no_higher_than_hundreds_do(vae: VAE):

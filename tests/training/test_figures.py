@@ -36,6 +36,14 @@ def test_the_same_model_gives_the_same_file(vae: VAE):
     assert figures.samples(vae) == figures.samples(vae)
 
 
+def test_pictures_without_a_colour_are_stored_in_one_channel(vae: VAE):
+    modes = [
+        Image.open(io.BytesIO(png)).mode
+        for png in (figures.samples(vae), figures.loss_curve([RECORD]))
+    ]
+    assert modes == ["L", "RGB"]
+
+
 def test_reconstructions_stand_below_their_originals(vae: VAE, images: Images):
     x = images.batch(torch.arange(8))
     picture = pixels(figures.reconstructions(vae, x, columns=4))

@@ -388,6 +388,35 @@ def test_a_model_too_small_for_tiles_gives_the_same_bytes_all_the_same(
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("spec", [LAB, DIGITS, NORMED], ids=["mlp", "conv", "batch norm"])
+def test_a_few_images_take_a_smaller_tile_and_have_the_bytes_of_a_whole_one(
+    manifest: Manifest, engine: Engine, spec: ModelSpec
+) -> None:
+    z = latents.standard_normal(latents.consecutive_seeds(0, 16), spec.latent)
+
+    async def run() -> None:
+        model = await engine.warm_up(stored(manifest, spec), torch.device("cpu"))
+        assert [model.tile_for(n) for n in (9, 16)] == [16, 16]
+        assert all(n <= model.tile_for(n) <= 16 for n in range(1, 17))
+        together = await engine.decode(model, z)
+        for n in range(1, 9):
+            assert (await engine.decode(model, z[-n:])).tobytes() == together[-n:].tobytes()
+
+    asyncio.run(run())
+
+
+def test_a_smaller_tile_that_gives_other_bits_is_not_taken(
+    manifest: Manifest, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(_model: LoadedModel, z: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (z + 1e-6 if len(z) == 4 else z,)
+
+    monkeypatch.setattr("app.engine._decode", decode)
+    model = asyncio.run(engine.warm_up(stored(manifest, LAB), torch.device("cpu")))
+    assert 4 not in model.smaller
+    assert model.tile_for(3) > 4
+
+
 @on_a_gpu
 @pytest.mark.parametrize("spec", [LAB, DIGITS, NORMED], ids=["mlp", "conv", "batch norm"])
 def test_captured_graphs_give_the_same_bytes_in_any_company_and_nearly_those_of_a_cpu(

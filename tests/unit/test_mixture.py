@@ -112,6 +112,15 @@ def test_mixtures_that_do_not_fit_the_model_are_not_published(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_mixtures_before_a_flow_come_back_as_such_and_need_a_flow(tmp_path: Path):
+    before = ClassLatents(tiny_classes().mixtures, in_z=True)
+    assert from_arrays(to_arrays(before)).in_z
+    assert not from_arrays(to_arrays(tiny_classes())).in_z
+    assert "in_z" not in to_arrays(tiny_classes())
+    with pytest.raises(ShapeError, match="lies before a flow, and the spec has none"):
+        publish(tmp_path, before)
+
+
 def test_mixtures_on_disk_that_are_none_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -121,6 +121,14 @@ def test_samples_of_n_0_i_become_samples_of_the_prior():
     assert ratio.mean().item() == pytest.approx(1, abs=5 * ratio.std().item() / 200)
 
 
+def test_what_q_draws_has_a_place_in_the_space_of_n_0_i():
+    vae = with_a_flow(4)
+    z = draws(16, 4)
+    torch.testing.assert_close(vae.decode(vae.to_u(z)), vae.logits(z))
+    plain = VAE(vae.spec.model_copy(update={"prior": None})).double()
+    assert torch.equal(plain.to_u(z), z)
+
+
 def test_a_flow_comes_back_from_its_weights():
     original = with_a_flow(5)
     copy = build_vae(original.spec, original.state_dict())
