@@ -112,8 +112,9 @@ def evaluate(
     """Measure a model on the test split; `report` hears what is being measured.
 
     VAE, judge and images lie on one device. Statistics of the classes are fitted to the training
-    split where none are given and every class has images. Sums are float64, so that the order of
-    10,000 additions does not show.
+    split where none are given and every class has images; where q(z | x) is a Gaussian, that is
+    before a flow. Labels are read from mu in the space that these statistics lie in. Sums are
+    float64, so that the order of 10,000 additions does not show.
     """
     vae.eval()
     report("the latents of the test split")
@@ -128,17 +129,18 @@ def evaluate(
     if extent.holds(Extent.EXHAUSTIVE):
         report(f"NLL by {MANY_SAMPLES:,} draws an image")
         metrics |= _nll_by_many_draws(vae, splits)
-    train = None
     if extent.holds(Extent.BOUND) and _has_every_class(splits):
         report("the latents of the training split")
-        train = posteriors(vae, splits.train)
-        labels = _labels(splits.train)
+        in_z = vae.flow is not None if class_latents is None else class_latents.in_z
+        train = _encoded(vae.posterior if in_z else vae.encode, splits.train)
         if class_latents is None:
             report("where the latents of each class lie")
-            class_latents = as_stored(_class_latents(vae, splits.train, train, labels))
+            labels = _labels(splits.train)
+            class_latents = as_stored(class_mixtures(train.mu, train.logvar, labels, in_z=in_z))
         if extent.holds(Extent.FULL):
             report("linear probe and neighbours")
-            metrics |= _probes(splits, train, test)
+            apart = _encoded(vae.posterior, splits.test) if in_z else test
+            metrics |= _probes(splits, train, apart, "mu of q(z | x)" if in_z else "mu")
     if judge is not None and extent.holds(Extent.FULL):
         report("samples, midpoints and classes before the judge")
         metrics |= judged.measure(vae, judge, splits, test.mu, class_latents or NO_CLASSES)
@@ -155,12 +157,6 @@ def _encoded(encode: Encode, images: Images) -> Posteriors:
     pairs = [encode(images.batch(index.to(device))) for index in batch_indices(len(images), BATCH)]
     mu, logvar = (torch.cat(column).cpu() for column in zip(*pairs, strict=True))
     return Posteriors(mu, logvar)
-
-
-def _class_latents(vae: VAE, images: Images, train: Posteriors, labels: Tensor) -> ClassLatents:
-    """Fitted where q(z | x) is a Gaussian; `train` are the posteriors in the space of N(0, I)."""
-    q = train if vae.flow is None else _encoded(vae.posterior, images)
-    return class_mixtures(q.mu, q.logvar, labels, in_z=vae.flow is not None)
 
 
 # --- the parts ---------------------------------------------------------------------------------
@@ -315,9 +311,9 @@ def _importance(
     return tuple(means), sum(effective) / len(effective)
 
 
-def _probes(splits: Splits, train: Posteriors, test: Posteriors) -> dict[str, Metric]:
+def _probes(splits: Splits, train: Posteriors, test: Posteriors, mu: str) -> dict[str, Metric]:
     train_labels, test_labels = _labels(splits.train), _labels(splits.test)
-    learnt = f"learnt on mu of the {len(train_labels):,} training images of {splits.title}"
+    learnt = f"learnt on {mu} of the {len(train_labels):,} training images of {splits.title}"
     right = f"share of the {len(test_labels):,} test images labelled rightly"
     return {
         "linear_probe_accuracy": share(

@@ -179,6 +179,16 @@ def test_under_a_flow_classes_are_fitted_where_q_is_a_gaussian(spec: ModelSpec, 
     torch.testing.assert_close(flowing.decode(u), plain.decode(z), atol=1e-4, rtol=0)
 
 
+def test_labels_are_read_from_mu_in_the_space_that_classes_are_drawn_in(
+    spec: ModelSpec, splits: Splits
+):
+    flowing = initialise(spec.model_copy(update={"prior": Flow(couplings=2, hidden=4)}), seed=0)
+    new = measure(flowing, splits)
+    old = measure(flowing, splits, class_latents=replace(new.class_latents, in_z=False))
+    protocols = [found.metrics["knn_accuracy"].protocol for found in (new, old)]
+    assert ["of q(z | x)" in protocol for protocol in protocols] == [True, False]
+
+
 def test_thousands_of_draws_find_an_nll_no_higher_than_hundreds_do(vae: VAE):
     splits = Splits("strokes", made(40, 1), made(3, 2))
     metrics = measure(vae, splits, Extent.EXHAUSTIVE).metrics
