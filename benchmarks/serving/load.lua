@@ -1,6 +1,6 @@
 -- What wrk sends and what it keeps: every answer is looked at, some are kept for a full check.
 -- WRK_STATUS is the status that an answer must have, WRK_SAMPLES where to write every
--- WRK_EVERYth one. The summary is one line of JSON on stdout.
+-- WRK_EVERYth one, and the first wrong ones with their status. The summary is one line of JSON on stdout.
 
 local threads = {}
 
@@ -36,7 +36,8 @@ function response(status, headers, body)
   end
   if samples ~= "" and kept < 20 and (not good and bad <= 3 or good and seen % every == 1) then
     kept = kept + 1
-    local file = io.open(string.format("%s/%04d.answer", samples, kept), "wb")
+    local kind = good and "answer" or status .. ".wrong"
+    local file = io.open(string.format("%s/%04d.%s", samples, kept, kind), "wb")
     if file then
       file:write(body)
       file:close()

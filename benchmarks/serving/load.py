@@ -86,8 +86,13 @@ def run_wrk(
         counted = json.loads(finished.stdout.strip().splitlines()[-1])
         kept = sorted(Path(samples).glob("*.answer"))
         if counted["bad"]:
-            first = kept[0].read_bytes()[:200] if kept else b""
-            raise WrongAnswerError(f"{counted['bad']} answers were not what was asked: {first!r}")
+            wrong = [
+                f"{file.name.split('.')[1]} {file.read_bytes()[:200]!r}"
+                for file in sorted(Path(samples).glob("*.wrong"))[:1]
+            ]
+            raise WrongAnswerError(
+                f"{counted['bad']} answers were not what was asked: {', '.join(wrong)}"
+            )
         for file in kept:
             check_png(file.read_bytes(), expected)
         return Load(
