@@ -25,6 +25,14 @@ Measured on `mnist@3` (500 samples a class):
     any draw, 20 components instead of 10       94.3 %
     any draw of mixtures fitted to what is kept at 0.9, of 10 and 16 components    93.7 %, 93.9 %
 
+Kept alone, classes have less variety than the prior has, so every component is SPREAD wider than it was
+fitted. Measured on `mnist-flow@2` and `mnist@4` (as many samples of a class as test images; samples of
+the prior that the judge calls by a class have a recall of 0.833 and 0.875):
+
+    as fitted             99.1 %   0.802      98.4 %   0.814
+    1.1 times as wide     98.8 %   0.838      97.9 %   0.843
+    1.2 times as wide     98.2 %   0.865      97.1 %   0.853
+
 Under a flow classes are fitted where q(z | x) is a Gaussian, and what is drawn goes through the flow: in
 the space of N(0, I) they are bent. Measured on `mnist-flow` and `fashion-flow` (890 samples a class;
 the first row by the cards of mnist-flow@2 and fashion-flow@1):
@@ -50,6 +58,8 @@ Covariance = Literal["diagonal", "full"]
 
 LEAST = 0.9
 """p(class | z) of what is drawn for a class."""
+SPREAD = 1.1
+"""Of a component's standard deviations, beside those that were fitted."""
 MAX_COMPONENTS = 10
 MAX_BYTES = 300_000
 """Of all classes together, in the store's 16 bits."""
@@ -99,7 +109,11 @@ def class_mixtures(
         )
         for label in range(len(counts))
     )
-    return ClassLatents(fitted, LEAST, in_z)
+    return ClassLatents(tuple(_widened(mixture) for mixture in fitted), LEAST, in_z)
+
+
+def _widened(mixture: GaussianMixture) -> GaussianMixture:
+    return GaussianMixture(mixture.weights, mixture.means, SPREAD * mixture.factors)
 
 
 def latents_of_class(

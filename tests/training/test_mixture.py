@@ -9,6 +9,7 @@ from torch import Tensor
 
 from model_store import GaussianMixture
 from training.mixture import (
+    SPREAD,
     Covariance,
     affordable_components,
     class_mixtures,
@@ -111,7 +112,8 @@ def test_there_is_a_mixture_for_each_class_at_its_place():
     mixtures = class_mixtures(mu, torch.zeros_like(mu), labels, components=1, covariance="diagonal")
     for label, mixture in enumerate(mixtures):
         assert mixture.means[0].tolist() == pytest.approx([5 * label, 5 * label], abs=0.3)
-        assert mixture.factors[0].diagonal().tolist() == pytest.approx([2**0.5] * 2, rel=0.1)
+        wide = SPREAD * 2**0.5
+        assert mixture.factors[0].diagonal().tolist() == pytest.approx([wide] * 2, rel=0.1)
 
 
 def test_more_components_than_clusters_do_no_harm():
