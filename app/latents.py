@@ -75,9 +75,10 @@ def standard_normal(seeds: NDArray[np.uint64], latent: int) -> Floats:
 def of_class(
     classes: ClassLatents, label: int, seeds: NDArray[np.uint64], temperature: float
 ) -> Floats:
-    """z of one class in the space of its mixture, row i from seeds[i] alone; (batch,) -> (batch, latent).
+    """z of one class, row i from seeds[i] alone; (batch,) -> (batch, latent).
 
-    The temperature scales the spread within a component; 0 gives the components' means.
+    It lies in the space of the class's mixture. The temperature scales the spread within a
+    component; 0 gives the components' means.
     """
     uniforms, eps = numbers_of_tries(seeds, classes[label].latent, classes.tries)
     drawn = [

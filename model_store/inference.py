@@ -29,6 +29,9 @@ _FEW_CHANNELS = 4
 
 Operation = Callable[..., Tensor]
 
+_ALONE: tuple[object, ...] = ("none", [], "")
+"""Says that nothing is fused into an operation."""
+
 
 def _onednn(name: str) -> Operation:
     """An operation by its name; raises AttributeError where this build of torch is without it."""
@@ -37,9 +40,10 @@ def _onednn(name: str) -> Operation:
 
 def _packs() -> bool:
     """Whether this build of torch, on this machine, can lay out weights; tried, not looked up."""
+    one = torch.ones(1, 1)
     try:
-        layer = Packed(nn.Linear(1, 1), (1, 1))
-        return bool(layer(torch.ones(1, 1)).isfinite())
+        packed = _onednn("_reorder_linear_weight")(one, 1)
+        return _onednn("_linear_pointwise")(one, packed, None, *_ALONE).item() == 1.0
     except (AttributeError, RuntimeError):
         return False
 
@@ -127,8 +131,8 @@ class Packed(nn.Module):
         self._run = _onednn(f"{name}_pointwise")
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the layer gives, with nothing fused into it."""
-        return self._run(x, self._weight, self._bias, *self._where, "none", [], "")
+        """What the layer gives."""
+        return self._run(x, self._weight, self._bias, *self._where, *_ALONE)
 
 
 @torch.inference_mode()

@@ -2,7 +2,8 @@
 
 One mixture a class, as values of numpy: the service draws from them without a tensor. They lie in
 the space of N(0, I), or, under a flow, in that of q(z | x), where classes are rounder: there what is
-drawn goes through the flow (`VAE.to_u`). In the store they are `class_latents.safetensors`, listed in the manifest's files:
+drawn goes through the flow (`VAE.to_u`). In the store they are `class_latents.safetensors`, listed
+in the manifest's files:
 
     weights   (classes, components)                          float32, 0 where a class has fewer
     means     (classes, components, latent)                  float16
