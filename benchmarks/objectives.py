@@ -32,8 +32,14 @@ SWITCHES: dict[str, Mapping[str, object]] = {
     "grey targets": {"objective.targets": "grey"},
     "mixed targets": {"objective.targets": "mixed"},
     "cosine schedule": {"optimiser.schedule": "cosine"},
+    "steps of 0.3 after 2/3 and 5/6": {
+        "optimiser.schedule": "step",
+        "optimiser.step_epochs": lambda epochs: (1 + epochs * 2 // 3, 1 + epochs * 5 // 6),
+        "optimiser.step_factor": 0.3,
+    },
     "averaged weights": {"optimiser.average": 0.999},
-    "KL warm-up over a quarter": {"objective.annealing_epochs": "quarter"},
+    "KL warm-up over a quarter": {"objective.annealing_epochs": lambda epochs: epochs / 4},
+    "logvar clamped to 5": {"model.logvar_bound": 5.0},
     "5 draws": {"objective.importance_samples": 5},
     "5 draws, doubly reparameterised": {
         "objective.importance_samples": 5,
@@ -76,9 +82,9 @@ def main() -> None:
 
 
 def with_switch(base: Preset, switch: Mapping[str, object]) -> Preset:
-    """The preset with a switch; "quarter" stands for that share of its epochs."""
-    quarter = base.optimiser.epochs / 4
-    return changed(base, {k: quarter if v == "quarter" else v for k, v in switch.items()})
+    """The preset with a switch; a function among the values gives one for so many epochs."""
+    epochs = base.optimiser.epochs
+    return changed(base, {k: v(epochs) if callable(v) else v for k, v in switch.items()})
 
 
 def measured(preset: Preset, splits: Splits) -> Row:
