@@ -5,9 +5,10 @@
 
 Floating-point sums change with the shape of a batch, so every batch is a tile of so many rows, the
 last ones zero where there are fewer. The position within a tile changes nothing, which is checked
-when a model is loaded, so rows of several requests share one. A smaller tile is taken for a few rows
-where it was found to give the same bits as a whole one. Then image i of an answer depends on the weights, its own input and the kind of device alone,
-whatever else is computed and in whatever order.
+when a model is loaded, so rows of several requests share one. A smaller tile is taken for few rows
+and, where a tile is brief, a larger one for many, if it was found to give the same bits. Then image
+i of an answer depends on the weights, its own input and the kind of device alone, whatever else is
+computed and in whatever order.
 
 A tile takes what has arrived while the last one ran. Requests take turns, a tile at a time, so a
 small one never waits for all of a large one. A request whose waiter has gone leaves the queue.
@@ -35,6 +36,7 @@ from torch import Tensor
 from app import cuda
 from app.errors import NotReadyError, QueueFullError, SettingsError, TimedOutError
 from app.observer import Observer, Silence
+from app.patience import Patience
 from model_store import NO_CLASSES, VAE, ClassLatents, Manifest, ModelRef, StoredModel, ready_to_run
 
 log = logging.getLogger("zserve")
@@ -47,8 +49,11 @@ TILE = 16
 _TILES = {"cpu": TILE, "cuda": 256}
 """The same for each kind of device: a GPU computes many rows in the time of few."""
 
-_SMALLER = (2, 4, 8)
+_OTHERS = (2, 4, 8, 32, 64)
 """Tiles that are tried; one row alone takes other paths through the libraries, and other bits."""
+
+_BRIEF_S = 0.001
+"""A larger tile may take so long: then Python around it weighs as much, and who waits hardly waits."""
 
 _ON_THE_LOOP_S = 0.005
 """A model whose tile takes longer runs in a thread, so that the event loop stays awake."""
@@ -64,11 +69,11 @@ class LoadedModel:
     class_latents: ClassLatents = NO_CLASSES
     """One mixture a class, in the order of `manifest.classes`."""
     tile: int = TILE
-    """Rows of a whole tile."""
-    smaller: tuple[int, ...] = ()
-    """Rows of other tiles that give the same bits, ascending."""
-    rows: int = TILE
-    """Those of them that are used: 1 where the place within a tile changes the last bits."""
+    """Rows of the tile that says what the bits are."""
+    others: tuple[int, ...] = ()
+    """Rows of tiles that give the same bits, ascending."""
+    alone: bool = False
+    """Whether the place within a tile changes the last bits, so that only its first row is used."""
     in_thread: bool = False
     """Whether it runs beside the event loop rather than on it."""
     captured: "Mapping[_Function, cuda.StaticTile]" = field(default_factory=dict)
@@ -95,9 +100,14 @@ class LoadedModel:
         """Number of latent dimensions."""
         return self.manifest.spec.latent
 
+    @cached_property
+    def most(self) -> int:
+        """Rows that can be computed at once."""
+        return 1 if self.alone else max(self.tile, *self.others, 0)
+
     def tile_for(self, rows: int) -> int:
         """Rows of the smallest tile that has room for so many."""
-        return next((size for size in self.smaller if size >= rows), self.tile)
+        return min(size for size in (self.tile, *self.others) if size >= rows)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -129,12 +139,13 @@ class Engine:
         queue_images: int,
         timeout_s: float,
         threads: int = 1,
-        batch_requests: int = TILE,
+        batch_requests: int = max(_OTHERS),
         observer: Observer | None = None,
     ) -> None:
         self._limit = queue_images
         self._batch_requests = batch_requests
         self._timeout_s = timeout_s
+        self._patience = Patience(timeout_s, self._timed_out)
         self._observer = observer or Silence()
         self._waiting = 0
         self._queue: deque[_Job] = deque()
@@ -191,6 +202,7 @@ class Engine:
     def close(self) -> None:
         """Drop what is queued, finish the tile that runs, stop the threads."""
         self._closed = True
+        self._patience.close()
         for job in self._queue:
             job.answer.cancel()
         self._queue.clear()
@@ -212,21 +224,27 @@ class Engine:
         job = _Job(model, function, inputs, loop.create_future())
         self._queue.append(job)
         self._waiting += n
+        self._patience.begin(job)
         self._wake(loop)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                outputs = await job.answer
-        except TimeoutError as error:
-            raise TimedOutError(
-                f"the model gave no answer within {self._timeout_s:g} s",
-                limit=self._timeout_s,
-                remedy="try again after the time in Retry-After, or ask for fewer images",
-            ) from error
+            outputs = await job.answer
         finally:
             self._waiting -= n
+            self._patience.end(job)
             job.gone = True
         self._observer.request_done(model.name, n, job.queue_s, job.inference_s)
         return outputs
+
+    def _timed_out(self, job: "_Job") -> None:
+        """Tell the waiter of a request that took too long."""
+        if not job.answer.done():
+            job.answer.set_exception(
+                TimedOutError(
+                    f"the model gave no answer within {self._timeout_s:g} s",
+                    limit=self._timeout_s,
+                    remedy="try again after the time in Retry-After, or ask for fewer images",
+                )
+            )
 
     # --- one tile after the other ---
 
@@ -328,7 +346,7 @@ def _next_shares(queue: "deque[_Job]", most: int) -> list[_Share]:
             continue
         if first is None:
             first = job
-            room = job.model.rows
+            room = job.model.most
         elif job.model is not first.model or job.function is not first.function:
             passed.append(job)
             continue
@@ -394,13 +412,16 @@ def _warmed_up(stored: StoredModel, device: torch.device) -> LoadedModel:
     in_thread = device.type != "cpu" or min(seconds) > _ON_THE_LOOP_S
     model = replace(model, in_thread=in_thread)
     if not _place_is_nothing(model):
-        return replace(model, rows=1)
-    return model if model.captured else replace(model, smaller=_same_as_whole(model))
+        return replace(model, alone=True)
+    if model.captured:
+        return model
+    largest = max(tile, _BRIEF_S / min(seconds) * tile)
+    return replace(model, others=_same_as_whole(model, [n for n in _OTHERS if n <= largest]))
 
 
-def _shapes(model: LoadedModel) -> dict[_Function, list[tuple[int, ...]]]:
-    """What runs, and the shapes of one tile of its inputs."""
-    x, z = (model.tile, *model.manifest.spec.image.shape), (model.tile, model.latent)
+def _shapes(model: LoadedModel, rows: int) -> dict[_Function, list[tuple[int, ...]]]:
+    """What runs, and the shapes of so many rows of its inputs."""
+    x, z = (rows, *model.manifest.spec.image.shape), (rows, model.latent)
     shapes: dict[_Function, list[tuple[int, ...]]] = {
         _encode: [x],
         _decode: [z],
@@ -413,7 +434,7 @@ def _captured(model: LoadedModel) -> dict[_Function, cuda.StaticTile]:
     """Every function as a graph for its shapes."""
     return {
         function: cuda.capture(partial(function, model), shapes)
-        for function, shapes in _shapes(model).items()
+        for function, shapes in _shapes(model, model.tile).items()
     }
 
 
@@ -423,7 +444,7 @@ def _place_is_nothing(model: LoadedModel) -> bool:
     Libraries for products take other paths for the edges of very small ones, of less than a dozen
     odd rows and columns; then only the first row of each tile is used.
     """
-    for function, inputs in _examples(model):
+    for function, inputs in _examples(model, model.tile):
         found = _tile_outputs(model, function, inputs)
         turned = _tile_outputs(model, function, tuple(rows[::-1].copy() for rows in inputs))
         pairs = zip(found, turned, strict=True)
@@ -433,27 +454,31 @@ def _place_is_nothing(model: LoadedModel) -> bool:
     return True
 
 
-def _same_as_whole(model: LoadedModel) -> tuple[int, ...]:
-    """Which of the smaller tiles give the bits of a whole one, for every row of every function."""
-    sizes = [size for size in _SMALLER if size < model.tile]
-    for function, inputs in _examples(model):
-        whole = _tile_outputs(model, function, inputs)
-        for size in tuple(sizes):
-            starts = range(0, model.tile, size)
-            parts = [
-                _tile_outputs(model, function, tuple(rows[i : i + size] for rows in inputs))
-                for i in starts
-            ]
-            found = (np.concatenate(outputs) for outputs in zip(*parts, strict=True))
+def _same_as_whole(model: LoadedModel, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Which of these tiles give the bits of a whole one, for every row of every function."""
+    same = [size for size in sizes if size != model.tile]
+    for function, inputs in _examples(model, max(model.tile, *sizes)):
+        whole = _in_tiles(model, function, inputs, model.tile)
+        for size in tuple(same):
+            found = _in_tiles(model, function, inputs, size)
             if not all(map(np.array_equal, found, whole)):
-                sizes.remove(size)
-    return tuple(sizes)
+                same.remove(size)
+    return tuple(same)
 
 
-def _examples(model: LoadedModel) -> Iterator[tuple[_Function, tuple[Floats, ...]]]:
-    """Every function with a whole tile of numbers in [0, 1), as images and latents alike."""
+def _in_tiles(
+    model: LoadedModel, function: _Function, inputs: tuple[Floats, ...], size: int
+) -> list[Floats]:
+    """The function of many rows, so many at once; their number is a multiple of that."""
+    tiles = (tuple(rows[i : i + size] for rows in inputs) for i in range(0, len(inputs[0]), size))
+    parts = [_tile_outputs(model, function, tile) for tile in tiles]
+    return [np.concatenate(rows) for rows in zip(*parts, strict=True)]
+
+
+def _examples(model: LoadedModel, rows: int) -> Iterator[tuple[_Function, tuple[Floats, ...]]]:
+    """Every function with so many rows of numbers in [0, 1), as images and latents alike."""
     generator = np.random.default_rng(0)
-    for function, shapes in _shapes(model).items():
+    for function, shapes in _shapes(model, rows).items():
         yield function, tuple(generator.random(shape, np.float32) for shape in shapes)
 
 
@@ -503,7 +528,11 @@ def _tile_outputs(
 
 
 def _keep(share: _Share, results: Sequence[Floats]) -> None:
+    """Rows of a request that lies in one tile stay where they are; others are put together."""
     job = share.job
+    if share.stop - share.start == job.n:
+        job.outputs = tuple(results)
+        return
     if not job.outputs:
         job.outputs = tuple(np.empty((job.n, *part.shape[1:]), part.dtype) for part in results)
     for output, part in zip(job.outputs, results, strict=True):

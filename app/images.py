@@ -261,8 +261,7 @@ def to_bytes(pixels: Floats) -> Bytes:
     """[0, 1] -> 0..255, rounding halves up; any shape."""
     levels = pixels * np.float32(255)
     levels += np.float32(0.5)
-    np.maximum(levels, np.float32(0), out=levels)
-    np.minimum(levels, np.float32(255), out=levels)
+    np.clip(levels, 0, 255, out=levels)
     return levels.astype(np.uint8)  # which cuts off: the floor of what is not negative
 
 

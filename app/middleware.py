@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import BodyTooLargeError
 from app.logs import REQUEST, Answered, RequestLabels, RequestLog, Trace
+from app.patience import Patience
 from app.problems import respond
 from app.telemetry import TIMES, Telemetry, Times
 
@@ -180,11 +181,14 @@ class HeadLikeGet:
 class Abandonment:
     """Cancels the work for a client that has gone, also after its whole body was read.
 
-    Most requests are answered within PATIENCE_S, and cost one timer that never fires.
+    Most requests are answered within PATIENCE_S, and nobody watches their clients.
     """
+
+    PATIENCE_S = 0.05
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._patience = Patience(self.PATIENCE_S, self._watch)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -193,6 +197,7 @@ class Abandonment:
             await self._app(scope, receive, send)
             return
         guard = _Guard(receive, work)
+        self._patience.begin(guard)
         try:
             await self._app(scope, guard.receive, send)
         except asyncio.CancelledError:
@@ -200,40 +205,40 @@ class Abandonment:
                 raise
             log.info("the client of request %s left", scope["state"]["request_id"])
         finally:
+            self._patience.end(guard)
             guard.end()
+
+    def _watch(self, guard: "_Guard") -> None:
+        """Watch, once there is no more body to read."""
+        if guard.body_read:
+            guard.watch()
+        else:
+            self._patience.begin(guard)
 
 
 class _Guard:
-    """Waits beside the work for the client to leave, once there is no more body to read."""
-
-    PATIENCE_S = 0.05
+    """Waits beside the work for the client to leave."""
 
     def __init__(self, receive: Receive, work: "asyncio.Task[Any]") -> None:
         self.client_left = False
+        self.body_read = False
         self._receive = receive
         self._work = work
-        self._body_read = False
         self._watching: asyncio.Task[None] | None = None
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(self.PATIENCE_S, self._begin)
 
     async def receive(self) -> Message:
         message = await self._receive()
-        self._body_read = self._body_read or not message.get("more_body", False)
+        self.body_read = self.body_read or not message.get("more_body", False)
         return message
 
+    def watch(self) -> None:
+        self._watching = asyncio.get_running_loop().create_task(self._wait())
+
     def end(self) -> None:
-        self._timer.cancel()
         if self._watching is not None:
             self._watching.cancel()
 
-    def _begin(self) -> None:
-        if self._body_read:
-            self._watching = self._loop.create_task(self._watch())
-        else:
-            self._timer = self._loop.call_later(self.PATIENCE_S, self._begin)
-
-    async def _watch(self) -> None:
+    async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.client_left = True

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         default=16_000_000, ge=1, description="Pixels of one answer's images, with scale=."
     )
     batch_requests: int = Field(
-        default=16, ge=1, description="Requests that may share a tile; 1 switches batching off."
+        default=64, ge=1, description="Requests that may share a tile; 1 switches batching off."
     )
     queue_images: int = Field(default=4096, ge=1, description="Images waiting to be computed.")
     request_timeout_s: float = Field(

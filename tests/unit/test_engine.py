@@ -54,6 +54,12 @@ def engine() -> Iterator[Engine]:
     engine.close()
 
 
+@pytest.fixture
+def large_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles of every size, however long they take."""
+    monkeypatch.setattr("app.engine._BRIEF_S", 60.0)
+
+
 def random_images(n: int) -> Floats:
     return np.random.default_rng(0).random((n, 1, 28, 28), np.float32)
 
@@ -292,16 +298,19 @@ def test_an_error_of_the_model_reaches_those_who_shared_the_tile_and_nobody_else
     asyncio.run(run())
 
 
+@pytest.mark.usefixtures("large_tiles")
 @pytest.mark.parametrize(
     ("spec", "requests", "in_thread"),
     [(LAB, 10_000, False), (LAB, 500, True), (DIGITS, 200, False), (NORMED, 200, False)],
     ids=["mlp", "mlp in a thread", "conv", "batch norm"],
 )
 def test_seeded_requests_of_any_size_in_any_company_give_the_same_bytes(
-    manifest: Manifest, spec: ModelSpec, requests: int, in_thread: bool
+    manifest: Manifest, engine: Engine, spec: ModelSpec, requests: int, in_thread: bool
 ) -> None:
-    """10,000 requests for 1 to 64 images, several at a time, by three engines."""
-    model = dataclasses.replace(loaded(manifest, spec), in_thread=in_thread)
+    """10,000 requests for 1 to 64 images, several at a time, by three engines, in tiles of any size."""
+    warm = asyncio.run(engine.warm_up(stored(manifest, spec), torch.device("cpu")))
+    assert warm.most == 64
+    model = dataclasses.replace(warm, in_thread=in_thread)
     seeds = 500
     z = latents.standard_normal(latents.consecutive_seeds(0, seeds), spec.latent)
     chance = np.random.default_rng(1)
@@ -388,33 +397,46 @@ def test_a_model_too_small_for_tiles_gives_the_same_bytes_all_the_same(
     asyncio.run(run())
 
 
+@pytest.mark.usefixtures("large_tiles")
 @pytest.mark.parametrize("spec", [LAB, DIGITS, NORMED], ids=["mlp", "conv", "batch norm"])
-def test_a_few_images_take_a_smaller_tile_and_have_the_bytes_of_a_whole_one(
+def test_tiles_of_any_size_that_is_taken_have_the_bytes_of_a_whole_one(
     manifest: Manifest, engine: Engine, spec: ModelSpec
 ) -> None:
-    z = latents.standard_normal(latents.consecutive_seeds(0, 16), spec.latent)
+    z = latents.standard_normal(latents.consecutive_seeds(0, 64), spec.latent)
 
     async def run() -> None:
         model = await engine.warm_up(stored(manifest, spec), torch.device("cpu"))
+        assert all(n <= model.tile_for(n) <= 64 for n in range(1, model.most + 1))
         assert [model.tile_for(n) for n in (9, 16)] == [16, 16]
-        assert all(n <= model.tile_for(n) <= 16 for n in range(1, 17))
-        together = await engine.decode(model, z)
-        for n in range(1, 9):
-            assert (await engine.decode(model, z[-n:])).tobytes() == together[-n:].tobytes()
+        one_size = dataclasses.replace(model, others=())
+        whole = await engine.decode(one_size, z)
+        for n in (1, 2, 3, 5, 9, 16, 20, 33, 64):
+            assert (await engine.decode(model, z[-n:])).tobytes() == whole[-n:].tobytes()
 
     asyncio.run(run())
 
 
-def test_a_smaller_tile_that_gives_other_bits_is_not_taken(
+def test_only_a_brief_tile_is_made_larger(
     manifest: Manifest, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    model = stored(manifest, LAB)
+    for brief_s, most in [(60.0, 64), (0.0, 16)]:
+        monkeypatch.setattr("app.engine._BRIEF_S", brief_s)
+        assert asyncio.run(engine.warm_up(model, torch.device("cpu"))).most == most
+
+
+@pytest.mark.usefixtures("large_tiles")
+@pytest.mark.parametrize("size", [4, 64])
+def test_a_tile_that_gives_other_bits_is_not_taken(
+    manifest: Manifest, engine: Engine, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
     def decode(_model: LoadedModel, z: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (z + 1e-6 if len(z) == 4 else z,)
+        return (z + 1e-6 if len(z) == size else z,)
 
     monkeypatch.setattr("app.engine._decode", decode)
     model = asyncio.run(engine.warm_up(stored(manifest, LAB), torch.device("cpu")))
-    assert 4 not in model.smaller
-    assert model.tile_for(3) > 4
+    assert model.others
+    assert size not in model.others
 
 
 @on_a_gpu
@@ -431,7 +453,7 @@ def test_captured_graphs_give_the_same_bytes_in_any_company_and_nearly_those_of_
         on_cpu = await engine.warm_up(model, torch.device("cpu"))
         again = await engine.warm_up(model, torch.device("cuda"))
         assert len(on_gpu.captured) == 3
-        assert on_gpu.rows == on_gpu.tile
+        assert on_gpu.most == on_gpu.tile == 256
         together = await engine.decode(on_gpu, z)
         assert (await engine.decode(again, z)).tobytes() == together.tobytes()
         for start, stop in [(0, 1), (7, 8), (100, 500), (599, 600)]:
@@ -463,7 +485,7 @@ def test_a_model_that_a_gpu_cannot_take_is_not_ready_with_the_reason(
 def test_tiles_of_another_size_hold_rows_of_more_requests_and_give_the_same_images(
     manifest: Manifest,
 ) -> None:
-    model = dataclasses.replace(loaded(manifest, LAB), tile=64, rows=64)
+    model = dataclasses.replace(loaded(manifest, LAB), tile=64)
     z = latents.standard_normal(latents.consecutive_seeds(0, 70), LAB.latent)
     diary = Diary()
 
