@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fastapi import FastAPI
-from opentelemetry.trace import TracerProvider
+from opentelemetry.trace import TracerProvider, get_tracer
 from starlette.staticfiles import StaticFiles
 
 from app import cuda, openapi, problems
@@ -69,7 +69,9 @@ def create_app(
         redoc_url=None,
     )
     app.state.settings = settings
-    app.state.telemetry = telemetry = Telemetry(shared_metrics, tracer_provider)
+    app.state.telemetry = telemetry = Telemetry(
+        shared_metrics, get_tracer("zserve", tracer_provider=tracer_provider) if tracing else None
+    )
     problems.install(app)
     openapi.describe(app)
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
@@ -82,7 +84,7 @@ def create_app(
     )
     if settings.telemetry:
         app.add_middleware(Observe, telemetry=telemetry, request_log=request_log)
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, tracing=tracing)
     app.mount("/static", StaticFiles(directory=page.FILES), name="static")
     return app
 

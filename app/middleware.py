@@ -40,11 +40,13 @@ class RequestContext:
     """Gives each request an id, returned in X-Request-ID, and turns a crash into a problem.
 
     A client may bring its own id; one that could not be logged safely is replaced. A trace that
-    it brings in `traceparent` is continued: the log and the answer name our own span of it.
+    it brings in `traceparent` is continued: the log and the answer name our own span of it, or
+    OpenTelemetry's, where that traces.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, tracing: bool) -> None:
         self._app = app
+        self._trace_of = Trace.current if tracing else Trace.continued
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -53,7 +55,7 @@ class RequestContext:
             return
         given = _header(scope, b"x-request-id")
         request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(8)
-        trace = Trace.current(_header(scope, b"traceparent"))
+        trace = self._trace_of(_header(scope, b"traceparent"))
         scope.setdefault("state", {})["request_id"] = request_id
         REQUEST.set(RequestLabels(request_id, trace))
         started = False

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from opentelemetry.trace import TracerProvider, get_current_span, get_tracer
+from opentelemetry.trace import Tracer, get_current_span
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -46,14 +46,13 @@ class _OfModel(NamedTuple):
 class Telemetry:
     """The metrics of one app; an `Observer` of its engine and its catalog.
 
-    `shared` is the folder of the workers' files, where there are several workers.
+    `shared` is the folder of the workers' files, where there are several workers; `tracer` makes the
+    spans, where requests are traced.
     """
 
-    def __init__(
-        self, shared: Path | None = None, tracer_provider: TracerProvider | None = None
-    ) -> None:
+    def __init__(self, shared: Path | None = None, tracer: Tracer | None = None) -> None:
         self._shared = shared
-        self._tracer = get_tracer("zserve", tracer_provider=tracer_provider)
+        self._tracer = tracer
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "zserve_requests", "Answers.", ["method", "path", "status"], registry=registry
@@ -113,23 +112,22 @@ class Telemetry:
     # --- what the engine and the catalog say ---
 
     def tile_done(self, model: str, images: int, inference_s: float) -> None:
-        """Count the tile."""
+        """Count the tile and its images."""
         of = self._of(model)
+        of.images.inc(images)
         of.inference.observe(inference_s)
         of.batch.observe(images)
 
     def request_done(self, model: str, images: int, queue_s: float, inference_s: float) -> None:
-        """Count the images, and keep the times for the headers of this answer."""
-        of = self._of(model)
-        of.images.inc(images)
-        of.queue.observe(queue_s)
+        """Count the wait, and keep the times for the headers of this answer."""
+        self._of(model).queue.observe(queue_s)
         times = TIMES.get()
         if times is not None:
             times.queue_s += queue_s
             times.inference_s += inference_s
             times.calls += 1
-        if get_current_span().is_recording():
-            self._trace(model, images, queue_s, inference_s)
+        if self._tracer is not None and get_current_span().is_recording():
+            self._trace(self._tracer, model, images, queue_s, inference_s)
 
     def model_loaded(self, model: str, *, ok: bool) -> None:
         """Count the load."""
@@ -170,7 +168,8 @@ class Telemetry:
         MultiProcessCollector(everybody, path=str(self._shared))  # type: ignore[no-untyped-call]
         return generate_latest(everybody)
 
-    def _trace(self, model: str, images: int, queue_s: float, inference_s: float) -> None:
+    @staticmethod
+    def _trace(tracer: Tracer, model: str, images: int, queue_s: float, inference_s: float) -> None:
         """Two spans within that of the request, for an OpenTelemetry that is set up.
 
         The tiles of a large request, between which others had their turns, are shown as one.
@@ -180,7 +179,7 @@ class Telemetry:
         about: dict[str, str | int] = {"zserve.model": model, "zserve.images": images}
         waiting = computing - round(queue_s * 1e9)
         for name, start, stop in (("queue", waiting, computing), ("inference", computing, end)):
-            self._tracer.start_span(name, start_time=start, attributes=about).end(stop)
+            tracer.start_span(name, start_time=start, attributes=about).end(stop)
 
     def _of(self, model: str) -> _OfModel:
         known = self._models.get(model)
