@@ -73,9 +73,9 @@ class Catalog:
         """
         ref = self.default if reference is None else ModelRef.parse(reference)
         target = ref if ref.version else self._serving.get(ref)
-        if target is not None and target in self._loaded:
+        if target is not None and (known := self._loaded.get(target)) is not None:
             self._loaded.move_to_end(target)
-            return self._loaded[target]
+            return known
         if target is None or target == ref:
             target = self.store.resolve(ref)
         model = await self._load_once(target)

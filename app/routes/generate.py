@@ -5,7 +5,6 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
-from numpy.typing import NDArray
 from starlette.responses import Response
 
 from app import answers, latents
@@ -14,7 +13,7 @@ from app.engine import LoadedModel
 from app.errors import ParameterError
 from app.openapi import images
 from app.routing import QueryRoute
-from app.samples import Samples, check_number
+from app.samples import Floats, Samples, check_number
 from app.samples import answer as samples_answer
 from app.schemas import Generated, GenerateQuery, at_most
 from model_store import ModelRef
@@ -81,7 +80,7 @@ async def generate(
             return Response(status_code=304, headers=answers.headers(model, seed) | caching)
     seeds = latents.consecutive_seeds(seed, query.n)
 
-    async def z(start: int, stop: int) -> NDArray[np.float32]:
+    async def z(start: int, stop: int) -> Floats:
         some = seeds[start:stop]
         if label is None:
             return latents.standard_normal(some, model.latent) * np.float32(query.temperature)

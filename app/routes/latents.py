@@ -4,8 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
-from numpy import float32
-from numpy.typing import NDArray
 from starlette.responses import Response
 
 from app import answers, latents, samples
@@ -13,7 +11,7 @@ from app.dependencies import ServicesDep
 from app.errors import ParameterError
 from app.openapi import form_or_image, images, json_body
 from app.routing import QueryRoute
-from app.samples import Samples, check_number
+from app.samples import Floats, Samples, check_number
 from app.schemas import (
     Augmented,
     AugmentQuery,
@@ -91,7 +89,7 @@ async def decode(
         "/decode", model, n=len(z), columns=columns, z=z.tolist() if len(z) == 1 else None
     )
 
-    async def rows(start: int, stop: int) -> NDArray[float32]:
+    async def rows(start: int, stop: int) -> Floats:
         return z[start:stop]
 
     def facts_of(i: int) -> dict[str, object]:
@@ -144,7 +142,7 @@ async def augment(
     seed = latents.random_seed() if query.seed is None else query.seed
     seeds = latents.consecutive_seeds(seed, query.n)
 
-    async def z(start: int, stop: int) -> NDArray[float32]:
+    async def z(start: int, stop: int) -> Floats:
         eps = latents.standard_normal(seeds[start:stop], model.latent)
         return latents.around(mu, logvar, eps, query.temperature)
 
