@@ -103,7 +103,7 @@ class LoadedModel:
     @cached_property
     def most(self) -> int:
         """Rows that can be computed at once."""
-        return 1 if self.alone else max(self.tile, *self.others, 0)
+        return 1 if self.alone else max((self.tile, *self.others))
 
     def tile_for(self, rows: int) -> int:
         """Rows of the smallest tile that has room for so many."""
@@ -457,7 +457,7 @@ def _place_is_nothing(model: LoadedModel) -> bool:
 def _same_as_whole(model: LoadedModel, sizes: Sequence[int]) -> tuple[int, ...]:
     """Which of these tiles give the bits of a whole one, for every row of every function."""
     same = [size for size in sizes if size != model.tile]
-    for function, inputs in _examples(model, max(model.tile, *sizes)):
+    for function, inputs in _examples(model, max((model.tile, *sizes))):
         whole = _in_tiles(model, function, inputs, model.tile)
         for size in tuple(same):
             found = _in_tiles(model, function, inputs, size)

@@ -40,7 +40,6 @@ class Patience(Generic[T]):
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Call for those whose time is over; the first of the others is the next to be over."""
-        self._timer = None
         while self._since:
             who, since = next(iter(self._since.items()))
             rest = since + self._seconds - loop.time()
@@ -48,4 +47,5 @@ class Patience(Generic[T]):
                 self._timer = loop.call_later(rest, self._look, loop)
                 return
             del self._since[who]
-            self._late(who)
+            self._late(who)  # which may let it begin again
+        self._timer = None

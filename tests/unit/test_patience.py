@@ -6,6 +6,23 @@ import pytest
 from app.patience import Patience
 
 
+@pytest.fixture
+def armed(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The delays of the timers that a Patience sets."""
+    delays: list[float] = []
+    call_later = asyncio.BaseEventLoop.call_later
+
+    def noted(
+        loop: asyncio.BaseEventLoop, delay: float, call: Any, *rest: Any, **more: Any
+    ) -> asyncio.TimerHandle:
+        if call.__qualname__.startswith("Patience."):
+            delays.append(delay)
+        return call_later(loop, delay, call, *rest, **more)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "call_later", noted)
+    return delays
+
+
 def waited(seconds: float, leave: int = 3) -> list[str]:
     """Who is late of three that began 20 ms after each other, where one may leave after 10 ms."""
     late: list[str] = []
@@ -38,21 +55,25 @@ def test_nobody_is_late_after_the_end() -> None:
     assert waited(0.0) == []
 
 
-def test_one_that_is_late_may_begin_to_wait_again() -> None:
+def test_those_who_are_late_may_begin_to_wait_again_with_one_timer_still(
+    armed: list[float],
+) -> None:
     calls: list[int] = []
 
     async def run() -> None:
         def again(who: int) -> None:
             calls.append(who)
-            if len(calls) < 3:
+            if len(calls) < 6:
                 patience.begin(who)
 
-        patience = Patience(0.01, again)
+        patience = Patience(0.02, again)
         patience.begin(7)
-        await asyncio.sleep(0.3)
+        patience.begin(8)
+        await asyncio.sleep(0.4)
 
     asyncio.run(run())
-    assert calls == [7, 7, 7]
+    assert calls == [7, 8, 7, 8, 7, 8, 7]
+    assert len(armed) <= len(calls) + 1
 
 
 def test_a_second_event_loop_takes_over_where_the_first_ended_while_one_waited() -> None:
@@ -68,19 +89,9 @@ def test_a_second_event_loop_takes_over_where_the_first_ended_while_one_waited()
     assert late == [1, 2]
 
 
-def test_many_waits_have_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
-    armed: list[float] = []
-
+def test_many_waits_have_one_timer(armed: list[float]) -> None:
     async def run() -> None:
-        loop = asyncio.get_running_loop()
-        call_later = loop.call_later
-
-        def counted(delay: float, *call: Any) -> asyncio.TimerHandle:
-            armed.append(delay)
-            return call_later(delay, *call)
-
-        monkeypatch.setattr(loop, "call_later", counted)
-        patience = Patience[int](60.0, armed.append)
+        patience = Patience[int](60.0, lambda _: None)
         for who in range(100):
             patience.begin(who)
             patience.end(who)
