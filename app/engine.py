@@ -1,4 +1,4 @@
-"""Runs models: a bounded queue counted in images, tiles of one fixed shape, no waiting.
+"""Runs models: a bounded queue counted in images, tiles of fixed shapes, no waiting.
 
     mu, logvar = await engine.encode(model, x)
     pixels     = await engine.decode(model, z)
@@ -22,6 +22,7 @@ function is a graph, captured for the one shape when the model is loaded (app/cu
 import asyncio
 import logging
 import time
+import timeit
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,13 +45,13 @@ log = logging.getLogger("zserve")
 Floats = NDArray[np.float32]
 
 TILE = 16
-"""Images computed at once on a CPU; part of what makes answers repeatable."""
+"""Rows of the tile that says what the bits are, on a CPU; part of what makes answers repeatable."""
 
 _TILES = {"cpu": TILE, "cuda": 256}
 """The same for each kind of device: a GPU computes many rows in the time of few."""
 
-_OTHERS = (2, 4, 8, 32, 64)
-"""Tiles that are tried; one row alone takes other paths through the libraries, and other bits."""
+_TRIED_TILES = (2, 4, 8, 32, 64)
+"""Others; one row alone takes other paths through the libraries, and has other bits."""
 
 _BRIEF_S = 0.001
 """A larger tile may take so long: then Python around it weighs as much, and who waits hardly waits."""
@@ -70,8 +71,8 @@ class LoadedModel:
     """One mixture a class, in the order of `manifest.classes`."""
     tile: int = TILE
     """Rows of the tile that says what the bits are."""
-    others: tuple[int, ...] = ()
-    """Rows of tiles that give the same bits, ascending."""
+    equal_tiles: tuple[int, ...] = ()
+    """Rows of others that give the same bits, ascending."""
     alone: bool = False
     """Whether the place within a tile changes the last bits, so that only its first row is used."""
     in_thread: bool = False
@@ -101,13 +102,13 @@ class LoadedModel:
         return self.manifest.spec.latent
 
     @cached_property
-    def most(self) -> int:
-        """Rows that can be computed at once."""
-        return 1 if self.alone else max((self.tile, *self.others))
+    def most_rows(self) -> int:
+        """Rows of requests that can be computed at once."""
+        return 1 if self.alone else max((self.tile, *self.equal_tiles))
 
     def tile_for(self, rows: int) -> int:
         """Rows of the smallest tile that has room for so many."""
-        return min(size for size in (self.tile, *self.others) if size >= rows)
+        return min(size for size in (self.tile, *self.equal_tiles) if size >= rows)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -139,7 +140,7 @@ class Engine:
         queue_images: int,
         timeout_s: float,
         threads: int = 1,
-        batch_requests: int = max(_OTHERS),
+        batch_requests: int = max(_TRIED_TILES),
         observer: Observer | None = None,
     ) -> None:
         self._limit = queue_images
@@ -213,6 +214,8 @@ class Engine:
         self, model: LoadedModel, function: "_Function", *inputs: Floats
     ) -> tuple[Floats, ...]:
         """Queue a request and wait; the rows of a waiter that has gone are not computed."""
+        if self._closed:
+            raise NotReadyError("the service is being stopped", remedy="ask again in a moment")
         n = len(inputs[0])
         if self._waiting + n > self._limit:
             raise QueueFullError(
@@ -231,7 +234,6 @@ class Engine:
         finally:
             self._waiting -= n
             self._patience.end(job)
-            job.gone = True
         self._observer.request_done(model.name, n, job.queue_s, job.inference_s)
         return outputs
 
@@ -277,7 +279,7 @@ class Engine:
         shares: "Sequence[_Share]",
         failure: BaseException | None,
     ) -> None:
-        """Answer the requests that are complete, put the others at the end, go on."""
+        """Answer the requests that are complete, and go on."""
         for share in shares:
             job = share.job
             if job.answer.done():
@@ -285,14 +287,13 @@ class Engine:
             if self._closed:
                 job.answer.cancel()
             elif failure is not None:
-                job.gone = True
                 job.answer.set_exception(failure)
             elif share.stop == job.n:
                 job.answer.set_result(job.outputs)
+        loop.call_soon(self._step, loop)
         if failure is None and not self._closed:
             images = sum(share.stop - share.start for share in shares)
             self._observer.tile_done(shares[0].job.model.name, images, shares[0].seconds)
-        loop.call_soon(self._step, loop)
 
 
 # --- requests and their shares of a tile -------------------------------------------------------
@@ -313,7 +314,6 @@ class _Job:
     outputs: tuple[Floats, ...] = ()
     queue_s: float = 0.0
     inference_s: float = 0.0
-    gone: bool = False
 
     @property
     def n(self) -> int:
@@ -331,8 +331,8 @@ class _Share:
     seconds: float = 0.0
 
 
-def _next_shares(queue: "deque[_Job]", most: int) -> list[_Share]:
-    """Rows for one tile: of the first request, and of others that fit beside them, `most` in all.
+def _next_shares(queue: "deque[_Job]", most_requests: int) -> list[_Share]:
+    """Rows for one tile: of the first request, and of others that fit beside them.
 
     What is left of the first goes behind the others; requests without a waiter leave.
     """
@@ -340,13 +340,13 @@ def _next_shares(queue: "deque[_Job]", most: int) -> list[_Share]:
     room = 1
     passed: list[_Job] = []
     first: _Job | None = None
-    while queue and room and len(shares) < most:
+    while queue and room and len(shares) < most_requests:
         job = queue.popleft()
-        if job.gone:
+        if job.answer.done():
             continue
         if first is None:
             first = job
-            room = job.model.most
+            room = job.model.most_rows
         elif job.model is not first.model or job.function is not first.function:
             passed.append(job)
             continue
@@ -403,20 +403,23 @@ def _warmed_up(stored: StoredModel, device: torch.device) -> LoadedModel:
     model = LoadedModel(stored.manifest, vae, device, stored.class_latents, tile=tile)
     if device.type == "cuda":
         model = replace(model, captured=_captured(model))
-    z = np.zeros((tile, model.latent), np.float32)
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        _tile_outputs(model, _decode, (z,))
-        seconds.append(time.perf_counter() - start)
-    in_thread = device.type != "cpu" or min(seconds) > _ON_THE_LOOP_S
-    model = replace(model, in_thread=in_thread)
+    seconds = _seconds_of_a_tile(model)
+    model = replace(model, in_thread=device.type != "cpu" or seconds > _ON_THE_LOOP_S)
     if not _place_is_nothing(model):
         return replace(model, alone=True)
     if model.captured:
         return model
-    largest = max(tile, _BRIEF_S / min(seconds) * tile)
-    return replace(model, others=_same_as_whole(model, [n for n in _OTHERS if n <= largest]))
+    most_rows = max(tile, _BRIEF_S / seconds * tile)
+    tried = [rows for rows in _TRIED_TILES if rows <= most_rows]
+    return replace(model, equal_tiles=_equal_tiles(model, tried))
+
+
+def _seconds_of_a_tile(model: LoadedModel) -> float:
+    """Of the slowest function, the fastest of some attempts."""
+    return max(
+        min(timeit.repeat(partial(_tile_outputs, model, function, inputs), number=1))
+        for function, inputs in _examples(model, model.tile)
+    )
 
 
 def _shapes(model: LoadedModel, rows: int) -> dict[_Function, list[tuple[int, ...]]]:
@@ -454,16 +457,17 @@ def _place_is_nothing(model: LoadedModel) -> bool:
     return True
 
 
-def _same_as_whole(model: LoadedModel, sizes: Sequence[int]) -> tuple[int, ...]:
-    """Which of these tiles give the bits of a whole one, for every row of every function."""
-    same = [size for size in sizes if size != model.tile]
-    for function, inputs in _examples(model, max((model.tile, *sizes))):
-        whole = _in_tiles(model, function, inputs, model.tile)
-        for size in tuple(same):
-            found = _in_tiles(model, function, inputs, size)
-            if not all(map(np.array_equal, found, whole)):
-                same.remove(size)
-    return tuple(same)
+def _equal_tiles(model: LoadedModel, tried: Sequence[int]) -> tuple[int, ...]:
+    """Which of these give the bits of the model's tile, for every row of every function."""
+    equal = tuple(rows for rows in tried if rows != model.tile)
+    for function, inputs in _examples(model, max((model.tile, *tried))):
+        expected = _in_tiles(model, function, inputs, model.tile)
+        equal = tuple(
+            rows
+            for rows in equal
+            if all(map(np.array_equal, _in_tiles(model, function, inputs, rows), expected))
+        )
+    return equal
 
 
 def _in_tiles(
@@ -494,9 +498,8 @@ def _compute(shares: Sequence[_Share]) -> None:
     results = _tile_outputs(first.model, first.function, tile)
     row = 0
     for share in shares:
-        rows = share.stop - share.start
-        _keep(share, [result[row : row + rows] for result in results])
-        row += rows
+        _keep(share, results, row)
+        row += share.stop - share.start
     seconds = time.perf_counter() - begin
     for share in shares:
         share.seconds = seconds
@@ -527,13 +530,17 @@ def _tile_outputs(
     return [result.cpu().numpy() for result in function(model, *inputs)]
 
 
-def _keep(share: _Share, results: Sequence[Floats]) -> None:
-    """Rows of a request that lies in one tile stay where they are; others are put together."""
-    job = share.job
-    if share.stop - share.start == job.n:
-        job.outputs = tuple(results)
+def _keep(share: _Share, results: Sequence[Floats], row: int) -> None:
+    """Give the request its rows of a tile, from this one on.
+
+    All of a request that fills much of the tile stay where they are: the tile lives as long as they.
+    """
+    job, rows = share.job, share.stop - share.start
+    parts = [result[row : row + rows] for result in results]
+    if rows == job.n and rows * 4 >= len(results[0]):
+        job.outputs = tuple(parts)
         return
     if not job.outputs:
-        job.outputs = tuple(np.empty((job.n, *part.shape[1:]), part.dtype) for part in results)
-    for output, part in zip(job.outputs, results, strict=True):
+        job.outputs = tuple(np.empty((job.n, *part.shape[1:]), part.dtype) for part in parts)
+    for output, part in zip(job.outputs, parts, strict=True):
         output[share.start : share.stop] = part

@@ -118,7 +118,7 @@ class TimedOutError(UnavailableError):
 
 
 class NotReadyError(UnavailableError):
-    """The default model is not loaded."""
+    """A model cannot be served, or nothing can."""
 
 
 class UnauthorizedError(ServiceError):

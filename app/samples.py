@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 
 _PIECE = 128
 """Images of a zip that are computed and sent at once."""
-_PATIENCE = 600
+_TRIES = 600
 """How often a zip under way asks again where the queue is full; a new request is refused."""
 
 
@@ -163,7 +163,7 @@ async def _decode_patiently(
     samples: Samples, start: int, services: Services
 ) -> tuple[Floats, Floats]:
     """The same, asking again where the queue is full: half of the answer is sent already."""
-    for _ in range(_PATIENCE):
+    for _ in range(_TRIES):
         try:
             return await _decode(samples, start, services)
         except QueueFullError:

@@ -164,7 +164,32 @@ def test_an_answer_that_takes_too_long_is_given_up(manifest: Manifest) -> None:
             await engine.decode(model, np.zeros((3, 3), np.float32))
         blockade.lift()
         assert await eventually_idle(engine)
+        await asyncio.sleep(0.05)
         engine.close()
+
+    computed: list[int] = []
+    model.vae.decoder.register_forward_hook(lambda *_: computed.append(1))
+    asyncio.run(run())
+    assert not computed
+
+
+def test_an_engine_that_was_closed_says_so(manifest: Manifest) -> None:
+    async def run() -> None:
+        engine = Engine(queue_images=20, timeout_s=30)
+        engine.close()
+        with pytest.raises(NotReadyError, match="being stopped"):
+            await engine.decode(loaded(manifest, TINY), np.zeros((1, 3), np.float32))
+
+    asyncio.run(run())
+
+
+def test_an_image_beside_others_does_not_keep_their_tile_in_memory(
+    manifest: Manifest, engine: Engine
+) -> None:
+    async def run() -> None:
+        model = loaded(manifest, TINY)
+        alone = await engine.decode(model, np.zeros((1, 3), np.float32))
+        assert alone.base is None
 
     asyncio.run(run())
 
@@ -309,7 +334,6 @@ def test_seeded_requests_of_any_size_in_any_company_give_the_same_bytes(
 ) -> None:
     """10,000 requests for 1 to 64 images, several at a time, by three engines, in tiles of any size."""
     warm = asyncio.run(engine.warm_up(stored(manifest, spec), torch.device("cpu")))
-    assert warm.most == 64
     model = dataclasses.replace(warm, in_thread=in_thread)
     seeds = 500
     z = latents.standard_normal(latents.consecutive_seeds(0, seeds), spec.latent)
@@ -399,19 +423,17 @@ def test_a_model_too_small_for_tiles_gives_the_same_bytes_all_the_same(
 
 @pytest.mark.usefixtures("large_tiles")
 @pytest.mark.parametrize("spec", [LAB, DIGITS, NORMED], ids=["mlp", "conv", "batch norm"])
-def test_tiles_of_any_size_that_is_taken_have_the_bytes_of_a_whole_one(
+def test_every_tile_that_is_taken_gives_the_bytes_of_a_tile_of_sixteen(
     manifest: Manifest, engine: Engine, spec: ModelSpec
 ) -> None:
     z = latents.standard_normal(latents.consecutive_seeds(0, 64), spec.latent)
 
     async def run() -> None:
         model = await engine.warm_up(stored(manifest, spec), torch.device("cpu"))
-        assert all(n <= model.tile_for(n) <= 64 for n in range(1, model.most + 1))
-        assert [model.tile_for(n) for n in (9, 16)] == [16, 16]
-        one_size = dataclasses.replace(model, others=())
-        whole = await engine.decode(one_size, z)
-        for n in (1, 2, 3, 5, 9, 16, 20, 33, 64):
-            assert (await engine.decode(model, z[-n:])).tobytes() == whole[-n:].tobytes()
+        expected = await engine.decode(dataclasses.replace(model, equal_tiles=()), z)
+        for tile in (16, *model.equal_tiles):
+            assert model.tile_for(tile) == tile
+            assert (await engine.decode(model, z[-tile:])).tobytes() == expected[-tile:].tobytes()
 
     asyncio.run(run())
 
@@ -419,10 +441,13 @@ def test_tiles_of_any_size_that_is_taken_have_the_bytes_of_a_whole_one(
 def test_only_a_brief_tile_is_made_larger(
     manifest: Manifest, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("app.engine._equal_tiles", lambda _, tried: tuple(tried))
     model = stored(manifest, LAB)
-    for brief_s, most in [(60.0, 64), (0.0, 16)]:
+    for brief_s, most_rows in [(60.0, 64), (0.0, 16)]:
         monkeypatch.setattr("app.engine._BRIEF_S", brief_s)
-        assert asyncio.run(engine.warm_up(model, torch.device("cpu"))).most == most
+        warm = asyncio.run(engine.warm_up(model, torch.device("cpu")))
+        assert warm.most_rows == most_rows
+        assert [warm.tile_for(n) for n in (1, 3, 9, 16)] == [2, 4, 16, 16]
 
 
 @pytest.mark.usefixtures("large_tiles")
@@ -435,8 +460,8 @@ def test_a_tile_that_gives_other_bits_is_not_taken(
 
     monkeypatch.setattr("app.engine._decode", decode)
     model = asyncio.run(engine.warm_up(stored(manifest, LAB), torch.device("cpu")))
-    assert model.others
-    assert size not in model.others
+    assert model.equal_tiles
+    assert size not in model.equal_tiles
 
 
 @on_a_gpu
@@ -453,7 +478,7 @@ def test_captured_graphs_give_the_same_bytes_in_any_company_and_nearly_those_of_
         on_cpu = await engine.warm_up(model, torch.device("cpu"))
         again = await engine.warm_up(model, torch.device("cuda"))
         assert len(on_gpu.captured) == 3
-        assert on_gpu.most == on_gpu.tile == 256
+        assert on_gpu.most_rows == on_gpu.tile == 256
         together = await engine.decode(on_gpu, z)
         assert (await engine.decode(again, z)).tobytes() == together.tobytes()
         for start, stop in [(0, 1), (7, 8), (100, 500), (599, 600)]:

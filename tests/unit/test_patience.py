@@ -23,36 +23,57 @@ def armed(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return delays
 
 
-def waited(seconds: float, leave: int = 3) -> list[str]:
-    """Who is late of three that began 20 ms after each other, where one may leave after 10 ms."""
+def late_ones(leaving: str | None = None, *, closed: bool = False) -> list[str]:
+    """Who of three is late that began to wait one after the other, where one may leave."""
     late: list[str] = []
 
     async def run() -> None:
-        patience = Patience(0.1, late.append)
-        names = ["first", "second", "third"]
-        for place, name in enumerate(names):
+        patience = Patience(0.2, late.append)
+        for name in ("first", "second", "third"):
             patience.begin(name)
             await asyncio.sleep(0.01)
-            if place == leave:
-                patience.end(name)
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(seconds)
-        patience.close()
+        if leaving is not None:
+            patience.end(leaving)
+        if closed:
+            patience.close()
+        await asyncio.sleep(0.4)
 
     asyncio.run(run())
     return late
 
 
 def test_who_waits_too_long_is_late_once_the_oldest_first() -> None:
-    assert waited(0.3) == ["first", "second", "third"]
+    assert late_ones() == ["first", "second", "third"]
 
 
 def test_who_was_answered_in_time_is_not_late() -> None:
-    assert waited(0.3, leave=1) == ["first", "third"]
+    assert late_ones(leaving="second") == ["first", "third"]
 
 
 def test_nobody_is_late_after_the_end() -> None:
-    assert waited(0.0) == []
+    assert late_ones(closed=True) == []
+
+
+def test_one_call_that_fails_does_not_stop_the_clock() -> None:
+    late: list[int] = []
+
+    def call(who: int) -> None:
+        late.append(who)
+        if who == 1:
+            raise RuntimeError("of the first")
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        patience = Patience(0.05, call)
+        patience.begin(1)
+        await asyncio.sleep(0.02)
+        patience.begin(2)
+        await asyncio.sleep(0.2)
+        patience.begin(3)
+        await asyncio.sleep(0.2)
+
+    asyncio.run(run())
+    assert late == [1, 2, 3]
 
 
 def test_those_who_are_late_may_begin_to_wait_again_with_one_timer_still(
