@@ -13,10 +13,10 @@ computed and in whatever order.
 A tile takes what has arrived while the last one ran. Requests take turns, a tile at a time, so a
 small one never waits for all of a large one. A request whose waiter has gone leaves the queue.
 
-Small models run on the event loop itself: handing a tile of a millisecond to a thread and back
+What is quick runs on the event loop itself: handing a tile of a millisecond to a thread and back
 costs a third of a millisecond, and more under load, where the two threads fight for Python's
-lock (DECISIONS.md). Large ones and those on a GPU run in one thread beside it; on a GPU each
-function is a graph, captured for the one shape when the model is loaded (app/cuda.py).
+lock (DECISIONS.md). What is slow or on a GPU runs in one thread beside it; on a GPU each function
+is a graph, captured for the one shape when the model is loaded (app/cuda.py).
 """
 
 import asyncio
@@ -53,11 +53,11 @@ _TILES = {"cpu": TILE, "cuda": 256}
 _TRIED_TILES = (2, 4, 8, 32, 64)
 """Others; one row alone takes other paths through the libraries, and has other bits."""
 
-_BRIEF_S = 0.001
-"""A larger tile may take so long: then Python around it weighs as much, and who waits hardly waits."""
+_BRIEF_S = 0.002
+"""A larger tile may take so long: then Python around it weighs much, and who waits hardly waits."""
 
 _ON_THE_LOOP_S = 0.005
-"""A model whose tile takes longer runs in a thread, so that the event loop stays awake."""
+"""What takes longer for a tile runs in a thread, so that the event loop stays awake."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +75,8 @@ class LoadedModel:
     """Rows of others that give the same bits, ascending."""
     alone: bool = False
     """Whether the place within a tile changes the last bits, so that only its first row is used."""
-    in_thread: bool = False
-    """Whether it runs beside the event loop rather than on it."""
+    in_thread: "frozenset[_Function]" = frozenset()
+    """Its functions that run beside the event loop rather than on it."""
     captured: "Mapping[_Function, cuda.StaticTile]" = field(default_factory=dict)
     """Its functions as graphs, on a GPU."""
 
@@ -185,7 +185,7 @@ class Engine:
         return log_px
 
     async def warm_up(self, stored: StoredModel, device: torch.device) -> LoadedModel:
-        """Run every function, beside what is being served, and decide where the model runs.
+        """Run every function, beside what is being served, and decide where each runs.
 
         Raises NotReadyError where a GPU cannot take it.
         """
@@ -262,7 +262,7 @@ class Engine:
         if not shares or self._closed:
             self._awake = False
             return
-        if shares[0].job.model.in_thread:
+        if shares[0].job.function in shares[0].job.model.in_thread:
             running = loop.run_in_executor(self._worker, _compute, shares)
             running.add_done_callback(lambda done: self._done(loop, shares, _failure(done)))
             return
@@ -397,29 +397,30 @@ def _log_likelihood(model: LoadedModel, x: Tensor, z: Tensor) -> tuple[Tensor, .
 
 
 def _warmed_up(stored: StoredModel, device: torch.device) -> LoadedModel:
-    """The model on its device, every function run; slow ones and those on a GPU get the thread."""
+    """The model on its device, every function run: slow ones and those on a GPU get the thread."""
     tile = _TILES[device.type]
     vae = ready_to_run(stored.vae, device, tile)
     model = LoadedModel(stored.manifest, vae, device, stored.class_latents, tile=tile)
     if device.type == "cuda":
         model = replace(model, captured=_captured(model))
     seconds = _seconds_of_a_tile(model)
-    model = replace(model, in_thread=device.type != "cpu" or seconds > _ON_THE_LOOP_S)
+    slow = {f for f, of_a_tile in seconds.items() if model.captured or of_a_tile > _ON_THE_LOOP_S}
+    model = replace(model, in_thread=frozenset(slow))
     if not _place_is_nothing(model):
         return replace(model, alone=True)
     if model.captured:
         return model
-    most_rows = max(tile, _BRIEF_S / seconds * tile)
+    most_rows = max(tile, _BRIEF_S / max(seconds.values()) * tile)
     tried = [rows for rows in _TRIED_TILES if rows <= most_rows]
     return replace(model, equal_tiles=_equal_tiles(model, tried))
 
 
-def _seconds_of_a_tile(model: LoadedModel) -> float:
-    """Of the slowest function, the fastest of some attempts."""
-    return max(
-        min(timeit.repeat(partial(_tile_outputs, model, function, inputs), number=1))
+def _seconds_of_a_tile(model: LoadedModel) -> dict[_Function, float]:
+    """Of each function, the fastest of some attempts."""
+    return {
+        function: min(timeit.repeat(partial(_tile_outputs, model, function, inputs), number=1))
         for function, inputs in _examples(model, model.tile)
-    )
+    }
 
 
 def _shapes(model: LoadedModel, rows: int) -> dict[_Function, list[tuple[int, ...]]]:

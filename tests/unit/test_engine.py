@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from app import cuda, latents
-from app.engine import Engine, LoadedModel, choose_device
+from app.engine import Engine, LoadedModel, _shapes, choose_device
 from app.errors import NotReadyError, QueueFullError, SettingsError, TimedOutError
 from app.observer import Silence
 from model_store import MLP, VAE, Conv, Manifest, ModelSpec, Store, StoredModel, ready_to_run
@@ -45,6 +46,12 @@ def loaded(manifest: Manifest, spec: ModelSpec, device: str = "cpu") -> LoadedMo
     model = stored(manifest, spec)
     vae = ready_to_run(model.vae, torch.device(device))
     return LoadedModel(model.manifest, vae, torch.device(device))
+
+
+def placed(model: LoadedModel, *, in_thread: bool) -> LoadedModel:
+    """All of its functions beside the event loop, or on it."""
+    functions = frozenset(_shapes(model, 1)) if in_thread else frozenset()
+    return dataclasses.replace(model, in_thread=functions)
 
 
 @pytest.fixture
@@ -221,7 +228,7 @@ def test_work_whose_waiter_has_gone_is_not_computed(manifest: Manifest, engine: 
 def test_closing_drops_what_is_queued_and_stops_the_threads(
     manifest: Manifest, in_thread: bool
 ) -> None:
-    model = dataclasses.replace(loaded(manifest, TINY), in_thread=in_thread)
+    model = placed(loaded(manifest, TINY), in_thread=in_thread)
     before = set(threading.enumerate())
 
     async def run() -> None:
@@ -311,7 +318,7 @@ def test_different_models_and_functions_do_not_share_a_tile(manifest: Manifest) 
 def test_an_error_of_the_model_reaches_those_who_shared_the_tile_and_nobody_else(
     manifest: Manifest, engine: Engine, in_thread: bool
 ) -> None:
-    model = dataclasses.replace(loaded(manifest, TINY), in_thread=in_thread)
+    model = placed(loaded(manifest, TINY), in_thread=in_thread)
 
     async def run() -> None:
         wrong = [asyncio.create_task(engine.decode(model, z)) for z in [np.zeros((40, 9), "f")] * 2]
@@ -334,7 +341,7 @@ def test_seeded_requests_of_any_size_in_any_company_give_the_same_bytes(
 ) -> None:
     """10,000 requests for 1 to 64 images, several at a time, by three engines, in tiles of any size."""
     warm = asyncio.run(engine.warm_up(stored(manifest, spec), torch.device("cpu")))
-    model = dataclasses.replace(warm, in_thread=in_thread)
+    model = placed(warm, in_thread=in_thread)
     seeds = 500
     z = latents.standard_normal(latents.consecutive_seeds(0, seeds), spec.latent)
     chance = np.random.default_rng(1)
@@ -393,15 +400,17 @@ def test_a_thousand_waiters_that_leave_cost_one_tile(manifest: Manifest) -> None
     assert diary.tiles == [2]
 
 
-def test_a_slow_model_and_one_on_a_gpu_run_beside_the_event_loop(
+def test_what_is_slow_runs_beside_the_event_loop_and_the_rest_on_it(
     manifest: Manifest, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def run() -> bool:
-        return (await engine.warm_up(stored(manifest, TINY), torch.device("cpu"))).in_thread
+    def slow_encode(model: LoadedModel, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        time.sleep(0.02)
+        return model.vae.encode(x)
 
-    assert not asyncio.run(run())
-    monkeypatch.setattr("app.engine._ON_THE_LOOP_S", 0.0)
-    assert asyncio.run(run())
+    monkeypatch.setattr("app.engine._ON_THE_LOOP_S", 0.01)
+    monkeypatch.setattr("app.engine._encode", slow_encode)
+    model = asyncio.run(engine.warm_up(stored(manifest, TINY), torch.device("cpu")))
+    assert model.in_thread == {slow_encode}
 
 
 @pytest.mark.parametrize("hidden", [5, 7, 8, 9])
