@@ -29,7 +29,7 @@ _FEW_CHANNELS = 4
 
 Operation = Callable[..., Tensor]
 
-_ALONE: tuple[object, ...] = ("none", [], "")
+_UNFUSED: tuple[object, ...] = ("none", [], "")
 """Says that nothing is fused into an operation."""
 
 
@@ -43,7 +43,7 @@ def _packs() -> bool:
     one = torch.ones(1, 1)
     try:
         packed = _onednn("_reorder_linear_weight")(one, 1)
-        return _onednn("_linear_pointwise")(one, packed, None, *_ALONE).item() == 1.0
+        return _onednn("_linear_pointwise")(one, packed, None, *_UNFUSED).item() == 1.0
     except (AttributeError, RuntimeError):
         return False
 
@@ -132,7 +132,7 @@ class Packed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """What the layer gives."""
-        return self._run(x, self._weight, self._bias, *self._where, *_ALONE)
+        return self._run(x, self._weight, self._bias, *self._where, *_UNFUSED)
 
 
 @torch.inference_mode()
