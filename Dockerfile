@@ -1,4 +1,4 @@
-# The service and nothing else: app/, model_store/ with its weights, and what serving needs.
+# The service and nothing else: app/, model_store/, the shipped weights, and what serving needs.
 #   docker build --tag zserve .
 
 FROM python:3.11-slim AS build
@@ -18,6 +18,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin 
 COPY --from=build /opt/zserve/.venv /opt/zserve/.venv
 COPY model_store/ /opt/zserve/model_store/
 COPY app/ /opt/zserve/app/
+COPY weights/ /opt/zserve/weights/
 WORKDIR /opt/zserve
 USER 10001:10001
 ENV PATH=/opt/zserve/.venv/bin:$PATH \

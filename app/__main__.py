@@ -19,11 +19,11 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from app.engine import choose_device
 from app.errors import SettingsError
-from app.logs import log_config
+from app.inference.engine import choose_device
+from app.observability.logs import log_config
+from app.server.supervisor import Supervisor
 from app.settings import PREFIX, Settings, read_settings
-from app.workers import Supervisor
 
 log = logging.getLogger("zserve")
 
@@ -67,7 +67,7 @@ def _serve(
 ) -> int:
     """Serve in this process."""
     # prometheus_client decides when it is imported whether several processes share its metrics.
-    from app.main import create_app  # noqa: PLC0415
+    from app.asgi import create_app  # noqa: PLC0415
 
     app = create_app(settings, shared_metrics=shared_metrics)
     server = Server(_uvicorn_config(app, settings, port=listeners[0].getsockname()[1]))

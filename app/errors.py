@@ -28,7 +28,7 @@ Domain errors know no status codes; PROBLEMS does. The form is RFC 9457 (problem
 
 from dataclasses import dataclass
 
-import model_store
+from model_store import errors as store_errors
 
 
 class ServiceError(Exception):
@@ -165,20 +165,20 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     NotReadyError: ProblemType("not-ready", 503, "The model is not ready"),
     UnauthorizedError: ProblemType("unauthorized", 401, "A token is needed"),
     PromotionDisabledError: ProblemType("promotion-disabled", 403, "Promotion is disabled"),
-    model_store.InvalidReferenceError: ProblemType(
+    store_errors.InvalidReferenceError: ProblemType(
         "invalid-reference", 422, "This does not name a model"
     ),
-    model_store.ModelNotFoundError: ProblemType("model-not-found", 404, "No such model"),
-    model_store.VersionNotFoundError: ProblemType("version-not-found", 404, "No such version"),
-    model_store.AliasNotFoundError: ProblemType("alias-not-found", 404, "No such alias"),
-    model_store.FigureNotFoundError: ProblemType("figure-not-found", 404, "No such figure"),
-    model_store.StoreError: ProblemType("model-unavailable", 503, "The model cannot be served"),
+    store_errors.ModelNotFoundError: ProblemType("model-not-found", 404, "No such model"),
+    store_errors.VersionNotFoundError: ProblemType("version-not-found", 404, "No such version"),
+    store_errors.AliasNotFoundError: ProblemType("alias-not-found", 404, "No such alias"),
+    store_errors.FigureNotFoundError: ProblemType("figure-not-found", 404, "No such figure"),
+    store_errors.StoreError: ProblemType("model-unavailable", 503, "The model cannot be served"),
 }
 
 REMEDIES: dict[type[Exception], str] = {
-    model_store.InvalidReferenceError: "write name, name@version or name@alias",
-    model_store.NotFoundError: "GET /models lists what there is",
-    model_store.CorruptVersionError: "ask for another version, or republish this one",
+    store_errors.InvalidReferenceError: "write name, name@version or name@alias",
+    store_errors.NotFoundError: "GET /models lists what there is",
+    store_errors.CorruptVersionError: "ask for another version, or republish this one",
 }
 """What to do about errors that were raised without saying so."""
 

@@ -6,8 +6,9 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-import model_store
 from app.errors import SettingsError
+from model_store.spec import ModelRef
+from model_store.store import SHIPPED
 
 PREFIX = "ZSERVE_"
 
@@ -29,7 +30,7 @@ class Settings(BaseSettings):
     log_requests: bool = Field(default=True, description="A line for each request, at info.")
     telemetry: bool = Field(default=True, description="Count and time requests, for /metrics.")
 
-    store: Path = Field(default=model_store.SHIPPED, description="Folder of the models.")
+    store: Path = Field(default=SHIPPED, description="Folder of the models.")
     model: str = Field(default="mnist", description="Model of requests that name none.")
     max_loaded_models: int = Field(
         default=4, ge=1, description="Versions in memory at once; the least recently used leave."
@@ -83,7 +84,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_that_the_model_can_be_named(self) -> Self:
-        model_store.ModelRef.parse(self.model)
+        ModelRef.parse(self.model)
         return self
 
 

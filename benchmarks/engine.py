@@ -20,9 +20,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from app.engine import Engine, LoadedModel, choose_device
+from app.inference.engine import Engine, LoadedModel, choose_device
 from benchmarks.serving.statistics import ratio
-from model_store import SHIPPED, ModelRef, Store
+from model_store.spec import ModelRef
+from model_store.store import SHIPPED, Store
 
 BATCHES = {"cpu": (8, 16, 32, 64, 128, 256), "cuda": (16, 64, 256, 1024, 4096, 16384)}
 REQUEST_SIZES = (1, 16, 256)

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import torch
 
-from model_store import VAE, reparameterise
+from model_store.vae import VAE, reparameterise
 from training.config import Preset, changed, load_preset
-from training.data import Images, Splits, load
-from training.fit import Trainer, initialise
-from training.importance import binarized_nll
-from training.latent_space import active_units
-from training.objective import binarize, kl_to_prior
+from training.data.loading import Images, Splits, load
+from training.evaluation.importance_sampling import binarized_nll
+from training.evaluation.latent_metrics import active_units
+from training.fitting.objective import binarize, kl_to_prior
+from training.fitting.trainer import Trainer, initialise
 from training.settings import Settings
 
 DRAWS = 128

@@ -31,11 +31,11 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import MNIST, VisionDataset  # type: ignore[import-untyped]
 from torchvision.transforms import ToTensor  # type: ignore[import-untyped]
 
-from model_store import MLP
+from model_store.spec import MLP
 from training.config import Compute, Preset, load_preset
-from training.data import Images
-from training.fit import Trainer, initialise
-from training.run import matmul_precision
+from training.data.loading import Images
+from training.fitting.trainer import Trainer, initialise
+from training.runs.pipeline import matmul_precision
 
 EPOCH = 60_000
 PYTHAE = "pythae==0.1.2"

@@ -1,4 +1,4 @@
-"""`python -m training`: the command line; the commands are in `training.commands`.
+"""`python -m training`: the command line; the commands are in `training.cli`.
 
 Exit codes: 0 done; 1 a failure, such as a loss that is not finite or a disk that refuses; 2 what
 was asked for cannot be done; 130 interrupted.
@@ -21,8 +21,8 @@ def main() -> int:
 def _run() -> int:
     import typer  # noqa: PLC0415
 
-    from model_store import StoreError  # noqa: PLC0415
-    from training.commands import app  # noqa: PLC0415
+    from model_store.errors import StoreError  # noqa: PLC0415
+    from training.cli import app  # noqa: PLC0415
     from training.errors import InterruptedRunError, TrainingError, UsageError  # noqa: PLC0415
 
     try:

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from model_store import Frozen, ModelRef, ModelSpec
+from model_store.spec import Frozen, ModelRef, ModelSpec
 from training.errors import PresetNotFoundError, SettingError
 
 PRESETS = Path(__file__).parent / "presets"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model_store import SHIPPED
+from model_store.store import SHIPPED
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

@@ -12,16 +12,9 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from benchmarks.serving.answers import Expected
-from model_store import (
-    MLP,
-    SHIPPED,
-    VAE,
-    Description,
-    ModelRef,
-    ModelSpec,
-    Store,
-    TrainingRecord,
-)
+from model_store.spec import MLP, Description, ModelRef, ModelSpec, TrainingRecord
+from model_store.store import SHIPPED, Store
+from model_store.vae import VAE
 
 DEFAULT, LAB = "mnist", "lab"
 TAUGHT_STEPS = 300

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from app.engine import Engine
+from app.inference.engine import Engine
 from app.settings import Settings
 from tests.api.service import Service, publish, started
 

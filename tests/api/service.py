@@ -17,9 +17,11 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from app.main import create_app
+from app.asgi import create_app
 from app.settings import Settings
-from model_store import MLP, VAE, Flow, ModelSpec, Store, build_vae
+from model_store.spec import MLP, Flow, ModelSpec
+from model_store.store import Store
+from model_store.vae import VAE, build_vae
 from tests.unit.models import a_card, tiny_classes, tiny_description, tiny_weights
 
 Bytes = NDArray[np.uint8]

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from app import cuda
-from app.catalog import Catalog
-from app.engine import Engine
+from app.inference import cuda_graphs
+from app.inference.engine import Engine
+from app.inference.model_cache import Catalog
 from app.settings import Settings
-from model_store import WEIGHTS, ModelRef, Store, StoredModel
+from model_store.spec import ModelRef
+from model_store.store import WEIGHTS, Store, StoredModel
 from tests.api.service import Service, publish, started
 
 
@@ -164,7 +165,7 @@ def test_a_bad_version_is_refused_and_the_old_one_stays(
 
 
 @pytest.mark.skipif(
-    cuda.fault() is None or not torch.backends.cuda.is_built(),
+    cuda_graphs.fault() is None or not torch.backends.cuda.is_built(),
     reason="needs a CUDA build of torch, and no GPU",
 )
 def test_a_version_that_the_gpu_cannot_take_is_refused_and_the_old_one_stays(
@@ -192,7 +193,7 @@ def test_a_refused_version_is_tried_again_after_a_while(
         (store.root / "mnist" / "2" / WEIGHTS).write_bytes(content)
         service.portal.call(refresh)
         assert service.get("/readyz").json()["model"] == "mnist@1"
-        monkeypatch.setattr("app.catalog._RETRY_S", 0.0)
+        monkeypatch.setattr("app.inference.model_cache._RETRY_S", 0.0)
         service.portal.call(refresh)
         assert service.get("/readyz").json()["model"] == "mnist@2"
 

@@ -82,8 +82,8 @@ def test_a_zip_may_be_larger_than_other_answers_and_has_the_same_images(service:
 def test_a_zip_waits_where_the_queue_is_full_in_the_middle(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.engine import Engine
     from app.errors import QueueFullError
+    from app.inference.engine import Engine
 
     decode, calls = Engine.decode, []
 

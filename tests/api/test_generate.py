@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import latents
+from app.sampling import latents
 from tests.api.service import Service, parameters, pixels, problem, tiles
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from model_store import WEIGHTS
+from model_store.store import WEIGHTS
 from tests.api.service import Service, problem, publish, started
 
 

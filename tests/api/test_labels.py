@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from app import latents
+from app.sampling import latents
 from app.settings import Settings
 from tests.api.service import (
     Service,

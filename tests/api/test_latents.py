@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app import latents
+from app.sampling import latents
 from tests.api.service import Service, digit, parameters, pixels, problem, tiles
 
 Z = [[0.5, -1.0, 2.0], [0.0, 0.0, 0.0], [3.0, 3.0, -3.0]]

@@ -5,7 +5,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.settings import Settings
-from model_store import WEIGHTS
+from model_store.store import WEIGHTS
 from tests.api.service import Service, problem, publish, started
 
 TOKEN = "a-long-token"

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from app import schemas
-from app.problems import Problem
+from app.api import schemas
+from app.api.problems import Problem
 from tests.api.service import Service
 
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from app.routes.page import FILES
+from app.api.routes.page import FILES
 from tests.api.service import Service
 
 OWN = [path for path in FILES.rglob("*") if path.suffix in {".html", ".css", ".js"}]

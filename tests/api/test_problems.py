@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-import model_store
 from app import errors
-from app.engine import Engine
+from app.inference.engine import Engine
 from app.settings import Settings
+from model_store import errors as store_errors
 from tests.api.service import Service, problem, started
 
 
@@ -107,7 +107,7 @@ ABSTRACT = {
 @pytest.mark.parametrize(
     "error",
     sorted(
-        (subclasses(errors.ServiceError) | subclasses(model_store.StoreError)) - ABSTRACT,
+        (subclasses(errors.ServiceError) | subclasses(store_errors.StoreError)) - ABSTRACT,
         key=str,
     ),
 )

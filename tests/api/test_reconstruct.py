@@ -7,9 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from app.images import from_bytes
+from app.imaging.images import from_bytes
 from app.settings import Settings
-from model_store import ModelRef, Store, kl_to_standard_normal
+from model_store.spec import ModelRef
+from model_store.store import Store
+from model_store.vae import kl_to_standard_normal
 from tests.api.service import Service, digit, parameters, pixels, png, problem, started, tiles
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-import model_store
-from app import cuda
 from app.__main__ import UNUSABLE, main
 from app.errors import SettingsError
+from app.inference import cuda_graphs
 from app.settings import Settings, read_settings
+from model_store.store import SHIPPED
 
 
 def test_the_defaults_serve_what_is_shipped() -> None:
     settings = Settings()
-    assert settings.store == model_store.SHIPPED
+    assert settings.store == SHIPPED
     assert (settings.model, settings.port, settings.device) == ("mnist", 8000, "auto")
     assert settings.max_images == 256
     assert settings.max_body_bytes == 1024 * 1024
@@ -73,7 +73,7 @@ def test_an_unusable_option_is_named_as_it_was_given(capsys: pytest.CaptureFixtu
     assert "--port" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(cuda.fault() is None, reason="there is a GPU here")
+@pytest.mark.skipif(cuda_graphs.fault() is None, reason="there is a GPU here")
 def test_cuda_asked_for_and_absent_is_one_line_and_exit_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -105,7 +105,7 @@ def test_a_host_that_is_none_is_one_line_and_exit_2(
 
 def test_serving_imports_nothing_that_only_training_needs() -> None:
     code = (
-        "import sys, app.main\n"
+        "import sys, app.asgi\n"
         "print(*(m for m in ('torchvision', 'matplotlib', 'typer', 'rich') if m in sys.modules))"
     )
     done = subprocess.run(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.logs import REQUEST, JsonFormatter, RequestLabels
+from app.observability.logs import REQUEST, JsonFormatter, RequestLabels
 from app.settings import Settings
 from tests.api.service import Service, publish, started
 
@@ -32,7 +32,7 @@ def metrics(service: Service) -> dict[str, float]:
 def test_images_requests_and_times_are_counted(
     own: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.engine._BRIEF_S", 0.0)
+    monkeypatch.setattr("app.inference.engine._BRIEF_S", 0.0)
     for _ in range(3):
         own.get("/generate?n=5")
     own.get("/generate?n=20&model=mnist@2")

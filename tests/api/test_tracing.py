@@ -58,7 +58,7 @@ def test_without_telemetry_nothing_is_traced(store: Path) -> None:
 
 def test_the_sdk_is_not_imported_unless_it_is_configured() -> None:
     code = (
-        "import sys, anyio; from app.main import create_app; from app.settings import Settings; "
+        "import sys, anyio; from app.asgi import create_app; from app.settings import Settings; "
         "app = create_app(Settings())\n"
         "async def run():\n async with app.router.lifespan_context(app): pass\n"
         "anyio.run(run); assert 'opentelemetry.sdk' not in sys.modules"

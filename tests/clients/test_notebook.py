@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-import model_store
+from model_store.store import SHIPPED
 from tests.e2e.server import CHECKOUT, serving
 
 TOUR = CHECKOUT / "clients" / "examples" / "tour.ipynb"
@@ -19,7 +19,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nbformat.Note
     folder = tmp_path_factory.mktemp("notebook")
     notebook = nbformat.read(TOUR, as_version=4)
     with (
-        serving(model_store.SHIPPED, folder / "server.log") as url,
+        serving(SHIPPED, folder / "server.log") as url,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("ZSERVE_URL", url)

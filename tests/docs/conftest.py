@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import model_store
+from model_store.store import SHIPPED
 from tests.docs.scratch import Scratch, free_port, furnish, start_warm
 from tests.e2e.server import CHECKOUT
 from tests.training.conftest import write_mnist
@@ -34,7 +34,7 @@ def new_scratch(warm: str, tmp_path: Path) -> Iterator[Callable[[], Scratch]]:
     def make() -> Scratch:
         furnish(tmp_path, warm)
         store = tmp_path / "model_store" / "weights"
-        shutil.copytree(model_store.SHIPPED, store)
+        shutil.copytree(SHIPPED, store)
         write_mnist(tmp_path / "data", train=256, test=32)
         variables = {
             "ZSERVE_STORE": str(store),

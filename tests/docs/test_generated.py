@@ -7,7 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from app.settings import PREFIX, Settings
-from model_store import SHIPPED, Store
+from model_store.store import SHIPPED, Store
 from tests.docs.pages import PAGES, read
 from tests.e2e.server import CHECKOUT, run
 

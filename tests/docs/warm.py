@@ -20,7 +20,7 @@ IMPORTED = (
     "model_store",
     "optuna",
     "tensorboard.summary",
-    "training.commands",
+    "training.cli",
 )
 
 COMMAND = """\

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from model_store import ModelRef, Store
+from model_store.spec import ModelRef
+from model_store.store import Store
 from tests.e2e.server import run, serving
 from tests.training.conftest import write_mnist
 

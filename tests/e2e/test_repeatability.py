@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from model_store import SHIPPED
+from model_store.store import SHIPPED
 from tests.e2e.server import serving
 
 CLIENTS = 16

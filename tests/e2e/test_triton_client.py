@@ -7,14 +7,14 @@ import pytest
 import tritonclient.http as triton  # type: ignore[import-untyped]
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-import model_store
+from model_store.store import SHIPPED
 from tests.e2e.server import serving
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[triton.InferenceServerClient]:
     log = tmp_path_factory.mktemp("triton") / "server.log"
-    with serving(model_store.SHIPPED, log) as url:
+    with serving(SHIPPED, log) as url:
         address = url.removeprefix("http://").replace("localhost", "127.0.0.1")
         client = triton.InferenceServerClient(address)
         yield client

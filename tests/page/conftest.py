@@ -14,8 +14,8 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-import model_store
-from model_store import MLP, PRODUCTION, ImageShape, ModelSpec, Store
+from model_store.spec import MLP, PRODUCTION, ImageShape, ModelSpec
+from model_store.store import SHIPPED, Store
 from tests.api.service import publish
 from tests.e2e.server import serving
 from tests.page.visitor import Visitor
@@ -37,7 +37,7 @@ COLOUR = ModelSpec(
 @pytest.fixture(scope="package")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("page")
-    store = shutil.copytree(model_store.SHIPPED, folder / "store")
+    store = shutil.copytree(SHIPPED, folder / "store")
     # the tests name its dimensions; a better version may become the shipped one at any time
     Store(store).set_alias("mnist", PRODUCTION, 2)
     publish(store, "zcolour", spec=COLOUR)

@@ -11,7 +11,7 @@ from torchvision.datasets import MNIST  # type: ignore[import-untyped]
 
 from tests.page.strokes import Stroke, strokes_of
 from tests.page.visitor import Visitor
-from training.judge import judge_images, load_judge
+from training.classifier.model import judge_images, load_judge
 from training.settings import Settings
 
 Digits = tuple[list[list[Stroke]], NDArray[np.int64]]

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from model_store import MLP, VAE, ModelSpec
-from training.data import Images
-from training.fit import initialise
+from model_store.spec import MLP, ModelSpec
+from model_store.vae import VAE
+from training.data.loading import Images
+from training.fitting.trainer import initialise
 from training.settings import CHECKOUT, Settings
 
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from training.augmentation import affine_maps, moved, some_moved, under
 from training.config import Augmentation
+from training.fitting.augmentation import affine_maps, moved, some_moved, under
 
 STILL = Augmentation(degrees=0, shift=0, scale=0)
 

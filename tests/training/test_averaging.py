@@ -1,11 +1,12 @@
 import torch
 from torch import nn
 
-from model_store import VAE, Conv, ImageShape, ModelSpec, reparameterise
-from training.averaging import Average
+from model_store.spec import Conv, ImageShape, ModelSpec
+from model_store.vae import VAE, reparameterise
 from training.config import Objective, Optimiser
-from training.data import Images
-from training.fit import Trainer, initialise
+from training.data.loading import Images
+from training.fitting.ema import Average
+from training.fitting.trainer import Trainer, initialise
 
 
 def test_the_average_of_weights_that_stay_is_these_weights(vae: VAE):

@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from model_store import MLP, VAE, Conv, ImageShape, ModelSpec, Residual, kl_to_standard_normal
-from training.centring import centre
+from model_store.spec import MLP, Conv, ImageShape, ModelSpec, Residual
+from model_store.vae import VAE, kl_to_standard_normal
 from training.config import Objective, Optimiser, changed, load_preset
-from training.data import Images
+from training.data.loading import Images
 from training.errors import SettingError
-from training.fit import Trainer, initialise
+from training.fitting.latent_standardisation import centre
+from training.fitting.trainer import Trainer, initialise
 
 SPECS = (
     ModelSpec(latent=3, image=ImageShape(height=16, width=16), network=MLP(hidden=(20,))),

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from model_store import SHIPPED, ModelRef, Store
-from model_store.artifact import record as file_record
+from model_store.spec import ModelRef
+from model_store.store import SHIPPED, Store
+from model_store.store.version import record as file_record
 from tests.training.conftest import strokes, write_idx
 from training import __main__ as cli
 from training.config import Data

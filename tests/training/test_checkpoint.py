@@ -9,14 +9,16 @@ import pytest
 import safetensors.torch
 import torch
 
-from model_store import VAE, ModelRef, Store
+from model_store.spec import ModelRef
+from model_store.store import Store
+from model_store.vae import VAE
 from tests.training.conftest import start, write_mnist
 from tests.training.test_cli import call
-from training import checkpoint
-from training.checkpoint import Progress, load, peek, save
 from training.config import load_preset
 from training.errors import CheckpointError
-from training.fit import Averages, EpochDone
+from training.fitting.trainer import Averages, EpochDone
+from training.runs import checkpoint
+from training.runs.checkpoint import Progress, load, peek, save
 
 TINY = (
     "--preset", "fashion", "--threads", "1", "--device", "cpu", "--no-tensorboard",

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from model_store import ModelRef, NonFiniteError, PublishError, Store
+from model_store.errors import NonFiniteError, PublishError
+from model_store.spec import ModelRef
+from model_store.store import Store
 from tests.training.conftest import start, write_mnist
 from training import __main__ as cli
-from training import checkpoint
 from training.config import Optimiser, preset_names
+from training.runs import checkpoint
 
 QUICK = (
     "--evaluation",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model_store import (
+from model_store.spec import (
     Description,
     EpochRecord,
     LatentStatistics,
@@ -13,12 +13,12 @@ from model_store import (
     Metric,
     ModelRef,
     ModelSpec,
-    Store,
     TrainingRecord,
 )
+from model_store.store import Store
 from training import __main__ as cli
-from training import comparison
-from training.fit import initialise
+from training.fitting.trainer import initialise
+from training.publishing import comparison
 
 
 def history(kl: float) -> tuple[EpochRecord, ...]:

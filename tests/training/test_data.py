@@ -5,10 +5,10 @@ import torch
 from torchvision.datasets import MNIST  # type: ignore[import-untyped]
 from torchvision.transforms import ToTensor  # type: ignore[import-untyped]
 
-from model_store import ImageShape
+from model_store.spec import ImageShape
 from tests.training.conftest import strokes, write_mnist
 from training.config import Data
-from training.data import load
+from training.data.loading import load
 from training.errors import DataError, DataNotFoundError, SettingError
 
 MNIST_DATA = Data(dataset="mnist")

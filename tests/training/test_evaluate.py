@@ -4,15 +4,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model_store import VAE, Flow, ModelSpec, kl_to_standard_normal
+from model_store.spec import Flow, ModelSpec
+from model_store.vae import VAE, kl_to_standard_normal
 from tests.training.conftest import strokes
+from training.classifier.model import Judge
 from training.config import Objective
-from training.data import Images, Splits
-from training.evaluate import Evaluation, Extent
-from training.evaluate import evaluate as measure
-from training.fit import initialise, mean_bound
-from training.judge import Judge
-from training.mixture import latents_of_class
+from training.data.loading import Images, Splits
+from training.evaluation.class_mixtures import latents_of_class
+from training.evaluation.evaluate import Evaluation, Extent
+from training.evaluation.evaluate import evaluate as measure
+from training.fitting.trainer import initialise, mean_bound
 
 STROKES = ("no", "yes")
 

@@ -4,10 +4,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from model_store import MLP, VAE, ClassLatents, EpochRecord, GaussianMixture, ModelSpec
-from training import figures
-from training.data import Images
-from training.fit import initialise
+from model_store.class_latents import ClassLatents, GaussianMixture
+from model_store.spec import MLP, EpochRecord, ModelSpec
+from model_store.vae import VAE
+from training.data.loading import Images
+from training.fitting.trainer import initialise
+from training.publishing import figures
 
 CELL = (28 + 2) * 3
 

@@ -5,12 +5,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_store import VAE, Flow, ImageShape, ModelSpec, kl_between
-from training.augmentation import moved
+from model_store.spec import Flow, ImageShape, ModelSpec
+from model_store.vae import VAE, kl_between
 from training.config import Augmentation, Compute, Objective, Optimiser, load_preset
-from training.data import Images, load
+from training.data.loading import Images, load
 from training.errors import NonFiniteLossError
-from training.fit import EpochDone, Progress, Trainer, batch_indices, initialise, mean_bound
+from training.fitting.augmentation import moved
+from training.fitting.trainer import (
+    EpochDone,
+    Progress,
+    Trainer,
+    batch_indices,
+    initialise,
+    mean_bound,
+)
 
 
 def trained(spec: ModelSpec, images: Images, seed: int = 0, epochs: int = 2) -> dict[str, Tensor]:

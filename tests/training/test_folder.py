@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from model_store import ImageShape
+from model_store.spec import ImageShape
 from training.config import Data
-from training.data import load
+from training.data.loading import load
 from training.errors import DataNotFoundError
 
 FOLDER = Data(dataset="folder")

@@ -6,15 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_store import (
-    MLP,
-    VAE,
-    ImageShape,
-    ModelSpec,
-    bernoulli_log_likelihood,
-    standard_normal_log_density,
-)
-from training.importance import (
+from model_store.spec import MLP, ImageShape, ModelSpec
+from model_store.vae import VAE, bernoulli_log_likelihood, standard_normal_log_density
+from training.evaluation.importance_sampling import (
     BinarizedNLL,
     ImportanceEstimate,
     LogJoint,

@@ -10,7 +10,7 @@ from torchvision import datasets  # type: ignore[import-untyped]
 
 from tests.training.conftest import write_idx
 from training import __main__ as cli
-from training.judge import (
+from training.classifier.model import (
     JUDGES,
     Judge,
     JudgeError,
@@ -18,7 +18,7 @@ from training.judge import (
     judge_images,
     load_judge,
 )
-from training.judge_training import (
+from training.classifier.train import (
     RECIPES,
     Augmentation,
     Labelled,

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_store import kl_to_standard_normal
-from training.latent_space import (
+from model_store.vae import kl_to_standard_normal
+from training.evaluation.latent_metrics import (
     active_units,
     knn_accuracy,
     linear_probe_accuracy,

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_store import VAE
-from training.fit import Averages, EpochDone
-from training.logs import COLUMNS, RunLog, history_csv, sample_grid, scalars
+from model_store.vae import VAE
+from training.fitting.trainer import Averages, EpochDone
+from training.runs.run_log import COLUMNS, RunLog, history_csv, sample_grid, scalars
 
 DONE = EpochDone(1, Averages(6.0, 4.0, 2.0), Averages(7.0, 5.0, 2.0), 123.0, 0.5, 1e-3)
 

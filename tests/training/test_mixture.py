@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_store import GaussianMixture
-from training.mixture import (
+from model_store.class_latents import GaussianMixture
+from training.evaluation.class_mixtures import (
     SPREAD,
     Covariance,
     affordable_components,

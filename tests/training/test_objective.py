@@ -4,10 +4,10 @@ from typing import cast
 import torch
 from torch.nn import functional as F
 
-from model_store import MLP, VAE, Flow, ModelSpec, normal_log_density
-from training.data import Images
-from training.fit import initialise
-from training.objective import (
+from model_store.spec import MLP, Flow, ModelSpec
+from model_store.vae import VAE, normal_log_density
+from training.data.loading import Images
+from training.fitting.objective import (
     Terms,
     binarize,
     binarize_half,
@@ -16,6 +16,7 @@ from training.objective import (
     single_draw,
     with_free_bits,
 )
+from training.fitting.trainer import initialise
 
 
 def batch_and_noise(vae: VAE, images: Images, count: int = 8) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_store import Conv, ModelRef, Store
+from model_store.spec import Conv, ModelRef
+from model_store.store import Store
 from tests.training.conftest import write_mnist
 from tests.training.test_cli import call
 from training.config import differences, load_preset, preset_names

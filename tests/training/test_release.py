@@ -5,15 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_store import VAE, EpochRecord, Manifest, ModelRef, ModelSpec, Store, TrainingRecord
+from model_store.spec import EpochRecord, Manifest, ModelRef, ModelSpec, TrainingRecord
+from model_store.store import Store
+from model_store.vae import VAE
 from tests.training.conftest import strokes
-from training import publish
 from training.config import load_preset
-from training.data import Images, Splits
+from training.data.loading import Images, Splits
 from training.errors import SettingError
-from training.evaluate import Extent
-from training.fit import initialise
-from training.release import Figures, Plan, Storage, prepare
+from training.evaluation.evaluate import Extent
+from training.fitting.trainer import initialise
+from training.publishing import provenance
+from training.publishing.release import Figures, Plan, Storage, prepare
 
 REF = ModelRef.parse("strokes@1")
 
@@ -36,7 +38,7 @@ def record() -> TrainingRecord:
         seed=7,
         epochs=1,
         settings=load_preset("lab").model_dump(mode="json"),
-        libraries=publish.libraries(),
+        libraries=provenance.libraries(),
         source_commit="0123abc",
         history=(EpochRecord(epoch=1, **averages),),
     )

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.judge import Verdict
-from training.sample_quality import (
+from training.classifier.model import Verdict
+from training.evaluation.sample_quality import (
     class_shares,
     compare,
     compare_classes,

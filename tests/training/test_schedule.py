@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from training.config import Objective, Optimiser
-from training.schedule import beta_at, learning_rate_at
+from training.fitting.schedule import beta_at, learning_rate_at
 
 
 def test_beta_grows_from_zero_in_a_line_and_stays_where_the_annealing_ends():

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_store import ModelRef, Store
+from model_store.spec import ModelRef
+from model_store.store import Store
 from tests.training.test_cli import call
 
 LAB = ("--epochs", "1", "--threads", "1", "--device", "cpu", "--evaluation", "quick")

@@ -7,10 +7,10 @@ import torch
 
 from tests.training.conftest import strokes
 from tests.training.test_cli import call
-from training import tune
 from training.config import changed, load_preset
-from training.data import Images, Splits
+from training.data.loading import Images, Splits
 from training.errors import TuningError
+from training.tuning import search
 
 
 @pytest.fixture
@@ -20,13 +20,13 @@ def splits() -> Splits:
 
 
 @pytest.fixture
-def job(tmp_path: Path, splits: Splits) -> tune.Search:
+def job(tmp_path: Path, splits: Splits) -> search.Search:
     preset = load_preset("lab", {"optimiser.epochs": 1})
-    return tune.Search("lab", preset, splits, 3, tune.default_storage(tmp_path, "s"), "s")
+    return search.Search("lab", preset, splits, 3, search.default_storage(tmp_path, "s"), "s")
 
 
 def test_the_test_split_is_never_looked_at(splits: Splits):
-    held = tune.hold_out(splits)
+    held = search.hold_out(splits)
     assert (len(held.train), len(held.test)) == (45, 5)
     seen = torch.cat([held.train.pixels, held.test.pixels]).flatten(start_dim=1)
     assert torch.equal(
@@ -41,35 +41,35 @@ def test_a_preset_written_as_a_file_is_read_back_as_it_was(tmp_path: Path, name:
         load_preset(name), {"optimiser.clip_norm": 0.5, "optimiser.learning_rate": 1.25e-4}
     ).model_copy(update={"summary": 'with "quotes" and \\'})
     path = tmp_path / "mine.toml"
-    path.write_text(tune.to_toml(preset))
+    path.write_text(search.to_toml(preset))
     assert load_preset(str(path)) == preset
 
 
-def test_a_study_goes_on_where_it_was_and_its_best_trial_is_a_preset(job: tune.Search):
-    first: list[tune.TrialDone] = []
-    tune.search(job, first.append)
+def test_a_study_goes_on_where_it_was_and_its_best_trial_is_a_preset(job: search.Search):
+    first: list[search.TrialDone] = []
+    search.search(job, first.append)
     assert [done.number for done in first] == [0, 1, 2]
-    rest: list[tune.TrialDone] = []
-    study = tune.search(replace(job, trials=4), rest.append)
+    rest: list[search.TrialDone] = []
+    study = search.search(replace(job, trials=4), rest.append)
     assert [done.number for done in rest] == [3]
-    best = tune.best_preset(study, job)
+    best = search.best_preset(study, job)
     assert best.optimiser.learning_rate == study.best_params["optimiser.learning_rate"]
     assert best.model.latent == study.best_params["model.latent"]
     assert best.data == job.preset.data
     assert study.best_value == min(done.value for done in first + rest if done.value)
 
 
-def test_a_study_of_other_settings_is_not_mixed_with_this_one(job: tune.Search):
-    tune.open_study(job)
+def test_a_study_of_other_settings_is_not_mixed_with_this_one(job: search.Search):
+    search.open_study(job)
     other = changed(job.preset, {"objective.beta": 4.0})
     with pytest.raises(TuningError, match="choose another --study"):
-        tune.open_study(replace(job, preset=other))
+        search.open_study(replace(job, preset=other))
 
 
-def test_a_storage_that_cannot_be_used_is_one_line(job: tune.Search):
+def test_a_storage_that_cannot_be_used_is_one_line(job: search.Search):
     bad = replace(job, storage="sqlite:////nosuch/folder/a.db")
     with pytest.raises(TuningError, match="cannot open the study") as caught:
-        tune.open_study(bad)
+        search.open_study(bad)
     assert "\n" not in str(caught.value)
 
 

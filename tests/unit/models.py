@@ -4,12 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store import (
+from model_store.class_latents import ClassLatents, GaussianMixture
+from model_store.spec import (
     MLP,
-    VAE,
-    ClassLatents,
     Description,
-    GaussianMixture,
     ImageShape,
     LatentStatistics,
     Metric,
@@ -17,6 +15,7 @@ from model_store import (
     ModelSpec,
     TrainingRecord,
 )
+from model_store.vae import VAE
 
 TINY = ModelSpec(network=MLP(hidden=(5,)), latent=3, image=ImageShape(height=4, width=4))
 

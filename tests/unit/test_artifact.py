@@ -8,17 +8,16 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from model_store import (
+from model_store.errors import (
     ChecksumError,
     CorruptVersionError,
-    Manifest,
     ManifestError,
-    ModelRef,
     NonFiniteError,
     ShapeError,
-    Store,
 )
-from model_store.artifact import record
+from model_store.spec import Manifest, ModelRef
+from model_store.store import Store
+from model_store.store.version import record
 from tests.unit.models import a_card, tiny_description, tiny_weights
 
 REF = ModelRef.parse("tiny@1")

@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from app import cuda
+from app.inference import cuda_graphs
 
-on_a_gpu = pytest.mark.skipif(cuda.fault() is not None, reason=f"no GPU: {cuda.fault()}")
-without_a_gpu = pytest.mark.skipif(cuda.fault() is None, reason="there is a GPU here")
+on_a_gpu = pytest.mark.skipif(
+    cuda_graphs.fault() is not None, reason=f"no GPU: {cuda_graphs.fault()}"
+)
+without_a_gpu = pytest.mark.skipif(cuda_graphs.fault() is None, reason="there is a GPU here")
 
 
 def a_network(device: str = "cpu") -> nn.Module:
@@ -18,7 +20,7 @@ def a_network(device: str = "cpu") -> nn.Module:
         return nn.Sequential(nn.Linear(3, 40), nn.ReLU(), nn.Linear(40, 5)).to(device)
 
 
-def static(network: nn.Module, rows: int = 4) -> cuda.StaticTile:
+def static(network: nn.Module, rows: int = 4) -> cuda_graphs.StaticTile:
     """Mean and network of a tile, in static memory of the CPU."""
     x, mean, y = torch.zeros(rows, 3), torch.zeros(rows), torch.zeros(rows, 5)
 
@@ -26,7 +28,7 @@ def static(network: nn.Module, rows: int = 4) -> cuda.StaticTile:
         mean.copy_(x.mean(dim=1))
         y.copy_(network(x))
 
-    return cuda.StaticTile(compute, [x], [mean, y])
+    return cuda_graphs.StaticTile(compute, [x], [mean, y])
 
 
 def tiles(count: int, rows: int = 4) -> list[np.ndarray]:
@@ -70,7 +72,7 @@ def test_an_error_while_computing_leaves_the_tile_usable() -> None:
             raise RuntimeError("this time not")
         y.fill_(7.0)
 
-    run = cuda.StaticTile(compute, [], [y])
+    run = cuda_graphs.StaticTile(compute, [], [y])
     with pytest.raises(RuntimeError, match="this time not"):
         run()
     broken[0] = False
@@ -79,7 +81,7 @@ def test_an_error_while_computing_leaves_the_tile_usable() -> None:
 
 @without_a_gpu
 def test_the_reason_why_there_is_no_gpu_is_one_line() -> None:
-    reason = cuda.fault()
+    reason = cuda_graphs.fault()
     assert reason
     assert "\n" not in reason
 
@@ -87,7 +89,7 @@ def test_the_reason_why_there_is_no_gpu_is_one_line() -> None:
 @on_a_gpu
 def test_a_captured_graph_computes_what_its_function_does() -> None:
     network = a_network("cuda")
-    run = cuda.capture(_of(network), [(16, 3)])
+    run = cuda_graphs.capture(_of(network), [(16, 3)])
     for x in tiles(5, rows=16):
         (y,) = run(x)
         expected = network(torch.from_numpy(x).cuda()).detach().cpu().numpy()
@@ -97,7 +99,7 @@ def test_a_captured_graph_computes_what_its_function_does() -> None:
 @on_a_gpu
 def test_two_captures_of_one_function_give_the_same_bytes() -> None:
     network = a_network("cuda")
-    runs = [cuda.capture(_of(network), [(16, 3)]) for _ in range(2)]
+    runs = [cuda_graphs.capture(_of(network), [(16, 3)]) for _ in range(2)]
     for x in tiles(5, rows=16):
         assert runs[0](x)[0].tobytes() == runs[1](x)[0].tobytes()
 
@@ -105,7 +107,7 @@ def test_two_captures_of_one_function_give_the_same_bytes() -> None:
 @on_a_gpu
 def test_a_graph_that_is_captured_beside_one_that_runs_disturbs_no_byte() -> None:
     network = a_network("cuda")
-    run = cuda.capture(_of(network), [(16, 3)])
+    run = cuda_graphs.capture(_of(network), [(16, 3)])
     (x,) = tiles(1, rows=16)
     expected = run(x)[0].tobytes()
     over = threading.Event()
@@ -122,7 +124,7 @@ def test_a_graph_that_is_captured_beside_one_that_runs_disturbs_no_byte() -> Non
     running = threading.Thread(target=go_on)
     running.start()
     try:
-        others = [cuda.capture(_of(network), [(16, 3)]) for _ in range(20)]
+        others = [cuda_graphs.capture(_of(network), [(16, 3)]) for _ in range(20)]
     finally:
         over.set()
         running.join()

@@ -9,11 +9,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from app import cuda, latents
-from app.engine import Engine, LoadedModel, _shapes, choose_device
 from app.errors import NotReadyError, QueueFullError, SettingsError, TimedOutError
-from app.observer import Silence
-from model_store import MLP, VAE, Conv, Manifest, ModelSpec, Store, StoredModel, ready_to_run
+from app.inference import cuda_graphs
+from app.inference.engine import Engine, LoadedModel, _shapes, choose_device
+from app.inference.hooks import Silence
+from app.sampling import latents
+from model_store.spec import MLP, Conv, Manifest, ModelSpec
+from model_store.store import Store, StoredModel
+from model_store.vae import VAE, ready_to_run
 from tests.unit.models import a_card, tiny_description, tiny_weights
 
 Floats = NDArray[np.float32]
@@ -23,8 +26,10 @@ DIGITS = ModelSpec(network=Conv(), latent=20)
 NORMED = ModelSpec(network=Conv(kernel=3, batch_norm=True), latent=20)
 TINY = ModelSpec(network=MLP(hidden=(8,)), latent=3)
 
-on_a_gpu = pytest.mark.skipif(cuda.fault() is not None, reason=f"no GPU: {cuda.fault()}")
-without_a_gpu = pytest.mark.skipif(cuda.fault() is None, reason="there is a GPU here")
+on_a_gpu = pytest.mark.skipif(
+    cuda_graphs.fault() is not None, reason=f"no GPU: {cuda_graphs.fault()}"
+)
+without_a_gpu = pytest.mark.skipif(cuda_graphs.fault() is None, reason="there is a GPU here")
 
 DEVICES = ["cpu", pytest.param("cuda", marks=on_a_gpu)]
 
@@ -64,7 +69,7 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture
 def large_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles of every size, however long they take."""
-    monkeypatch.setattr("app.engine._BRIEF_S", 60.0)
+    monkeypatch.setattr("app.inference.engine._BRIEF_S", 60.0)
 
 
 def random_images(n: int) -> Floats:
@@ -407,8 +412,8 @@ def test_what_is_slow_runs_beside_the_event_loop_and_the_rest_on_it(
         time.sleep(0.02)
         return model.vae.encode(x)
 
-    monkeypatch.setattr("app.engine._ON_THE_LOOP_S", 0.01)
-    monkeypatch.setattr("app.engine._encode", slow_encode)
+    monkeypatch.setattr("app.inference.engine._ON_THE_LOOP_S", 0.01)
+    monkeypatch.setattr("app.inference.engine._encode", slow_encode)
     model = asyncio.run(engine.warm_up(stored(manifest, TINY), torch.device("cpu")))
     assert model.in_thread == {slow_encode}
 
@@ -451,10 +456,10 @@ def test_every_tile_that_is_taken_gives_the_bytes_of_a_tile_of_sixteen(
 def test_only_a_brief_tile_is_made_larger(
     manifest: Manifest, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.engine._equal_tiles", lambda _, tried: tuple(tried))
+    monkeypatch.setattr("app.inference.engine._equal_tiles", lambda _, tried: tuple(tried))
     model = stored(manifest, LAB)
     for brief_s, most_rows in [(60.0, 64), (0.0, 16)]:
-        monkeypatch.setattr("app.engine._BRIEF_S", brief_s)
+        monkeypatch.setattr("app.inference.engine._BRIEF_S", brief_s)
         warm = asyncio.run(engine.warm_up(model, torch.device("cpu")))
         assert warm.most_rows == most_rows
         assert [warm.tile_for(n) for n in (1, 3, 9, 16)] == [2, 4, 16, 16]
@@ -468,7 +473,7 @@ def test_a_tile_that_gives_other_bits_is_not_taken(
     def decode(_model: LoadedModel, z: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (z + 1e-6 if len(z) == size else z,)
 
-    monkeypatch.setattr("app.engine._decode", decode)
+    monkeypatch.setattr("app.inference.engine._decode", decode)
     model = asyncio.run(engine.warm_up(stored(manifest, LAB), torch.device("cpu")))
     assert model.equal_tiles
     assert size not in model.equal_tiles
@@ -538,7 +543,7 @@ def test_tiles_of_another_size_hold_rows_of_more_requests_and_give_the_same_imag
 
 
 def test_auto_takes_a_gpu_where_there_is_one() -> None:
-    assert choose_device("auto").type == ("cuda" if cuda.fault() is None else "cpu")
+    assert choose_device("auto").type == ("cuda" if cuda_graphs.fault() is None else "cpu")
     assert choose_device("cpu").type == "cpu"
 
 
@@ -546,4 +551,4 @@ def test_auto_takes_a_gpu_where_there_is_one() -> None:
 def test_cuda_asked_for_by_name_and_absent_is_refused_with_the_reason() -> None:
     with pytest.raises(SettingsError, match="device=cuda") as refused:
         choose_device("cuda")
-    assert str(cuda.fault()) in str(refused.value)
+    assert str(cuda_graphs.fault()) in str(refused.value)

@@ -14,10 +14,11 @@ from hypothesis.extra import numpy as np_st
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
-import model_store
-from app import formats, latents
-from app.images import to_bytes
-from model_store import ModelRef, Store
+from app.imaging import formats
+from app.imaging.images import to_bytes
+from app.sampling import latents
+from model_store.spec import ModelRef
+from model_store.store import SHIPPED, Store
 
 Bytes = NDArray[np.uint8]
 
@@ -48,7 +49,7 @@ def slopes(n: int, channels: int, side: int = 28) -> Bytes:
 
 def digits(n: int) -> Bytes:
     """Samples of the model that ships."""
-    vae = Store(model_store.SHIPPED).load(ModelRef.parse("mnist@1")).vae
+    vae = Store(SHIPPED).load(ModelRef.parse("mnist@5")).vae
     z = latents.standard_normal(latents.consecutive_seeds(0, n), vae.spec.latent)
     return to_bytes(vae.mean_image(vae.decode(torch.from_numpy(z))).numpy())
 
@@ -248,14 +249,14 @@ def test_numpy_opens_the_npz_without_pickle() -> None:
     arrays: dict[str, NDArray[Any]] = {
         "images": images,
         "seeds": seeds,
-        "model": np.array("mnist@1"),
+        "model": np.array("mnist@5"),
     }
     npz = formats.encode_npz(arrays)
     with np.load(io.BytesIO(npz), allow_pickle=False) as found:
         assert sorted(found) == ["images", "model", "seeds"]
         assert np.array_equal(found["images"], images)
         assert found["seeds"].dtype == np.uint32
-        assert str(found["model"]) == "mnist@1"
+        assert str(found["model"]) == "mnist@5"
     assert npz == formats.encode_npz(arrays)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 
-from model_store import (
+from model_store.vae import (
     kl_between,
     kl_per_dimension,
     kl_to_standard_normal,

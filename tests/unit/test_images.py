@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from app import images
 from app.errors import (
     BlankImageError,
     CorruptImageError,
@@ -22,7 +21,8 @@ from app.errors import (
     UploadError,
     WrongSizeError,
 )
-from model_store import MLP, ImageShape, ModelSpec
+from app.imaging import images
+from model_store.spec import MLP, ImageShape, ModelSpec
 
 Bytes = NDArray[np.uint8]
 Resampling = Image.Resampling

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_store import MLP, VAE, Conv, Flow, ImageShape, ModelSpec, Residual, ready_to_run
-from model_store.inference import Packed, ProductDeconvolution
+from model_store.spec import MLP, Conv, Flow, ImageShape, ModelSpec, Residual
+from model_store.vae import VAE, ready_to_run
+from model_store.vae.compiled import Packed, ProductDeconvolution
 
 CPU = torch.device("cpu")
 Network = MLP | Conv | Residual
@@ -61,7 +62,7 @@ def outputs(vae: VAE, x: Tensor, z: Tensor) -> list[Tensor]:
 def test_it_computes_what_was_trained(
     network: Network, image: ImageShape, packs: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model_store.inference._PACKS", packs)
+    monkeypatch.setattr("model_store.vae.compiled._PACKS", packs)
     vae = trained(network, image)
     x, z = torch.rand(16, *image.shape), torch.randn(16, 6)
     expected = outputs(vae, x, z)

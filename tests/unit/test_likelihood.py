@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Bernoulli
 from torch.nn import functional as F
 
-from model_store import bernoulli_log_likelihood, discretised_logistic_log_likelihood
+from model_store.vae import bernoulli_log_likelihood, discretised_logistic_log_likelihood
 
 
 def test_bernoulli_likelihood_of_binary_pixels_agrees_with_torch_distributions():

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from model_store import (
+from model_store.class_latents import (
     NO_CLASSES,
     ClassLatents,
-    CorruptVersionError,
     GaussianMixture,
-    ModelRef,
-    ShapeError,
-    Store,
     as_stored,
+    from_arrays,
+    to_arrays,
 )
-from model_store.mixture import from_arrays, to_arrays
+from model_store.errors import CorruptVersionError, ShapeError
+from model_store.spec import ModelRef
+from model_store.store import Store
 from tests.unit.models import a_card, tiny_classes, tiny_description, tiny_weights
 
 WHOLE: dict[str, object] = {
@@ -126,7 +126,7 @@ def test_mixtures_on_disk_that_are_none_are_refused(
 ):
     broken = safetensors.numpy.save({"weights": np.ones((2, 1))})
     with monkeypatch.context() as context:
-        context.setattr("model_store.artifact.class_latents_to_bytes", lambda _: broken)
+        context.setattr("model_store.store.version.class_latents_to_bytes", lambda _: broken)
         publish(tmp_path, tiny_classes())
     with pytest.raises(CorruptVersionError, match=r"class_latents\.safetensors: expected weights"):
         Store(tmp_path).load(REF)

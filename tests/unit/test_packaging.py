@@ -73,9 +73,14 @@ def test_serving_installs_nothing_that_only_training_needs():
     assert not any(name.startswith(("nvidia-", "triton")) for name in pins("serve"))
 
 
-def test_the_container_holds_the_environment_app_and_model_store_and_nothing_else():
+def test_the_container_holds_the_environment_app_model_store_weights_and_nothing_else():
     copied = [words.split() for words in final_stage("COPY")]
-    assert sorted(words[-2] for words in copied) == ["/opt/zserve/.venv", "app/", "model_store/"]
+    assert sorted(words[-2] for words in copied) == [
+        "/opt/zserve/.venv",
+        "app/",
+        "model_store/",
+        "weights/",
+    ]
 
 
 def test_the_container_runs_the_service_as_an_unprivileged_user():
@@ -110,7 +115,7 @@ def test_clients_import_none_of_the_packages():
 def test_lint_refuses_whatever_loads_a_pickle(line: str):
     ruff = [sys.executable, "-m", "ruff", "check", "--select", "TID251", "--no-cache"]
     answer = subprocess.run(
-        [*ruff, "--stdin-filename", "app/images.py", "-"],
+        [*ruff, "--stdin-filename", "app/imaging/images.py", "-"],
         input=f"{line}\n",
         cwd=ROOT,
         capture_output=True,

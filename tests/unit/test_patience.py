@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from app.patience import Patience
+from app.deadlines import Patience
 
 
 @pytest.fixture

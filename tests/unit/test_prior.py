@@ -5,16 +5,9 @@ import math
 import pytest
 import torch
 
-from model_store import (
-    MLP,
-    VAE,
-    Flow,
-    ImageShape,
-    ModelSpec,
-    build_vae,
-    standard_normal_log_density,
-)
-from model_store.prior import RealNVP
+from model_store.spec import MLP, Flow, ImageShape, ModelSpec
+from model_store.vae import VAE, build_vae, standard_normal_log_density
+from model_store.vae.flow import RealNVP
 
 
 def bent(flow: RealNVP, seed: int = 0) -> RealNVP:

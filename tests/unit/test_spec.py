@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from model_store import Conv, InvalidReferenceError, ModelRef, ModelSpec
+from model_store.errors import InvalidReferenceError
+from model_store.spec import Conv, ModelRef, ModelSpec
 from tests.unit.models import TINY
 
 

@@ -12,20 +12,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_store import (
+from model_store.errors import (
     AliasNotFoundError,
     FigureNotFoundError,
     InvalidReferenceError,
-    Manifest,
     ManifestError,
     ModelNotFoundError,
-    ModelRef,
     NonFiniteError,
     PublishError,
     ShapeError,
-    Store,
     VersionNotFoundError,
 )
+from model_store.spec import Manifest, ModelRef
+from model_store.store import Store
 from tests.unit.models import a_card, tiny_description, tiny_weights
 
 
@@ -287,7 +286,7 @@ def test_a_publisher_killed_at_any_step_leaves_whole_versions_only(store: Store,
     publish(store)
     script = (
         "import os; from pathlib import Path\n"
-        "from model_store import Store; from tests.unit import test_store as t\n"
+        "from model_store.store import Store; from tests.unit import test_store as t\n"
         f"os.fsync = t.failing('fsync', {step}, lambda: os._exit(9))\n"
         f"t.publish(Store(Path({str(store.root)!r})))\n"
     )

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from model_store import Manifest, ModelRef, Store
-from model_store.__main__ import main
+from model_store.spec import Manifest, ModelRef
+from model_store.store import Store
+from model_store.store.cli import main
 from tests.unit.models import a_card, tiny_description, tiny_weights
 
 

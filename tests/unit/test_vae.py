@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from model_store import MLP, VAE, Conv, Flow, ImageShape, ModelSpec, Residual, build_vae
-from model_store.networks import ResidualBlock
+from model_store.spec import MLP, Conv, Flow, ImageShape, ModelSpec, Residual
+from model_store.vae import VAE, build_vae
+from model_store.vae.networks import ResidualBlock
 
 SPECS = [
     ModelSpec(network=MLP(hidden=(12, 7)), latent=3),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.workers import Supervisor
+from app.server.supervisor import Supervisor
 
 
 def supervisor(work: object, folder: Path, count: int = 2) -> Supervisor:

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torchvision.utils import save_image  # type: ignore[import-untyped]
 
-from model_store import VAE, ModelSpec, build_vae
+from model_store.spec import ModelSpec
+from model_store.vae import VAE, build_vae
 
 PORT = int(os.environ.get("PORT", "0"))
 SETTINGS: dict[str, Any] = json.loads(os.environ.get("SETTINGS", "{}"))

@@ -1,0 +1,1 @@
+"""HTTP: routes, wire types, negotiation, problems and middleware."""

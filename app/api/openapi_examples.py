@@ -1,0 +1,165 @@
+"""One answer of each operation in JSON, as the API description shows it: made of the real types."""
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from app.api.schemas import (
+    Aliases,
+    Augmented,
+    Decoded,
+    Encoded,
+    Encoding,
+    Frame,
+    Generated,
+    Health,
+    Interpolated,
+    ModelList,
+    ModelSummary,
+    ModelVersion,
+    ModelVersions,
+    Reconstructed,
+    Reconstruction,
+    Sample,
+    ServerMetadata,
+    TensorMetadata,
+    Traversed,
+    TraversedDimension,
+    VersionMetadata,
+)
+from app.imaging.formats import encode_png
+from app.sampling.latents import GENERATOR
+from model_store.spec import MLP, LatentStatistics, Manifest, Metric, ModelSpec, TrainingRecord
+
+_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+_PNG = base64.b64encode(encode_png(np.zeros((1, 28, 28), np.uint8))).decode()
+_Z, _MU, _LOGVAR = [0.5, -1.25], [0.75, -1.5], [-2.0, -0.5]
+_NAME, _FROM = "mnist", {"model": "mnist@1", "weights_sha256": _SHA256}
+_METRICS = {"test_neg_elbo": Metric(value=104.5, unit="nats", protocol="10,000 test images")}
+
+_MANIFEST = Manifest.model_validate(
+    {
+        "name": _NAME,
+        "version": 1,
+        "created_at": datetime(2026, 1, 31, 12, tzinfo=UTC),
+        "spec": ModelSpec(network=MLP(hidden=(400,)), latent=2),
+        "training": TrainingRecord(preset="lab", dataset="MNIST", seed=0, epochs=10),
+        "metrics": _METRICS,
+        "latents": LatentStatistics(kl_nats=(3.5, 2.5), mean=(0.0, 0.0), std=(1.0, 1.0)),
+        "files": {"weights.safetensors": {"sha256": _SHA256, "size_bytes": 2559000}},
+    }
+)
+_GENERATED = Generated(
+    **_FROM,
+    seed=7,
+    generator=GENERATOR,
+    temperature=1.0,
+    images=[Sample(seed=7, z=_Z, png=_PNG)],
+)
+_TENSOR_Z = TensorMetadata(name="z", shape=[-1, 2])
+_TENSOR_IMAGE = TensorMetadata(name="image", shape=[-1, 1, 28, 28])
+_VERSION_METADATA = VersionMetadata(
+    name=_NAME, versions=["1"], platform="zserve_vae", inputs=[_TENSOR_Z], outputs=[_TENSOR_IMAGE]
+)
+_INFERRED = {
+    "model_name": _NAME,
+    "model_version": "1",
+    "outputs": [{"name": "mu", "shape": [1, 2], "datatype": "FP32", "data": _MU}],
+}
+
+EXAMPLES: Mapping[str, BaseModel | dict[str, Any]] = {
+    "generate": _GENERATED,
+    "generate_by_post": _GENERATED,
+    "reconstruct": Reconstructed(
+        **_FROM,
+        images=[
+            Reconstruction(
+                mu=_MU,
+                logvar=_LOGVAR,
+                bce_nats=80.25,
+                kl_nats=2.19,
+                input=_PNG,
+                reconstruction=_PNG,
+            )
+        ],
+    ),
+    "interpolate": Interpolated(
+        **_FROM,
+        generator=GENERATOR,
+        path="linear",
+        seed_a=7,
+        seed_b=8,
+        a=_PNG,
+        b=_PNG,
+        frames=[Frame(t=0.0, z=_Z, png=_PNG), Frame(t=1.0, z=_MU, png=_PNG)],
+    ),
+    "traverse": Traversed(
+        **_FROM,
+        generator=GENERATOR,
+        seed=7,
+        z=_Z,
+        dimensions=[
+            TraversedDimension(dim=1, kl_nats=3.5, values=[-3.0, 3.0], images=[_PNG, _PNG])
+        ],
+    ),
+    "encode": Encoded(**_FROM, images=[Encoding(mu=_MU, logvar=_LOGVAR, kl_nats=2.19)]),
+    "decode": Decoded(**_FROM, images=[Sample(z=_Z, png=_PNG)]),
+    "augment": Augmented(
+        **_FROM,
+        seed=7,
+        generator=GENERATOR,
+        temperature=1.0,
+        mu=_MU,
+        logvar=_LOGVAR,
+        images=[Sample(seed=7, z=_Z, png=_PNG)],
+    ),
+    "list_models": ModelList(
+        models=[
+            ModelSummary(
+                name=_NAME,
+                version=1,
+                aliases={"production": 1},
+                versions=[1],
+                default=True,
+                image=(1, 28, 28),
+                latent=2,
+                dataset="MNIST",
+                classes=[],
+                metrics=_METRICS,
+                weights_sha256=_SHA256,
+                created_at=_MANIFEST.created_at,
+            )
+        ]
+    ),
+    "list_versions": ModelVersions(name=_NAME, aliases={"production": 1}, versions=[_MANIFEST]),
+    "show_version": ModelVersion(
+        aliases=["production"],
+        figures={"samples": "/models/mnist/1/figures/samples.png"},
+        card="# mnist@1\n",
+        manifest=_MANIFEST,
+    ),
+    "set_alias": Aliases(name=_NAME, aliases={"production": 1}),
+    "healthz": Health(status="live"),
+    "readyz": Health(status="ready", model="mnist@1", device="cpu"),
+    "v2_server": ServerMetadata(name="zserve", version="1", extensions=["binary_tensor_data"]),
+    "v2_live": {"live": True},
+    "v2_ready": {"ready": True},
+    "v2_model": _VERSION_METADATA,
+    "v2_version": _VERSION_METADATA,
+    "v2_model_ready": {"ready": True},
+    "v2_version_ready": {"ready": True},
+    "v2_infer": _INFERRED,
+    "v2_infer_version": _INFERRED,
+}
+"""The id of an operation -> what it may answer."""
+
+
+def in_json(example: BaseModel | dict[str, Any]) -> dict[str, Any]:
+    """As it travels."""
+    if isinstance(example, dict):
+        return example
+    return example.model_dump(mode="json", exclude_none=isinstance(example, Health))

@@ -1,0 +1,59 @@
+"""Routes whose endpoint takes (request, services, query): described by FastAPI, called directly.
+
+FastAPI writes their description from the signature as ever. It would also solve dependencies and
+open exit stacks for each request, though these endpoints have neither: DECISIONS.md has what that
+costs. What it checks in a query, `QueryRoute` checks with the same model and the same errors.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, get_type_hints
+from urllib.parse import parse_qsl
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import request_response
+
+from app.api.dependencies import services_of
+from app.api.schemas import Query
+from app.errors import ParameterError
+
+Endpoint = Callable[..., Awaitable[Response]]
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class QueryRoute(APIRoute):
+    """Reads the query with the endpoint's own model, and calls the endpoint."""
+
+    def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self.app = request_response(self.get_route_handler())
+
+    def get_route_handler(self) -> Handler:
+        """The endpoint with its query read."""
+        endpoint: Endpoint = self.endpoint
+        query_type: type[Query] = get_type_hints(endpoint)["query"]
+
+        async def handle(request: Request) -> Response:
+            query = read_query(request.scope["query_string"], query_type)
+            return await endpoint(request, services_of(request), query)
+
+        return handle
+
+
+def read_query(text: bytes, query_type: type[Query]) -> Query:
+    """The validated query; raises RequestValidationError, and ParameterError for a repetition."""
+    items = parse_qsl(text.decode("latin-1"), keep_blank_values=True)
+    values = dict(items)
+    if len(values) < len(items):
+        ((name, times),) = Counter(name for name, _ in items).most_common(1)
+        name = name[:80]
+        raise ParameterError(f"{name} is given {times} times", remedy=f"send {name} once")
+    try:
+        return query_type.model_validate(values)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        raise RequestValidationError([e | {"loc": ("query", *e["loc"])} for e in found]) from error

@@ -1,0 +1,162 @@
+"""/models: what is served, its numbers and figures, and promotion."""
+
+import hmac
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.responses import Response
+
+from app.api.dependencies import Services, ServicesDep
+from app.api.openapi import problems
+from app.api.schemas import (
+    Aliases,
+    ModelList,
+    ModelSummary,
+    ModelVersion,
+    ModelVersions,
+    Promotion,
+    Unreadable,
+)
+from app.errors import PromotionDisabledError, UnauthorizedError
+from model_store.errors import StoreError
+from model_store.spec import ModelRef
+
+router = APIRouter(tags=["models"])
+
+_bearer = HTTPBearer(auto_error=False, description="ZSERVE_ADMIN_TOKEN of the service.")
+
+Name = Annotated[str, Path(description="Name of a model.", examples=["mnist"])]
+Version = Annotated[str, Path(description="Version or alias.", examples=["1", "production"])]
+
+
+async def require_token(
+    services: ServicesDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> None:
+    """Raise PromotionDisabledError or UnauthorizedError unless the token is right."""
+    expected = services.settings.admin_token
+    if expected is None:
+        raise PromotionDisabledError(
+            "this service was started without a token for promotion",
+            remedy="set ZSERVE_ADMIN_TOKEN and restart it, "
+            "or use `python -m model_store promote` beside the store",
+        )
+    given = credentials.credentials if credentials else ""
+    if not hmac.compare_digest(given.encode(), expected.get_secret_value().encode()):
+        raise UnauthorizedError(
+            "the token is missing or wrong", remedy="send the header Authorization: Bearer TOKEN"
+        )
+
+
+@router.get("/models", summary="List the models", operation_id="list_models")
+def list_models(services: ServicesDep) -> ModelList:
+    """Every model of the store with the version that its bare name means."""
+    answer = ModelList(models=[])
+    for name in services.store.names():
+        try:
+            answer.models.append(_summary(name, services))
+        except StoreError as error:
+            answer.unreadable.append(Unreadable(name=name, detail=str(error)))
+    return answer
+
+
+@router.get(
+    "/models/{name}",
+    summary="List the versions of a model",
+    operation_id="list_versions",
+    responses=problems(404, 422, 503),
+)
+def list_versions(services: ServicesDep, name: Name) -> ModelVersions:
+    """All versions of a model with their manifests, and its aliases."""
+    ref = ModelRef.parse(name)
+    store = services.store
+    manifests = [
+        store.manifest(ModelRef(name=ref.name, version=version))
+        for version in store.versions(ref.name)
+    ]
+    return ModelVersions(name=ref.name, aliases=store.aliases(ref.name), versions=manifests)
+
+
+@router.get(
+    "/models/{name}/{version}",
+    summary="Show a version",
+    operation_id="show_version",
+    responses=problems(404, 422, 503),
+)
+def show_version(services: ServicesDep, name: Name, version: Version) -> ModelVersion:
+    """What a version is, how it was trained, its numbers, its card and its figures."""
+    store = services.store
+    ref = store.resolve(ModelRef.parse(f"{name}@{version}"))
+    manifest = store.manifest(ref)
+    aliases = store.aliases(ref.name)
+    return ModelVersion(
+        aliases=sorted(alias for alias, meant in aliases.items() if meant == ref.version),
+        figures={
+            figure: f"/models/{ref.name}/{ref.version}/figures/{figure}.png"
+            for figure in manifest.figures
+        },
+        card=store.card(ref),
+        manifest=manifest,
+    )
+
+
+@router.get(
+    "/models/{name}/{version}/figures/{figure}.png",
+    summary="Show a figure of a version",
+    operation_id="show_figure",
+    response_class=Response,
+    responses={
+        200: {"description": "The figure.", "content": {"image/png": {}}},
+        **problems(404, 422, 503),
+    },
+)
+def show_figure(
+    services: ServicesDep,
+    name: Name,
+    version: Version,
+    figure: Annotated[str, Path(description="Name of the figure.", examples=["samples"])],
+) -> Response:
+    """A figure that was made when the version was published."""
+    ref = services.store.resolve(ModelRef.parse(f"{name}@{version}"))
+    return Response(services.store.figure(ref, figure), media_type="image/png")
+
+
+@router.put(
+    "/models/{name}/aliases/{alias}",
+    summary="Promote or roll back",
+    operation_id="set_alias",
+    dependencies=[Depends(require_token)],
+    responses=problems(401, 403, 404, 422, 503),
+)
+async def set_alias(
+    services: ServicesDep,
+    name: Name,
+    alias: Annotated[str, Path(description="Alias to point elsewhere.", examples=["production"])],
+    promotion: Promotion,
+) -> Aliases:
+    """Point an alias at a version. The version is loaded first: one that cannot be is refused."""
+    model = await services.catalog.get(f"{name}@{promotion.version}")
+    services.store.set_alias(model.ref.name, alias, promotion.version)
+    await services.catalog.refresh()
+    return Aliases(name=model.ref.name, aliases=services.store.aliases(model.ref.name))
+
+
+def _summary(name: str, services: Services) -> ModelSummary:
+    store = services.store
+    ref = store.resolve(ModelRef(name=name))
+    manifest = store.manifest(ref)
+    return ModelSummary(
+        name=name,
+        version=manifest.version,
+        aliases=store.aliases(name),
+        versions=list(store.versions(name)),
+        default=name == services.catalog.default.name,
+        image=manifest.spec.image.shape,
+        latent=manifest.spec.latent,
+        dataset=manifest.training.dataset,
+        classes=list(manifest.classes or ()) if manifest.labelled else [],
+        metrics=manifest.metrics,
+        weights_sha256=manifest.weights_sha256,
+        created_at=manifest.created_at,
+    )

@@ -1,0 +1,29 @@
+"""The page and the API docs: files of this package, nothing from outside."""
+
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.responses import FileResponse
+
+FILES = Path(__file__).resolve().parents[2] / "web"
+
+router = APIRouter(include_in_schema=False)
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; "
+    "style-src 'self' 'unsafe-inline'; base-uri 'none'; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+
+
+@router.get("/")
+async def index() -> FileResponse:
+    """The page."""
+    return FileResponse(FILES / "index.html", headers=_HEADERS)
+
+
+@router.get("/docs")
+async def docs() -> FileResponse:
+    """The API docs: Swagger UI on /openapi.json."""
+    return FileResponse(FILES / "docs.html", headers=_HEADERS)

@@ -1,0 +1,1 @@
+"""Pictures as bytes: decoding uploads and encoding answers. Knows no HTTP."""

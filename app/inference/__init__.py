@@ -1,0 +1,1 @@
+"""The engine that runs models, and the cache that loads them. Knows no HTTP."""

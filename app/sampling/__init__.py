@@ -1,0 +1,1 @@
+"""Seeds, latents and paths between latents. Needs numpy alone."""

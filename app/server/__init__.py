@@ -1,0 +1,1 @@
+"""Processes, sockets and workers: everything around the ASGI app."""

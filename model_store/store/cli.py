@@ -1,0 +1,115 @@
+"""python -m model_store: look at the versions, check them, promote one."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from model_store.errors import CorruptVersionError, StoreError
+from model_store.spec import PRODUCTION, Manifest, ModelRef
+from model_store.store.store import SHIPPED, Store
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0 done, 1 a version failed its checks, 2 no such thing or bad usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(Store(options.store), options))
+    except StoreError as error:
+        print(f"model_store: {error}", file=sys.stderr)
+        return 1 if isinstance(error, CorruptVersionError) else 2
+
+
+def list_models(store: Store, _options: argparse.Namespace) -> int:
+    """One line a version."""
+    row = "{:<20} {:>8}  {:<20} {:<14} {:>7}  {}".format
+    print(row("NAME", "VERSION", "PUBLISHED", "DATASET", "MB", "ALIASES"))
+    for ref in _all_versions(store):
+        aliases = store.aliases(ref.name).items()
+        marks = ", ".join(alias for alias, version in sorted(aliases) if version == ref.version)
+        try:
+            manifest = store.manifest(ref)
+        except CorruptVersionError as error:
+            print(row(ref.name, ref.version, f"DAMAGED: {error}", "", "", marks))
+            continue
+        published = f"{manifest.created_at:%Y-%m-%d %H:%M} UTC"
+        size_mb = f"{_size_bytes(manifest) / 1e6:.1f}"
+        print(row(ref.name, ref.version, published, manifest.training.dataset, size_mb, marks))
+    return 0
+
+
+def show(store: Store, options: argparse.Namespace) -> int:
+    """The card of a version, or its manifest."""
+    ref = ModelRef.parse(options.ref)
+    print(store.manifest(ref).model_dump_json(indent=2) if options.json else store.card(ref))
+    return 0
+
+
+def verify(store: Store, options: argparse.Namespace) -> int:
+    """Check every file and tensor of one version, or of all."""
+    refs = [ModelRef.parse(options.ref)] if options.ref else _all_versions(store)
+    failures = 0
+    for ref in refs:
+        try:
+            print(f"ok      {_summary(store.verify(ref))}")
+        except StoreError as error:
+            failures += 1
+            print(f"FAILED  {error}")
+    print(f"{len(refs) - failures} of {len(refs)} versions are sound in {store.root}")
+    return 1 if failures else 0
+
+
+def promote(store: Store, options: argparse.Namespace) -> int:
+    """Point an alias at a version."""
+    manifest = store.verify(ModelRef.parse(options.ref))
+    name, version = manifest.name, manifest.version
+    before = store.aliases(name).get(options.alias)
+    store.set_alias(name, options.alias, version)
+    was = f" (was {before})" if before not in {None, version} else ""
+    print(f"{name}@{options.alias} is version {version}{was}")
+    return 0
+
+
+def _all_versions(store: Store) -> list[ModelRef]:
+    return [
+        ModelRef(name=name, version=version)
+        for name in store.names()
+        for version in store.versions(name)
+    ]
+
+
+def _summary(manifest: Manifest) -> str:
+    return f"{manifest.ref}  {len(manifest.files)} files, {_size_bytes(manifest):,} bytes"
+
+
+def _size_bytes(manifest: Manifest) -> int:
+    return sum(file.size_bytes for file in manifest.files.values())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m model_store", description=__doc__)
+    default = Path(os.environ.get("ZSERVE_STORE", SHIPPED))
+    parser.add_argument("--store", type=Path, default=default, metavar="DIR", help="%(default)s")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("list", help="one line a version")
+    command.set_defaults(run=list_models)
+
+    command = commands.add_parser("show", help="the card of a version")
+    command.add_argument("ref", metavar="NAME[@VERSION|@ALIAS]")
+    command.add_argument("--json", action="store_true", help="the manifest instead")
+    command.set_defaults(run=show)
+
+    command = commands.add_parser("verify", help="check every file and tensor")
+    command.add_argument("ref", metavar="NAME[@VERSION|@ALIAS]", nargs="?", help="default: all")
+    command.set_defaults(run=verify)
+
+    command = commands.add_parser("promote", help="point an alias at a version, or roll back")
+    command.add_argument("ref", metavar="NAME@VERSION")
+    command.add_argument("--alias", default=PRODUCTION, help="default: %(default)s")
+    command.set_defaults(run=promote)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

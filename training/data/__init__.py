@@ -1,0 +1,1 @@
+"""Training images: MNIST files and folders of images."""

@@ -1,0 +1,182 @@
+"""The negative log-likelihood -ln p(x), estimated by importance sampling.
+
+    p(x) = E_q[w],  w = p(x | z) p(z) / q(z | x),  estimated by the mean of L weights
+
+ln of that mean is at most ln p(x) in expectation and rises to it with L (Burda et al. 2016,
+"Importance weighted autoencoders", section 3), so the NLL errs on the honest side. How much of q
+is of use is told by the effective sample size (sum w)^2 / sum w^2, between 1 and L (Kong 1992).
+
+Images are binarized anew for each seed (Salakhutdinov & Murray 2008), since the likelihood of a
+grey image under a Bernoulli model is no density.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from model_store.vae import VAE, bernoulli_log_likelihood, normal_log_density
+from training.fitting.objective import binarize
+
+Propose = Callable[[int], tuple[Tensor, Tensor]]
+"""k -> z (images, k, latent) drawn from q(z | x), and ln q(z | x) (images, k), nats."""
+
+LogJoint = Callable[[Tensor], Tensor]
+"""z (images, k, latent) -> ln p(x | z) + ln p(z) (images, k), nats."""
+
+LogPrior = Callable[[Tensor], Tensor]
+"""z (n, latent) -> ln p(z) (n,), nats."""
+
+
+class ImportanceEstimate(NamedTuple):
+    """Of each image; both (images,): `nll` in nats, `effective_samples` between 1 and L."""
+
+    nll: Tensor
+    effective_samples: Tensor
+
+
+@dataclass(frozen=True)
+class BinarizedNLL:
+    """The mean NLL of a split, in nats, for each binarization of it."""
+
+    per_seed: tuple[float, ...]
+    effective_samples: float
+    """Mean over images and seeds."""
+    samples: int
+    """L, the draws of z for each image."""
+    images: int
+
+    @property
+    def mean(self) -> float:
+        """Over images and binarizations, nats."""
+        return statistics.fmean(self.per_seed)
+
+    @property
+    def std(self) -> float:
+        """Of the split's mean, over binarizations (n - 1); 0 for one seed; nats."""
+        return statistics.stdev(self.per_seed) if len(self.per_seed) > 1 else 0.0
+
+
+def importance_estimate(
+    propose: Propose, log_joint: LogJoint, samples: int, chunk: int = 16
+) -> ImportanceEstimate:
+    """The estimate from L = `samples` draws for each image, at most `chunk` of them at a time.
+
+    The sums of weights and of squared weights are kept as logarithms, so memory is that of one
+    chunk and no weight overflows.
+    """
+    log_sum: Tensor | None = None
+    log_sum_of_squares: Tensor | None = None
+    for drawn in range(0, samples, chunk):
+        z, log_q = propose(min(chunk, samples - drawn))
+        log_weights = (log_joint(z) - log_q).double()
+        first, second = log_weights.logsumexp(dim=1), (2 * log_weights).logsumexp(dim=1)
+        log_sum = first if log_sum is None else torch.logaddexp(log_sum, first)
+        log_sum_of_squares = (
+            second if log_sum_of_squares is None else torch.logaddexp(log_sum_of_squares, second)
+        )
+    if log_sum is None or log_sum_of_squares is None:
+        raise ValueError(f"importance sampling needs at least one sample, got {samples}")
+    return ImportanceEstimate(
+        nll=math.log(samples) - log_sum,
+        effective_samples=(2 * log_sum - log_sum_of_squares).exp(),
+    )
+
+
+@torch.inference_mode()
+def vae_importance_estimate(
+    vae: VAE,
+    x: Tensor,
+    samples: int,
+    noise: torch.Generator,
+    *,
+    log_prior: LogPrior | None = None,
+    images_at_once: int = 50,
+    chunk: int = 16,
+) -> ImportanceEstimate:
+    """-ln p(x) of images x (images, channels, height, width) under a VAE, q its encoder.
+
+    `log_prior` is the VAE's where not given. `images_at_once` times `chunk` latents are decoded at
+    a time. `noise` may lie on the CPU while x and the VAE do not: then it is the same everywhere.
+    """
+    log_prior = log_prior or vae.log_prior
+    parts = [
+        importance_estimate(
+            _proposal(*vae.posterior(part), noise), _log_joint(vae, part, log_prior), samples, chunk
+        )
+        for part in torch.split(x, images_at_once)
+    ]
+    nll, effective_samples = (torch.cat(column) for column in zip(*parts, strict=True))
+    return ImportanceEstimate(nll, effective_samples)
+
+
+def binarized_nll(
+    vae: VAE,
+    x: Tensor,
+    samples: int,
+    seeds: Sequence[int],
+    *,
+    log_prior: LogPrior | None = None,
+    images_at_once: int = 50,
+    chunk: int = 16,
+) -> BinarizedNLL:
+    """The mean NLL of grey images x in [0, 1], binarized anew for each seed.
+
+    A seed decides the binarization and, after it, the draws of z. Raises ValueError where there
+    is no seed.
+    """
+    if not seeds:
+        raise ValueError("a binarization needs a seed, got none")
+    means: list[float] = []
+    effective_samples: list[float] = []
+    for seed in seeds:
+        noise = torch.Generator().manual_seed(seed)
+        estimate = vae_importance_estimate(
+            vae,
+            binarize(x, noise),
+            samples,
+            noise,
+            log_prior=log_prior,
+            images_at_once=images_at_once,
+            chunk=chunk,
+        )
+        means.append(estimate.nll.mean().item())
+        effective_samples.append(estimate.effective_samples.mean().item())
+    return BinarizedNLL(tuple(means), statistics.fmean(effective_samples), samples, len(x))
+
+
+def _proposal(mu: Tensor, logvar: Tensor, noise: torch.Generator) -> Propose:
+    """Draws from N(mu, sigma^2) of each image; mu, logvar (images, latent)."""
+    mu, logvar = mu.unsqueeze(1), logvar.unsqueeze(1)
+    sigma = torch.exp(0.5 * logvar)
+
+    def propose(k: int) -> tuple[Tensor, Tensor]:
+        shape = (len(mu), k, mu.shape[2])
+        eps = torch.randn(shape, generator=noise, device=noise.device).to(mu.device)
+        z = mu + sigma * eps
+        return z, normal_log_density(z, mu, logvar)
+
+    return propose
+
+
+def _log_joint(vae: VAE, x: Tensor, log_prior: LogPrior) -> LogJoint:
+    def log_joint(z: Tensor) -> Tensor:
+        flat = z.flatten(end_dim=1)
+        x_logits = vae.logits(flat)
+        x_logits = x_logits.view(*z.shape[:2], *x_logits.shape[1:])
+        return _log_likelihood(vae, x, x_logits) + log_prior(flat).view(z.shape[:2])
+
+    return log_joint
+
+
+def _log_likelihood(vae: VAE, x: Tensor, x_logits: Tensor) -> Tensor:
+    """ln p(x | z) of k latents of each image; x (images, ...), x_logits (images, k, ...)."""
+    if vae.spec.likelihood == "bernoulli":  # needs no copy of the image for each latent
+        return bernoulli_log_likelihood(x.unsqueeze(1), x_logits)
+    images, k = x_logits.shape[:2]
+    repeated = x.repeat_interleave(k, dim=0)
+    return vae.log_likelihood(repeated, x_logits.flatten(end_dim=1)).view(images, k)

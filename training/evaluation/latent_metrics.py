@@ -1,0 +1,111 @@
+"""What an encoder makes of its latent space: pure functions of the posteriors of two splits.
+
+mu and logvar are (images, latent), labels (images,) int64. Every measure is deterministic.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from model_store.vae import kl_per_dimension
+
+ACTIVE_VARIANCE = 0.01
+"""Burda et al. 2016, section 5.2: a unit is active where Var_x(E_q[z]) is above this."""
+
+
+def variance_of_means(mu: Tensor) -> Tensor:
+    """Var_x(mu) of each dimension, over images; (images, latent) -> (latent,)."""
+    return mu.double().var(dim=0, correction=0)
+
+
+def active_units(mu: Tensor) -> int:
+    """How many dimensions carry something of the image. Burda et al. 2016, section 5.2."""
+    return int((variance_of_means(mu) > ACTIVE_VARIANCE).sum())
+
+
+def mean_kl_per_dimension(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(q(z_d | x) || N(0, 1)), averaged over images; -> (latent,), nats, float64."""
+    return kl_per_dimension(mu.double(), logvar.double()).mean(dim=0)
+
+
+@torch.inference_mode(mode=False)
+@torch.enable_grad()
+def linear_probe_accuracy(
+    train_mu: Tensor,
+    train_labels: Tensor,
+    test_mu: Tensor,
+    test_labels: Tensor,
+    *,
+    l2: float = 1e-4,
+    iterations: int = 200,
+) -> float:
+    """Share of the test split that a linear classifier of mu, learnt on train, labels rightly.
+
+    Multinomial logistic regression on mu scaled to the train split's mean 0 and standard
+    deviation 1, with an L2 penalty on the weights (0.5 * l2 * |w|^2 beside the mean cross
+    entropy), minimised by L-BFGS from zero.
+    """
+    classes = int(train_labels.max()) + 1
+    # autograd refuses tensors of inference mode
+    train_mu, labels = train_mu.clone(), train_labels.clone()
+    mean = train_mu.mean(dim=0)
+    std = train_mu.std(dim=0).clamp_min(1e-6)  # a dead dimension stays near zero
+    x, x_test = (train_mu - mean) / std, (test_mu - mean) / std
+    weight = torch.zeros(classes, x.shape[1], dtype=x.dtype, device=x.device, requires_grad=True)
+    bias = torch.zeros(classes, dtype=x.dtype, device=x.device, requires_grad=True)
+    lbfgs = torch.optim.LBFGS(
+        [weight, bias],
+        max_iter=iterations,
+        tolerance_grad=1e-5,
+        tolerance_change=1e-9,
+        line_search_fn="strong_wolfe",
+    )
+
+    def objective() -> Tensor:
+        lbfgs.zero_grad()
+        cross_entropy = F.cross_entropy(F.linear(x, weight, bias), labels)
+        loss = cross_entropy + 0.5 * l2 * weight.square().sum()
+        torch.autograd.backward(loss)
+        return loss
+
+    lbfgs.step(objective)  # type: ignore[no-untyped-call]
+    return _accuracy(F.linear(x_test, weight.detach(), bias.detach()).argmax(dim=1), test_labels)
+
+
+def knn_accuracy(
+    train_mu: Tensor,
+    train_labels: Tensor,
+    test_mu: Tensor,
+    test_labels: Tensor,
+    *,
+    k: int = 5,
+    chunk: int = 500,
+) -> float:
+    """Share of the test split that its k nearest training means (Euclidean) label rightly.
+
+    By majority; among equals the class whose neighbours are nearer.
+    """
+    votes = [
+        majority_label(train_labels[nearest(part, train_mu, k)])
+        for part in torch.split(test_mu, chunk)
+    ]
+    return _accuracy(torch.cat(votes), test_labels)
+
+
+def nearest(queries: Tensor, points: Tensor, k: int) -> Tensor:
+    """Indices of the k points nearest to each query, the nearest first; (queries, k)."""
+    distances = torch.cdist(queries, points, compute_mode="use_mm_for_euclid_dist")
+    return distances.topk(k, largest=False).indices
+
+
+def majority_label(labels: Tensor) -> Tensor:
+    """The commonest label of each row; (rows, k), the nearest first -> (rows,)."""
+    k = labels.shape[1]
+    rank = torch.arange(k, device=labels.device)
+    weight = 1 + 2.0 ** -(rank + 2)  # all ranks together stay below one vote
+    votes = F.one_hot(labels) * weight.unsqueeze(1)
+    return votes.sum(dim=1).argmax(dim=1)
+
+
+def _accuracy(predicted: Tensor, labels: Tensor) -> float:
+    return (predicted == labels).double().mean().item()

@@ -1,0 +1,1 @@
+"""Fitting a VAE: objective, schedule, trainer."""

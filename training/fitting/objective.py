@@ -1,0 +1,163 @@
+"""What training maximises: the evidence lower bound, per sample, in nats, summed over pixels.
+
+With several draws of z, the importance-weighted bound, which is tighter. Each of the two comes as
+`Terms`: what to show, and what to differentiate.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from model_store.vae import VAE, kl_per_dimension, normal_log_density, reparameterise
+
+
+class Terms(NamedTuple):
+    """Of each image, (batch,) and in nats; `mu` and `logvar` (batch, latent) are q(z | x)."""
+
+    loss: Tensor
+    surrogate: Tensor
+    """What is differentiated: its gradient is an estimate of the loss's."""
+    log_px: Tensor
+    kl: Tensor
+    mu: Tensor
+    logvar: Tensor
+
+
+class Bound(NamedTuple):
+    """The two parts of the ELBO, nats; log_px (batch,), kl_per_dimension (batch, latent).
+
+    `log_px` estimates E_q ln p(x | z) by one draw of z and is <= 0 for Bernoulli pixels; the
+    latter is KL(q(z_d | x) || p(z_d)), exact and >= 0. Under a flow only its sum over the
+    dimensions has a meaning, and that is an estimate by the same draw.
+    """
+
+    log_px: Tensor
+    kl_per_dimension: Tensor
+
+    @property
+    def kl(self) -> Tensor:
+        """KL(q(z | x) || p(z)); (batch,), nats."""
+        return self.kl_per_dimension.sum(dim=1)
+
+    @property
+    def elbo(self) -> Tensor:
+        """A lower bound of ln p(x) in expectation; (batch,), nats. Kingma & Welling 2014, eq. 3."""
+        return self.log_px - self.kl
+
+    def loss(self, beta: float, free_bits: float = 0.0) -> Tensor:
+        """What goes down, per sample; (batch,), nats. Higgins et al. 2017, eq. 4."""
+        kl = with_free_bits(self.kl_per_dimension, free_bits) if free_bits else self.kl
+        return -(self.log_px - beta * kl)
+
+
+def bound(vae: VAE, x: Tensor, eps: Tensor) -> Bound:
+    """x (batch, channels, height, width) in [0, 1], eps ~ N(0, I) (batch, latent).
+
+    Likelihood and KL are computed in at least 32 bits, whatever the networks compute in.
+    """
+    return _bound(vae, x, *posterior(vae, x), eps)
+
+
+def single_draw(vae: VAE, x: Tensor, eps: Tensor, beta: float, free_bits: float) -> Terms:
+    """The ELBO's; arguments as of `bound` and `Bound.loss`."""
+    mu, logvar = posterior(vae, x)
+    parts = _bound(vae, x, mu, logvar, eps)
+    loss = parts.loss(beta, free_bits)
+    return Terms(loss, loss, parts.log_px, parts.kl, mu, logvar)
+
+
+def several_draws(
+    vae: VAE, x: Tensor, eps: Tensor, beta: float, *, doubly_reparameterised: bool
+) -> Terms:
+    """The importance-weighted bound's, eps ~ N(0, I) (draws, batch, latent).
+
+    loss = -ln (1 / k) sum_i w_i,  ln w_i = ln p(x | z_i) + beta (ln p(z_i) - ln q(z_i | x)):
+    Burda et al. 2016, eq. 8. Doubly reparameterised, the gradient that reaches the encoder by
+    way of z_i has the weight v_i^2, v_i = w_i / sum w, instead of v_i, and the score of q is left
+    out: Tucker et al. 2019, eq. 8; with one draw, Roeder et al. 2017.
+    """
+    k, batch, latent = eps.shape
+    mu, logvar = posterior(vae, x)
+    z = reparameterise(mu, logvar, eps)
+    weighted = z.requires_grad and doubly_reparameterised
+    q = (mu.detach(), logvar.detach()) if weighted else (mu, logvar)
+    log_q = normal_log_density(z, *q)  # (draws, batch)
+    flat = z.reshape(k * batch, latent)
+    x_logits = _in_32_bits(vae.logits(flat))
+    log_px = vae.log_likelihood(x.repeat(k, 1, 1, 1), x_logits).view(k, batch)
+    kl = log_q - _log_prior(vae, flat).view(k, batch)
+    log_w = log_px - beta * kl
+    v = log_w.detach().softmax(dim=0)
+    if weighted:
+        z.register_hook(lambda gradient: gradient * v.unsqueeze(2))  # type: ignore[no-untyped-call]
+    return Terms(
+        loss=(math.log(k) - log_w.logsumexp(dim=0)).detach(),
+        surrogate=-(v * log_w).sum(dim=0),
+        log_px=log_px.mean(dim=0),
+        kl=kl.mean(dim=0),
+        mu=mu,
+        logvar=logvar,
+    )
+
+
+def posterior(vae: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
+    """mu and logvar of q(z | x), (batch, latent), in at least 32 bits."""
+    mu, logvar = vae.posterior(x)
+    return _in_32_bits(mu), _in_32_bits(logvar)
+
+
+def kl_to_prior(vae: VAE, mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
+    """KL(q(z | x) || p(z)) of each dimension, (batch, latent), nats.
+
+    Exact for N(0, I). Under a flow its sum over the dimensions is an estimate by the draw z: the
+    entropy of q is exact, ln p(z) is not, and its ln |det| is shared out evenly.
+    """
+    if vae.flow is None:
+        return kl_per_dimension(mu, logvar)
+    u, log_det = vae.flow(z)
+    return torch.sub(0.5 * (u.square() - logvar - 1.0), log_det.unsqueeze(1) / z.shape[1])
+
+
+def _bound(vae: VAE, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> Bound:
+    z = reparameterise(mu, logvar, eps)
+    x_logits = _in_32_bits(vae.logits(z))
+    with torch.autocast(z.device.type, enabled=False):
+        kl = kl_to_prior(vae, mu, logvar, z)
+    return Bound(vae.log_likelihood(x, x_logits), kl)
+
+
+def _log_prior(vae: VAE, z: Tensor) -> Tensor:
+    with torch.autocast(z.device.type, enabled=False):
+        return vae.log_prior(z)
+
+
+def with_free_bits(kl: Tensor, nats: float) -> Tensor:
+    """A KL that no dimension can lower below so many nats; (batch, latent) -> (batch,).
+
+    Its mean over the batch is sum_d max(nats, mean KL_d): Kingma et al. 2016, "Improved
+    variational inference with inverse autoregressive flow", eq. 14, with a group per dimension.
+    """
+    paid = kl.mean(dim=0) > nats
+    return torch.where(paid, kl, nats).sum(dim=1)
+
+
+def binarize(x: Tensor, noise: torch.Generator) -> Tensor:
+    """Pixels drawn to 1 with their grey value as probability, else 0. Burda et al. 2016, 5.1.
+
+    The draws are made where `noise` lives, so that a generator of the CPU gives them to a GPU too.
+    """
+    uniform = torch.rand(x.shape, generator=noise, device=noise.device, dtype=x.dtype)
+    return uniform.to(x.device).lt_(x)
+
+
+def binarize_half(x: Tensor, noise: torch.Generator) -> Tensor:
+    """Each image binarized, or left grey, with the same probability."""
+    chosen = torch.empty((len(x), 1, 1, 1), device=x.device).uniform_(generator=noise) < 0.5
+    return torch.where(chosen, binarize(x, noise), x)
+
+
+def _in_32_bits(values: Tensor) -> Tensor:
+    """Values of 16 bits as float32, all others as they are."""
+    return values.float() if values.dtype in {torch.float16, torch.bfloat16} else values

@@ -1,0 +1,1 @@
+"""From a measured model to a published version: card, figures, release."""

@@ -1,0 +1,1 @@
+"""A training run from data to publication, its checkpoints and its log."""
