@@ -6,8 +6,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from model_store.vae import kl_to_standard_normal
 from app.sampling import latents
+from model_store.vae import kl_to_standard_normal
 
 Walk = Callable[[latents.Floats, latents.Floats, int], latents.Floats]
 
