@@ -13,7 +13,7 @@ from tests.training.conftest import write_mnist
 
 @pytest.fixture(scope="package")
 def warm() -> Iterator[str]:
-    """The address of a process that trains at once; short, as addresses of sockets are."""
+    """Start a process that has imported torch; yield the path of its socket, which must be short."""
     with tempfile.TemporaryDirectory() as folder:
         address = f"{folder}/warm"
         process = start_warm(address)
@@ -28,12 +28,12 @@ def warm() -> Iterator[str]:
 
 @pytest.fixture
 def new_scratch(warm: str, tmp_path: Path) -> Iterator[Callable[[], Scratch]]:
-    """Makes the scratch folder of a test; its service is stopped at the end."""
+    """Yield a function that makes a scratch folder; stop its service at the end."""
     made: list[Scratch] = []
 
     def make() -> Scratch:
         furnish(tmp_path, warm)
-        store = tmp_path / "model_store" / "weights"
+        store = tmp_path / "models"
         shutil.copytree(SHIPPED, store)
         write_mnist(tmp_path / "data", train=256, test=32)
         variables = {

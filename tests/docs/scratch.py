@@ -1,4 +1,4 @@
-"""A checkout to try things in: the real commands, made data, a store and a service of its own."""
+"""A scratch checkout for documented commands, with made data, a store and a service of its own."""
 
 import os
 import re
@@ -19,17 +19,17 @@ from tests.e2e.server import CHECKOUT
 
 LINKED = ("Dockerfile", "Makefile", "clients", "docker", "docs", "requirements", "scripts")
 SERVES = re.compile(r"\b(make serve|-m app|zserve serve)\b(?!.*--help)")
-"""A line that goes on until it is stopped."""
+"""A line that starts the service, which runs until it is stopped."""
 READ_ONLY = re.compile(r"^make (test|check|bench)")
-"""A line that would take minutes: make says what it would do, and does not."""
+"""A line that would take minutes, and is run as `make --dry-run`."""
 ADDRESS = "localhost:8000"
 LIMIT_S = 600
-"""Of a block, or a start: only what hangs takes so long, also on a busy machine."""
+"""Longest time for a block or a start of the service, in seconds, on a busy machine."""
 
 
 @dataclass
 class Scratch:
-    """A folder with its own port; `run_shell` raises AssertionError with the output."""
+    """A folder with a port of its own. A failing command raises AssertionError with its output."""
 
     folder: Path
     variables: Mapping[str, str]
@@ -37,7 +37,7 @@ class Scratch:
     _service: "subprocess.Popen[bytes] | None" = None
 
     def run_shell(self, text: str, **more: str) -> None:
-        """Run a block of shell commands as a person would."""
+        """Run a block of shell commands as a user would."""
         waiting: list[str] = []
         for line in logical_lines(text):
             if SERVES.search(line.partition("#")[0]):
@@ -57,7 +57,7 @@ class Scratch:
         self._run([".venv/bin/python", str(script)])
 
     def serve(self, line: str) -> None:
-        """Start the service by a line of the shell, in place of the one that runs."""
+        """Start the service by a shell line, after stopping the one that runs."""
         self.stop()
         log = self.folder / "service.log"
         with log.open("w") as output:
@@ -79,7 +79,7 @@ class Scratch:
         raise AssertionError(f"`{line}` does not serve:\n{log.read_text()}")
 
     def stop(self) -> None:
-        """Stop the service, where there is one."""
+        """Stop the service if one runs."""
         if self._service is not None:
             os.killpg(self._service.pid, signal.SIGTERM)
             self._service.wait(timeout=40)
@@ -113,7 +113,7 @@ class Scratch:
 
 
 def furnish(folder: Path, warm: str) -> None:
-    """What a checkout has: a .venv whose Python starts at once, and the files beside the code."""
+    """Put into a folder what a checkout has, with a .venv whose Python hands work to `warm`."""
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
     python = programs / "python"
@@ -127,14 +127,14 @@ def furnish(folder: Path, warm: str) -> None:
 
 
 def logical_lines(text: str) -> Iterator[str]:
-    """Commands: lines that a backslash continues are one, empty ones and comments are none."""
+    """Yield the commands of a text; join continued lines, skip empty lines and comments."""
     for line in re.sub(r"\\\n\s*", "", text).splitlines():
         if line.strip() and not line.lstrip().startswith("#"):
             yield line
 
 
 def named_paths(text: str) -> Iterable[str]:
-    """Words of shell commands that look like a path within the checkout."""
+    """Yield the words of shell commands that look like a path within the checkout."""
     for line in logical_lines(text):
         for word in shlex.split(line, comments=True):
             if re.fullmatch(r"[\w.-]+(/[\w.-]+)+", word):
@@ -142,14 +142,14 @@ def named_paths(text: str) -> Iterable[str]:
 
 
 def free_port() -> int:
-    """A port that nobody has on loopback."""
+    """Return a free port on loopback."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
 def start_warm(address: str) -> "subprocess.Popen[str]":
-    """The process that trains for the scratch folders."""
+    """Start the process that runs training commands for scratch folders."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.docs.warm", address],
         cwd=CHECKOUT,

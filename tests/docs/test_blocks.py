@@ -1,4 +1,4 @@
-"""Every block of code on every page does what a reader would try."""
+"""Every block of code on every page runs."""
 
 import json
 import subprocess
@@ -47,17 +47,17 @@ def test_the_blocks_of_a_page_run_from_top_to_bottom(page: str, new_scratch: Cal
 
 
 def needs_mnist(block: Block) -> bool:
-    """Whether made images would not do."""
+    """Return true if the block needs the real MNIST."""
     return block.language == "sh" and "mnist" in block.words
 
 
 def real_data() -> Path:
-    """The folder that the settings name."""
+    """Return the folder of data sets that the settings name."""
     return Settings().data_dir
 
 
 def try_out(block: Block, scratch: Scratch) -> None:
-    """What WORDS promises of a block."""
+    """Treat a block as WORDS says; raise an error if it fails."""
     if block.language == "sh" and "docker" in block.words:
         subprocess.run(["/bin/bash", "-n", "-c", block.text], check=True)
         missing = [path for path in named_paths(block.text) if not (CHECKOUT / path).exists()]

@@ -1,20 +1,18 @@
-"""What the pages list is what the code has."""
+"""The pages list the settings, calls and models that the code has."""
 
 import re
-from pathlib import Path
 
 import pytest
-from markdown_it import MarkdownIt
 
 from app.settings import PREFIX, Settings
 from model_store.store import SHIPPED, Store
 from tests.docs.pages import PAGES, read
-from tests.e2e.server import CHECKOUT, run
+from tests.e2e.server import run
 
 OF_OTHERS = {
     *("ZSERVE_DATA_DIR", "ZSERVE_RUNS", "ZSERVE_URL"),
 }
-"""Variables that are not settings of the service: of training, and of the client."""
+"""Variables of training and of the client, which are not settings of the service."""
 
 
 def test_the_http_reference_and_the_settings_are_those_of_the_code():
@@ -31,35 +29,8 @@ def test_every_variable_that_a_page_names_is_read(page: str):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_link_leads_somewhere(page: str):
-    for target in links(page):
-        path, _, anchor = target.partition("#")
-        if re.match(r"https?:", target):
-            continue
-        there = (CHECKOUT / page).parent / path if path else CHECKOUT / page
-        assert there.exists(), target
-        if anchor:
-            assert anchor in anchors(there), target
-
-
-@pytest.mark.parametrize("page", PAGES)
 def test_every_model_that_a_page_calls_shipped_is(page: str):
-    for name, version in re.findall(r"`(mnist|lab|digits|notebook)@(\d+)`", read(page)):
+    for name, version in re.findall(
+        r"`(mnist|mnist-flow|fashion|fashion-flow|cifar|lab|digits|notebook)@(\d+)`", read(page)
+    ):
         assert int(version) in Store(SHIPPED).versions(name)
-
-
-def links(page: str) -> list[str]:
-    """Targets of links and pictures."""
-    found = []
-    for token in MarkdownIt("commonmark").enable("table").parse(read(page)):
-        for child in token.children or ():
-            target = child.attrs.get("href") or child.attrs.get("src")
-            if target:
-                found.append(str(target))
-    return found
-
-
-def anchors(path: Path) -> set[str]:
-    """What GitHub makes of the headings."""
-    headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}

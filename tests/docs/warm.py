@@ -1,9 +1,9 @@
-"""Training and the store from the command line, in a process that has imported torch already.
+"""Run commands of training and of the store in a process that has already imported torch.
 
-Importing torch and what training needs takes seconds, and the pages have dozens of commands. So
-the `python` of a scratch folder is `COMMAND`: it hands `-m training` and `-m model_store`, with its
-folder, variables and standard streams, to the process below, which runs one after the other. All
-else it hands to the real Python.
+Importing torch and the packages of training takes seconds, and the pages have dozens of commands.
+Therefore the `python` of a scratch folder is `COMMAND`. It sends `-m training` and `-m model_store`,
+with its folder, variables and standard streams, to the process below, which runs them one after the
+other, and runs everything else with the real Python.
 """
 
 import importlib
@@ -39,7 +39,7 @@ with socket.socket(socket.AF_UNIX) as process:
 
 
 def serve(address: str) -> None:
-    """Run what is asked for, until a signal comes."""
+    """Run requested commands until a signal ends the process."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
@@ -54,7 +54,7 @@ def serve(address: str) -> None:
 
 
 def run(request: dict[str, Any], streams: list[int]) -> int:
-    """What `python -m ARGUMENTS` does; the exit status."""
+    """Do what `python -m ARGUMENTS` does; return its exit status."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -66,7 +66,7 @@ def run(request: dict[str, Any], streams: list[int]) -> int:
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     except SystemExit as end:
         return int(end.code or 0)
-    except BaseException:  # noqa: BLE001 - what would end a Python of its own
+    except BaseException:  # noqa: BLE001 - would end a Python process of its own
         traceback.print_exc()
         return 1
     else:
