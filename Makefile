@@ -70,6 +70,9 @@ bench-serving: $(VENV)/.installed-dev ## zserve beside FastAPI, LitServe, BentoM
 docs: $(VENV)/.installed-dev ## write what is generated in docs/: the HTTP reference, the settings
 	$(PY) -m scripts.write_docs
 
+docs-site: $(VENV)/.installed-docs ## build the documentation site in build/docs-site/site; warnings are errors
+	$(PY) -m scripts.build_docs_site
+
 requirements: $(VENV)/.installed-dev ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade)
 	$(PY) scripts/compile_requirements.py $(ARGS)
 
@@ -84,4 +87,4 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help docs install serve clients train test test-page test-slow coverage check format bench-training bench-engine bench-serving requirements docker-build docker-smoke clean
+.PHONY: always help docs docs-site install serve clients train test test-page test-slow coverage check format bench-training bench-engine bench-serving requirements docker-build docker-smoke clean

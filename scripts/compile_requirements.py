@@ -20,11 +20,13 @@ REQUIREMENTS = ROOT / "requirements"
 HEADER = "# {what}\n# Written by `make requirements`; not to be edited.\n"
 CUDA_LIBRARY = re.compile(r"(nvidia|cuda)-|triton$")
 BY_VERSION = {"torch", "torchvision"}  # no hash: each machine's build has its own
-EVERYTHING = ["pyproject.toml", "clients/pyproject.toml", "--group", "dev"]
+DEV = ["pyproject.toml", "clients/pyproject.toml", "--group", "dev"]
+EVERYTHING = [*DEV, "--group", "docs"]
 SOURCES = {
     "serve": ("What serving needs, without torch.", ["pyproject.toml"]),
     "train": ("What training needs, without torch.", ["pyproject.toml", "--group", "train"]),
-    "dev": ("What make check and make test need, without torch.", EVERYTHING),
+    "dev": ("What make check and make test need, without torch.", DEV),
+    "docs": ("What make docs-site needs.", ["--group", "docs"]),
     "clients": ("What the client and the examples need.", ["clients/pyproject.toml"]),
     "cuda": ("What the default build of torch needs on Linux, besides serve.txt.", EVERYTHING),
 }

@@ -1,6 +1,6 @@
 """Install zserve's pinned requirements into a virtual environment: the one way in, also in Docker.
 
-    python scripts/install.py {serve,clients,train,dev} [--torch auto|cpu|cuda] [--venv .venv]
+    python scripts/install.py {serve,clients,train,dev,docs} [--torch auto|cpu|cuda] [--venv .venv]
 
 Every package is pinned and checked against its hash, except torch and torchvision, whose
 builds differ from machine to machine and which are pinned by version:
@@ -164,7 +164,7 @@ def main() -> None:
             " choose another with: make ... PYTHON=python3.12"
         )
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("what", choices=["serve", "clients", "train", "dev"])
+    parser.add_argument("what", choices=["serve", "clients", "train", "dev", "docs"])
     parser.add_argument("--torch", choices=["auto", "cpu", "cuda"], help="which build of torch")
     parser.add_argument("--venv", type=Path, default=REQUIREMENTS.parent / ".venv")
     options = parser.parse_args()
