@@ -28,7 +28,11 @@ def test_every_variable_that_a_page_names_is_read(page: str):
     )
 
 
-@pytest.mark.parametrize("page", PAGES)
+LOG = "docs/experiments.md"
+"""The log of experiments names versions that were superseded and are not shipped any more."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != LOG])
 def test_every_model_that_a_page_calls_shipped_is(page: str):
     for name, version in re.findall(
         r"`(mnist|mnist-flow|fashion|fashion-flow|cifar|lab|digits|notebook)@(\d+)`", read(page)

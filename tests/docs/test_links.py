@@ -1,11 +1,13 @@
-"""Links between the pages of the repository lead to files and headings that exist."""
+"""Links between the pages lead to files and headings that exist, and named modules exist."""
 
 import re
 
 import pytest
 
-from tests.docs.pages import ALL_PAGES, anchors, links
+from tests.docs.pages import ALL_PAGES, DECISIONS, anchors, links, read
 from tests.e2e.server import CHECKOUT
+
+NAMES_MODULES = [page for page in ALL_PAGES if page.startswith((DECISIONS, "docs/find-it"))]
 
 
 @pytest.mark.parametrize("page", ALL_PAGES)
@@ -32,3 +34,9 @@ def test_every_page_of_docs_can_be_reached_from_the_readme():
             if path.suffix == ".md" and path.exists():
                 waiting.append(path.relative_to(CHECKOUT).as_posix())
     assert {page for page in ALL_PAGES if page.startswith("docs/")} <= reached
+
+
+@pytest.mark.parametrize("page", NAMES_MODULES)
+def test_every_module_that_a_page_names_exists(page: str):
+    for module in re.findall(r"`((?:\w+/)+\w+\.py)`", read(page)):
+        assert (CHECKOUT / module).is_file(), module
