@@ -50,6 +50,7 @@ check: $(VENV)/.installed-dev ## formatting, lint, types, the arrows between pac
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(PY) scripts/unasync.py --check
 
 format: $(VENV)/.installed-dev ## format the code and mend what lint can mend
 	$(VENV)/bin/ruff format

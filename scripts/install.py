@@ -95,6 +95,15 @@ class Environment:
             editable = self.uv("install", "--quiet", "--offline", "--no-deps", "--editable")
             subprocess.run([*editable, str(CLIENT)], check=True)
 
+    def install_commands(self) -> None:
+        """Register the commands of this checkout: `zserve-server`, `zserve serve` and the others.
+
+        setuptools, the build backend, comes with the pinned requirements: nothing is fetched.
+        """
+        if (ROOT / "pyproject.toml").exists():  # a container is built without it
+            offline = self.uv("install", "--quiet", "--offline", "--no-build-isolation")
+            subprocess.run([*offline, "--no-deps", "--editable", str(ROOT)], check=True)
+
     def check(self) -> None:
         """Fail where an installed package misses one of its requirements."""
         subprocess.run(self.uv("check", "--quiet"), check=True)
@@ -178,6 +187,8 @@ def main() -> None:
         if options.what in WITH_TORCHVISION:
             environment.install_torchvision()
         environment.install_client()
+        if options.what != "clients":
+            environment.install_commands()
         environment.check()
     except subprocess.CalledProcessError as error:
         sys.exit(f"zserve: this failed, see above: {' '.join(error.cmd)}")

@@ -5,20 +5,26 @@ was asked for cannot be done; 130 interrupted.
 """
 
 import sys
+from collections.abc import Sequence
 
 INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
 
 
-def main() -> int:
-    """Run the command; the exit code."""
+def train(arguments: Sequence[str]) -> int:
+    """Run `train` with these arguments, and return the exit code; `zserve train` calls this."""
+    return main(["train", *arguments])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, by default that of sys.argv, and return the exit code."""
     try:
-        return _run()  # importing torch takes seconds, and Ctrl-C may come then
+        return _run(arguments)  # importing torch takes seconds, and Ctrl-C may come then
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
 
 
-def _run() -> int:
+def _run(arguments: Sequence[str] | None) -> int:
     import typer  # noqa: PLC0415
 
     from model_store.errors import StoreError  # noqa: PLC0415
@@ -26,7 +32,7 @@ def _run() -> int:
     from training.errors import InterruptedRunError, TrainingError, UsageError  # noqa: PLC0415
 
     try:
-        code = int(app(standalone_mode=False) or 0)
+        code = int(app(arguments, standalone_mode=False) or 0)
     except InterruptedRunError as error:
         return _fail(str(error), INTERRUPTED)
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""Walk from one image to another and save the way as one row, or as a GIF or APNG that moves.
+"""Walk from one image to another, and save the frames as one row, a GIF or an APNG.
 
 python clients/examples/interpolate.py 1 2 --steps 8 --path slerp --out between.png
 python clients/examples/interpolate.py digit.png other.jpg
@@ -7,22 +7,18 @@ python clients/examples/interpolate.py 1 2 --steps 24 --scale 8 --out walk.gif
 """
 
 import argparse
-import sys
 from pathlib import Path
-from typing import Any
 
-import httpx
-
-URL = "http://localhost:8000"
+from _http import URL, call, read, set_options
 
 
 def main() -> None:
-    """Ask for the frames between A and B and save them."""
+    """Request the frames between A and B and save them."""
     parser = argparse.ArgumentParser(
         description="Save one row: A, the frames between the reconstructions, B."
     )
-    parser.add_argument("a", help="where to start: a PNG or JPEG file, or a seed")
-    parser.add_argument("b", help="where to end: a PNG or JPEG file, or a seed")
+    parser.add_argument("a", help="the start: a PNG or JPEG file, or a seed")
+    parser.add_argument("b", help="the end: a PNG or JPEG file, or a seed")
     parser.add_argument("--steps", type=int, default=8, help="number of frames (default: 8)")
     parser.add_argument("--path", choices=["linear", "slerp"], default="linear")
     parser.add_argument("--model", help="name, name@version or name@alias")
@@ -31,49 +27,25 @@ def main() -> None:
         "--out",
         type=Path,
         default=Path("interpolation.png"),
-        help="file to write; .gif and .apng go to B and back (default: interpolation.png)",
+        help="file to write; .gif and .apng run to B and back (default: interpolation.png)",
     )
-    parser.add_argument("--url", default=URL, help=f"the service (default: {URL})")
+    parser.add_argument("--url", default=URL, help=f"address of the service (default: {URL})")
     options = parser.parse_args()
 
-    params = {"steps": options.steps, "path": options.path, "scale": options.scale}
-    kind = options.out.suffix.removeprefix(".").lower()
-    if kind in {"gif", "apng"}:
-        params |= {"format": kind, "bounce": "true"}
-    if options.model:
-        params["model"] = options.model
+    params = set_options(options, "steps", "path", "scale", "model")
+    suffix = options.out.suffix.removeprefix(".").lower()
+    if suffix in {"gif", "apng"}:
+        params |= {"format": suffix, "bounce": "true"}
     files = {}
-    for end in ("a", "b"):
-        given = getattr(options, end)
-        if given.isdecimal():
-            params[f"seed_{end}"] = given
+    for name, end in (("a", options.a), ("b", options.b)):
+        if end.isdecimal():
+            params[f"seed_{name}"] = end
         else:
-            files[end] = (Path(given).name, read(Path(given)))
-    answer = call("POST", f"{options.url}/interpolate", params=params, files=files or None)
+            files[name] = read(Path(end))
+    response = call("POST", f"{options.url}/interpolate", params=params, files=files or None)
 
-    options.out.write_bytes(answer.content)
-    print(f"{options.out}: {options.steps} frames of {answer.headers['X-Model']}")
-
-
-def call(method: str, url: str, **request: Any) -> httpx.Response:
-    """The answer of the service, or the end of this script with one clear line."""
-    try:
-        answer = httpx.request(method, url, timeout=60, **request)
-    except httpx.TransportError as error:
-        sys.exit(f"no answer from {url} ({error}); is the server running? `make serve` starts it")
-    if answer.is_error:
-        is_problem = answer.headers["content-type"] == "application/problem+json"
-        problem = answer.json() if is_problem else {"detail": answer.text or answer.reason_phrase}
-        sys.exit("; ".join(str(problem[key]) for key in ("detail", "remedy") if problem.get(key)))
-    return answer
-
-
-def read(path: Path) -> bytes:
-    """The bytes of an image file, or the end of this script with one clear line."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        sys.exit(f"cannot read {path}: {error.strerror}")
+    options.out.write_bytes(response.content)
+    print(f"{options.out}: {options.steps} frames of {response.headers['X-Model']}")
 
 
 if __name__ == "__main__":

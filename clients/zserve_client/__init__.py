@@ -1,16 +1,31 @@
-"""zserve from Python: images of variational autoencoders over HTTP.
+"""Python client of zserve, which serves variational autoencoders of small images over HTTP.
 
     from zserve_client import Client
 
     with Client("http://localhost:8000") as client:
         client.generate(16, seed=7).save("digits.png")
 
-`AsyncClient` has the same methods, to be awaited. Only httpx is needed; `.image`, `.images` and
-`.array` of results need the extra `images`, which is Pillow and numpy.
+`AsyncClient` has the same methods as coroutines. The package needs httpx. The properties `image`,
+`images` and `array` of results need Pillow and numpy, which the extra `images` installs.
 """
 
-from zserve_client.async_client import AsyncClient
-from zserve_client.client import Client
+from zserve_client._async_client import AsyncClient
+from zserve_client._client import Client
+from zserve_client._results import (
+    Download,
+    Encoding,
+    Encodings,
+    Export,
+    Grid,
+    Health,
+    ImageFile,
+    Interpolation,
+    Metric,
+    Model,
+    ModelVersion,
+    Reconstructions,
+    Traversal,
+)
 from zserve_client.errors import (
     ForbiddenError,
     InputError,
@@ -27,21 +42,6 @@ from zserve_client.errors import (
     UploadError,
     ZserveError,
 )
-from zserve_client.results import (
-    Download,
-    Encoding,
-    Encodings,
-    Export,
-    Grid,
-    Health,
-    Interpolation,
-    Metric,
-    Model,
-    ModelVersion,
-    Picture,
-    Reconstructions,
-    Traversal,
-)
 
 __all__ = [
     "AsyncClient",
@@ -53,6 +53,7 @@ __all__ = [
     "ForbiddenError",
     "Grid",
     "Health",
+    "ImageFile",
     "InputError",
     "Interpolation",
     "InvalidRequestError",
@@ -63,7 +64,6 @@ __all__ = [
     "ModelVersion",
     "NoAnswerError",
     "NotFoundError",
-    "Picture",
     "ProblemError",
     "Reconstructions",
     "ServerError",

@@ -1,6 +1,6 @@
-"""`python -m zserve_client`: the same as `zserve`."""
+"""`python -m zserve_client` runs the command `zserve`."""
 
-from zserve_client.command import main
+from zserve_client.cli.__main__ import main
 
 if __name__ == "__main__":
     main()

@@ -1,19 +1,19 @@
-"""Everything that can go wrong for a client, one class for each thing that one can do about it.
+"""The exceptions of the client, grouped by what a caller can do about them.
 
 ZserveError
-├── MissingExtraError          Pillow or numpy is needed for this, and not installed
-├── InputError                 an image or a folder that cannot be used, seen before anything is sent
-├── NoAnswerError              nobody answered, or the connection broke
-├── UnexpectedAnswerError      somebody answered, but not as zserve does
-└── ProblemError               zserve said no: problem+json, RFC 9457
-    ├── InvalidRequestError    a parameter, a form or a format that is not valid
-    │   └── LimitError         more than the service allows; `limit` says how much it does
-    ├── UploadError            an image that cannot be read
-    │   └── TooLargeError      too many bytes or pixels
-    ├── NotFoundError          no such model, version, alias or figure
-    ├── ForbiddenError         no token, or a wrong one
-    ├── UnavailableError       not now: the same request may succeed later
-    └── ServerError            a mistake of the service
+├── MissingExtraError          Pillow or numpy is needed and not installed
+├── InputError                 an argument cannot be used; no request was sent
+├── NoAnswerError              the connection failed, or the answer took too long
+├── UnexpectedAnswerError      the answer does not come from a zserve service
+└── ProblemError               the service refused the request (problem+json, RFC 9457)
+    ├── InvalidRequestError    an invalid parameter, form or format
+    │   └── LimitError         a value above a limit of the service; see `limit`
+    ├── UploadError            an uploaded image that cannot be read
+    │   └── TooLargeError      an upload with too many bytes or pixels
+    ├── NotFoundError          an unknown model, version, alias or figure
+    ├── ForbiddenError         a missing or wrong token
+    ├── UnavailableError       the service is busy; the same request may succeed later
+    └── ServerError            an internal error of the service
 """
 
 from collections.abc import Mapping
@@ -21,37 +21,44 @@ from typing import Any
 
 
 class ZserveError(Exception):
-    """Base of all errors of this package; the message is one sentence for people."""
+    """Base class of every exception of this package. The message is one line."""
 
 
 class MissingExtraError(ZserveError, ImportError):
-    """Pillow or numpy is needed for this, and not installed."""
+    """Pillow or numpy is needed and not installed."""
 
 
 class InputError(ZserveError, ValueError):
-    """An image or a folder that cannot be used; nothing was sent."""
+    """An argument, such as an image or a folder, cannot be used. No request was sent."""
 
 
 class NoAnswerError(ZserveError):
-    """Nobody answered, or the connection broke."""
+    """The connection failed, or the answer took too long."""
 
 
 class UnexpectedAnswerError(ZserveError):
-    """Somebody answered, but not as zserve does."""
+    """The answer does not come from a zserve service."""
 
 
 class ProblemError(ZserveError):
-    """The service refused: what it said, and what can be done about it.
+    """The service refused the request.
 
-    `type` is stable, such as `limit-exceeded`; `detail` says what was wrong this time; `limit`,
-    `remedy` and `retry_after_s` are None where the service did not say.
+    Attributes:
+        status: HTTP status.
+        type: Stable name of the problem, such as `limit-exceeded`.
+        title: Short description of the problem type.
+        detail: What was wrong with this request.
+        remedy: What to change, or None.
+        limit: The limit that was exceeded, or None.
+        request_id: Id of the request in the log of the service, or None.
+        retry_after_s: Seconds to wait before the next attempt, or None.
     """
 
     def __init__(
         self, problem: Mapping[str, Any], status: int, retry_after_s: float | None = None
     ) -> None:
         self.status = status
-        self.type = str(problem.get("type", "")).rpartition("/")[2]
+        self.type = _problem_name(problem)
         self.title = str(problem.get("title", ""))
         self.detail = str(problem.get("detail") or self.title or f"HTTP status {status}")
         self.remedy: str | None = problem.get("remedy")
@@ -62,35 +69,35 @@ class ProblemError(ZserveError):
 
 
 class InvalidRequestError(ProblemError):
-    """A parameter, a form or a format that is not valid."""
+    """A parameter, a form or a format is invalid."""
 
 
 class LimitError(InvalidRequestError):
-    """More than the service allows; `limit` says how much it does."""
+    """A value is above a limit of the service, which is given by `limit`."""
 
 
 class UploadError(ProblemError):
-    """An image that cannot be read."""
+    """An uploaded image cannot be read."""
 
 
 class TooLargeError(UploadError):
-    """Too many bytes or pixels."""
+    """An upload has too many bytes or pixels."""
 
 
 class NotFoundError(ProblemError):
-    """No such model, version, alias or figure."""
+    """The model, version, alias or figure does not exist."""
 
 
 class ForbiddenError(ProblemError):
-    """No token, or a wrong one."""
+    """The token is missing or wrong."""
 
 
 class UnavailableError(ProblemError):
-    """Not now: the same request may succeed later, after `retry_after_s` where that is known."""
+    """The service is busy. The same request may succeed after `retry_after_s` seconds."""
 
 
 class ServerError(ProblemError):
-    """A mistake of the service; its log knows more under `request_id`."""
+    """The service failed. Its log has details under `request_id`."""
 
 
 BY_TYPE: dict[str, type[ProblemError]] = {
@@ -106,7 +113,7 @@ BY_TYPE: dict[str, type[ProblemError]] = {
     "blank-image": UploadError,
     "wrong-size": UploadError,
 }
-"""Problems whose status alone does not say what they are."""
+"""Exception classes of the problem types whose HTTP status alone is ambiguous."""
 
 BY_STATUS: dict[int, type[ProblemError]] = {
     401: ForbiddenError,
@@ -122,8 +129,12 @@ BY_STATUS: dict[int, type[ProblemError]] = {
 def problem_error(
     problem: Mapping[str, Any], status: int, retry_after_s: float | None = None
 ) -> ProblemError:
-    """The exception for a problem: by its type, else by its status."""
+    """Return the exception for a problem, chosen by its type, or else by the HTTP status."""
     fallback = ServerError if status >= 500 else InvalidRequestError
-    slug = str(problem.get("type", "")).rpartition("/")[2]
-    kind = BY_TYPE.get(slug) or BY_STATUS.get(status, fallback)
-    return kind(problem, status, retry_after_s)
+    error_class = BY_TYPE.get(_problem_name(problem)) or BY_STATUS.get(status, fallback)
+    return error_class(problem, status, retry_after_s)
+
+
+def _problem_name(problem: Mapping[str, Any]) -> str:
+    """Return the last segment of the type URI."""
+    return str(problem.get("type", "")).rpartition("/")[2]

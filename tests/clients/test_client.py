@@ -1,4 +1,4 @@
-"""Both clients against a real service."""
+"""Each method of both clients, against a real service."""
 
 import io
 from collections.abc import Callable
@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.api.service import digit
+from tests.clients.conftest import Script
 from zserve_client import (
     Client,
     ForbiddenError,
@@ -22,20 +23,21 @@ from zserve_client import (
     NotFoundError,
     ProblemError,
     TooLargeError,
+    UnavailableError,
     UploadError,
 )
 
 Both = Callable[..., list[object]]
 
 
-def test_both_clients_bring_the_bytes_of_the_service(url: str, both: Both):
+def test_both_clients_return_the_bytes_of_the_service(url: str, both: Both):
     expected = httpx.get(f"{url}/generate?n=5&seed=7").content
-    for made in both("generate", 5, seed=7):
-        assert isinstance(made, Grid)
-        assert made.content == expected
-        assert (made.model, made.seed, made.seeds) == ("mnist@1", 7, [7, 8, 9, 10, 11])
-        assert made.parameters is not None
-        assert made.parameters["seed"] == 7
+    for grid in both("generate", 5, seed=7):
+        assert isinstance(grid, Grid)
+        assert grid.content == expected
+        assert (grid.model, grid.seed, grid.seeds) == ("mnist@1", 7, [7, 8, 9, 10, 11])
+        assert grid.parameters is not None
+        assert grid.parameters["seed"] == 7
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_both_clients_bring_the_bytes_of_the_service(url: str, both: Both):
         ("wait_until_ready", [], {}),
     ],
 )
-def test_both_clients_come_to_the_same_result(
+def test_both_clients_return_the_same_result(
     both: Both, name: str, arguments: list[object], options: dict[str, object]
 ):
     one, other = both(name, *arguments, **options)
@@ -69,43 +71,41 @@ def test_both_clients_come_to_the_same_result(
 
 @pytest.mark.parametrize("scale", [1, 3])
 @pytest.mark.parametrize("n", [1, 2, 7])
-def test_the_images_of_a_grid_are_those_that_each_seed_gives_alone(
-    client: Client, n: int, scale: int
-):
-    made = client.generate(n, seed=4_294_967_294, scale=scale)
-    assert made.array.shape == (n, 28 * scale, 28 * scale)
-    assert made.seeds is not None
-    for image, seed in zip(made.images, made.seeds, strict=True):
+def test_each_image_of_a_grid_is_the_image_of_its_own_seed(client: Client, n: int, scale: int):
+    grid = client.generate(n, seed=4_294_967_294, scale=scale)
+    assert grid.array.shape == (n, 28 * scale, 28 * scale)
+    assert grid.seeds is not None
+    for image, seed in zip(grid.images, grid.seeds, strict=True):
         assert image.tobytes() == client.generate(1, seed=seed, scale=scale).image.tobytes()
 
 
-def test_a_seed_that_the_service_chose_brings_the_same_images_again(client: Client):
-    made = client.generate(4, numbers=True)
-    assert made.seed is not None
-    assert client.generate(4, seed=made.seed).content == made.content
-    assert made.numbers is not None
-    assert [image["seed"] for image in made.numbers["images"]] == made.seeds
+def test_a_seed_that_the_service_chose_reproduces_the_images(client: Client):
+    grid = client.generate(4, numbers=True)
+    assert grid.seed is not None
+    assert client.generate(4, seed=grid.seed).content == grid.content
+    assert grid.numbers is not None
+    assert [image["seed"] for image in grid.numbers["images"]] == grid.seeds
 
 
-def test_a_reconstruction_shows_what_the_model_saw_and_what_it_made_of_it(client: Client):
-    made = client.reconstruct([digit(), digit(9), digit(20)], numbers=True)
-    assert len(made.inputs) == len(made.images) == 3
-    assert made.array.shape == (3, 28, 28)
-    assert np.asarray(made.inputs[0]).max() > 200
-    assert made.numbers is not None
-    assert all(image["kl_nats"] >= 0 for image in made.numbers["images"])
+def test_reconstructions_come_with_the_uploads_as_the_model_sees_them(client: Client):
+    rows = client.reconstruct([digit(), digit(9), digit(20)], numbers=True)
+    assert len(rows.inputs) == len(rows.images) == 3
+    assert rows.array.shape == (3, 28, 28)
+    assert np.asarray(rows.inputs[0]).max() > 200
+    assert rows.numbers is not None
+    assert all(image["kl_nats"] >= 0 for image in rows.numbers["images"])
 
 
-def test_what_encode_gives_decode_takes(client: Client):
-    found = client.encode([digit(), digit(9)])
-    assert found.array.shape == (2, 3)
-    assert np.allclose(found.array, found.mu)
+def test_decoding_the_mean_of_an_encoding_gives_the_reconstruction(client: Client):
+    encodings = client.encode([digit(), digit(9)])
+    assert encodings.array.shape == (2, 3)
+    assert np.allclose(encodings.array, encodings.mu)
     reconstructed = client.reconstruct([digit(), digit(9)]).array
-    for z in (found, found.mu, found.array):
+    for z in (encodings, encodings.mu, encodings.array):
         assert (client.decode(z).array == reconstructed).all()
 
 
-def test_the_ways_between_two_seeds_begin_and_end_at_their_images(client: Client):
+def test_an_interpolation_between_seeds_starts_and_ends_at_their_images(client: Client):
     walk = client.interpolate(1, 2, steps=5)
     ends = client.generate(2, seed=1).array
     assert walk.array.shape == (5, 28, 28)
@@ -114,23 +114,23 @@ def test_the_ways_between_two_seeds_begin_and_end_at_their_images(client: Client
 
 
 @pytest.mark.parametrize("kind", ["gif", "apng"])
-def test_a_film_has_the_frames_of_the_row(client: Client, kind: str):
+def test_an_animation_has_the_frames_of_the_row(client: Client, kind: str):
     row = client.interpolate(1, 2, steps=4)
-    film = client.interpolate(1, 2, steps=4, format=kind)  # type: ignore[arg-type]
-    assert (film.array == row.array).all()
-    assert film.ends == []
+    animation = client.interpolate(1, 2, steps=4, format=kind)  # type: ignore[arg-type]
+    assert (animation.array == row.array).all()
+    assert animation.ends == []
 
 
 @pytest.mark.parametrize("metadata", [True, False])
 def test_a_traversal_has_a_row_for_each_dimension(client: Client, metadata: bool):
-    made = client.traverse(dims=[2, 0], steps=5, metadata=metadata)
-    assert made.array.shape == (2, 5, 28, 28)
-    assert made.dims == ([2, 0] if metadata else [])
+    rows = client.traverse(dims=[2, 0], steps=5, metadata=metadata)
+    assert rows.array.shape == (2, 5, 28, 28)
+    assert rows.dims == ([2, 0] if metadata else [])
     middle = client.decode([0.0, 0.0, 0.0]).array[0]
-    assert (made.array[:, 2] == middle).all()
+    assert (rows.array[:, 2] == middle).all()
 
 
-def test_an_image_may_be_bytes_a_path_a_picture_or_an_array(client: Client, drawing: Path):
+def test_an_image_may_be_bytes_a_path_a_pillow_image_or_an_array(client: Client, drawing: Path):
     image = Image.open(io.BytesIO(digit()))
     sources: list[Any] = [digit(), drawing, str(drawing), image, np.asarray(image)]
     assert len({client.reconstruct(source).content for source in sources}) == 1
@@ -144,12 +144,12 @@ def test_an_image_may_be_bytes_a_path_a_picture_or_an_array(client: Client, draw
         (np.zeros((4, 4), np.float32), "float32 and shape"),
     ],
 )
-def test_what_is_no_image_is_refused_before_anything_is_sent(source: object, words: str):
+def test_an_argument_that_is_no_image_is_refused_without_a_request(source: object, words: str):
     with Client("http://127.0.0.1:9") as client, pytest.raises(InputError, match=words):
         client.reconstruct(source)  # type: ignore[arg-type]
 
 
-def test_a_result_shows_itself_in_a_notebook(client: Client, tmp_path: Path):
+def test_a_notebook_shows_a_result_as_an_image(client: Client, tmp_path: Path):
     png = client.generate(2, seed=1)
     assert png._repr_png_() == png.content == png.save(tmp_path / "two.png").read_bytes()
     assert png._repr_html_() is None
@@ -160,14 +160,14 @@ def test_a_result_shows_itself_in_a_notebook(client: Client, tmp_path: Path):
     assert len(repr(png)) < 200
 
 
-def test_a_label_is_a_class_by_its_name_or_its_place(client: Client):
+def test_a_label_is_the_name_or_the_index_of_a_class(client: Client):
     by_name = client.generate(2, seed=1, model="named", label="dress", numbers=True)
     assert client.generate(2, seed=1, model="named", label=0).content == by_name.content
     assert by_name.numbers is not None
     assert by_name.numbers["label"] == "Dress"
 
 
-def test_the_models_are_listed_with_their_numbers(client: Client):
+def test_the_models_are_listed_with_their_metrics(client: Client):
     mnist, named = client.models()
     assert (mnist.ref, mnist.default, mnist.versions) == ("mnist@1", True, [1, 2])
     assert (mnist.channels, mnist.height, mnist.width, mnist.latent) == (1, 28, 28, 3)
@@ -196,7 +196,7 @@ def test_a_download_is_the_bytes_of_the_service(url: str, both: Both, tmp_path: 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_refused_download_leaves_the_file_that_was_there(client: Client, tmp_path: Path):
+def test_a_failed_download_leaves_an_existing_file_as_it_was(client: Client, tmp_path: Path):
     path = tmp_path / "old.zip"
     path.write_text("old")
     with pytest.raises(LimitError):
@@ -225,7 +225,7 @@ def test_a_refused_download_leaves_the_file_that_was_there(client: Client, tmp_p
         (lambda c: c.decode([[0.0]]), InvalidRequestError, 422, "invalid-parameter"),
     ],
 )
-def test_a_problem_of_the_service_is_an_exception_of_its_kind(
+def test_each_problem_of_the_service_raises_its_exception(
     client: Client,
     call: Callable[[Client], object],
     kind: type[ProblemError],
@@ -242,7 +242,7 @@ def test_a_problem_of_the_service_is_an_exception_of_its_kind(
     assert str(problem) == f"{problem.detail}; {problem.remedy}"
 
 
-def test_a_limit_says_how_much_is_allowed(client: Client):
+def test_a_limit_error_has_the_limit(client: Client):
     with pytest.raises(LimitError) as caught:
         client.generate(257)
     assert caught.value.limit == 256
@@ -259,9 +259,20 @@ def test_promotion_without_the_token_is_forbidden(url: str):
     assert caught.value.status == 401
 
 
-def test_a_service_that_is_not_there_is_said_in_one_line():
+def test_a_missing_service_is_one_line():
     with (
         Client("http://127.0.0.1:9", retries=0) as client,
         pytest.raises(NoAnswerError, match="is the server running"),
     ):
         client.ready()
+
+
+def test_retries_and_the_longest_wait_are_options_of_the_client(scripted: Script):
+    scripted.answers = [(503, {"Retry-After": "0"}, b"{}")]
+    with Client(scripted.url, retries=2) as client, pytest.raises(UnavailableError):
+        client.generate(1)
+    assert len(scripted.paths) == 3
+    scripted.answers = [(503, {"Retry-After": "2"}, b"{}")]
+    with Client(scripted.url, longest_wait_s=1) as client, pytest.raises(UnavailableError):
+        client.generate(1)
+    assert len(scripted.paths) == 4

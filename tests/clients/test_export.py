@@ -1,4 +1,4 @@
-"""Data sets: folders that torchvision opens, and that can be gone on with."""
+"""Exports: folders that torchvision reads, and that can be continued."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.clients.conftest import MOST_IN_A_ZIP, Scripted
+from tests.clients.conftest import MAX_IMAGES_IN_ZIP, Answer, Script
 from zserve_client import (
     Client,
     InputError,
@@ -21,9 +21,9 @@ from zserve_client import (
     NoAnswerError,
     UnexpectedAnswerError,
 )
-from zserve_client.export import folder_of
+from zserve_client._export import label_folder
 
-N = 2 * MOST_IN_A_ZIP + 10
+N = 2 * MAX_IMAGES_IN_ZIP + 10
 
 
 def manifest(folder: Path) -> list[dict[str, str]]:
@@ -39,23 +39,23 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_torchvision_opens_an_export_and_finds_its_labels(client: Client, tmp_path: Path):
+def test_torchvision_reads_an_export_and_its_labels(client: Client, tmp_path: Path):
     datasets = pytest.importorskip("torchvision.datasets", reason="torchvision is not installed")
     client.export(tmp_path / "set", 12, labels="all", model="named", seed=5)
-    found = datasets.ImageFolder(tmp_path / "set")
-    assert found.classes == ["7", "Dress"]
-    assert len(found) == 24
-    assert found.targets == [0] * 12 + [1] * 12
-    image, _ = found[0]
+    dataset = datasets.ImageFolder(tmp_path / "set")
+    assert dataset.classes == ["7", "Dress"]
+    assert len(dataset) == 24
+    assert dataset.targets == [0] * 12 + [1] * 12
+    image, _ = dataset[0]
     assert image.size == (28, 28)
 
 
-def test_every_image_is_what_its_seed_gives(client: Client, tmp_path: Path):
-    made = client.export(tmp_path / "set", N, seed=2**32 - 3)
-    assert (made.n, made.fetched, made.model, made.labels) == (N, N, "mnist@1", [None])
+def test_every_image_is_the_image_of_its_seed(client: Client, tmp_path: Path):
+    export = client.export(tmp_path / "set", N, seed=2**32 - 3)
+    assert (export.n, export.fetched, export.model, export.labels) == (N, N, "mnist@1", [None])
     lines = manifest(tmp_path / "set")
     assert [int(line["seed"]) for line in lines] == [(2**32 - 3 + i) % 2**32 for i in range(N)]
-    for i in (0, 3, MOST_IN_A_ZIP, N - 1):
+    for i in (0, 3, MAX_IMAGES_IN_ZIP, N - 1):
         assert lines[i]["file"] == f"unlabelled/{i:06d}.png"
         alone = client.generate(1, seed=int(lines[i]["seed"]), numbers=True)
         assert (tmp_path / "set" / lines[i]["file"]).read_bytes() == alone.content
@@ -72,61 +72,59 @@ def test_both_clients_export_the_same(both: Callable[..., list[Any]], url: str, 
     assert tree(tmp_path / "set") == tree(tmp_path / "other")
 
 
-def test_more_than_the_service_gives_at_once_comes_in_pieces(client: Client, tmp_path: Path):
+def test_an_export_above_the_limit_of_a_request_is_fetched_in_parts(client: Client, tmp_path: Path):
     seen: list[tuple[int, int]] = []
     client.export(tmp_path / "set", N, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(0, N), (MOST_IN_A_ZIP, N), (2 * MOST_IN_A_ZIP, N), (N, N)]
+    assert seen == [(0, N), (MAX_IMAGES_IN_ZIP, N), (2 * MAX_IMAGES_IN_ZIP, N), (N, N)]
     assert len(list((tmp_path / "set" / "unlabelled").iterdir())) == N
     assert not list((tmp_path / "set").glob(".*"))
 
 
-class Cut(Exception):  # noqa: N818 - what happens to it, not what it complains about
-    """The user pressed Ctrl-C."""
+class InterruptedByUserError(Exception):
+    """Stands for Ctrl-C."""
 
 
 @pytest.mark.parametrize("lost", [0, 7])
-def test_an_export_that_was_cut_goes_on_and_ends_as_if_it_had_not_been(
+def test_an_interrupted_export_continues_to_the_same_files(
     client: Client, tmp_path: Path, lost: int
 ):
-    def cut(done: int, total: int) -> None:
+    def interrupt(done: int, total: int) -> None:
         if done > total // 2:
-            raise Cut
+            raise InterruptedByUserError
 
-    wanted: dict[str, Any] = {"labels": ["Dress", "7"], "model": "named", "seed": 9}
-    with pytest.raises(Cut):
-        client.export(tmp_path / "cut", N, progress=cut, **wanted)
-    assert not json.loads((tmp_path / "cut" / "export.json").read_text())["complete"]
-    lines = (tmp_path / "cut" / "manifest.csv").read_bytes()
-    (tmp_path / "cut" / "manifest.csv").write_bytes(lines[: len(lines) - lost])
+    options: dict[str, Any] = {"labels": ["Dress", "7"], "model": "named", "seed": 9}
+    with pytest.raises(InterruptedByUserError):
+        client.export(tmp_path / "interrupted", N, progress=interrupt, **options)
+    assert not json.loads((tmp_path / "interrupted" / "export.json").read_text())["complete"]
+    lines = (tmp_path / "interrupted" / "manifest.csv").read_bytes()
+    (tmp_path / "interrupted" / "manifest.csv").write_bytes(lines[: len(lines) - lost])
 
-    went_on = client.export(tmp_path / "cut", N, **wanted)
-    assert 0 < went_on.fetched < went_on.n == 2 * N
-    client.export(tmp_path / "whole", N, **wanted)
-    assert tree(tmp_path / "cut") == tree(tmp_path / "whole")
+    continued = client.export(tmp_path / "interrupted", N, **options)
+    assert 0 < continued.fetched < continued.n == 2 * N
+    client.export(tmp_path / "whole", N, **options)
+    assert tree(tmp_path / "interrupted") == tree(tmp_path / "whole")
 
 
-def test_an_export_goes_on_with_the_weights_and_the_seed_that_it_began_with(
-    client: Client, tmp_path: Path
-):
-    def cut(done: int, total: int) -> None:
+def test_a_continued_export_keeps_its_weights_and_its_seed(client: Client, tmp_path: Path):
+    def interrupt(done: int, total: int) -> None:
         if done:
-            raise Cut
+            raise InterruptedByUserError
 
-    with pytest.raises(Cut):
-        client.export(tmp_path / "set", N, progress=cut)
+    with pytest.raises(InterruptedByUserError):
+        client.export(tmp_path / "set", N, progress=interrupt)
     client.promote("mnist", 2)
     try:
-        made = client.export(tmp_path / "set", N)
+        continued = client.export(tmp_path / "set", N)
     finally:
         client.promote("mnist", 1)
-    assert made.model == "mnist@1"
+    assert continued.model == "mnist@1"
     seeds = [int(line["seed"]) for line in manifest(tmp_path / "set")]
-    assert seeds == [(made.seed + i) % 2**32 for i in range(N)]
+    assert seeds == [(continued.seed + i) % 2**32 for i in range(N)]
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(client: Client, tmp_path: Path):
+def test_a_folder_with_other_files_is_not_touched(client: Client, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="something else in it"):
+    with pytest.raises(InputError, match="holds other files"):
         client.export(tmp_path, 3)
     client.export(tmp_path / "set", 3, seed=1)
     before = tree(tmp_path)
@@ -143,7 +141,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(client: Client, tmp_pa
         ({"temperature": 1000.0}, InvalidRequestError),
     ],
 )
-def test_what_the_service_cannot_make_is_said_before_much_is_done(
+def test_an_impossible_export_fails_before_it_writes_images(
     client: Client, tmp_path: Path, options: dict[str, Any], kind: type[Exception]
 ):
     with pytest.raises(kind):
@@ -163,19 +161,19 @@ def _zip(names: list[str]) -> bytes:
     return file.getvalue()
 
 
-_PROBE: tuple[int, dict[str, str], bytes] = (
+_SAMPLE: Answer = (
     200,
     {},
     json.dumps({"model": "mnist@1", "seed": 0, "label": None}).encode(),
 )
 
 
-def _sent(body: bytes) -> tuple[int, dict[str, str], bytes]:
+def _image(body: bytes) -> Answer:
     return (200, {"X-Model": "mnist@1"}, body)
 
 
-def test_names_in_an_archive_cannot_lead_out_of_the_folder(scripted: Scripted, tmp_path: Path):
-    scripted.answers = [_PROBE, _sent(_zip(["../../out.png", "/tmp/out.png"]))]  # noqa: S108
+def test_names_in_an_archive_cannot_lead_out_of_the_folder(scripted: Script, tmp_path: Path):
+    scripted.answers = [_SAMPLE, _image(_zip(["../../out.png", "/tmp/out.png"]))]  # noqa: S108
     with Client(scripted.url) as client:
         client.export(tmp_path / "a" / "b", 2)
     assert {path.name for path in tmp_path.rglob("*.png")} == {"000000.png", "000001.png"}
@@ -183,34 +181,34 @@ def test_names_in_an_archive_cannot_lead_out_of_the_folder(scripted: Scripted, t
 
 
 @pytest.mark.parametrize("body", [b"no zip", _zip(["a.png"]), _zip(["a.png", "b.png"])[:-30]])
-def test_a_damaged_archive_is_refused_and_nothing_is_counted(
-    scripted: Scripted, tmp_path: Path, body: bytes
+def test_a_damaged_archive_is_refused_and_not_recorded(
+    scripted: Script, tmp_path: Path, body: bytes
 ):
-    scripted.answers = [_PROBE, _sent(body)]
+    scripted.answers = [_SAMPLE, _image(body)]
     with Client(scripted.url) as client, pytest.raises(UnexpectedAnswerError):
         client.export(tmp_path / "set", 2)
     assert not (tmp_path / "set" / "manifest.csv").exists()
 
 
-def test_a_service_that_goes_away_leaves_what_was_fetched(scripted: Scripted, tmp_path: Path):
-    scripted.answers = [_PROBE, _sent(_zip([f"{i}.png" for i in range(1000)])), None]
+def test_images_before_a_failed_connection_are_kept(scripted: Script, tmp_path: Path):
+    scripted.answers = [_SAMPLE, _image(_zip([f"{i}.png" for i in range(1000)])), None]
     with Client(scripted.url, retries=0) as client, pytest.raises(NoAnswerError):
         client.export(tmp_path / "set", 1500)
     assert len(manifest(tmp_path / "set")) == 1000
 
 
-def test_a_class_may_have_any_name():
-    assert folder_of("T-shirt/top") == "T-shirt-top"
-    assert folder_of("../..") == "class"
-    assert folder_of("größe 1") == "größe-1"
-    assert folder_of(None) == "unlabelled"
+def test_the_folder_of_a_class_has_a_safe_name():
+    assert label_folder("T-shirt/top") == "T-shirt-top"
+    assert label_folder("../..") == "class"
+    assert label_folder("größe 1") == "größe-1"
+    assert label_folder(None) == "unlabelled"
 
 
-def test_an_exported_image_says_how_to_get_it_again(client: Client, url: str, tmp_path: Path):
+def test_the_metadata_of_an_exported_image_reproduce_it(client: Client, url: str, tmp_path: Path):
     client.export(tmp_path / "set", 2, seed=4, labels=["7"], model="named")
     file = tmp_path / "set" / "7" / "000001.png"
     with Image.open(file) as image:
-        said = json.loads(image.info["parameters"])
+        parameters = json.loads(image.info["parameters"])
     names = ("n", "seed", "temperature", "label", "model")
-    again = httpx.get(f"{url}/generate", params={name: said[name] for name in names})
+    again = httpx.get(f"{url}/generate", params={name: parameters[name] for name in names})
     assert again.content == file.read_bytes()

@@ -1,4 +1,4 @@
-"""The notebook runs from top to bottom, and holds no picture."""
+"""The notebook runs from top to bottom, and contains no images."""
 
 import base64
 from collections.abc import Iterator
@@ -28,8 +28,8 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nbformat.Note
         yield client.execute(cwd=str(folder))
 
 
-def pictures(notebook: nbformat.NotebookNode) -> dict[str, bytes]:
-    """The id of a cell -> the PNG that it shows."""
+def images(notebook: nbformat.NotebookNode) -> dict[str, bytes]:
+    """Return the PNG that each cell shows, by the id of the cell."""
     return {
         cell.id: base64.b64decode(output.data["image/png"])
         for cell in notebook.cells
@@ -39,22 +39,22 @@ def pictures(notebook: nbformat.NotebookNode) -> dict[str, bytes]:
 
 
 def test_every_cell_of_the_tour_runs(executed: nbformat.NotebookNode):
-    ran = [cell for cell in executed.cells if cell.cell_type == "code"]
-    assert all(cell.execution_count for cell in ran)
-    outputs = [output for cell in ran for output in cell.outputs]
+    code = [cell for cell in executed.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    outputs = [output for cell in code for output in cell.outputs]
     assert {output.output_type for output in outputs} == {"execute_result", "stream"}
     assert not [o for o in outputs if o.get("name") == "stderr"]
 
 
-def test_the_results_show_themselves(executed: nbformat.NotebookNode):
-    shown = pictures(executed)
+def test_results_are_shown_as_images(executed: nbformat.NotebookNode):
+    shown = images(executed)
     assert shown.keys() == {"generate", "label", "draw", "row", "traverse", "augment"}
     assert all(png.startswith(b"\x89PNG") for png in shown.values())
-    (film,) = [cell for cell in executed.cells if cell.id == "film"]
-    assert "data:image/gif" in film.outputs[0].data["text/html"]
+    (animation,) = [cell for cell in executed.cells if cell.id == "film"]
+    assert "data:image/gif" in animation.outputs[0].data["text/html"]
 
 
-def test_the_notebook_in_the_repository_has_no_outputs_and_no_pictures():
+def test_the_notebook_in_the_repository_has_no_outputs_and_no_images():
     notebook = nbformat.read(TOUR, as_version=4)
     nbformat.validate(notebook)
     for cell in notebook.cells:

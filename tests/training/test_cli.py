@@ -244,7 +244,7 @@ def test_presets_lists_each_preset_on_one_line(
 def test_ctrl_c_while_it_still_imports_is_one_line_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    def interrupted() -> int:
+    def interrupted(_arguments: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "_run", interrupted)

@@ -1,26 +1,28 @@
-"""The command `zserve`, as a user types it."""
+"""The command `zserve`, as a user types it, and subcommands of other packages."""
 
 import json
 import os
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import httpx
 import pytest
 from PIL import Image
 
-from tests.e2e.server import CHECKOUT, serving
-from zserve_client import programs
-from zserve_client.bench import percentile
-from zserve_client.command import Progress, main
+from zserve_client import _client
+from zserve_client._retry import NO_RETRIES
+from zserve_client.cli import plugins
+from zserve_client.cli.__main__ import main
+from zserve_client.cli.progress import ProgressBar
 
 COMMANDS = ["generate", "reconstruct", "interpolate", "traverse", "models", "bench"]
 
 
 @pytest.fixture
 def zserve(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
-    """Runs the command in an empty folder against the service: what it printed."""
+    """Run the command in an empty folder against the service, and return its output."""
     monkeypatch.setenv("ZSERVE_URL", url)
     monkeypatch.chdir(tmp_path)
 
@@ -32,38 +34,38 @@ def zserve(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
 
 
 def test_generate_saves_the_bytes_of_the_service(zserve, url: str, tmp_path: Path):
-    said = zserve("generate", "--n", 9, "--seed", 7, "--out", "nine.png")
-    assert said == "nine.png: 9 images of mnist@1, seed 7\n"
+    output = zserve("generate", "--n", 9, "--seed", 7, "--out", "nine.png")
+    assert output == "nine.png: 9 images of mnist@1, seed 7\n"
     expected = httpx.get(f"{url}/generate?n=9&seed=7").content
     assert (tmp_path / "nine.png").read_bytes() == expected
 
 
 @pytest.mark.parametrize("suffix", ["zip", "npz", "json"])
-def test_generate_saves_in_the_form_of_the_suffix(zserve, tmp_path: Path, suffix: str):
+def test_generate_saves_in_the_format_of_the_suffix(zserve, tmp_path: Path, suffix: str):
     zserve("generate", "--n", 3, "--out", f"three.{suffix}")
     start = {"zip": b"PK", "npz": b"PK", "json": b"{"}[suffix]
     assert (tmp_path / f"three.{suffix}").read_bytes().startswith(start)
 
 
-def test_generate_fills_a_folder_and_goes_on_where_it_was_cut(zserve, tmp_path: Path):
+def test_generate_fills_a_folder_and_continues_it(zserve, tmp_path: Path):
     line = ["generate", "--n", 50, "--label", "all", "--model", "named", "--out", "data/train"]
     assert "data/train: 100 images of named@1, seed" in zserve(*line)
-    assert "100 of them there before" in zserve(*line)
+    assert "100 of them were already there" in zserve(*line)
     folders = [path.name for path in (tmp_path / "data/train").iterdir() if path.is_dir()]
     assert sorted(folders) == ["7", "Dress"]
 
 
-def test_reconstruct_says_how_well_each_image_is_described(zserve, drawing: Path, tmp_path: Path):
-    said = zserve("reconstruct", drawing, drawing, "--out", "both.png").splitlines()
-    assert said[0] == "both.png: what mnist@1 saw, and its reconstructions"
-    assert len(said) == 3
-    assert "BCE" in said[1]
+def test_reconstruct_prints_how_well_each_image_is_described(zserve, drawing: Path, tmp_path: Path):
+    lines = zserve("reconstruct", drawing, drawing, "--out", "both.png").splitlines()
+    assert lines[0] == "both.png: what mnist@1 saw, and its reconstructions"
+    assert len(lines) == 3
+    assert "BCE" in lines[1]
     with Image.open(tmp_path / "both.png") as image:
         assert image.size == (62, 62)
 
 
 @pytest.mark.parametrize(("out", "kind"), [("w.png", "PNG"), ("w.gif", "GIF"), ("w.apng", "PNG")])
-def test_interpolate_goes_from_a_file_to_a_seed(
+def test_interpolate_walks_from_a_file_to_a_seed(
     zserve, drawing: Path, tmp_path: Path, out: str, kind: str
 ):
     assert zserve("interpolate", drawing, 7, "--steps", 4, "--out", out) == (
@@ -73,7 +75,7 @@ def test_interpolate_goes_from_a_file_to_a_seed(
         assert image.format == kind
 
 
-def test_traverse_says_which_dimension_each_row_is(zserve, drawing: Path):
+def test_traverse_prints_the_dimension_of_each_row(zserve, drawing: Path):
     assert zserve("traverse", "--seed", 7) == (
         "traversal.png: dimensions 1, 2, 0 of mnist@1, one in each row\n"
     )
@@ -91,8 +93,8 @@ def test_models_lists_shows_and_saves(zserve, tmp_path: Path):
     assert (tmp_path / "figure.png").exists()
 
 
-def test_bench_counts_what_it_was_answered(zserve):
-    line = ["bench", "--n", 2, "--concurrency", 2, "--duration", 0.5, "--warm-up", 0]
+def test_bench_reports_rates_and_latencies(zserve):
+    line = ["bench", "--n", 2, "--concurrency", 2, "--duration", 0.1, "--warm-up", 0]
     report = json.loads(zserve(*line, "--json"))
     assert report["model"] == "mnist@1"
     assert report["answers"] > 0
@@ -103,28 +105,21 @@ def test_bench_counts_what_it_was_answered(zserve):
     assert "answers/s" in zserve(*line)
 
 
-def test_a_percentile_is_a_value_that_was_measured():
-    values = [float(i) for i in range(1, 101)]
-    assert [percentile(values, share) for share in (0.5, 0.95, 0.99, 1.0)] == [50, 95, 99, 100]
-    assert percentile([3.0], 0.5) == 3.0
-    assert percentile([1.0, 2.0], 0.5) == 1.0
-
-
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_teaches_with_examples(command: str, capsys):
+def test_help_has_examples(command: str, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
     assert ended.value.code == 0
-    said = capsys.readouterr().out
-    assert f"examples:\n  zserve {command}" in said
-    assert "--url URL" in said
+    text = capsys.readouterr().out
+    assert f"examples:\n  zserve {command}" in text
+    assert "--url URL" in text
 
 
 def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
-    said = capsys.readouterr().out
-    assert all(f"\n    {command}" in said for command in [*COMMANDS, "serve", "train"])
+    text = capsys.readouterr().out
+    assert all(f"\n    {command}" in text for command in [*COMMANDS, "serve", "train"])
 
 
 @pytest.mark.parametrize(
@@ -134,7 +129,7 @@ def test_help_names_every_command(capsys):
         (["generate", "--n", "257"], "n is 257, at most 256"),
         (
             ["generate", "--n", "2", "--label", "7", "--label", "0"],
-            "several labels go into a folder",
+            "several labels need a folder",
         ),
         (["generate", "--out", "samples.bmp"], "none of the suffixes"),
         (["generate", "--out", "no/such/folder.png"], "there is no folder no/such"),
@@ -143,7 +138,7 @@ def test_help_names_every_command(capsys):
         (["bench", "--n", "257"], "n is 257"),
     ],
 )
-def test_what_is_wrong_is_one_line(zserve, arguments: list[str], words: str):
+def test_an_error_is_one_line(zserve, arguments: list[str], words: str):
     with pytest.raises(SystemExit) as ended:
         zserve(*arguments)
     line = str(ended.value.code)
@@ -152,19 +147,20 @@ def test_what_is_wrong_is_one_line(zserve, arguments: list[str], words: str):
     assert "\n" not in line
 
 
-@pytest.mark.parametrize("command", [["generate"], ["models"], ["bench"]])
-def test_a_service_that_is_not_there_is_one_line_too(zserve, command: list[str]):
+@pytest.mark.parametrize("command", ["generate", "models", "bench"])
+def test_a_missing_service_is_one_line(zserve, command: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_client, "RetryPolicy", lambda *_: NO_RETRIES)
     with pytest.raises(SystemExit, match="is the server running"):
-        zserve(*command, "--url", "http://127.0.0.1:9")
+        zserve(command, "--url", "http://127.0.0.1:9")
 
 
-def test_progress_is_for_people_alone(capsys):
-    with Progress("images") as progress:
+def test_a_progress_bar_is_drawn_on_terminals_only(capsys):
+    with ProgressBar("images") as progress:
         progress.show(1, 2)
     assert capsys.readouterr().err == ""
 
 
-def test_the_installed_command_is_the_same(url: str, tmp_path: Path):
+def test_the_installed_command_and_the_module_do_the_same(url: str, tmp_path: Path):
     beside = Path(sys.executable).with_name("zserve")
     line = ["generate", "--n", "1", "--seed", "7", "--out", str(tmp_path / "one.png")]
     for command in ([str(beside)], [sys.executable, "-m", "zserve_client"]):
@@ -180,15 +176,10 @@ def test_the_installed_command_is_the_same(url: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["serve", "--help"], "usage: python -m app"),
-        (["train", "--help"], "Usage: python -m training train"),
-    ],
+    ("arguments", "usage"),
+    [(["serve", "--help"], "usage: python -m app"), (["train", "--help"], "Usage: zserve train")],
 )
-def test_serve_and_train_reach_the_other_two_from_any_folder(
-    tmp_path: Path, arguments: list[str], words: str
-):
+def test_serve_and_train_run_from_any_folder(tmp_path: Path, arguments: list[str], usage: str):
     done = subprocess.run(
         [Path(sys.executable).with_name("zserve"), *arguments],
         cwd=tmp_path,
@@ -198,50 +189,83 @@ def test_serve_and_train_reach_the_other_two_from_any_folder(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert words in done.stdout
+    assert usage in done.stdout
 
 
-def test_without_the_service_serve_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    needy = programs.Program("app", (), ("a_module_that_nobody_has",), "make install")
-    monkeypatch.setitem(programs.PROGRAMS, "serve", needy)
+def install(monkeypatch: pytest.MonkeyPatch, **commands: str) -> None:
+    """Replace the subcommands of other packages by those of this test."""
+
+    def entry_points(group: str, name: str | None = None) -> list[EntryPoint]:
+        assert group == "zserve.commands"
+        entries = [EntryPoint(key, value, group) for key, value in commands.items()]
+        return [entry for entry in entries if name in {None, entry.name}]
+
+    monkeypatch.setattr(plugins, "entry_points", entry_points)
+
+
+def exit_with_the_number_of(arguments: list[str]) -> int:
+    """A subcommand of another package."""
+    return len(arguments)
+
+
+def test_a_subcommand_of_another_package_gets_the_arguments_and_sets_the_status(
+    monkeypatch: pytest.MonkeyPatch, capsys
+):
+    install(monkeypatch, count=f"{__name__}:exit_with_the_number_of")
     with pytest.raises(SystemExit) as ended:
+        main(["count", "--url", "of the subcommand", "x"])
+    assert ended.value.code == 3
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "\n    count" in capsys.readouterr().out
+
+
+def test_a_subcommand_that_lacks_a_package_names_it(monkeypatch: pytest.MonkeyPatch):
+    install(monkeypatch, serve="a_package_that_nobody_has:main")
+    with pytest.raises(SystemExit, match=r"serve needs a_package_that_nobody_has, .*make install"):
         main(["serve"])
-    assert str(ended.value.code) == (
-        "zserve: zserve serve needs a_module_that_nobody_has, not installed here; "
-        f"run `make install` in {CHECKOUT}"
-    )
 
 
-def test_without_the_checkout_serve_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(programs, "CHECKOUT", tmp_path)
-    with pytest.raises(SystemExit, match="only the client is installed here"):
-        main(["train", "--epochs", "1"])
+@pytest.mark.parametrize("name", ["serve", "train"])
+def test_without_the_package_zserve_its_subcommands_tell_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, name: str
+):
+    install(monkeypatch)
+    with pytest.raises(SystemExit, match=f"{name} needs the package zserve, .*make install"):
+        main([name, "--epochs", "1"])
 
 
-def test_the_client_needs_httpx_alone(tmp_path: Path):
-    """Without Pillow and numpy it brings files; what needs them says how to install them."""
-    with serving(CHECKOUT / "model_store" / "weights", tmp_path / "log") as url:
-        code = f"""
+def test_an_unknown_subcommand_is_a_usage_error(monkeypatch: pytest.MonkeyPatch, capsys):
+    install(monkeypatch)
+    with pytest.raises(SystemExit) as ended:
+        main(["nonsense"])
+    assert ended.value.code == 2
+    assert "invalid choice: 'nonsense'" in capsys.readouterr().err
+
+
+def test_the_client_needs_httpx_alone(url: str, tmp_path: Path):
+    """Files need no extra; decoding them raises an error that tells how to install the extra."""
+    code = f"""
 import sys
 for absent in ("numpy", "PIL"):
     sys.modules[absent] = None
 from zserve_client import Client, MissingExtraError
 with Client({url!r}) as client:
-    made = client.generate(2, seed=7)
-    made.save({str(tmp_path / "two.png")!r})
+    grid = client.generate(2, seed=7)
+    grid.save({str(tmp_path / "two.png")!r})
     client.export({str(tmp_path / "set")!r}, 3)
-    assert made.parameters["seed"] == 7 and made.seeds == [7, 8] and made._repr_png_()
+    assert grid.parameters["seed"] == 7 and grid.seeds == [7, 8] and grid._repr_png_()
     for name in ("image", "images", "array"):
         try:
-            getattr(made, name)
+            getattr(grid, name)
         except MissingExtraError as error:
             print(error)
 loaded = {{name.partition(".")[0] for name, module in sys.modules.items() if module}}
 assert not loaded & {{"app", "model_store", "training", "torch", "fastapi", "numpy", "PIL"}}
 """
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
-        )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     hint = "this needs Pillow, which is not installed: pip install 'zserve-client[images]'\n"
     assert done.stdout == 3 * hint

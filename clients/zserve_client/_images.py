@@ -1,6 +1,6 @@
-"""Bytes of pictures: what they say about themselves, opened, cut apart, and made from other things.
+"""Image files: encode what a caller sends, decode what the service returns.
 
-Only the first needs nothing; the others need the extra `images`, which is Pillow and numpy.
+Only `png_parameters` works without Pillow and numpy, which the extra `images` installs.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    Source: TypeAlias = bytes | str | os.PathLike[str] | Image | NDArray[np.uint8]
+    ImageSource: TypeAlias = bytes | str | os.PathLike[str] | Image | NDArray[np.uint8]
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PADDING = 2
-"""Pixels between the images of a grid, before it is enlarged."""
+"""Pixels between the images of a grid, before the grid is enlarged."""
 
 
 def png_parameters(content: bytes) -> dict[str, Any] | None:
-    """What a PNG says about how to get it again: its text chunk `parameters`; None without one."""
-    for kind, data in _chunks(content):
+    """Return the JSON object in the text chunk `parameters` of a PNG, or None without one."""
+    for chunk_type, data in _png_chunks(content):
         keyword, _, text = data.partition(b"\0")
-        if kind == b"tEXt" and keyword == b"parameters":
-            found = json.loads(text)
-            return found if isinstance(found, dict) else None
+        if chunk_type == b"tEXt" and keyword == b"parameters":
+            parameters = json.loads(text)
+            return parameters if isinstance(parameters, dict) else None
     return None
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and data of each chunk; W3C PNG, third edition, section 5.3."""
-    at = len(_SIGNATURE)
-    while content.startswith(_SIGNATURE) and at + 8 <= len(content):
-        size, kind = struct.unpack_from(">I4s", content, at)
-        yield kind, content[at + 8 : at + 8 + size]
-        at += size + 12
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield type and data of each chunk (W3C PNG, third edition, section 5.3)."""
+    offset = len(PNG_SIGNATURE)
+    while content.startswith(PNG_SIGNATURE) and offset + 8 <= len(content):
+        size, chunk_type = struct.unpack_from(">I4s", content, offset)
+        yield chunk_type, content[offset + 8 : offset + 8 + size]
+        offset += size + 12
 
 
-def as_file(source: Source, name: str) -> tuple[str, bytes]:
-    """Name and bytes of an image file; raises InputError and MissingExtraError.
+def image_file(source: ImageSource, name: str) -> tuple[str, bytes]:
+    """Return the name and content of an image file; raises InputError and MissingExtraError.
 
-    Takes the bytes of a file, its path, a Pillow image, or a uint8 array (height, width[, 3]).
+    Takes the content of a file, its path, a Pillow image, or a uint8 array (height, width[, 3]).
     """
     if isinstance(source, bytes):
         return f"{name}.png", source
@@ -61,20 +61,20 @@ def as_file(source: Source, name: str) -> tuple[str, bytes]:
             return path.name, path.read_bytes()
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
-    found: Any = source
-    if hasattr(found, "__array_interface__") and not hasattr(found, "save"):
-        found = _from_array(found)
-    if not hasattr(found, "save"):
+    image: Any = source
+    if hasattr(image, "__array_interface__") and not hasattr(image, "save"):
+        image = _from_array(image)
+    if not hasattr(image, "save"):
         raise InputError(
             f"{type(source).__name__} is no image; send bytes, a path, a Pillow image or an array"
         )
     file = io.BytesIO()
-    found.save(file, "PNG")
+    image.save(file, "PNG")
     return f"{name}.png", file.getvalue()
 
 
 def _from_array(array: NDArray[Any]) -> Image:
-    need("PIL")
+    require("PIL")
     from PIL import Image  # noqa: PLC0415 - an extra
 
     if array.dtype != "uint8" or array.ndim not in {2, 3}:
@@ -86,8 +86,8 @@ def _from_array(array: NDArray[Any]) -> Image:
 
 
 def open_image(content: bytes) -> Image:
-    """A picture as Pillow sees it; raises MissingExtraError."""
-    need("PIL")
+    """Decode an image file; raises MissingExtraError."""
+    require("PIL")
     from PIL import Image  # noqa: PLC0415 - an extra
 
     image = Image.open(io.BytesIO(content))
@@ -95,9 +95,9 @@ def open_image(content: bytes) -> Image:
     return image
 
 
-def frames(content: bytes) -> list[Image]:
-    """The frames of a GIF or APNG."""
-    need("PIL")
+def open_frames(content: bytes) -> list[Image]:
+    """Decode the frames of a GIF or APNG; raises MissingExtraError."""
+    require("PIL")
     from PIL import ImageSequence  # noqa: PLC0415 - an extra
 
     image = open_image(content)
@@ -110,8 +110,8 @@ def _is_grey(image: Image) -> bool:
     return palette is None or palette[0::3] == palette[1::3] == palette[2::3]
 
 
-def cut(grid: Image, n: int, columns: int, scale: int = 1) -> list[Image]:
-    """The n images of a grid, left to right and top to bottom; one alone has no padding."""
+def split_grid(grid: Image, n: int, columns: int, scale: int = 1) -> list[Image]:
+    """Return the n images of a grid, row by row. A grid of one image has no padding."""
     if n == 1:
         return [grid]
     columns, padding = min(columns, n), PADDING * scale
@@ -123,15 +123,15 @@ def cut(grid: Image, n: int, columns: int, scale: int = 1) -> list[Image]:
 
 
 def as_array(images: Sequence[Image]) -> NDArray[np.uint8]:
-    """(n, height, width) of grey images, (n, height, width, 3) of coloured ones."""
-    need("numpy")
+    """Stack images: (n, height, width) if they are grey, (n, height, width, 3) in colour."""
+    require("numpy")
     import numpy as np  # noqa: PLC0415 - an extra
 
     return cast("NDArray[np.uint8]", np.stack([np.asarray(image, np.uint8) for image in images]))
 
 
-def need(module: str) -> None:
-    """Raise MissingExtraError unless a module of the extra is there."""
+def require(module: str) -> None:
+    """Raise MissingExtraError if a module of the extra cannot be imported."""
     try:
         __import__(module)
     except ImportError as error:

@@ -1,0 +1,1 @@
+"""The command `zserve`. Each subcommand has a module; `__main__` reads the command line."""
