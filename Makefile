@@ -57,13 +57,13 @@ format: $(VENV)/.installed-dev ## format the code and mend what lint can mend
 	$(VENV)/bin/ruff check --fix
 
 bench-training: $(VENV)/.installed-dev ## seconds an epoch: DataLoader, in memory, the machine's limit
-	$(PY) -m benchmarks.training $(ARGS)
+	$(PY) -m benchmarks.training_speed $(ARGS)
 
 bench-engine: $(VENV)/.installed-dev ## images/s of the engine, without HTTP, against the bare network
-	$(PY) -m benchmarks.engine $(ARGS)
+	$(PY) -m benchmarks.engine_throughput $(ARGS)
 
 bench-objectives: $(VENV)/.installed-dev ## what each switch of training buys, in nats (ARGS="--epochs 5")
-	$(PY) -m benchmarks.objectives $(ARGS)
+	$(PY) -m benchmarks.objective_ablation $(ARGS)
 
 bench-serving: $(VENV)/.installed-dev ## zserve beside FastAPI, LitServe, BentoML, mosec, Ray Serve (ARGS=--quick)
 	$(PY) -m benchmarks.serving $(ARGS)

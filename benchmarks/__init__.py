@@ -1,1 +1,1 @@
-"""Side by side with peers, one command each: `python -m benchmarks.<name>`."""
+"""Benchmarks that compare zserve with other programs: `python -m benchmarks.<name>`."""

@@ -1,15 +1,14 @@
-"""How long the map of the page takes from the pointer to the new image.
+"""Measure the page's latency on the map, from pointer movement to new image.
 
-    .venv/bin/python -m benchmarks.page_latency [--places 300]
+    .venv/bin/python -m benchmarks.page_latency [--places 300] [--record]
 
-A real Chromium moves its pointer over the map of `notebook`, on a server that this starts. Time is
-from the event of the pointer, as the browser stamps it, to the frame after the image of that
-place, or of a newer one, was drawn. Two walks: a pointer that rests at each place, and one at 60
-places a second, of which the newest wins.
+Starts the service and moves Chromium's pointer over the map of `notebook`. The time is from the
+browser's timestamp of the pointer event to the frame after the image of that place, or of a later
+one, was drawn. There are two walks: one rests at each place, the other visits 60 places per second,
+of which the page only shows the latest.
 """
 
 import argparse
-import os
 import re
 import shutil
 import statistics
@@ -23,10 +22,16 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.common.machine import read_machine
+from benchmarks.common.recording import add_record_option, record, table
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 WARM_UP = 20
+"""Places of a first walk that is not measured."""
+WALKS = {"rest at each place": 100.0, "60 places per second": 1000 / 60}
+"""Walk -> pause between two places (ms)."""
 SPAN = 3.0
-"""What the map of a model of two dimensions shows of each."""
+"""Largest absolute value of each latent on the map of a model with two dimensions."""
 
 _WATCH = """span => {
     const face = document.querySelector(".map-live"), board = document.querySelector(".board");
@@ -48,25 +53,25 @@ _WATCH = """span => {
 
 @contextmanager
 def server() -> Iterator[str]:
-    """The address of the service with the shipped models, on a free port."""
+    """Start the service with the shipped models on a free port, and yield its address."""
     with tempfile.TemporaryFile("w+") as log:
         command = [sys.executable, "-m", "app", "--port", "0"]
         process = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log)
         try:
             while process.poll() is None:
                 log.seek(0)
-                if found := re.search(r"serving on (http://\S+)", log.read()):
-                    yield found[1]
+                if match := re.search(r"serving on (http://\S+)", log.read()):
+                    yield match[1]
                     return
                 time.sleep(0.1)
-            sys.exit("the service did not start: python -m app says why")
+            sys.exit("the service did not start: run python -m app to see why")
         finally:
             process.terminate()
             process.wait()
 
 
 def walk(page: Page, places: int, pause_ms: float) -> list[float]:
-    """Milliseconds from pointer to image of each place along a line through the map."""
+    """Move along a line through the map; return the milliseconds from pointer to image."""
     box = page.locator(".board").bounding_box()
     if box is None:
         sys.exit("the page shows no map")
@@ -85,13 +90,15 @@ def walk(page: Page, places: int, pause_ms: float) -> list[float]:
 
 
 def main() -> None:
-    """Measure both walks and print what they took."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    options.add_argument("--places", type=int, default=300)
-    places = options.parse_args().places
+    """Measure both walks and print percentiles."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--places", type=int, default=300, help="places of a walk")
+    add_record_option(parser)
+    options = parser.parse_args()
     chromium = shutil.which("chromium")
     if chromium is None:
-        sys.exit("there is no Chromium to measure with: make test-page installs one")
+        sys.exit("Chromium is missing: `make test-page` installs it")
+    machine = read_machine()
     with server() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1200, "height": 1000})
@@ -99,13 +106,18 @@ def main() -> None:
         page.wait_for_load_state("networkidle")
         page.evaluate(_WATCH, SPAN)
         walk(page, WARM_UP, 100)
-        load = os.getloadavg()[0]
-        print(f"{places} places a walk, milliseconds from pointer to image; load {load:.1f}")
-        for name, pause_ms in (("resting at each place", 100.0), ("60 places a second", 1000 / 60)):
-            times = sorted(walk(page, places, pause_ms))
-            cuts = statistics.quantiles(times, n=100)
-            print(f"{name:22s} p50 {cuts[49]:5.0f}   p95 {cuts[94]:5.0f}   p99 {cuts[98]:5.0f}")
+        times = {name: walk(page, options.places, pause_ms) for name, pause_ms in WALKS.items()}
         browser.close()
+    text = f"{options.places} places per walk, milliseconds from pointer to image\n\n"
+    text += table(["walk", "p50", "p95", "p99"], [_row(name, ms) for name, ms in times.items()])
+    print(f"{machine.summary()}\n{text}")
+    if options.record:
+        print(f"recorded in {record('page_latency', machine, text, {'milliseconds': times})}")
+
+
+def _row(name: str, milliseconds: list[float]) -> list[str]:
+    cuts = statistics.quantiles(milliseconds, n=100)
+    return [name, *(f"{cuts[percent - 1]:.0f}" for percent in (50, 95, 99))]
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""zserve beside the servers that people would pick, in one run: `make bench-serving`."""
+"""Compare zserve with other model servers in one interleaved run: `make bench-serving`."""

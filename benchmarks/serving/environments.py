@@ -1,4 +1,4 @@
-"""The virtual environments: zserve's in one, each peer's in one of its own, under .venv-bench."""
+"""Build a virtual environment for each compared server, under .venv-bench."""
 
 import hashlib
 import os
@@ -12,30 +12,30 @@ FOLDER = ROOT / ".venv-bench"
 PINS = Path(__file__).parent / "requirements"
 INSTALLED_WITHIN_S = 1800
 ENVIRONMENTS = ("zserve", "textbook", "litserve", "bentoml", "mosec", "ray")
-"""zserve's environment has what zserve asks for; each other has torchvision and its server too."""
+"""`zserve` holds the requirements of serving; each other one adds torchvision and its server."""
 
 
 class InstallError(Exception):
-    """An environment that could not be built: its servers are left out, by name."""
+    """An environment could not be built; its servers are left out of the run."""
 
 
 def python(environment: str) -> Path:
-    """The interpreter of an environment."""
+    """Return the path of the Python interpreter of an environment."""
     return FOLDER / environment / "bin" / "python"
 
 
 def install(environment: str) -> None:
-    """Build an environment, anew where its pins changed; nothing to do where they did not.
+    """Build an environment, or rebuild it if its pins changed; raises InstallError.
 
-    The same versions of torch, NumPy, Pillow, FastAPI and uvicorn everywhere, unless the pins of
-    a peer, requirements/<peer>.txt, ask for others. Raises InstallError.
+    All environments have the same versions of torch, NumPy, Pillow, FastAPI and uvicorn, unless
+    requirements/<peer>.txt pins another one.
     """
     stamp = FOLDER / environment / ".installed"
     state = _state(environment)
     if stamp.exists() and stamp.read_text() == state:
         return
     print(f"installing {environment} into {FOLDER.name}/{environment}", flush=True)
-    shutil.rmtree(FOLDER / environment, ignore_errors=True)  # older pins would be in the way
+    shutil.rmtree(FOLDER / environment, ignore_errors=True)  # packages of older pins must go
     script = str(ROOT / "scripts" / "install.py")
     _run([sys.executable, script, "serve", "--venv", str(FOLDER / environment)])
     uv = [str(FOLDER / environment / "bin" / "uv"), "pip", "install", "--quiet"]
@@ -49,29 +49,29 @@ def install(environment: str) -> None:
     stamp.write_text(state)
 
 
-def versions(environment: str, *packages: str) -> dict[str, str]:
-    """Package -> installed version; those that are not installed are left out."""
+def versions(interpreter: Path, *packages: str) -> dict[str, str]:
+    """Return package -> version for those packages that are installed."""
     program = (
         "import importlib.metadata as m, sys\n"
         "for p in sys.argv[1:]:\n"
         "    try: print(p, m.version(p))\n"
         "    except m.PackageNotFoundError: pass"
     )
-    command = [str(python(environment)), "-c", program, *packages]
+    command = [str(interpreter), "-c", program, *packages]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return dict(line.split(maxsplit=1) for line in output.splitlines())
 
 
 def _backend(environment: str) -> list[str]:
-    """torchvision of the same build as torch: `2.15.0+cpu` wants the one of the index of `cpu`."""
-    for found in (FOLDER / environment).glob("lib/python*/site-packages/torch-*.dist-info"):
-        build = found.name.removesuffix(".dist-info").partition("+")[2]
+    """Return uv's option for the torchvision build that matches torch, such as `2.15.0+cpu`."""
+    for metadata in (FOLDER / environment).glob("lib/python*/site-packages/torch-*.dist-info"):
+        build = metadata.name.removesuffix(".dist-info").partition("+")[2]
         return ["--torch-backend", build] if build else []
     return []
 
 
 def _state(environment: str) -> str:
-    """What the environment was built from."""
+    """Return a hash of the requirement files of an environment."""
     files = [ROOT / "requirements" / f"{name}.txt" for name in ("serve", "torch", "torchvision")]
     files.append(PINS / f"{environment}.txt")
     text = "".join(file.read_text() for file in files if file.exists())
@@ -79,11 +79,11 @@ def _state(environment: str) -> str:
 
 
 def _run(command: list[str]) -> None:
-    clean = {name: v for name, v in os.environ.items() if name != "UV_TORCH_BACKEND"}
+    variables = {name: v for name, v in os.environ.items() if name != "UV_TORCH_BACKEND"}
     try:
         finished = subprocess.run(
             command,
-            env=clean,
+            env=variables,
             capture_output=True,
             text=True,
             check=False,

@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started, and which of its settings are tried."""
+"""The compared servers: how to start each one, and which of its settings to try."""
 
 import json
 import os
@@ -7,25 +7,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.serving import haproxy
 from benchmarks.serving.environments import FOLDER, ROOT, python
-from benchmarks.serving.models import Models
-from benchmarks.serving.process import HOST
-from benchmarks.serving.results import Cell
+from benchmarks.serving.exported_models import ExportedModels
+from benchmarks.serving.load_points import N1_C32, N16_C32, LoadPoint
+from benchmarks.serving.processes import HOST, ServerProcess
+from benchmarks.serving.results import ZSERVE
 
 PEERS = Path(__file__).parent / "peers"
 Settings = Mapping[str, Any]
 
-ZSERVE, ZSERVE_2, UNBATCHED = "zserve", "zserve, 2 workers", "zserve, batching off"
-UNTOLD, LOGGED = "zserve, no telemetry", "zserve, a log line each"
+BASELINE = "baseline"
+ZSERVE_2, UNBATCHED = "zserve, 2 workers", "zserve, batching off"
+NO_TELEMETRY, REQUEST_LOG = "zserve, no telemetry", "zserve, request log"
 TEXTBOOK, LITSERVE, BENTOML, MOSEC, RAY = "FastAPI", "LitServe", "BentoML", "mosec", "Ray Serve"
-CONSTANT, BARE = "constant PNG, FastAPI", "constant PNG, bare ASGI"
+CONSTANT, BARE_ASGI = "constant PNG, FastAPI", "constant PNG, bare ASGI"
+
+
+class CheckoutError(Exception):
+    """The folder given as baseline is not an installed checkout of zserve."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What a start needs to know."""
+    """Parameters of one start of a server."""
 
-    models: Models
+    models: ExportedModels
     model: str
     port: int
     settings: Settings
@@ -34,52 +41,86 @@ class Launch:
 
 @dataclass(frozen=True, eq=False)
 class Server:
-    """One row of the comparison."""
+    """One server of the comparison."""
 
     name: str
     environment: str
+    """Folder under .venv-bench, or BASELINE, which has an environment of its own."""
     command: Callable[[Launch], list[str]]
     note: str
+    """Description for the report."""
     grid: tuple[Settings, ...] = ({},)
+    """Settings to try; the fastest are used."""
     variables: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables; `{scratch}` stands for a temporary folder."""
+    setting_variables: Mapping[str, str] = field(default_factory=dict)
+    """Setting -> environment variable that passes it to the server."""
     json_body: bool = False
+    """True if `n` is sent in a JSON body in addition to the query."""
     workers: int = 1
     decodes: bool = True
-    cells: tuple[Cell, ...] | None = None
-    """Of a variant: it has these loads alone, and with the MLP alone."""
+    """False if it answers with constant PNGs."""
+    points: tuple[LoadPoint, ...] | None = None
+    """For a variant of zserve: its only load points, with the MLP alone. None: all points."""
+    checkout: Path | None = None
+    """For zserve and the baseline: the checkout that is run."""
+    fast_mode_fault: Callable[[ServerProcess], str | None] | None = None
+    """Return why the server's fast mode is not in use, or None if it is; called after a load."""
+
+    @property
+    def interpreter(self) -> Path:
+        """Path of its Python interpreter."""
+        if self.environment == BASELINE and self.checkout:
+            return self.checkout / ".venv" / "bin" / "python"
+        return python(self.environment)
 
     @property
     def folder(self) -> Path:
-        """Where it is started: the checkout for zserve, the folder of its script for a peer."""
-        return ROOT if self.environment == "zserve" else PEERS
+        """Working directory: its checkout, or the folder of the peers' scripts."""
+        return self.checkout or PEERS
+
+    @property
+    def seeded(self) -> bool:
+        """True if it answers seeded GET requests with an ETag."""
+        return self.name in {ZSERVE, BASELINE}
 
     def body(self, n: int) -> bytes | None:
-        """Body of POST /generate?n=."""
+        """Return the body of POST /generate?n=<n>."""
         return json.dumps({"n": n}).encode() if self.json_body else None
 
-    def environ(self, launch: Launch) -> dict[str, str]:
-        """What its process is told by variables."""
-        bin_folder = str(python(self.environment).parent)
+    def environment_variables(self, launch: Launch) -> dict[str, str]:
+        """Return the environment variables that its process gets in addition to the inherited."""
         common = {
-            "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{self.interpreter.parent}{os.pathsep}{os.environ['PATH']}",
             "PORT": str(launch.port),
             "OMP_NUM_THREADS": "1",
             "CUDA_VISIBLE_DEVICES": "",
             "TMPDIR": str(launch.scratch),
         }
-        if self.environment == "zserve":
-            return common | dict(self.variables)
-        return common | {
-            "PYTHONPATH": str(_only_model_store(launch.scratch)),
-            "MODEL": str(launch.models.exported(launch.model)),
+        own = {name: value.format(scratch=launch.scratch) for name, value in self.variables.items()}
+        if self.checkout:
+            return common | own
+        settings = {
+            variable: str(launch.settings[name])
+            for name, variable in self.setting_variables.items()
+            if name in launch.settings
+        }
+        peer = {
+            "PYTHONPATH": str(_folder_with_model_store(launch.scratch)),
+            "MODEL": str(launch.models.folder(launch.model)),
             "PNGS": str(launch.models.pngs),
             "SETTINGS": json.dumps(dict(launch.settings)),
-            **self.variables,
         }
+        return common | peer | own | settings
 
 
-def _only_model_store(scratch: Path) -> Path:
-    """A folder with the package model_store alone: a peer cannot import zserve's server."""
+def describe(settings: Settings) -> str:
+    """Return settings as text."""
+    return ", ".join(f"{name} {value}" for name, value in settings.items()) or "defaults"
+
+
+def _folder_with_model_store(scratch: Path) -> Path:
+    """Return a folder that has the package model_store only, so that peers cannot import app."""
     folder = scratch / "path"
     folder.mkdir(exist_ok=True)
     link = folder / "model_store"
@@ -95,36 +136,57 @@ _NO_LIMITS = {
     "ZSERVE_REQUEST_TIMEOUT_S": "60",
     "ZSERVE_DEVICE": "cpu",
 }
-"""As the peers, which queue what comes: 256 connections with n=256 are 65,536 images."""
+"""Queue limits as high as the peers': 256 connections with n=256 are 65,536 images."""
 
 
 def _zserve(
     name: str = ZSERVE,
-    note: str = "python -m app, log level warning as the others, queue and timeout raised",
+    note: str = "python -m app, log level warning like the others, queue and timeout raised",
     *,
+    environment: str = "zserve",
+    checkout: Path = ROOT,
     workers: int = 1,
     log_level: str = "warning",
     variables: Mapping[str, str] | None = None,
-    cells: tuple[Cell, ...] | None = None,
+    points: tuple[LoadPoint, ...] | None = None,
 ) -> Server:
-    """The server of this repository."""
+    """Return a server that runs `python -m app` in a checkout."""
 
     def command(launch: Launch) -> list[str]:
         options = ["--host", HOST, "--port", str(launch.port), "--log-level", log_level]
         options += ["--store", str(launch.models.store), "--model", launch.model]
         if workers > 1:
             options += ["--workers", str(workers)]
-        return [str(python("zserve")), "-m", "app", *options]
+        return [str(server.interpreter), "-m", "app", *options]
 
-    return Server(
+    server = Server(
         name,
-        "zserve",
+        environment,
         command,
         note,
         variables=_NO_LIMITS | dict(variables or {}),
         workers=workers,
-        cells=cells,
+        points=points,
+        checkout=checkout,
     )
+    return server
+
+
+def baseline_server(checkout: Path) -> Server:
+    """Return the server of another checkout, which runs in that checkout's own `.venv`."""
+    server = _zserve(
+        BASELINE,
+        "python -m app of the checkout given by --baseline, settings as zserve's",
+        environment=BASELINE,
+        checkout=checkout.resolve(),
+    )
+    if not (server.folder / "app").is_dir():
+        raise CheckoutError(f"{checkout} is not a checkout of zserve: it has no folder app")
+    if not server.interpreter.exists():
+        raise CheckoutError(
+            f"{checkout} has no .venv: run `make .venv/.installed-serve` in that folder"
+        )
+    return server
 
 
 OWN_SERVERS = (
@@ -134,15 +196,15 @@ OWN_SERVERS = (
         UNBATCHED,
         "ZSERVE_BATCH_REQUESTS=1",
         variables={"ZSERVE_BATCH_REQUESTS": "1"},
-        cells=(Cell(1, 32), Cell(16, 32)),
+        points=(N1_C32, N16_C32),
     ),
     _zserve(
-        UNTOLD,
+        NO_TELEMETRY,
         "ZSERVE_TELEMETRY=false and no log of requests",
         variables={"ZSERVE_TELEMETRY": "false", "ZSERVE_LOG_REQUESTS": "false"},
-        cells=(Cell(16, 32),),
+        points=(N16_C32,),
     ),
-    _zserve(LOGGED, "log level info, as it comes", log_level="info", cells=(Cell(16, 32),)),
+    _zserve(REQUEST_LOG, "log level info, the default", log_level="info", points=(N16_C32,)),
 )
 
 
@@ -150,10 +212,10 @@ OWN_SERVERS = (
 
 
 def _script(environment: str, *words: str) -> Callable[[Launch], list[str]]:
-    """`python <script>` in the environment; {port} is filled in."""
+    """Return a command `python <script>` of an environment; `{port}` stands for the port."""
 
     def command(launch: Launch) -> list[str]:
-        return [str(python(environment)), *(w.format(port=launch.port) for w in words)]
+        return [str(python(environment)), *(word.format(port=launch.port) for word in words)]
 
     return command
 
@@ -162,6 +224,8 @@ def _bentoml(launch: Launch) -> list[str]:
     program = str(python("bentoml").parent / "bentoml")
     return [program, "serve", "with_bentoml:Generate", "--host", HOST, "--port", str(launch.port)]
 
+
+_MOSEC = ("with_mosec.py", "--port", "{port}", "--address", HOST, "--log-level", "warning")
 
 PEER_SERVERS = (
     Server(
@@ -202,16 +266,7 @@ PEER_SERVERS = (
     Server(
         MOSEC,
         "mosec",
-        _script(
-            "mosec",
-            "with_mosec.py",
-            "--port",
-            "{port}",
-            "--address",
-            HOST,
-            "--log-level",
-            "warning",
-        ),
+        _script("mosec", *_MOSEC),
         "one worker process, the best of its grid",
         grid=(
             {"max_batch_size": 32, "max_wait_ms": 10},
@@ -224,8 +279,28 @@ PEER_SERVERS = (
         RAY,
         "ray",
         _script("ray", "with_ray.py"),
-        "one replica behind the proxy; loopback, so without tokens",
-        variables={"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"},
+        "one replica behind HAProxy, the best of its grid; on loopback, so without tokens",
+        # The first settings are those of Ray's guide to high throughput, on one core.
+        grid=(
+            {"throughput_optimized": 1, "haproxy_threads": 1},
+            {"haproxy_threads": 1},
+            {},
+        ),
+        variables={
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "{scratch}/haproxy/haproxy.cfg",
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": "{scratch}/haproxy/admin.sock",
+            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": "{scratch}/haproxy/metrics.sock",
+            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": "{scratch}/haproxy",
+            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": "{scratch}/haproxy/server-state",
+        },
+        setting_variables={
+            "throughput_optimized": "RAY_SERVE_THROUGHPUT_OPTIMIZED",
+            "haproxy_threads": "RAY_SERVE_HAPROXY_NBTHREAD",
+        },
+        fast_mode_fault=haproxy.unconfirmed_reason,
     ),
     Server(
         CONSTANT,
@@ -235,6 +310,10 @@ PEER_SERVERS = (
         decodes=False,
     ),
     Server(
-        BARE, "textbook", _script("textbook", "bare.py"), "no framework, no model", decodes=False
+        BARE_ASGI,
+        "textbook",
+        _script("textbook", "bare.py"),
+        "no framework, no model",
+        decodes=False,
     ),
 )

@@ -1,8 +1,8 @@
-"""The FastAPI service of the tutorials: a plain function, torch and torchvision in it."""
+"""Serve with FastAPI as tutorials do: a plain function that calls torch and torchvision."""
 
 import uvicorn
 from fastapi import FastAPI, Response
-from samples import PORT, draw, load_model, to_png  # type: ignore[import-not-found]
+from shared import PORT, draw, load_model, to_png  # type: ignore[import-not-found]
 
 app = FastAPI()
 vae = load_model()
@@ -10,7 +10,7 @@ vae = load_model()
 
 @app.post("/generate")
 def generate(n: int = 16) -> Response:
-    """One request, one decode, one PNG; FastAPI runs it in its thread pool."""
+    """Decode and encode one request; FastAPI runs this in its thread pool."""
     return Response(to_png(draw(vae, n)), media_type="image/png")
 
 

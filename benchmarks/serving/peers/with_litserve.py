@@ -1,28 +1,28 @@
-"""LitServe, as its guide batches: decode the requests, one predict for the batch, take it apart."""
+"""Serve with LitServe, batched as its guide shows: one predict call for all requests."""
 
 # mypy: disable-error-code="no-any-return, import-not-found, misc, no-any-unimported"
 
 from typing import Any
 
 import litserve
-from samples import PORT, SETTINGS, draw, draw_each, load_model, to_png
+from shared import PORT, SETTINGS, draw, draw_each, load_model, to_png
 from starlette.responses import Response
 from torch import Tensor
 
 
 class Generate(litserve.LitAPI):
-    """n images of the prior."""
+    """Draws n images from the prior."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe passes it
         """Load the model in the worker process."""
         self.vae = load_model()
 
     def decode_request(self, request: dict[str, Any]) -> int:
-        """{"n": 16}."""
+        """Read `n` from a body such as {"n": 16}."""
         return int(request["n"])
 
     def batch(self, inputs: list[int]) -> list[int]:
-        """A batch is the list of its requests."""
+        """Return the list of requests as the batch."""
         return inputs
 
     def predict(self, x: int | list[int]) -> Tensor | list[Tensor]:
@@ -30,11 +30,11 @@ class Generate(litserve.LitAPI):
         return draw_each(self.vae, x) if isinstance(x, list) else draw(self.vae, x)
 
     def unbatch(self, output: list[Tensor]) -> list[Tensor]:
-        """The images of each request."""
+        """Return the images of each request."""
         return output
 
     def encode_response(self, output: Tensor) -> Response:
-        """The PNG."""
+        """Encode the images as a PNG."""
         return Response(to_png(output), media_type="image/png")
 
 

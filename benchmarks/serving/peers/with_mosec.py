@@ -1,17 +1,17 @@
-"""Mosec: a worker process behind its own HTTP server; it batches what has arrived."""
+"""Serve with mosec: a worker process behind its HTTP server, with dynamic batching."""
 
 # mypy: disable-error-code="import-not-found, misc, no-any-unimported"
 
 from typing import Any
 
 from mosec import Runtime, Server, Worker
-from samples import SETTINGS, draw, draw_each, load_model, to_png
+from shared import SETTINGS, draw, draw_each, load_model, to_png
 
 BATCH = SETTINGS.get("max_batch_size", 1)
 
 
 class Generate(Worker):
-    """n images of the prior."""
+    """Draws n images from the prior."""
 
     resp_mime_type = "image/png"
 
@@ -19,13 +19,13 @@ class Generate(Worker):
         self.vae = load_model()
 
     def forward(self, data: Any) -> Any:
-        """One request, or a list of them where batching is on."""
+        """Answer one request, or a list of requests if batching is on."""
         if BATCH == 1:
             return to_png(draw(self.vae, int(data["n"])))
         return [to_png(images) for images in draw_each(self.vae, [int(d["n"]) for d in data])]
 
     def serialize(self, data: bytes) -> bytes:
-        """The PNG as it is."""
+        """Return the PNG unchanged."""
         return data
 
 

@@ -1,4 +1,8 @@
-"""Ray Serve: one replica behind its proxy, on this machine alone."""
+"""Serve with Ray Serve: one replica behind HAProxy on this machine.
+
+RAY_SERVE_ENABLE_HA_PROXY=1 must be set. Ray binds HAProxy's metrics and statistics ports (9101 and
+8404) on all interfaces and has no option to change that.
+"""
 
 # mypy: disable-error-code="attr-defined, import-not-found, untyped-decorator, misc, no-any-unimported"
 
@@ -6,7 +10,7 @@ import signal
 
 import ray
 from ray import serve
-from samples import PORT, SETTINGS, draw, load_model, to_png
+from shared import PORT, SETTINGS, draw, load_model, to_png
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,13 +21,13 @@ from starlette.responses import Response
     ray_actor_options={"num_cpus": 0},
 )
 class Generate:
-    """n images of the prior."""
+    """Draws n images from the prior."""
 
     def __init__(self) -> None:
         self.vae = load_model()
 
     def __call__(self, request: Request) -> Response:
-        """One request, one decode, one PNG."""
+        """Decode and encode one request."""
         n = int(request.query_params["n"])
         return Response(to_png(draw(self.vae, n)), media_type="image/png")
 

@@ -1,6 +1,6 @@
--- What wrk sends and what it keeps: every answer is looked at, some are kept for a full check.
--- WRK_STATUS is the status that an answer must have, WRK_SAMPLES where to write every
--- WRK_EVERYth one, and the first wrong ones with their status. The summary is one line of JSON on stdout.
+-- Sends the requests of one load and checks every answer's status and PNG signature.
+-- WRK_STATUS: status that an answer must have. WRK_SAMPLES: folder for every WRK_EVERYth answer
+-- and for the first wrong ones. The last line on stdout is a summary as JSON.
 
 local threads = {}
 

@@ -1,18 +1,18 @@
-"""The network alone: decode n = 16 latents again and again, for SECONDS; prints calls a second."""
+"""Decode 16 latents in a loop for LOOP_SECONDS, without a server; print calls per second."""
 
 import os
 import time
 
 import torch
-from samples import load_model  # type: ignore[import-not-found]
+from shared import load_model  # type: ignore[import-not-found]
 
-SECONDS = float(os.environ["SECONDS_OF_LOOP"])
+SECONDS = float(os.environ["LOOP_SECONDS"])
 N = 16
 
 
 @torch.inference_mode()
 def main() -> None:
-    """Call and count."""
+    """Warm up, then decode and count."""
     vae = load_model()
     z = torch.randn(N, vae.spec.latent)
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""The same weights for every server: a store for zserve, plain safetensors for its peers."""
+"""Export the same weights for every server: a store for zserve, safetensors for its peers."""
 
 import io
 import shutil
@@ -11,18 +11,18 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from benchmarks.serving.answers import Expected
+from benchmarks.serving.expected_png import ExpectedPng
 from model_store.spec import MLP, Description, ModelRef, ModelSpec, TrainingRecord
 from model_store.store import SHIPPED, Store
 from model_store.vae import VAE
 
 DEFAULT, LAB = "mnist", "lab"
-TAUGHT_STEPS = 300
+DISTILLATION_STEPS = 300
 
 
 @dataclass(frozen=True)
-class Models:
-    """Where the weights lie: `store` for zserve, `peers/<name>` for the others."""
+class ExportedModels:
+    """Folders of the exported weights, and descriptions of the two models."""
 
     store: Path
     peers: Path
@@ -30,14 +30,14 @@ class Models:
     lab: str
     default: str
 
-    def exported(self, name: str) -> Path:
-        """spec.json and weights.safetensors of a model."""
+    def folder(self, name: str) -> Path:
+        """Return the folder with spec.json and weights.safetensors of a model."""
         return self.peers / name
 
 
-def prepare(folder: Path, counts: tuple[int, ...]) -> Models:
-    """Export the shipped default model and the MLP `lab`; `counts` are the n of constant PNGs."""
-    torch.set_num_threads(1)  # more of them wait for each other where the machine is busy
+def export_models(folder: Path, counts: tuple[int, ...]) -> ExportedModels:
+    """Export the shipped default model and the MLP `lab`, and a constant PNG for each n."""
+    torch.set_num_threads(1)  # several threads wait for each other on a busy machine
     store = Store(folder / "store")
     shipped = Store(SHIPPED)
     for name in {DEFAULT, LAB} & set(shipped.names()):
@@ -45,20 +45,20 @@ def prepare(folder: Path, counts: tuple[int, ...]) -> Models:
     if LAB in shipped.names():
         lab = f"{shipped.resolve(ModelRef.parse(LAB))}, as shipped"
     else:
-        lab = "784-400-20, taught by the default model for a few seconds: no lab is shipped"
-        publish_taught(store)
+        lab = "784-400-20, distilled from the default model in a few seconds: no lab is shipped"
+        publish_distilled(store)
     peers, pngs = folder / "peers", folder / "pngs"
     for name in (DEFAULT, LAB):
         _export(store, name, peers / name)
     _constant_pngs(store, pngs, counts)
     default = f"{shipped.resolve(ModelRef.parse(DEFAULT))}, as shipped"
-    return Models(store.root, peers, pngs, lab, default)
+    return ExportedModels(store.root, peers, pngs, lab, default)
 
 
-def publish_taught(store: Store) -> None:
-    """An MLP whose decoder was fitted to the default model's: its images look like digits.
+def publish_distilled(store: Store) -> None:
+    """Publish an MLP whose decoder was fitted to the default model's, so it draws digits.
 
-    How long an image takes to decode does not depend on what it shows, the size of its PNG does.
+    The time to decode an image does not depend on its content, but the size of its PNG does.
     """
     teacher = store.load(ModelRef.parse(DEFAULT))
     image, latent = teacher.manifest.spec.image, teacher.manifest.spec.latent
@@ -66,19 +66,19 @@ def publish_taught(store: Store) -> None:
     generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        pupil = VAE(spec)
-    adam = torch.optim.Adam(pupil.decoder.parameters(), lr=2e-3)
-    for _ in range(TAUGHT_STEPS):
+        student = VAE(spec)
+    adam = torch.optim.Adam(student.decoder.parameters(), lr=2e-3)
+    for _ in range(DISTILLATION_STEPS):
         z = torch.randn(128, latent, generator=generator)
         with torch.no_grad():
             x = teacher.vae.mean_image(teacher.vae.decode(z))
         adam.zero_grad()
-        loss = F.binary_cross_entropy_with_logits(pupil.decode(z), x)
+        loss = F.binary_cross_entropy_with_logits(student.decode(z), x)
         torch.autograd.backward(loss)
         adam.step()
     record = TrainingRecord(preset=LAB, dataset="samples of mnist", seed=0, epochs=0)
     description = Description(spec=spec, training=record)
-    store.publish(LAB, description, pupil.state_dict(), card=lambda ref: f"# {ref}\n")
+    store.publish(LAB, description, student.state_dict(), card=lambda ref: f"# {ref}\n")
 
 
 def _export(store: Store, name: str, folder: Path) -> None:
@@ -86,12 +86,12 @@ def _export(store: Store, name: str, folder: Path) -> None:
     folder.mkdir(parents=True)
     spec = store.manifest(ref).spec
     (folder / "spec.json").write_text(spec.model_dump_json())
-    # As zserve loads them: a version may keep its weights in half precision, no server computes so.
+    # Exported in float32, as zserve loads them, even if the version stores half precision.
     save_file(store.load(ref).vae.state_dict(), folder / "weights.safetensors")
 
 
 def _constant_pngs(store: Store, folder: Path, counts: tuple[int, ...]) -> None:
-    """<n>.png for each n, as Pillow writes it."""
+    """Write <n>.png for each n with Pillow."""
     folder.mkdir(parents=True)
     vae = store.load(ModelRef.parse(LAB)).vae
     generator = torch.Generator().manual_seed(0)
@@ -99,18 +99,18 @@ def _constant_pngs(store: Store, folder: Path, counts: tuple[int, ...]) -> None:
         with torch.inference_mode():
             z = torch.randn(n, vae.spec.latent, generator=generator)
             images = vae.mean_image(vae.decode(z)).mul(255).round().byte().numpy()
-        (folder / f"{n}.png").write_bytes(pillow_png(_grid(images[:, 0], Expected(n))))
+        (folder / f"{n}.png").write_bytes(pillow_png(_grid(images[:, 0], ExpectedPng(n))))
 
 
 def pillow_png(pixels: "np.typing.NDArray[np.uint8]") -> bytes:
-    """What Pillow writes by default; pixels (height, width) or (height, width, 3)."""
+    """Encode with Pillow's defaults; pixels (height, width) or (height, width, 3)."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="PNG")
     return file.getvalue()
 
 
 def _grid(
-    images: "np.typing.NDArray[np.uint8]", expected: Expected
+    images: "np.typing.NDArray[np.uint8]", expected: ExpectedPng
 ) -> "np.typing.NDArray[np.uint8]":
     width, height = expected.size
     grid = np.zeros((height, width), np.uint8)

@@ -1,7 +1,7 @@
-"""A server as a process on loopback: started, pinned, asked, weighed, and always stopped.
+"""Start a server on loopback, pin it to cores, measure its CPU time and memory, and stop it.
 
-Every process of a server carries a mark in its environment, so that those that daemonise are
-found too; they are stopped by their ids.
+Each process of a server has a unique mark in its environment. It identifies child processes even
+if they became daemons, and they are stopped by their process ids.
 """
 
 import contextlib
@@ -18,18 +18,25 @@ from pathlib import Path
 
 MARK = "ZSERVE_BENCHMARK"
 READY_WITHIN_S = 180
+"""Longest time to the first answer (s)."""
 SETTLED_WITHIN_S = 60
+"""Longest time that a server may compute after a load (s)."""
+_LISTEN = "0A"
+"""State of a listening socket in /proc/net/tcp."""
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 HOST = "127.0.0.1"
 
+Request = tuple[str, str, bytes | None]
+"""Method, path and body."""
+
 
 class ServerError(Exception):
-    """A server that did not start or did not answer: it is left out, by name."""
+    """A server did not start or did not answer; it is left out of the run."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back for one request."""
+class HttpResponse:
+    """Response to one request; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -38,7 +45,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Memory:
-    """Sums over the processes of a server, MiB; PSS shares out what several of them map."""
+    """Memory of all processes of a server, MiB; PSS divides shared pages among processes."""
 
     rss_mb: float
     pss_mb: float
@@ -46,8 +53,8 @@ class Memory:
 
 
 @dataclass
-class Running:
-    """A server that has started."""
+class ServerProcess:
+    """The processes of a server that was started, and the port it listens on."""
 
     port: int
     mark: str
@@ -55,14 +62,14 @@ class Running:
     ready_s: float = 0.0
 
     def url(self, path: str) -> str:
-        """The address of a path."""
+        """Return the URL of a path."""
         return f"http://{HOST}:{self.port}{path}"
 
     def end_of_log(self) -> str:
-        """What it said last."""
+        """Return the last lines of its log."""
         return self.log.read_text(errors="replace")[-1200:]
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
@@ -70,8 +77,8 @@ class Running:
         *,
         timeout_s: float = 30,
         etag: str | None = None,
-    ) -> Answer:
-        """One request on a connection of its own; raises OSError or HTTPException."""
+    ) -> HttpResponse:
+        """Send one request on a new connection; raises OSError or HTTPException."""
         headers = {"Content-Type": "application/json"} if body else {}
         if etag is not None:
             headers["If-None-Match"] = etag
@@ -80,27 +87,27 @@ class Running:
             connection.request(method, path, body=body, headers=headers)
             response = connection.getresponse()
             names = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, names, response.read())
+            return HttpResponse(response.status, names, response.read())
         finally:
             connection.close()
 
     def settle(self) -> None:
-        """Wait until what a load left behind is computed; raises ServerError where that lasts.
+        """Wait until the work left over from a load is done; raise ServerError after a minute.
 
-        It has settled when hardly any of several looks finds a thread that runs or wants to: CPU
-        time alone says nothing where the machine is busy with something else.
+        The server is idle if at most one of several checks sees a runnable thread. CPU time would
+        be misleading: on a busy machine, a thread with work to do may get none.
         """
         deadline = time.monotonic() + SETTLED_WITHIN_S
         while time.monotonic() < deadline:
             busy = 0
             for _ in range(6):
                 time.sleep(0.02)
-                busy += self._wants_to_run()
+                busy += self._has_runnable_thread()
             if busy <= 1:
                 return
-        raise ServerError(f"it still computes {SETTLED_WITHIN_S} s after its clients have gone")
+        raise ServerError(f"it still computes {SETTLED_WITHIN_S} s after the end of its load")
 
-    def _wants_to_run(self) -> bool:
+    def _has_runnable_thread(self) -> bool:
         return any(
             _state_and_ticks(file)[0] == "R"
             for pid in _marked(self.mark)
@@ -108,12 +115,12 @@ class Running:
         )
 
     def pause(self) -> None:
-        """Stop the clock of its processes: what waits still polls, and would disturb another."""
+        """Suspend its processes, so that their polling does not disturb another server's load."""
         _send(signal.SIGSTOP, _marked(self.mark))
 
     @contextlib.contextmanager
-    def awake(self) -> Iterator[None]:
-        """Goes on within, is paused after it."""
+    def resumed(self) -> Iterator[None]:
+        """Resume its processes within the block and suspend them afterwards."""
         _send(signal.SIGCONT, _marked(self.mark))
         try:
             yield
@@ -121,26 +128,48 @@ class Running:
             self.pause()
 
     def cpu_s(self) -> float:
-        """CPU time of its living processes so far, seconds."""
+        """Return the CPU time (s) that its living processes have used so far."""
         files = (Path(f"/proc/{pid}/stat") for pid in _marked(self.mark))
         return sum(_state_and_ticks(file)[1] for file in files) / _TICKS_PER_S
 
+    def listeners(self) -> list[int]:
+        """Return the ids of its processes that listen on its port."""
+        sockets = _listening_sockets(self.port)
+        pids = []
+        for pid in _marked(self.mark):
+            with contextlib.suppress(OSError):  # a process may end meanwhile
+                files = {str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()}
+                pids += [pid] if files & sockets else []
+        return pids
+
     def memory(self) -> Memory:
-        """What its processes hold now."""
+        """Return the memory that its processes use now."""
         rss = pss = 0
-        found = list(_marked(self.mark))
-        for pid in found:
+        pids = list(_marked(self.mark))
+        for pid in pids:
             with contextlib.suppress(OSError):
                 for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                     name, _, value = line.partition(":")
                     if name in {"Rss", "Pss"}:
                         kib = int(value.split()[0])
                         rss, pss = (rss + kib, pss) if name == "Rss" else (rss, pss + kib)
-        return Memory(rss / 1024, pss / 1024, len(found))
+        return Memory(rss / 1024, pss / 1024, len(pids))
+
+
+def _listening_sockets(port: int) -> set[str]:
+    """Return the /proc names, such as `socket:[123]`, of TCP sockets that listen on `port`."""
+    names = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                _, local, _, state, *rest = line.split()
+                if state == _LISTEN and int(local.rpartition(":")[2], 16) == port:
+                    names.add(f"socket:[{rest[5]}]")
+    return names
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
@@ -155,13 +184,13 @@ def started(
     variables: Mapping[str, str],
     folder: Path,
     log: Path,
-    first: tuple[str, str, bytes | None],
-) -> Iterator[Running]:
+    first: Request,
+) -> Iterator[ServerProcess]:
     """Start a server on `cores` and wait until it answers `first` (method, path, body) with 200.
 
-    Stopped at the end whatever happens; raises ServerError with the end of its log.
+    It is stopped at the end of the block in any case. Raises ServerError with the end of its log.
     """
-    running = Running(port, uuid.uuid4().hex, log)
+    running = ServerProcess(port, uuid.uuid4().hex, log)
     environment = {**os.environ, **variables, MARK: running.mark}
     with log.open("wb") as output:
         began = time.perf_counter()
@@ -183,13 +212,13 @@ def started(
             stop(process, running.mark)
 
 
-def stop(process: "subprocess.Popen[bytes]", mark: str, patience_s: float = 8) -> None:
-    """Ask the process to end, and then kill what is left of its tree, each by its id."""
+def stop(process: "subprocess.Popen[bytes]", mark: str, grace_s: float = 8) -> None:
+    """Terminate the process, then kill the remaining marked processes by their ids."""
     _send(signal.SIGCONT, _marked(mark))
     if process.poll() is None:
         process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(patience_s)
+        process.wait(grace_s)
     for number in (signal.SIGTERM, signal.SIGKILL):
         left = list(_marked(mark))
         _send(number, left)
@@ -207,34 +236,34 @@ def _send(number: signal.Signals, pids: Iterable[int]) -> None:
 
 
 def _wait(
-    running: Running,
+    running: ServerProcess,
     process: "subprocess.Popen[bytes]",
-    first: tuple[str, str, bytes | None],
+    first: Request,
 ) -> None:
     method, path, body = first
     deadline = time.monotonic() + READY_WITHIN_S
-    said = "it did not answer"
+    failure = "it did not answer"
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            answer = running.ask(method, path, body)
+            answer = running.request(method, path, body)
         except (OSError, http.client.HTTPException):
             time.sleep(0.02)
             continue
         if answer.status == 200:
             return
-        if answer.status == 500:  # a fault of its own, not "not yet"
+        if answer.status == 500:  # an error in the server; waiting longer would not help
             raise ServerError(f"it answered 500; the end of its log:\n{running.end_of_log()}")
-        said = f"it answered {answer.status}: {answer.body[:200]!r}"
+        failure = f"it answered {answer.status}: {answer.body[:200]!r}"
         time.sleep(0.02)
     if process.poll() is not None:
-        said = f"it ended with status {process.returncode}"
+        failure = f"it ended with status {process.returncode}"
     raise ServerError(
-        f"{said} within {READY_WITHIN_S} s; the end of its log:\n{running.end_of_log()}"
+        f"{failure} within {READY_WITHIN_S} s; the end of its log:\n{running.end_of_log()}"
     )
 
 
 def _state_and_ticks(file: Path) -> tuple[str, int]:
-    """State, and user and system time, from a stat file of /proc; those of one that has ended."""
+    """Read state and CPU ticks (user and system) of a /proc stat file; "X" if the task ended."""
     try:
         after_name = file.read_text().rpartition(")")[2].split()
     except OSError:
@@ -243,10 +272,10 @@ def _state_and_ticks(file: Path) -> tuple[str, int]:
 
 
 def _marked(mark: str) -> Iterator[int]:
-    """Ids of the living processes that carry the mark."""
-    wanted = f"{MARK}={mark}".encode()
+    """Yield the ids of the living processes with this mark."""
+    entry = f"{MARK}={mark}".encode()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError):
-                if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                if entry in (folder / "environ").read_bytes().split(b"\0"):
                     yield int(folder.name)

@@ -1,11 +1,11 @@
-"""Trains `lab`'s network by pythae's own trainer; runs in pythae's environment, not in zserve's.
+"""Train `lab`'s network with pythae's trainer; runs in pythae's environment, not in zserve's.
 
-Waits for a line on stdin before each epoch and answers with its seconds, so that whoever started
-it can let several frameworks take turns.
+Reads a line from stdin before each epoch and prints the epoch's seconds after it, so that the
+parent process can let several loops take turns.
 """
 
 # mypy: ignore-errors
-# pythae is not installed where mypy looks.
+# mypy runs in an environment without pythae.
 
 import os
 import sys
@@ -25,7 +25,7 @@ HIDDEN, LATENT, PIXELS = 400, 20, 784
 
 
 class Encoder(BaseEncoder):
-    """784-400, mu and logvar."""
+    """784-400, then mu and logvar."""
 
     def __init__(self):
         BaseEncoder.__init__(self)
@@ -33,7 +33,7 @@ class Encoder(BaseEncoder):
         self.mu, self.logvar = nn.Linear(HIDDEN, LATENT), nn.Linear(HIDDEN, LATENT)
 
     def forward(self, x):
-        """Images -> posterior."""
+        """Encode images into the posterior."""
         features = self.trunk(x)
         return ModelOutput(embedding=self.mu(features), log_covariance=self.logvar(features))
 
@@ -48,32 +48,32 @@ class Decoder(BaseDecoder):
         )
 
     def forward(self, z):
-        """Latents -> images."""
+        """Decode latents into images."""
         return ModelOutput(reconstruction=self.layers(z).reshape(-1, 1, 28, 28))
 
 
 class Turns(TrainingCallback):
-    """An epoch a line."""
+    """Starts an epoch for each line on stdin and prints its seconds."""
 
     def __init__(self, answers):
         self.answers = answers
 
-    def on_epoch_begin(self, training_config, **kwargs):  # noqa: ARG002 - pythae names them
-        """Wait for one's turn."""
+    def on_epoch_begin(self, training_config, **kwargs):  # noqa: ARG002 - pythae passes them by name
+        """Wait for a line."""
         sys.stdin.readline()
         self.started = time.perf_counter()
 
-    def on_epoch_end(self, training_config, **kwargs):  # noqa: ARG002 - pythae names them
-        """Say how long it took."""
+    def on_epoch_end(self, training_config, **kwargs):  # noqa: ARG002 - pythae passes them by name
+        """Print the seconds of the epoch."""
         print(time.perf_counter() - self.started, file=self.answers, flush=True)
 
 
 def main():
-    """images, epochs, threads, batch size, learning rate, output folder."""
+    """Read images, epochs, threads, batch size, learning rate and output folder, and train."""
     images, epochs, threads, batch = map(int, sys.argv[1:5])
     learning_rate, folder = float(sys.argv[5]), sys.argv[6]
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what pythae prints is no answer
+    os.dup2(2, 1)  # pythae's own output goes to stderr
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     pixels = np.random.default_rng(0).random((images, 1, 28, 28), dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Code that several benchmarks share: statistics, machine facts and the files in results/."""

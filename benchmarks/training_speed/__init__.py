@@ -1,0 +1,1 @@
+"""Compare the speed of training loops: `make bench-training`."""
