@@ -1,19 +1,19 @@
-"""Install zserve's pinned requirements into a virtual environment: the one way in, also in Docker.
+"""Install zserve's pinned requirements into a virtual environment, for make and for Docker.
 
     python scripts/install.py {serve,clients,train,dev,docs} [--torch auto|cpu|cuda] [--venv .venv]
 
-Every package is pinned and checked against its hash, except torch and torchvision, whose
-builds differ from machine to machine and which are pinned by version:
+Every package is pinned and checked against its hash. torch and torchvision are pinned by version
+only, because their builds differ from machine to machine. --torch chooses the build:
 
     auto    the build for this machine's driver, from PyTorch's own index
     cpu     the CPU build, from PyTorch's own index: no CUDA libraries to download
     cuda    the default build of the package registry, with the CUDA libraries of cuda.txt
 
-Where PyTorch's own index cannot be reached, auto and cpu take the default build as well: it
-computes on CPUs too, and says so in one line. Any other failure ends the installation.
+If PyTorch's own index cannot be reached, auto and cpu install the default build, which computes on
+CPUs too, and print a line about it. Any other failure ends the installation.
 
-Only the standard library, and syntax that older Pythons can read: this runs before anything
-is installed, and an old Python should get a sentence instead of a SyntaxError.
+This script runs before anything is installed, so it imports the standard library only. Its syntax
+is readable by older Pythons, so that they print a message instead of a SyntaxError.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements"
 CLIENT = ROOT / "clients"
 OLDEST_PYTHON = (3, 11)
-IMPATIENT = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "15"}
+SHORT_TIMEOUTS = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "15"}
 PYTORCH_HOST = "download.pytorch.org"
 WITH_TORCH = ("serve", "train", "dev")
 WITH_TORCHVISION = ("train", "dev")
 
 
 class Environment:
-    """One virtual environment, and the uv inside it."""
+    """A virtual environment, and the uv installed in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -43,7 +43,7 @@ class Environment:
         self.torch_choice_file = folder / ".torch"
 
     def create(self) -> None:
-        """Make the environment where it is missing, and its uv the pinned one."""
+        """Create the environment if it is missing, and install the pinned uv in it."""
         if not self.python.exists():
             subprocess.run([sys.executable, "-m", "venv", str(self.folder)], check=True)
         pip = [str(self.python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
@@ -51,12 +51,12 @@ class Environment:
         subprocess.run([*pip, *uv], check=True)
 
     def uv(self, verb: str, *options: str) -> list[str]:
-        """The command line of `uv pip <verb>` for this environment."""
+        """Return the command line of `uv pip <verb>` for this environment."""
         uv = str(self.folder / "bin" / "uv")
         return [uv, "pip", verb, "--python", str(self.python), *options]
 
     def install_hashed(self, name: str) -> None:
-        """Install requirements/<name>.txt, every file checked against its hash."""
+        """Install requirements/<name>.txt and check every file against its hash."""
         file = str(REQUIREMENTS / f"{name}.txt")
         subprocess.run(
             self.uv("install", "--quiet", "--require-hashes", "--requirement", file),
@@ -65,10 +65,12 @@ class Environment:
         )
 
     def install_torch(self, choice: str | None) -> None:
-        """Install the pinned torch; without a choice, the one made before stays, else auto."""
-        made = self.torch_choice_file.read_text().split() if self.torch_choice_file.exists() else []
-        wanted = [choice or (made[0] if made else "auto"), _pin("torch")]
-        if wanted != made:
+        """Install the pinned torch; without a choice, use the previous choice, or else auto."""
+        previous = (
+            self.torch_choice_file.read_text().split() if self.torch_choice_file.exists() else []
+        )
+        wanted = [choice or (previous[0] if previous else "auto"), _pin("torch")]
+        if wanted != previous:
             if wanted[0] == "cuda" or not self._index_reachable(wanted[0]):
                 self._install_default("torch")
             else:
@@ -76,7 +78,7 @@ class Environment:
             self.torch_choice_file.write_text(" ".join(wanted) + "\n")
 
     def install_torchvision(self) -> None:
-        """Install the pinned torchvision of the same build as torch: two builds do not mix."""
+        """Install the pinned torchvision, in the same build as torch."""
         _, plus, build = (self._installed("torch") or "").partition("+")  # 2.15.0+cpu
         if self._installed("torchvision") == _pin("torchvision") + plus + build:
             return
@@ -86,11 +88,11 @@ class Environment:
             self._install_default("torchvision")
 
     def install_client(self) -> None:
-        """Make the client and the command `zserve` of this checkout usable; where there is one.
+        """Install the client and the command `zserve` of this checkout, editable.
 
-        uv brings the build backend with it and everything else is installed: nothing is fetched.
+        Nothing is downloaded: uv has the build backend, and the requirements are installed.
         """
-        if (CLIENT / "pyproject.toml").exists():  # a container is built without it
+        if (CLIENT / "pyproject.toml").exists():  # the container has no client
             self.install_hashed("clients")
             editable = self.uv("install", "--quiet", "--offline", "--no-deps", "--editable")
             subprocess.run([*editable, str(CLIENT)], check=True)
@@ -105,16 +107,16 @@ class Environment:
             subprocess.run([*offline, "--no-deps", "--editable", str(ROOT)], check=True)
 
     def check(self) -> None:
-        """Fail where an installed package misses one of its requirements."""
+        """Fail if a requirement of an installed package is missing."""
         subprocess.run(self.uv("check", "--quiet"), check=True)
 
     def _index_reachable(self, backend: str) -> bool:
-        """Whether uv gets an answer from PyTorch's index; exit where anything else fails."""
+        """Return True if PyTorch's index answers; exit on any failure other than that."""
         file = str(REQUIREMENTS / "torch.txt")
-        question = self.uv("install", "--dry-run", "--no-deps", "--torch-backend", backend)
+        dry_run = self.uv("install", "--dry-run", "--no-deps", "--torch-backend", backend)
         answer = subprocess.run(
-            [*question, "--reinstall", "--requirement", file],
-            env={**os.environ, **IMPATIENT},
+            [*dry_run, "--reinstall", "--requirement", file],
+            env={**os.environ, **SHORT_TIMEOUTS},
             stderr=subprocess.PIPE,
             text=True,
             check=False,
@@ -122,9 +124,9 @@ class Environment:
         if answer.returncode == 0:
             return True
         if "Failed to fetch" in answer.stderr and PYTORCH_HOST in answer.stderr:
-            why = answer.stderr.strip().rpartition("cause: ")[2]
+            reason = answer.stderr.strip().rpartition("cause: ")[2]
             print(
-                f"torch: PyTorch's own index cannot be reached ({why}); installing the registry's"
+                f"torch: PyTorch's own index cannot be reached ({reason}); installing the registry's"
                 " default build, which on Linux brings several gigabytes of CUDA libraries",
                 flush=True,
             )
@@ -133,7 +135,7 @@ class Environment:
         sys.exit(answer.returncode)
 
     def _install_from_index(self, package: str, backend: str) -> None:
-        # With dependencies: a CUDA build of the index wants CUDA libraries of its own choice.
+        # With dependencies: a CUDA build from the index requires its own CUDA libraries.
         file = str(REQUIREMENTS / f"{package}.txt")
         options = ["--torch-backend", backend, "--reinstall-package", package]
         subprocess.run(self.uv("install", "--quiet", *options, "--requirement", file), check=True)
@@ -147,14 +149,14 @@ class Environment:
         )
 
     def _installed(self, package: str) -> str | None:
-        """The installed version of a package: `2.15.0+cpu`, or `2.15.0` for a default build."""
-        for found in self.folder.glob(f"lib/python*/site-packages/{package}-*.dist-info"):
-            return found.name[len(package) + 1 : -len(".dist-info")]
+        """Return a package's installed version: `2.15.0+cpu`, or `2.15.0` for a default build."""
+        for metadata in self.folder.glob(f"lib/python*/site-packages/{package}-*.dist-info"):
+            return metadata.name[len(package) + 1 : -len(".dist-info")]
         return None
 
 
 def _pin(package: str) -> str:
-    """The version in requirements/<package>.txt, a file of one requirement."""
+    """Return the version pinned in requirements/<package>.txt, a file with one requirement."""
     lines = (REQUIREMENTS / f"{package}.txt").read_text().splitlines()
     (pin,) = [line for line in lines if line and not line.startswith("#")]
     return pin.partition("==")[2]
@@ -165,11 +167,11 @@ def _without_torch_backend() -> dict[str, str]:
 
 
 def main() -> None:
-    """Read the command line and install."""
+    """Parse the command line and install."""
     if sys.version_info < OLDEST_PYTHON:
-        found = ".".join(map(str, sys.version_info[:3]))
+        version = ".".join(map(str, sys.version_info[:3]))
         sys.exit(
-            f"zserve needs Python 3.11 or newer, {sys.executable} is {found};"
+            f"zserve needs Python 3.11 or newer, {sys.executable} is {version};"
             " choose another with: make ... PYTHON=python3.12"
         )
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -191,7 +193,7 @@ def main() -> None:
             environment.install_commands()
         environment.check()
     except subprocess.CalledProcessError as error:
-        sys.exit(f"zserve: this failed, see above: {' '.join(error.cmd)}")
+        sys.exit(f"zserve: this command failed, see above: {' '.join(error.cmd)}")
 
 
 if __name__ == "__main__":

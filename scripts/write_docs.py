@@ -1,7 +1,7 @@
-"""Write the generated half of docs/http.md and docs/settings.md: from OpenAPI, and from Settings.
+"""Write the generated parts of docs/http.md (from OpenAPI) and docs/settings.md (from Settings).
 
-python -m scripts.write_docs            # what is above MARK in either file stays
-python -m scripts.write_docs --check    # exit 1 where a file is not what would be written
+python -m scripts.write_docs            # the text above MARK stays unchanged
+python -m scripts.write_docs --check    # exit with status 1 if a file is out of date
 """
 
 import argparse
@@ -29,9 +29,9 @@ Schema = Mapping[str, Any]
 
 
 def main() -> int:
-    """Exit status: 0 written or in order, 1 a file differs under --check."""
+    """Write or check both files; return 1 if a file is out of date under --check, else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, and compare")
+    parser.add_argument("--check", action="store_true", help="compare only, write nothing")
     check = parser.parse_args().check
     stale = []
     openapi = create_app(Settings()).openapi()
@@ -46,7 +46,7 @@ def main() -> int:
         if not check:
             path.write_text(after, encoding="utf-8")
     if check and stale:
-        print(f"run `make docs`: {', '.join(stale)} is not what the code says", file=sys.stderr)
+        print(f"run `make docs`: {', '.join(stale)} does not match the code", file=sys.stderr)
         return 1
     return 0
 
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def settings() -> Iterator[str]:
-    """A row for each setting."""
+    """Yield a table with a row for each setting."""
     yield "| variable | default | values | what it is |"
     yield "|---|---|---|---|"
     properties: Schema = Settings.model_json_schema()["properties"]
@@ -75,7 +75,7 @@ def _default(name: str, field: FieldInfo) -> str:
 
 
 def reference(openapi: Schema) -> Iterator[str]:
-    """Every call in the order of the app, then the problems."""
+    """Yield every endpoint in the order of the app, then the problems."""
     yield from _contents(openapi)
     tag = ""
     for path, method, operation in _operations(openapi):
@@ -87,13 +87,15 @@ def reference(openapi: Schema) -> Iterator[str]:
 
 
 def _operations(openapi: Schema) -> Iterator[tuple[str, str, Schema]]:
-    """Path, method and description; methods that take and answer the same are one."""
+    """Yield path, method and description; methods with the same schemas share one entry."""
     for path, methods in openapi["paths"].items():
-        alike: dict[str, list[str]] = {}
+        groups: dict[str, list[str]] = {}
         for method, operation in methods.items():
-            same = {key: operation.get(key) for key in ("parameters", "requestBody", "responses")}
-            alike.setdefault(repr(same), []).append(method)
-        for names in alike.values():
+            schemas = {
+                key: operation.get(key) for key in ("parameters", "requestBody", "responses")
+            }
+            groups.setdefault(repr(schemas), []).append(method)
+        for names in groups.values():
             yield path, " or ".join(name.upper() for name in names), methods[names[0]]
 
 
@@ -113,11 +115,11 @@ def _call(path: str, method: str, operation: Schema, openapi: Schema) -> Iterato
     for parameter in parameters:
         schema = parameter["schema"]
         default = schema.get("default")
-        shown = "" if default is None else f"`{_plain(default)}`"
+        default_text = "" if default is None else f"`{_plain(default)}`"
         about = escaped(parameter.get("description", ""))
         if parameter["in"] == "path":
-            shown = "in the path"
-        yield f"| `{parameter['name']}` | {shown} | {kind(schema)} | {about} |"
+            default_text = "in the path"
+        yield f"| `{parameter['name']}` | {default_text} | {kind(schema)} | {about} |"
     if "requestBody" in operation:
         yield from ("", f"Body: {_body(operation['requestBody'], openapi)}")
     answer = operation["responses"]["200"]
@@ -132,14 +134,14 @@ def _call(path: str, method: str, operation: Schema, openapi: Schema) -> Iterato
 def _body(body: Schema, openapi: Schema) -> str:
     forms = []
     for media_type, content in body["content"].items():
-        schema = _followed(content["schema"], openapi)
+        schema = _resolved(content["schema"], openapi)
         fields = ", ".join(f"`{name}`" for name in schema.get("properties", ()))
         forms.append(f"`{media_type}`{f' with {fields}' if fields else ''}")
     return f"{' or '.join(forms)}; {'required' if body.get('required') else 'optional'}."
 
 
 def _fields(schema: Schema, openapi: Schema) -> Iterator[str]:
-    properties = _followed(schema, openapi).get("properties")
+    properties = _resolved(schema, openapi).get("properties")
     if not properties:
         return
     yield from ("", "| in the JSON | type | what it is |", "|---|---|---|")
@@ -149,16 +151,16 @@ def _fields(schema: Schema, openapi: Schema) -> Iterator[str]:
 def _rows(prefix: str, properties: Schema, openapi: Schema, depth: int) -> Iterator[str]:
     for name, schema in properties.items():
         yield f"| `{prefix}{name}` | {kind(schema)} | {escaped(schema.get('description', ''))} |"
-        inner = _followed(schema.get("items", {}), openapi).get("properties")
+        inner = _resolved(schema.get("items", {}), openapi).get("properties")
         if inner and depth == 0:
             yield from _rows(f"{prefix}{name}[].", inner, openapi, depth + 1)
 
 
-def _followed(schema: Schema, openapi: Schema) -> Schema:
+def _resolved(schema: Schema, openapi: Schema) -> Schema:
     if "$ref" not in schema:
         return schema
-    followed: Schema = openapi["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    return followed
+    resolved: Schema = openapi["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return resolved
 
 
 def _problems() -> Iterator[str]:
@@ -168,16 +170,16 @@ def _problems() -> Iterator[str]:
         yield f"| {status} | `{uri}` | {title} |"
 
 
-# --- words of schemas --------------------------------------------------------------------------
+# --- text of schemas ---------------------------------------------------------------------------
 
 
 def kind(schema: Schema) -> str:
-    """A JSON schema in a few words, as a cell of a table."""
+    """Describe a JSON schema in a few words, for a table cell."""
     if "enum" in schema:
         return ", ".join(f"`{choice}`" for choice in schema["enum"])
     if "anyOf" in schema:
-        found = dict.fromkeys(kind(choice) for choice in schema["anyOf"])
-        return " or ".join(name for name in found if name != "null")
+        options = dict.fromkeys(kind(choice) for choice in schema["anyOf"])
+        return " or ".join(name for name in options if name != "null")
     if "$ref" in schema:
         return str(schema["$ref"].rpartition("/")[2])
     if schema.get("type") == "array":
@@ -189,7 +191,7 @@ def kind(schema: Schema) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text within a cell of a table."""
+    """Escape text for a table cell."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
