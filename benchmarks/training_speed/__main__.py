@@ -25,7 +25,7 @@ import torch
 from benchmarks.common.machine import Machine, read_machine
 from benchmarks.common.recording import add_record_option, record, table
 from benchmarks.training_speed import loops
-from benchmarks.training_speed.pythae import PYTHAE, pythae_loop
+from benchmarks.training_speed.pythae_peer import PYTHAE, pythae_loop
 from training.config import Preset, load_preset
 
 EPOCH = 60_000
