@@ -1,8 +1,8 @@
 """Check that Ray Serve answers through HAProxy, which is its fast mode.
 
 With RAY_SERVE_ENABLE_HA_PROXY=1, Ray starts HAProxy in front of the replicas instead of a proxy in
-Python. It keeps the Python proxy as a fallback, so the environment variable alone proves nothing.
-HAProxy's admin socket tells which of the two the requests went to.
+Python. It keeps the Python proxy as a fallback, which answers the first requests after a start, so
+the environment variable alone proves nothing. HAProxy's admin socket tells where requests went.
 """
 
 import contextlib
@@ -20,24 +20,27 @@ TIMEOUT_S = 5
 
 
 def unconfirmed_reason(process: ServerProcess) -> str | None:
-    """Return why requests do not reach the replicas through HAProxy, or None if they do.
+    """Return why a load did not reach the replicas through HAProxy, or None if it did.
 
-    Must be called after a load: the counts of requests are the evidence.
+    clear_counters must be called before the load.
     """
-    listeners = {pid: _arguments(pid) for pid in process.listeners()}
-    configurations = [
-        Path(arguments[arguments.index("-f") + 1])
-        for arguments in listeners.values()
-        if Path(arguments[0]).name == "haproxy" and "-f" in arguments
-    ]
-    if not configurations:
-        programs = ", ".join(" ".join(arguments[:3]) for arguments in listeners.values())
+    socket_path = _admin_socket(process)
+    if socket_path is None:
+        programs = ", ".join(" ".join(_arguments(pid)[:3]) for pid in process.listeners())
         return f"its port is served by {programs or 'no process'}, not by HAProxy"
     try:
-        statistics = _ask(configurations[0].parent / "admin.sock", "show stat")
+        statistics = _ask(socket_path, "show stat")
     except OSError as error:
         return f"HAProxy's admin socket does not answer: {error}"
     return misrouted_reason(requests_by_server(statistics))
+
+
+def clear_counters(process: ServerProcess) -> None:
+    """Set HAProxy's counters of requests to 0; do nothing if HAProxy does not serve the port."""
+    socket_path = _admin_socket(process)
+    if socket_path is not None:
+        with contextlib.suppress(OSError):  # unconfirmed_reason reports it after the load
+            _ask(socket_path, "clear counters all")
 
 
 def misrouted_reason(requests: Mapping[str, int]) -> str | None:
@@ -58,6 +61,17 @@ def requests_by_server(statistics: str) -> dict[str, int]:
         for row in rows
         if row["svname"] not in {"FRONTEND", "BACKEND"}
     }
+
+
+def _admin_socket(process: ServerProcess) -> Path | None:
+    """Return the admin socket of the HAProxy that listens on the server's port, if one does.
+
+    Ray creates the socket in the folder of HAProxy's configuration file.
+    """
+    for arguments in map(_arguments, process.listeners()):
+        if Path(arguments[0]).name == "haproxy" and "-f" in arguments:
+            return Path(arguments[arguments.index("-f") + 1]).parent / "admin.sock"
+    return None
 
 
 def _arguments(pid: int) -> list[str]:

@@ -12,11 +12,11 @@ from benchmarks.common.recording import add_record_option
 from benchmarks.serving.environments import ENVIRONMENTS, ROOT, versions
 from benchmarks.serving.exported_models import DEFAULT, LAB
 from benchmarks.serving.load_points import LoadPoint
+from benchmarks.serving.peer_servers import PEER_SERVERS
 from benchmarks.serving.plan import Cores, Plan, is_on_cross
 from benchmarks.serving.results import ZSERVE
 from benchmarks.serving.servers import (
     BASELINE,
-    PEER_SERVERS,
     CheckoutError,
     Server,
     baseline_server,

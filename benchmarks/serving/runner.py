@@ -22,10 +22,11 @@ from benchmarks.serving.expected_png import WrongAnswerError
 from benchmarks.serving.exported_models import LAB, pillow_png
 from benchmarks.serving.load_points import N16_C32, NOT_MODIFIED, LoadPoint
 from benchmarks.serving.measuring import SEEDED, Bench, check_answers, usable_etag
+from benchmarks.serving.peer_servers import TEXTBOOK
 from benchmarks.serving.plan import Plan
 from benchmarks.serving.processes import ServerError, ServerProcess
 from benchmarks.serving.results import ZSERVE, Measurement, NetworkOnly, Results, Startup
-from benchmarks.serving.servers import TEXTBOOK, Server, Settings, describe
+from benchmarks.serving.servers import Server, Settings, describe
 from benchmarks.serving.wrk import Load
 
 FAILURES = (ServerError, WrongAnswerError, OSError, http.client.HTTPException)
@@ -50,6 +51,8 @@ class Runner:
         self.plan = plan
         self.bench = bench
         self.results = results
+        self.faulty: set[str] = set()
+        """Servers that were loaded at least once outside their fast mode."""
         os.sched_setaffinity(0, bench.cores.load)
 
     def run(self, save: Callable[[], object]) -> None:
@@ -120,17 +123,23 @@ class Runner:
         log(f"    ready after {process.ready_s:.1f} s")
         self.results.servers[server.name] = server.note
         self.results.chosen_settings[server.name] = settings
-        self._check_fast_mode(active)
+        if server.fast_mode and server.name not in self.faulty:
+            self.results.unconfirmed[server.name] = "no load was checked"
         process.pause()
         return [active]
 
     def _check_fast_mode(self, active: ActiveServer) -> None:
-        """Record why the fast mode of a server is not in use. A fault once seen stays."""
+        """Confirm a server's fast mode, or record why it was not in use; a fault is final."""
         server = active.server
-        fault = server.fast_mode_fault(active.process) if server.fast_mode_fault else None
-        if fault and server.name not in self.results.unconfirmed:
-            log(f"  WARNING: {server.name}: {fault}; no ratio to it will be reported")
-            self.results.unconfirmed[server.name] = fault
+        if server.fast_mode is None or server.name in self.faulty:
+            return
+        fault = server.fast_mode.fault(active.process)
+        if fault is None:
+            self.results.unconfirmed.pop(server.name, None)
+            return
+        log(f"  WARNING: {server.name}: {fault}; no ratio to it will be reported")
+        self.results.unconfirmed[server.name] = fault
+        self.faulty.add(server.name)
 
     def _check_seeded(self, active: ActiveServer) -> None:
         """Look for a usable ETag, hash a seeded PNG, and compare sizes of zserve's PNGs."""
@@ -196,11 +205,11 @@ class Runner:
             self._note(f"{server.name}, {model}: stopped in round {number + 1}", error)
             active.remove(one)
             one.stack.close()
-            return
-        self._check_fast_mode(one)
 
     def _measure_load(self, number: int, model: str, one: ActiveServer, point: LoadPoint) -> None:
         server, process = one.server, one.process
+        if server.fast_mode:
+            server.fast_mode.prepare(process)
         before_s = process.cpu_s()
         if point == NOT_MODIFIED and one.etag:
             load = self.bench.load_not_modified(process, point, one.etag, self.plan.duration_s)
@@ -208,6 +217,7 @@ class Runner:
             load = self._load(server, process, point)
         cpu_s = process.cpu_s() - before_s
         self._record(number, model, server, point, load, cpu_s=cpu_s)
+        self._check_fast_mode(one)
 
     def _start_again(self) -> None:
         """Start zserve and the baseline, if any, alone and once more for each further round."""

@@ -1,4 +1,4 @@
-"""The compared servers: how to start each one, and which of its settings to try."""
+"""A compared server: how it is started and checked; zserve's variants and the baseline."""
 
 import json
 import os
@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving import haproxy
-from benchmarks.serving.environments import FOLDER, ROOT, python
+from benchmarks.serving.environments import ROOT, python
 from benchmarks.serving.exported_models import ExportedModels
 from benchmarks.serving.load_points import N1_C32, N16_C32, LoadPoint
 from benchmarks.serving.processes import HOST, ServerProcess
@@ -20,8 +19,6 @@ Settings = Mapping[str, Any]
 BASELINE = "baseline"
 ZSERVE_2, UNBATCHED = "zserve, 2 workers", "zserve, batching off"
 NO_TELEMETRY, REQUEST_LOG = "zserve, no telemetry", "zserve, request log"
-TEXTBOOK, LITSERVE, BENTOML, MOSEC, RAY = "FastAPI", "LitServe", "BentoML", "mosec", "Ray Serve"
-CONSTANT, BARE_ASGI = "constant PNG, FastAPI", "constant PNG, bare ASGI"
 
 
 class CheckoutError(Exception):
@@ -37,6 +34,16 @@ class Launch:
     port: int
     settings: Settings
     scratch: Path
+
+
+@dataclass(frozen=True)
+class FastMode:
+    """Check that a server runs in its fast mode, by means of a measured load."""
+
+    prepare: Callable[[ServerProcess], None]
+    """Called before the load."""
+    fault: Callable[[ServerProcess], str | None]
+    """Called after the load; returns why the fast mode was not in use, or None if it was."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +71,8 @@ class Server:
     """For a variant of zserve: its only load points, with the MLP alone. None: all points."""
     checkout: Path | None = None
     """For zserve and the baseline: the checkout that is run."""
-    fast_mode_fault: Callable[[ServerProcess], str | None] | None = None
-    """Return why the server's fast mode is not in use, or None if it is; called after a load."""
+    fast_mode: FastMode | None = None
+    """No ratio to the server is reported unless this check confirms its fast mode."""
 
     @property
     def interpreter(self) -> Path:
@@ -128,8 +135,6 @@ def _folder_with_model_store(scratch: Path) -> Path:
         link.symlink_to(ROOT / "model_store")
     return folder
 
-
-# --- zserve ------------------------------------------------------------------------------------
 
 _NO_LIMITS = {
     "ZSERVE_QUEUE_IMAGES": "1000000",
@@ -205,115 +210,4 @@ OWN_SERVERS = (
         points=(N16_C32,),
     ),
     _zserve(REQUEST_LOG, "log level info, the default", log_level="info", points=(N16_C32,)),
-)
-
-
-# --- peers -------------------------------------------------------------------------------------
-
-
-def _script(environment: str, *words: str) -> Callable[[Launch], list[str]]:
-    """Return a command `python <script>` of an environment; `{port}` stands for the port."""
-
-    def command(launch: Launch) -> list[str]:
-        return [str(python(environment)), *(word.format(port=launch.port) for word in words)]
-
-    return command
-
-
-def _bentoml(launch: Launch) -> list[str]:
-    program = str(python("bentoml").parent / "bentoml")
-    return [program, "serve", "with_bentoml:Generate", "--host", HOST, "--port", str(launch.port)]
-
-
-_MOSEC = ("with_mosec.py", "--port", "{port}", "--address", HOST, "--log-level", "warning")
-
-PEER_SERVERS = (
-    Server(
-        TEXTBOOK,
-        "textbook",
-        _script("textbook", "textbook.py"),
-        "a plain `def` route, torch decode, torchvision's save_image",
-    ),
-    Server(
-        LITSERVE,
-        "litserve",
-        _script("litserve", "with_litserve.py"),
-        "LitAPI, the best of its grid",
-        grid=(
-            {"max_batch_size": 32, "batch_timeout": 0.01},
-            {"max_batch_size": 8, "batch_timeout": 0.002},
-            {},
-            {"workers": 2},
-        ),
-        json_body=True,
-    ),
-    Server(
-        BENTOML,
-        "bentoml",
-        _bentoml,
-        "bentoml serve, the best of its grid",
-        grid=(
-            {},
-            {"max_batch_size": 32, "max_latency_ms": 10_000},
-            {"workers": 2},
-        ),
-        variables={
-            "BENTOML_DO_NOT_TRACK": "True",
-            "BENTOML_HOME": str(FOLDER / "bentoml-home"),
-        },
-        json_body=True,
-    ),
-    Server(
-        MOSEC,
-        "mosec",
-        _script("mosec", *_MOSEC),
-        "one worker process, the best of its grid",
-        grid=(
-            {"max_batch_size": 32, "max_wait_ms": 10},
-            {"max_batch_size": 8, "max_wait_ms": 1},
-            {},
-        ),
-        json_body=True,
-    ),
-    Server(
-        RAY,
-        "ray",
-        _script("ray", "with_ray.py"),
-        "one replica behind HAProxy, the best of its grid; on loopback, so without tokens",
-        # The first settings are those of Ray's guide to high throughput, on one core.
-        grid=(
-            {"throughput_optimized": 1, "haproxy_threads": 1},
-            {"haproxy_threads": 1},
-            {},
-        ),
-        variables={
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_AUTH_MODE": "disabled",
-            "RAY_SERVE_ENABLE_HA_PROXY": "1",
-            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "{scratch}/haproxy/haproxy.cfg",
-            "RAY_SERVE_HAPROXY_SOCKET_PATH": "{scratch}/haproxy/admin.sock",
-            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": "{scratch}/haproxy/metrics.sock",
-            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": "{scratch}/haproxy",
-            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": "{scratch}/haproxy/server-state",
-        },
-        setting_variables={
-            "throughput_optimized": "RAY_SERVE_THROUGHPUT_OPTIMIZED",
-            "haproxy_threads": "RAY_SERVE_HAPROXY_NBTHREAD",
-        },
-        fast_mode_fault=haproxy.unconfirmed_reason,
-    ),
-    Server(
-        CONSTANT,
-        "textbook",
-        _script("textbook", "constant.py"),
-        "an `async def` route, no model",
-        decodes=False,
-    ),
-    Server(
-        BARE_ASGI,
-        "textbook",
-        _script("textbook", "bare.py"),
-        "no framework, no model",
-        decodes=False,
-    ),
 )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.common.statistics import Estimate, difference, estimate, ratio
-from benchmarks.serving import servers
+from benchmarks.serving import peer_servers, servers
 from benchmarks.serving.exported_models import DEFAULT, LAB
 from benchmarks.serving.load_points import N1_C32, N16_C1, N16_C32, NOT_MODIFIED, LoadPoint
 from benchmarks.serving.results import ZSERVE, Results, paired
@@ -46,17 +46,17 @@ def targets(results: Results) -> list[Target]:
 
 
 def _against_peers(results: Results) -> list[Target]:
-    best = best_of(results, (servers.LITSERVE, servers.BENTOML, servers.TEXTBOOK))
+    best = best_of(results, (peer_servers.LITSERVE, peer_servers.BENTOML, peer_servers.TEXTBOOK))
     remark = f"the best is {best}; {_cpu_time_remark(results, best)}" if best else ""
     peers = [
         ("the best of LitServe, BentoML, textbook FastAPI", 4.0, 6.0, best, remark),
-        ("mosec", 1.2, 2.0, servers.MOSEC, _cpu_time_remark(results, servers.MOSEC)),
+        ("mosec", 1.2, 2.0, peer_servers.MOSEC, _cpu_time_remark(results, peer_servers.MOSEC)),
         (
             "constant-PNG FastAPI",
             0.5,
             0.7,
-            servers.CONSTANT,
-            _cpu_time_remark(results, servers.CONSTANT),
+            peer_servers.CONSTANT,
+            _cpu_time_remark(results, peer_servers.CONSTANT),
         ),
     ]
     return [
@@ -66,7 +66,7 @@ def _against_peers(results: Results) -> list[Target]:
 
 
 def _latency(results: Results) -> list[Target]:
-    latency = results.pair_with(servers.CONSTANT, LAB, N16_C1, "p50_ms")
+    latency = results.pair_with(peer_servers.CONSTANT, LAB, N16_C1, "p50_ms")
     ready_s = list(results.startup_series(ZSERVE, LAB, "ready_s").values())
     rss_mib = results.startup_series(ZSERVE, LAB, "rss_mb").values()
     return [
@@ -165,7 +165,7 @@ def _telemetry(results: Results) -> Target:
 
 def _not_modified(results: Results) -> Target:
     mine = results.series(ZSERVE, LAB, NOT_MODIFIED)
-    constant = results.series(servers.CONSTANT, LAB, N16_C32)
+    constant = results.series(peer_servers.CONSTANT, LAB, N16_C32)
     return Target(
         "304 answers against constant-PNG FastAPI",
         0.8,

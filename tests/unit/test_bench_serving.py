@@ -16,17 +16,14 @@ from benchmarks.serving.expected_png import ExpectedPng, WrongAnswerError, check
 from benchmarks.serving.exported_models import DEFAULT, LAB
 from benchmarks.serving.load_points import N16_C32, LoadPoint
 from benchmarks.serving.options import conditions, parse_options, plan_of
+from benchmarks.serving.peer_servers import BARE_ASGI, CONSTANT, PEER_SERVERS, RAY
 from benchmarks.serving.plan import Plan
 from benchmarks.serving.processes import MARK, ServerError, ServerProcess, free_port, started
 from benchmarks.serving.report import markdown
 from benchmarks.serving.results import Measurement, Results
 from benchmarks.serving.servers import (
-    BARE_ASGI,
     BASELINE,
-    CONSTANT,
     OWN_SERVERS,
-    PEER_SERVERS,
-    RAY,
     UNBATCHED,
     CheckoutError,
     Server,
@@ -219,7 +216,8 @@ def test_no_ratio_to_ray_is_reported_unless_its_fast_mode_is_confirmed():
 def test_ray_is_started_in_its_fast_mode_and_checked():
     (ray,) = (server for server in PEER_SERVERS if server.name == RAY)
     assert ray.variables["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
-    assert ray.fast_mode_fault is haproxy.unconfirmed_reason
+    assert ray.fast_mode is not None
+    assert ray.fast_mode.fault is haproxy.unconfirmed_reason
 
 
 STATISTICS = """# pxname,svname,qcur,qmax,scur,smax,slim,stot,bin

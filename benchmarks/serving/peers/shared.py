@@ -21,7 +21,7 @@ from model_store.vae import VAE, build_vae
 
 PORT = int(os.environ.get("PORT", "0"))
 SETTINGS: dict[str, Any] = json.loads(os.environ.get("SETTINGS", "{}"))
-"""Settings from the grid in benchmarks/serving/servers.py."""
+"""Settings from the grid in benchmarks/serving/peer_servers.py."""
 
 
 def load_model() -> VAE:
