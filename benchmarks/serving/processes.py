@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MARK = "ZSERVE_BENCHMARK"
-READY_WITHIN_S = 180
+READY_WITHIN_S = 300
 """Longest time to the first answer (s)."""
 SETTLED_WITHIN_S = 60
 """Longest time that a server may compute after a load (s)."""
