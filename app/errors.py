@@ -13,9 +13,7 @@ ServiceError
 │   ├── EmptyImageError        an image of no bytes
 │   ├── NotAnImageError        neither PNG nor JPEG
 │   ├── CorruptImageError      a PNG or JPEG that is damaged or cut short
-│   ├── TooManyPixelsError     more pixels than the limit
-│   ├── BlankImageError        no digit to be seen
-│   └── WrongSizeError         preprocess=none, and the image has not the model's size
+│   └── TooManyPixelsError     more pixels than the limit
 ├── UnavailableError           the service cannot answer now; the same request may succeed later
 │   ├── QueueFullError         more images waiting than the limit
 │   ├── TimedOutError          the answer was not ready in time
@@ -97,14 +95,6 @@ class TooManyPixelsError(UploadError):
     """More pixels than the limit."""
 
 
-class BlankImageError(UploadError):
-    """No digit to be seen."""
-
-
-class WrongSizeError(UploadError):
-    """preprocess=none, and the image has not the model's size."""
-
-
 class UnavailableError(ServiceError):
     """The service cannot answer now; the same request may succeed later."""
 
@@ -158,8 +148,10 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     NotAnImageError: ProblemType("not-an-image", 415, "This is not a PNG or JPEG"),
     CorruptImageError: ProblemType("corrupt-image", 422, "The image is damaged"),
     TooManyPixelsError: ProblemType("too-many-pixels", 413, "The image has too many pixels"),
-    BlankImageError: ProblemType("blank-image", 422, "There is nothing on the image"),
-    WrongSizeError: ProblemType("wrong-size", 422, "The image has another size than the model"),
+    store_errors.BlankImageError: ProblemType("blank-image", 422, "There is nothing on the image"),
+    store_errors.WrongSizeError: ProblemType(
+        "wrong-size", 422, "The image has another size than the model"
+    ),
     QueueFullError: ProblemType("queue-full", 503, "Too many images are waiting"),
     TimedOutError: ProblemType("timed-out", 503, "The answer took too long"),
     NotReadyError: ProblemType("not-ready", 503, "The model is not ready"),
@@ -176,6 +168,13 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
 }
 
 REMEDIES: dict[type[Exception], str] = {
+    store_errors.BlankImageError: (
+        "draw or photograph one digit, dark on light or light on dark, "
+        "with some background around it"
+    ),
+    store_errors.WrongSizeError: (
+        "leave preprocess out, and the image is brought to the model's form"
+    ),
     store_errors.InvalidReferenceError: "write name, name@version or name@alias",
     store_errors.NotFoundError: "GET /models lists what there is",
     store_errors.CorruptVersionError: "ask for another version, or republish this one",

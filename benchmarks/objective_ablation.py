@@ -70,7 +70,7 @@ def main() -> None:
     torch.set_flush_denormal(True)
     torch.set_num_threads(options.threads)
     base = changed(load_preset(options.preset), BASE | {"optimiser.epochs": options.epochs})
-    splits = load(base.data, options.data_dir, base.model.image)
+    splits = load(base.data, options.data_dir, base.model)
     settings = f"{options.preset}, {options.epochs} epochs, {options.threads} threads"
     head = table(["option", "NLL", "grey input", "binary input", "active units", "seconds"], [])
     print(f"{machine.summary()}\n{settings}\n\n{head}")

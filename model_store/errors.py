@@ -1,4 +1,4 @@
-"""Everything that can go wrong with a stored model.
+"""Everything that can go wrong with a stored model, or with an image that is prepared for one.
 
 StoreError
 ├── InvalidReferenceError      the text is not name, name@version or name@alias
@@ -13,11 +13,15 @@ StoreError
     ├── ChecksumError          a file is missing or differs from the manifest
     ├── ShapeError             tensors do not fit the spec
     └── NonFiniteError         a tensor holds NaN or infinity
+
+ImageError
+├── BlankImageError            no digit to be seen
+└── WrongSizeError             an image that must be taken as it is has not the model's size
 """
 
 
 class StoreError(Exception):
-    """Base of all errors of `model_store`; the message is meant for people."""
+    """Base of the errors of stored models; the message is meant for people."""
 
 
 class InvalidReferenceError(StoreError, ValueError):
@@ -66,3 +70,15 @@ class ShapeError(CorruptVersionError):
 
 class NonFiniteError(CorruptVersionError):
     """A tensor holds NaN or infinity."""
+
+
+class ImageError(ValueError):
+    """Base of the errors of images that cannot be prepared; the message is meant for people."""
+
+
+class BlankImageError(ImageError):
+    """No digit can be seen on the image."""
+
+
+class WrongSizeError(ImageError):
+    """The image must be taken as it is, and has another size than the model's images."""

@@ -21,10 +21,10 @@ from starlette.responses import Response
 from app.api.schemas import ModelQuery, PictureQuery, Pixels, at_most
 from app.errors import NotAcceptableError
 from app.imaging import formats
-from app.imaging.images import to_bytes
 from app.inference.engine import LoadedModel
 from app.sampling import latents
 from app.settings import Settings
+from model_store.preprocessing import to_bytes
 from model_store.vae import ARITHMETIC
 
 Floats = NDArray[np.float32]

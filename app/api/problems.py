@@ -22,7 +22,7 @@ from app.errors import (
     problem_type,
     remedy,
 )
-from model_store.errors import StoreError
+from model_store.errors import ImageError, StoreError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -63,6 +63,7 @@ def install(app: FastAPI) -> None:
     """Let the app answer its errors with problems."""
     app.add_exception_handler(ServiceError, _on_error)
     app.add_exception_handler(StoreError, _on_error)
+    app.add_exception_handler(ImageError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
 

@@ -20,8 +20,10 @@ from app.errors import (
     UploadError,
     WrongFieldError,
 )
-from app.imaging.images import Preprocess, decode_upload, prepare
+from app.imaging.decode import decode_upload
 from app.settings import Settings
+from model_store.errors import ImageError
+from model_store.preprocessing import Preprocess, prepare
 from model_store.spec import ModelSpec
 
 RAW_IMAGES = ("image/png", "image/jpeg", "image/jpg")
@@ -105,7 +107,10 @@ async def read_latents(request: Request, latent: int) -> NDArray[np.float32]:
 async def see(
     uploads: Sequence[Upload], spec: ModelSpec, preprocess: Preprocess, settings: Settings
 ) -> NDArray[np.float32]:
-    """What the model sees: (batch, channels, height, width) in [0, 1]; raises UploadError."""
+    """What the model sees: (batch, channels, height, width) in [0, 1].
+
+    Raises UploadError, ImageError.
+    """
     return await asyncio.to_thread(_see, uploads, spec, preprocess, settings.max_pixels)
 
 
@@ -115,12 +120,14 @@ def _see(
     seen = []
     for upload in uploads:
         try:
-            picture = decode_upload(upload.content, max_pixels=max_pixels)
-            seen.append(prepare(picture, spec, preprocess))
+            image = decode_upload(upload.content, max_pixels=max_pixels)
+            seen.append(prepare(image, spec, preprocess))
         except UploadError as error:
             raise type(error)(
                 f"{upload.name}: {error}", limit=error.limit, remedy=error.remedy
             ) from error
+        except ImageError as error:
+            raise type(error)(f"{upload.name}: {error}") from error
     return np.stack(seen)
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from app.errors import LimitError, ParameterError
-from app.imaging.images import Preprocess
 from app.sampling.latents import SEEDS
+from model_store.preprocessing import Preprocess
 from model_store.spec import Manifest, Metric
 
 # --- queries -----------------------------------------------------------------------------------

@@ -100,6 +100,7 @@ ABSTRACT = {
     errors.ServiceError,
     errors.UploadError,
     errors.UnavailableError,
+    store_errors.ImageError,
     errors.SettingsError,  # ends the process before it serves
 }
 
@@ -107,7 +108,12 @@ ABSTRACT = {
 @pytest.mark.parametrize(
     "error",
     sorted(
-        (subclasses(errors.ServiceError) | subclasses(store_errors.StoreError)) - ABSTRACT,
+        (
+            subclasses(errors.ServiceError)
+            | subclasses(store_errors.StoreError)
+            | subclasses(store_errors.ImageError)
+        )
+        - ABSTRACT,
         key=str,
     ),
 )

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from app.imaging.images import from_bytes
 from app.settings import Settings
+from model_store.preprocessing import from_bytes
 from model_store.spec import ModelRef
 from model_store.store import Store
 from model_store.vae import kl_to_standard_normal

@@ -5,17 +5,18 @@ import torch
 from torchvision.datasets import MNIST  # type: ignore[import-untyped]
 from torchvision.transforms import ToTensor  # type: ignore[import-untyped]
 
-from model_store.spec import ImageShape
+from model_store.spec import MLP, ImageShape, ModelSpec
 from tests.training.conftest import strokes, write_mnist
 from training.config import Data
 from training.data.loading import load
 from training.errors import DataError, DataNotFoundError, SettingError
 
 MNIST_DATA = Data(dataset="mnist")
+MNIST_SPEC = ModelSpec(network=MLP(), latent=2)
 
 
 def test_a_batch_is_what_a_data_loader_with_to_tensor_would_give(data_dir: Path):
-    train = load(MNIST_DATA, data_dir, ImageShape()).train
+    train = load(MNIST_DATA, data_dir, MNIST_SPEC).train
     places = [3, 500, 3]
     reference = MNIST(str(data_dir), train=True, transform=ToTensor())
     expected = torch.stack([reference[place][0] for place in places])
@@ -23,18 +24,18 @@ def test_a_batch_is_what_a_data_loader_with_to_tensor_would_give(data_dir: Path)
 
 
 def test_both_splits_are_read_as_they_are_in_the_files(data_dir: Path):
-    splits = load(MNIST_DATA, data_dir, ImageShape())
+    splits = load(MNIST_DATA, data_dir, MNIST_SPEC)
     assert torch.equal(splits.train.pixels[:, 0], torch.from_numpy(strokes(512, seed=0)))
     assert torch.equal(splits.test.pixels[:, 0], torch.from_numpy(strokes(64, seed=1)))
 
 
 def test_fewer_training_images_leave_the_test_split_whole(data_dir: Path):
-    splits = load(Data(dataset="mnist", train_images=100), data_dir, ImageShape())
+    splits = load(Data(dataset="mnist", train_images=100), data_dir, MNIST_SPEC)
     assert (len(splits.train), len(splits.test)) == (100, 64)
 
 
 def test_labels_come_with_the_images_and_have_names(data_dir: Path):
-    splits = load(MNIST_DATA, data_dir, ImageShape())
+    splits = load(MNIST_DATA, data_dir, MNIST_SPEC)
     for images in (splits.train, splits.test):
         assert images.labels is not None
         assert images.labels.shape == (len(images),)
@@ -44,7 +45,7 @@ def test_labels_come_with_the_images_and_have_names(data_dir: Path):
 
 def test_a_missing_data_set_names_the_folder_and_the_remedies(tmp_path: Path):
     with pytest.raises(DataNotFoundError) as caught:
-        load(MNIST_DATA, tmp_path, ImageShape())
+        load(MNIST_DATA, tmp_path, MNIST_SPEC)
     for word in (str(tmp_path / "MNIST" / "raw"), "--data-dir", "ZSERVE_DATA_DIR", "--download"):
         assert word in str(caught.value)
 
@@ -55,9 +56,10 @@ def test_files_that_are_cut_short_are_an_error_that_names_them(tmp_path: Path, k
     file = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
     file.write_bytes(file.read_bytes()[:keep_bytes])
     with pytest.raises(DataError, match=str(tmp_path)):
-        load(MNIST_DATA, tmp_path, ImageShape())
+        load(MNIST_DATA, tmp_path, MNIST_SPEC)
 
 
 def test_a_model_for_other_images_is_refused_before_training(data_dir: Path):
+    larger = ModelSpec(network=MLP(), latent=2, image=ImageShape(height=32, width=32))
     with pytest.raises(SettingError, match=r"model.image is \(1, 32, 32\).*are \(1, 28, 28\)"):
-        load(MNIST_DATA, data_dir, ImageShape(height=32, width=32))
+        load(MNIST_DATA, data_dir, larger)

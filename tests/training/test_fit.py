@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_store.spec import Flow, ImageShape, ModelSpec
+from model_store.spec import Flow, ModelSpec
 from model_store.vae import VAE, kl_between
 from training.config import Augmentation, Compute, Objective, Optimiser, load_preset
 from training.data.loading import Images, load
@@ -205,7 +205,7 @@ def test_a_trainer_goes_on_from_a_state_as_if_it_had_never_stopped(
 
 def test_six_epochs_of_lab_on_2000_digits_beat_the_mean_image(real_data_dir: Path):
     lab = load_preset("lab", {"data.train_images": 2000, "optimiser.epochs": 6})
-    splits = load(lab.data, real_data_dir, ImageShape())
+    splits = load(lab.data, real_data_dir, lab.model)
     trainer = Trainer(initialise(lab.model, 0), lab.objective, lab.optimiser, seed=0)
     *_, last = trainer.fit(splits.train, splits.test)
     assert isinstance(last, EpochDone)

@@ -5,13 +5,21 @@ import pytest
 import torch
 from PIL import Image
 
-from model_store.spec import ImageShape
+from model_store.spec import MLP, ImageShape, ModelSpec
 from training.config import Data
 from training.data.loading import load
 from training.errors import DataNotFoundError
 
 FOLDER = Data(dataset="folder")
-COLOUR = ImageShape(channels=3, height=16, width=16)
+
+
+def resized(**image: int) -> ModelSpec:
+    """A model whose images are cropped and resized."""
+    shape = ImageShape.model_validate(image)
+    return ModelSpec(network=MLP(), latent=2, image=shape, upload="resize")
+
+
+COLOUR = resized(channels=3, height=16, width=16)
 
 
 def write(path: Path, size: tuple[int, int] = (16, 16), seed: int = 0) -> np.ndarray:
@@ -41,7 +49,7 @@ def test_a_wide_image_is_cropped_around_its_centre(tmp_path: Path):
 def test_a_grey_model_reads_colour_as_luminance(tmp_path: Path):
     for n in range(2):
         Image.new("RGB", (16, 16), (0, 255, 0)).save(tmp_path / f"{n}.png")
-    train = load(FOLDER, tmp_path, ImageShape(height=16, width=16)).train
+    train = load(FOLDER, tmp_path, resized(height=16, width=16)).train
     assert train.pixels.shape == (1, 1, 16, 16)
     assert (train.pixels == round(0.587 * 255)).all()
 

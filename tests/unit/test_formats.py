@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from app.imaging import formats
-from app.imaging.images import to_bytes
 from app.sampling import latents
+from model_store.preprocessing import to_bytes
 from model_store.spec import ModelRef
 from model_store.store import SHIPPED, Store
 

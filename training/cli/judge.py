@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from model_store.spec import ImageShape
+from model_store.spec import MLP, ModelSpec
 from training.classifier.model import JUDGES
 from training.classifier.train import Labelled, train_judge
 from training.cli import options
@@ -42,7 +42,7 @@ def judge(
     """
     options.prepare_torch(threads)
     splits = loading.load(
-        Data(dataset=dataset.value), data_dir or Settings().data_dir, ImageShape()
+        Data(dataset=dataset.value), data_dir or Settings().data_dir, _SPEC_OF_28X28
     )
     card = train_judge(
         dataset.value,
@@ -57,6 +57,10 @@ def judge(
         f"{out / dataset.value}.safetensors: accuracy {card.accuracy:.4f}, sure of "
         f"{card.sure_share:.4f} of the test split, right in {card.sure_accuracy:.4f} of those"
     )
+
+
+_SPEC_OF_28X28 = ModelSpec(network=MLP(), latent=1)
+"""Names the shape of the images; a judge itself has no spec."""
 
 
 def _labelled(images: Images) -> Labelled:

@@ -67,7 +67,7 @@ def tune(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TuningError(f"cannot write into {folder}: {error.strerror}") from error
-    splits = loading.load(start.data, data_dir or settings.data_dir, start.model.image)
+    splits = loading.load(start.data, data_dir or settings.data_dir, start.model)
     optimiser = start.optimiser.model_copy(update={"epochs": epochs})
     job = tuning.Search(
         preset_name=plain_name(preset),

@@ -4,8 +4,8 @@
     FOLDER/...                          a share is held out, the same one each time
 
 In either, class subfolders are optional: where all images lie in two or more of them, their names
-are the classes. Images are cropped around their centre and resized as the service does with
-uploads to a model of `upload = "resize"`.
+are the classes. Images are prepared by the same function as the service's uploads, as `model.upload`
+of the preset says.
 """
 
 import os
@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-from model_store.spec import ImageShape
+from model_store.errors import ImageError
+from model_store.preprocessing import from_pillow, prepare, to_bytes
+from model_store.spec import ModelSpec
 from training.config import Data
 from training.data.loading import Images, Splits
 from training.errors import DataNotFoundError
@@ -33,7 +35,7 @@ LISTED = 10
 Bytes = NDArray[np.uint8]
 
 
-def load(data: Data, folder: Path, image: ImageShape) -> Splits:
+def load(data: Data, folder: Path, spec: ModelSpec) -> Splits:
     """Both splits; raises DataNotFoundError where there is nothing to train or to measure on."""
     if not folder.is_dir():
         raise DataNotFoundError(
@@ -41,15 +43,15 @@ def load(data: Data, folder: Path, image: ImageShape) -> Splits:
         )
     parts = (folder / "train", folder / "test")
     if all(part.is_dir() for part in parts):
-        return _from_two(data, folder.resolve().name, parts, image)
-    return _from_one(data, folder, image)
+        return _from_two(data, folder.resolve().name, parts, spec)
+    return _from_one(data, folder, spec)
 
 
-def _from_two(data: Data, title: str, parts: tuple[Path, Path], image: ImageShape) -> Splits:
+def _from_two(data: Data, title: str, parts: tuple[Path, Path], spec: ModelSpec) -> Splits:
     files = tuple(_image_files(part) for part in parts)
     names = {_classes(part, found) for part, found in zip(parts, files, strict=True)}
     classes = None if None in names else tuple(sorted({c for each in names for c in each or ()}))
-    read = [_read(part, found, classes, image) for part, found in zip(parts, files, strict=True)]
+    read = [_read(part, found, classes, spec) for part, found in zip(parts, files, strict=True)]
     (train, skipped_train), (test, skipped_test) = read
     return Splits(
         title,
@@ -60,10 +62,10 @@ def _from_two(data: Data, title: str, parts: tuple[Path, Path], image: ImageShap
     )
 
 
-def _from_one(data: Data, folder: Path, image: ImageShape) -> Splits:
+def _from_one(data: Data, folder: Path, spec: ModelSpec) -> Splits:
     files = _image_files(folder)
     classes = _classes(folder, files)
-    images, skipped = _read(folder, files, classes, image)
+    images, skipped = _read(folder, files, classes, spec)
     if len(images) < 2:
         raise DataNotFoundError(
             f"one image in {folder}, which leaves none to measure on; two are needed"
@@ -98,11 +100,11 @@ def _classes(folder: Path, files: Iterable[Path]) -> tuple[str, ...] | None:
 
 
 def _read(
-    folder: Path, files: list[Path], classes: tuple[str, ...] | None, image: ImageShape
+    folder: Path, files: list[Path], classes: tuple[str, ...] | None, spec: ModelSpec
 ) -> tuple[Images, list[str]]:
     """The images that can be used, and a line for each that cannot."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside of the lock
-        read = list(pool.map(lambda path: _fit(path, image), files))
+        read = list(pool.map(lambda path: _prepared(path, spec), files))
     pairs = list(zip(files, read, strict=True))
     skipped = [f"{path}: {why}" for path, why in pairs if isinstance(why, str)]
     used = [(path, pixels) for path, pixels in pairs if not isinstance(pixels, str)]
@@ -116,22 +118,23 @@ def _read(
     return Images(torch.from_numpy(np.stack([pixels for _, pixels in used])), labels), skipped
 
 
-def _fit(path: Path, shape: ImageShape) -> Bytes | str:
-    """(channels, height, width), uint8; or why the file is of no use."""
+def _prepared(path: Path, spec: ModelSpec) -> Bytes | str:
+    """Return an image as the model takes it, or the reason why the file cannot be used.
+
+    The image is (channels, height, width), uint8.
+    """
     try:
         with Image.open(path) as opened:
-            width, height = opened.size
-            if 2 * width < shape.width or 2 * height < shape.height:
-                return f"{width}x{height} is less than half of {shape.width}x{shape.height}"
-            image = ImageOps.exif_transpose(opened).convert("L" if shape.channels == 1 else "RGB")
+            image = from_pillow(opened)
     except Exception as error:  # noqa: BLE001 - a decoder may raise anything on damaged bytes
         return f"cannot be read: {str(error).partition(chr(10))[0][:80] or type(error).__name__}"
-    scale = min(image.width / shape.width, image.height / shape.height)
-    crop_w, crop_h = scale * shape.width, scale * shape.height
-    left, top = (image.width - crop_w) / 2, (image.height - crop_h) / 2
-    size, box = (shape.width, shape.height), (left, top, left + crop_w, top + crop_h)
-    pixels = np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box), np.uint8)
-    return pixels[None] if shape.channels == 1 else pixels.transpose(2, 0, 1)
+    width, height = image.size
+    if 2 * width < spec.image.width or 2 * height < spec.image.height:
+        return f"{width}x{height} is less than half of {spec.image.width}x{spec.image.height}"
+    try:
+        return to_bytes(prepare(image, spec))
+    except ImageError as error:
+        return str(error)
 
 
 def _listed(skipped: list[str], files: int) -> tuple[str, ...]:

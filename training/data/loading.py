@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision import datasets  # type: ignore[import-untyped]
 
-from model_store.spec import ImageShape
+from model_store.spec import ModelSpec
 from training.config import Data
 from training.errors import DataError, DataNotFoundError, SettingError
 
@@ -76,19 +76,22 @@ class Splits:
     """What a person should know of the reading, such as files that were skipped."""
 
 
-def load(data: Data, data_dir: Path, image: ImageShape, *, download: bool = False) -> Splits:
-    """Both splits of a data set; raises DataNotFoundError, DataError, SettingError."""
+def load(data: Data, data_dir: Path, spec: ModelSpec, *, download: bool = False) -> Splits:
+    """Return both splits of a data set, in the form that the model takes.
+
+    Raises DataNotFoundError, DataError, SettingError.
+    """
     if data.dataset == "folder":
         from training.data import image_folder  # noqa: PLC0415 - it builds on this module
 
-        return image_folder.load(data, Path(data.folder) if data.folder else data_dir, image)
+        return image_folder.load(data, Path(data.folder) if data.folder else data_dir, spec)
     train = _read(data.dataset, data_dir, train=True, download=download)
     test = _read(data.dataset, data_dir, train=False, download=download)
     for images in (train, test):
         found = tuple(images.pixels.shape[1:])
-        if found != image.shape:
+        if found != spec.image.shape:
             raise SettingError(
-                f"model.image is {image.shape}, the images of {data.dataset} in {data_dir} "
+                f"model.image is {spec.image.shape}, the images of {data.dataset} in {data_dir} "
                 f"are {found} (channels, height, width)"
             )
     title, classes = _TITLES[data.dataset], _LABELS[data.dataset]

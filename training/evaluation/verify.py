@@ -93,7 +93,7 @@ def compare(manifest: Manifest, card: str, found: Evaluation, extent: Extent) ->
 
 def load_splits(manifest: Manifest, data_dir: Path, device: torch.device) -> Splits:
     """The data that a version was trained and measured on, on the device."""
-    splits = loading.load(_data(manifest.training), data_dir, manifest.spec.image)
+    splits = loading.load(_data(manifest.training), data_dir, manifest.spec)
     return replace(splits, train=splits.train.to(device), test=splits.test.to(device))
 
 

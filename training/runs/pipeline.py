@@ -110,7 +110,7 @@ def train(job: Job, report: Callable[[Event], None]) -> Outcome:
     commit = provenance.source_commit()  # now: the code may change while it trains
     past = _past(job)
     preset = job.preset
-    splits = loading.load(preset.data, job.data_dir, preset.model.image, download=job.download)
+    splits = loading.load(preset.data, job.data_dir, preset.model, download=job.download)
     for line in splits.notices:
         report(Notice(line))
     progress = checkpoint.Progress(
