@@ -1,17 +1,16 @@
-"""Where the latents of each class lie: Gaussian mixtures, so that a label can be asked for.
+"""Distributions of the latents of each class, from which a label is drawn. Needs numpy alone.
 
-One mixture a class, as values of numpy: the service draws from them without a tensor. They lie in
-the space of N(0, I), or, under a flow, in that of q(z | x), where classes are rounder: there what is
-drawn goes through the flow (`VAE.to_u`). In the store they are `class_latents.safetensors`, listed
-in the manifest's files:
+Each class has one Gaussian mixture. The mixtures lie in the space of u ~ N(0, I), or, for a model
+with a flow, in the space of z ~ q(z | x), where classes are rounder; a draw from the latter then
+goes through the flow (`VAE.to_u`). The store keeps them in `class_latents.safetensors`:
 
-    weights   (classes, components)                          float32, 0 where a class has fewer
+    weights   (classes, components)                          float32, 0 beyond a class's components
     means     (classes, components, latent)                  float16
     factors   (classes, components, latent (latent + 1) / 2) float16, lower triangles row by row
-    least     (), p(class | z) that a draw must have; missing where any will do  float32
-    in_z      (), 1 where the mixtures lie in the space of q(z | x); else missing uint8
+    least     ()  min_class_probability; missing if 0        float32
+    in_z      ()  1 if before_flow; else missing             uint8
 
-Sixteen bits move a latent by a thousandth of its spread, which no image shows.
+Rounding to 16 bits moves a latent by a thousandth of its standard deviation, which no image shows.
 """
 
 import math
@@ -24,19 +23,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-_LEAST_FACTOR = 1e-4
-"""Of a diagonal; far below any posterior's sigma, far above what float16 rounds to zero."""
+_MIN_DIAGONAL = 1e-4
+"""Smallest diagonal entry of a stored factor; below any posterior's sigma, and not 0 in float16."""
 
-MOST_TRIES = 8
-"""Draws for one latent of a class; with nine of ten kept, one in 10^8 needs more."""
+MAX_DRAWS = 8
+"""Draws for one latent of a class; if nine of ten are kept, one latent in 10^8 needs more."""
 
 
 @dataclass(frozen=True, eq=False)
 class GaussianMixture:
     """sum_k weights[k] N(means[k], F_k F_k^T), F_k = factors[k] lower triangular, diagonal > 0.
 
-    weights (components,), means (components, latent), factors (components, latent, latent), all
-    float64 and read-only. Raises ValueError where they do not fit.
+    Raises ValueError if the arrays do not fit one another.
+
+    Attributes:
+        weights: (components,), positive, sum 1.
+        means: (components, latent).
+        factors: (components, latent, latent).
+
+    The arrays are float64 and read-only.
     """
 
     weights: Array
@@ -52,20 +57,20 @@ class GaussianMixture:
 
     @property
     def latent(self) -> int:
-        """Number of dimensions."""
+        """Return the number of latent dimensions."""
         return int(self.means.shape[1])
 
     def sample(self, uniform: float, eps: Array) -> Array:
-        """One latent from a number in [0, 1) and eps ~ N(0, I); both (latent,).
+        """Return one latent, (latent,), from a number in [0, 1) and eps ~ N(0, I), (latent,).
 
-        The number chooses the component, eps the place in it; no other randomness. Sums run in
-        a fixed order, so the same arguments give the same bytes.
+        The number chooses the component, eps the position in it; there is no other randomness.
+        Sums run in a fixed order, so the same arguments give the same bytes.
         """
         component = self.component(uniform)
         return np.asarray(self.means[component] + (self.factors[component] * eps).sum(axis=1))
 
     def component(self, uniform: float) -> int:
-        """Which component a number in [0, 1) chooses, each as often as it weighs."""
+        """Return the component that a number in [0, 1) chooses, in proportion to the weights."""
         below = np.cumsum(self.weights) <= uniform * math.fsum(self.weights)
         return min(int(below.sum()), len(self.weights) - 1)
 
@@ -87,19 +92,23 @@ class GaussianMixture:
 
 @dataclass(frozen=True, eq=False)
 class ClassLatents(Sequence[GaussianMixture]):
-    """The mixtures of all classes, in their order, and what of them is a class's own.
+    """One mixture for each class, in the order of the labels.
 
-    Gaussians have tails where the data has none, and there classes overlap. A latent drawn for a
-    class is kept where p(class | z) >= least, all classes being equally frequent.
+    Gaussians overlap where the data have no images. So a latent drawn for a class is kept only if
+    p(class | z) is high enough, all classes being equally frequent.
+
+    Attributes:
+        mixtures: one for each class; empty if the model has none.
+        min_class_probability: smallest p(class | z) of a latent that is kept, in [0, 1).
+        before_flow: True if the mixtures lie in the space of q(z | x), False if in that of N(0, I).
     """
 
     mixtures: tuple[GaussianMixture, ...] = ()
-    least: float = 0.0
-    in_z: bool = False
-    """Whether they lie in the space of q(z | x), before a flow, and not in that of N(0, I)."""
+    min_class_probability: float = 0.0
+    before_flow: bool = False
 
     def __len__(self) -> int:
-        """Number of classes; 0 where nothing is known of them."""
+        """Return the number of classes."""
         return len(self.mixtures)
 
     @overload
@@ -107,59 +116,64 @@ class ClassLatents(Sequence[GaussianMixture]):
     @overload
     def __getitem__(self, label: slice) -> tuple[GaussianMixture, ...]: ...
     def __getitem__(self, label: int | slice) -> GaussianMixture | tuple[GaussianMixture, ...]:
-        """The mixture of a class."""
+        """Return the mixture of a class."""
         return self.mixtures[label]
 
     @property
-    def tries(self) -> int:
-        """How many draws `draw` may need."""
-        return MOST_TRIES if self.least > 0 else 1
+    def max_draws(self) -> int:
+        """Return the number of draws that `draw` may need for one latent."""
+        return MAX_DRAWS if self.min_class_probability > 0 else 1
 
     def draw(self, label: int, uniforms: Sequence[float], eps: Array) -> Array:
-        """The first latent that is the class's own, else the one most its own; (latent,).
+        """Return the first draw that is probable enough, or else the most probable; (latent,).
 
-        uniforms (tries,) in [0, 1), eps (tries, latent) ~ N(0, I). Sums have one shape whatever
-        else is drawn, so the same arguments give the same bytes.
+        Sums have the same shape whatever else is drawn, so the same arguments give the same bytes.
+
+        Args:
+            label: place of the class.
+            uniforms: (max_draws,) in [0, 1).
+            eps: (max_draws, latent), ~ N(0, I).
         """
-        best, most = np.empty(0), -1.0
+        best, highest = np.empty(0), -1.0
         for uniform, row in zip(uniforms, eps, strict=True):
             z = self.mixtures[label].sample(uniform, row)
-            share = self.share(label, z) if self.least > 0 else 1.0
-            if share > most:
-                best, most = z, share
-            if share >= self.least:
+            needs_check = self.min_class_probability > 0
+            probability = self.class_probability(label, z) if needs_check else 1.0
+            if probability > highest:
+                best, highest = z, probability
+            if probability >= self.min_class_probability:
                 break
         return best
 
-    def share(self, label: int, z: Array) -> float:
-        """p(class | z) of one latent, (latent,); between 0 and 1."""
+    def class_probability(self, label: int, z: Array) -> float:
+        """Return p(class | z) of one latent, z (latent,); in [0, 1]."""
         whitened = (self._whitening @ (z - self._means)[:, :, None])[:, :, 0]
         log_density = self._log_norm - 0.5 * (whitened * whitened).sum(axis=1)
         density = np.exp(log_density - log_density.max())
-        return float(density[self._class == label].sum() / density.sum())
+        return float(density[self._labels == label].sum() / density.sum())
 
     @cached_property
-    def _class(self) -> NDArray[np.intp]:
-        """Of each component of each class; (components,)."""
+    def _labels(self) -> NDArray[np.intp]:
+        """Return the class that each component belongs to; (components,)."""
         return np.repeat(np.arange(len(self)), [len(m.weights) for m in self.mixtures])
 
     @cached_property
     def _means(self) -> Array:
-        return self._joined("means")
+        return self._concatenated("means")
 
     @cached_property
     def _whitening(self) -> Array:
-        """F^-1 of each component."""
-        return np.asarray(np.linalg.inv(self._joined("factors")), np.float64)
+        """Return F^-1 of each component."""
+        return np.asarray(np.linalg.inv(self._concatenated("factors")), np.float64)
 
     @cached_property
     def _log_norm(self) -> Array:
-        """ln of the weight and of 1 / det F; what is common to all components is left out."""
-        diagonals = np.diagonal(self._joined("factors"), axis1=1, axis2=2)
-        return np.asarray(np.log(self._joined("weights")) - np.log(diagonals).sum(axis=1))
+        """Return ln(weight / det F) of each component; constants common to all are left out."""
+        diagonals = np.diagonal(self._concatenated("factors"), axis1=1, axis2=2)
+        return np.asarray(np.log(self._concatenated("weights")) - np.log(diagonals).sum(axis=1))
 
-    def _joined(self, part: Literal["weights", "means", "factors"]) -> Array:
-        """That part of the components of all classes, one class after the other."""
+    def _concatenated(self, part: Literal["weights", "means", "factors"]) -> Array:
+        """Return one array of the components of all classes, one class after the other."""
         return np.concatenate([getattr(mixture, part) for mixture in self.mixtures])
 
 
@@ -167,7 +181,7 @@ NO_CLASSES = ClassLatents()
 
 
 def to_arrays(classes: ClassLatents) -> dict[str, NDArray[np.generic]]:
-    """What the store keeps: the arrays above, of mixtures of one latent size."""
+    """Return the arrays that the store keeps; all mixtures must have one number of dimensions."""
     mixtures = classes.mixtures
     components = max(len(mixture.weights) for mixture in mixtures)
     latent = mixtures[0].latent
@@ -181,22 +195,22 @@ def to_arrays(classes: ClassLatents) -> dict[str, NDArray[np.generic]]:
         weights[label, used] = mixture.weights
         means[label, used] = mixture.means
         triangle = mixture.factors[:, rows, columns]
-        triangle[:, on_diagonal] = triangle[:, on_diagonal].clip(_LEAST_FACTOR)
+        triangle[:, on_diagonal] = triangle[:, on_diagonal].clip(_MIN_DIAGONAL)
         factors[label, used] = triangle
     arrays: dict[str, NDArray[np.generic]] = {
         "weights": weights,
         "means": means,
         "factors": factors,
     }
-    if classes.least > 0:
-        arrays["least"] = np.array(classes.least, np.float32)
-    if classes.in_z:
+    if classes.min_class_probability > 0:
+        arrays["least"] = np.array(classes.min_class_probability, np.float32)
+    if classes.before_flow:
         arrays["in_z"] = np.array(1, np.uint8)
     return arrays
 
 
 def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> ClassLatents:
-    """The mixtures of what the store keeps; raises ValueError where the arrays do not fit."""
+    """Return the mixtures of the arrays that the store keeps; raises ValueError if they do not fit."""
     if arrays.keys() - {"least", "in_z"} != {"weights", "means", "factors"}:
         raise ValueError(f"expected weights, means and factors, found {', '.join(sorted(arrays))}")
     weights, means, triangles = (
@@ -213,14 +227,15 @@ def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> ClassLatents:
     least = float(arrays["least"].item()) if "least" in arrays else 0.0
     if not 0.0 <= least < 1.0:
         raise ValueError(f"least is a probability below 1, got {least}")
-    used = weights != 0  # of a class with fewer components than another; NaN counts, and fails
+    used = weights != 0  # 0 marks absent components; NaN counts as used, and is refused
     mixtures = tuple(
         GaussianMixture(weights[label, u], means[label, u], factors[label, u])
         for label, u in enumerate(used)
     )
-    return ClassLatents(mixtures, least, in_z=bool("in_z" in arrays and arrays["in_z"].item()))
+    before_flow = bool("in_z" in arrays and arrays["in_z"].item())
+    return ClassLatents(mixtures, least, before_flow=before_flow)
 
 
 def as_stored(classes: ClassLatents) -> ClassLatents:
-    """What comes back from the store: measure these, so that measuring again finds the same."""
+    """Round the mixtures as the store does, so that measuring them again gives the same numbers."""
     return from_arrays(to_arrays(classes))

@@ -20,9 +20,9 @@ eps, which is z without a label, the place in it:
     component   = the first whose weights, summed in order, exceed uniform
     z           = mean + factor (temperature * eps)                         float64, then float32
 
-Where a version says that a draw must be its class's own (`ClassLatents.least`), one that is not is
-drawn anew from the words that follow, as often as ClassLatents.tries. Where its mixtures lie in the
-space of q(z | x) (`ClassLatents.in_z`), what is drawn goes through the version's flow.
+If a version asks for a `ClassLatents.min_class_probability`, a draw below it is repeated with the
+words that follow, up to `ClassLatents.max_draws` draws in all. If its mixtures lie in the space of
+q(z | x) (`ClassLatents.before_flow`), the result goes through the version's flow.
 """
 
 import secrets
@@ -80,7 +80,7 @@ def of_class(
     It lies in the space of the class's mixture. The temperature scales the spread within a
     component; 0 gives the components' means.
     """
-    uniforms, eps = numbers_of_tries(seeds, classes[label].latent, classes.tries)
+    uniforms, eps = numbers_of_tries(seeds, classes[label].latent, classes.max_draws)
     drawn = [
         classes.draw(label, some, rows)
         for some, rows in zip(uniforms.tolist(), temperature * eps, strict=True)

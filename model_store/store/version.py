@@ -151,7 +151,7 @@ def read_class_latents(folder: Path, manifest: Manifest) -> ClassLatents:
 
 def check_class_latents(ref: str, description: Description, class_latents: ClassLatents) -> None:
     """Raise ShapeError unless there is a mixture for each class, in the model's latents."""
-    if class_latents.in_z and description.spec.prior is None:
+    if class_latents.before_flow and description.spec.prior is None:
         raise ShapeError(
             f"{ref}: {CLASS_LATENTS} says that it lies before a flow, and the spec has none; "
             "republish it"

@@ -82,7 +82,7 @@ def publish_labelled_before_a_flow(root: Path, name: str) -> VAE:
         if key.startswith("flow."):
             tensor.copy_(0.5 * torch.randn(tensor.shape, generator=noise))
     description = tiny_description(spec).model_copy(update={"classes": ("Dress", "7")})
-    classes = replace(tiny_classes(), in_z=True)
+    classes = replace(tiny_classes(), before_flow=True)
     Store(root).publish(name, description, weights, card=a_card, class_latents=classes)
     return build_vae(spec, weights)
 

@@ -172,7 +172,7 @@ def test_under_a_flow_classes_are_fitted_where_q_is_a_gaussian(spec: ModelSpec, 
         for weight in flowing.flow.parameters():  # type: ignore[union-attr]
             weight.copy_(torch.linspace(-0.5, 0.5, weight.numel()).view_as(weight))
     without, within = (measure(vae, splits, Extent.BOUND).class_latents for vae in (plain, flowing))
-    assert (without.in_z, within.in_z) == (False, True)
+    assert (without.before_flow, within.before_flow) == (False, True)
     for one, other in zip(without, within, strict=True):
         assert other.means == pytest.approx(one.means)
     u = latents_of_class(flowing, within, 0, 8, torch.Generator().manual_seed(0))
@@ -185,7 +185,7 @@ def test_labels_are_read_from_mu_in_the_space_that_classes_are_drawn_in(
 ):
     flowing = initialise(spec.model_copy(update={"prior": Flow(couplings=2, hidden=4)}), seed=0)
     new = measure(flowing, splits)
-    old = measure(flowing, splits, class_latents=replace(new.class_latents, in_z=False))
+    old = measure(flowing, splits, class_latents=replace(new.class_latents, before_flow=False))
     protocols = [found.metrics["knn_accuracy"].protocol for found in (new, old)]
     assert ["of q(z | x)" in protocol for protocol in protocols] == [True, False]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model_store.class_latents import GaussianMixture
 from training.evaluation.class_mixtures import (
-    SPREAD,
+    STD_SCALE,
     Covariance,
     affordable_components,
     class_mixtures,
@@ -112,7 +112,7 @@ def test_there_is_a_mixture_for_each_class_at_its_place():
     mixtures = class_mixtures(mu, torch.zeros_like(mu), labels, components=1, covariance="diagonal")
     for label, mixture in enumerate(mixtures):
         assert mixture.means[0].tolist() == pytest.approx([5 * label, 5 * label], abs=0.3)
-        wide = SPREAD * 2**0.5
+        wide = STD_SCALE * 2**0.5
         assert mixture.factors[0].diagonal().tolist() == pytest.approx([wide] * 2, rel=0.1)
 
 

@@ -113,9 +113,9 @@ def test_mixtures_that_do_not_fit_the_model_are_not_published(tmp_path: Path):
 
 
 def test_mixtures_before_a_flow_come_back_as_such_and_need_a_flow(tmp_path: Path):
-    before = ClassLatents(tiny_classes().mixtures, in_z=True)
-    assert from_arrays(to_arrays(before)).in_z
-    assert not from_arrays(to_arrays(tiny_classes())).in_z
+    before = ClassLatents(tiny_classes().mixtures, before_flow=True)
+    assert from_arrays(to_arrays(before)).before_flow
+    assert not from_arrays(to_arrays(tiny_classes())).before_flow
     assert "in_z" not in to_arrays(tiny_classes())
     with pytest.raises(ShapeError, match="lies before a flow, and the spec has none"):
         publish(tmp_path, before)
@@ -150,22 +150,22 @@ def two_on_a_line(least: float) -> ClassLatents:
 
 @pytest.mark.parametrize("z", [-3.0, -0.2, 0.0, 1.5])
 def test_the_share_of_a_class_is_the_posterior_of_equally_frequent_classes(z: float):
-    share = two_on_a_line(0.0).share(1, np.array([z]))
+    share = two_on_a_line(0.0).class_probability(1, np.array([z]))
     assert share == pytest.approx(1 / (1 + np.exp(-2 * z)))
 
 
 def test_shares_of_mixtures_of_several_components_add_up_to_one():
     classes, noise = tiny_classes(), np.random.default_rng(0)
     for z in noise.normal(0, 3, (20, 3)):
-        assert classes.share(0, z) + classes.share(1, z) == pytest.approx(1)
+        assert classes.class_probability(0, z) + classes.class_probability(1, z) == pytest.approx(1)
 
 
 def test_what_is_drawn_is_the_class_s_own_and_spread_as_the_class_is_there():
     classes, noise = two_on_a_line(0.9), np.random.default_rng(0)
     border = np.log(9) / 2  # where p(class | z) = 0.9
-    tries = noise.random((5000, classes.tries)), noise.normal(size=(5000, classes.tries, 1))
+    tries = noise.random((5000, classes.max_draws)), noise.normal(size=(5000, classes.max_draws, 1))
     drawn = np.array([classes.draw(1, list(u), eps)[0] for u, eps in zip(*tries, strict=True)])
-    missed = statistics.NormalDist(1, 1).cdf(border) ** classes.tries
+    missed = statistics.NormalDist(1, 1).cdf(border) ** classes.max_draws
     assert np.mean(drawn < border) == pytest.approx(missed, abs=0.005)
     kept = drawn[drawn >= border]
     normal = statistics.NormalDist(1, 1)
@@ -174,14 +174,14 @@ def test_what_is_drawn_is_the_class_s_own_and_spread_as_the_class_is_there():
 
 
 def test_a_class_that_is_nowhere_likely_gives_the_draw_that_is_most_its_own():
-    same = ClassLatents((two_on_a_line(0)[0],) * 2, least=0.9)
-    eps = np.linspace(-1, 1, same.tries)[:, None]
-    assert same.draw(0, [0.0] * same.tries, eps) == pytest.approx([-2.0])
+    same = ClassLatents((two_on_a_line(0)[0],) * 2, min_class_probability=0.9)
+    eps = np.linspace(-1, 1, same.max_draws)[:, None]
+    assert same.draw(0, [0.0] * same.max_draws, eps) == pytest.approx([-2.0])
 
 
 def test_without_a_least_share_the_first_draw_is_taken():
     classes = two_on_a_line(0.0)
-    assert classes.tries == 1
+    assert classes.max_draws == 1
     assert classes.draw(0, [0.5], np.array([[4.0]])) == pytest.approx([3.0])
 
 
@@ -190,7 +190,7 @@ def test_the_least_share_is_kept_with_the_mixtures(tmp_path: Path):
         classes = ClassLatents(tiny_classes().mixtures, least)
         publish(tmp_path / str(least), classes)
         found = Store(tmp_path / str(least)).load(REF).class_latents
-        assert found.least == pytest.approx(least)
+        assert found.min_class_probability == pytest.approx(least)
     arrays = safetensors.numpy.load(
         (tmp_path / "0.0/tiny/1/class_latents.safetensors").read_bytes()
     )

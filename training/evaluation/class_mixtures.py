@@ -15,7 +15,8 @@ its features, ln density of held-out latents in nats):
 So: full covariances, sigma included; who wants cleaner samples lowers the temperature and gets
 them with more variety than from mu alone. The temperature stays 1 where none is asked for.
 
-Gaussians overlap where no image is, so a draw is kept only where p(class | z) is at least LEAST.
+Gaussians overlap where no image is, so a draw is kept only if p(class | z) is at least
+MIN_CLASS_PROBABILITY.
 Measured on `mnist@3` (500 samples a class):
 
     any draw              93.7 %   0.854
@@ -25,7 +26,7 @@ Measured on `mnist@3` (500 samples a class):
     any draw, 20 components instead of 10       94.3 %
     any draw of mixtures fitted to what is kept at 0.9, of 10 and 16 components    93.7 %, 93.9 %
 
-Kept alone, classes have less variety than the prior has, so every component is SPREAD wider than it was
+Kept alone, classes have less variety than the prior has, so every component is STD_SCALE wider than it was
 fitted. Measured on `mnist-flow@2` and `mnist@4` (as many samples of a class as test images; samples of
 the prior that the judge calls by a class have a recall of 0.833 and 0.875):
 
@@ -57,9 +58,9 @@ from model_store.vae import VAE
 
 Covariance = Literal["diagonal", "full"]
 
-LEAST = 0.9
+MIN_CLASS_PROBABILITY = 0.9
 """p(class | z) of what is drawn for a class."""
-SPREAD = 1.1
+STD_SCALE = 1.1
 """Of a component's standard deviations, beside those that were fitted."""
 MAX_COMPONENTS = 10
 MAX_BYTES = 300_000
@@ -88,12 +89,12 @@ def class_mixtures(
     *,
     components: int | None = None,
     covariance: Covariance = "full",
-    in_z: bool = False,
+    before_flow: bool = False,
     seed: int = 0,
 ) -> ClassLatents:
     """One mixture a class, in the order of the classes, fitted to the class's posteriors.
 
-    mu, logvar (images, latent), labels (images,), every class among them. `in_z` says that they are
+    mu, logvar (images, latent), labels (images,), every class among them. `before_flow` says that they are
     those of q(z | x) under a flow. As many components as `affordable_components` where not given.
     """
     variance = logvar.exp()
@@ -110,23 +111,25 @@ def class_mixtures(
         )
         for label in range(len(counts))
     )
-    return ClassLatents(tuple(_widened(mixture) for mixture in fitted), LEAST, in_z)
+    return ClassLatents(
+        tuple(_widened(mixture) for mixture in fitted), MIN_CLASS_PROBABILITY, before_flow
+    )
 
 
 def _widened(mixture: GaussianMixture) -> GaussianMixture:
-    return GaussianMixture(mixture.weights, mixture.means, SPREAD * mixture.factors)
+    return GaussianMixture(mixture.weights, mixture.means, STD_SCALE * mixture.factors)
 
 
 def latents_of_class(
     vae: VAE, classes: ClassLatents, label: int, n: int, noise: torch.Generator
 ) -> Tensor:
     """n latents of a class in the space of N(0, I), on the CPU; (n, latent), float32."""
-    shape = (n, classes.tries)
+    shape = (n, classes.max_draws)
     uniforms = torch.rand(shape, generator=noise, dtype=torch.float64).tolist()
     eps = torch.randn((*shape, vae.spec.latent), generator=noise, dtype=torch.float64).numpy()
     drawn = [classes.draw(label, *one) for one in zip(uniforms, eps, strict=True)]
     z = torch.from_numpy(np.stack(drawn)).float()
-    return vae.to_u(z.to(next(vae.parameters()).device)).cpu() if classes.in_z else z
+    return vae.to_u(z.to(next(vae.parameters()).device)).cpu() if classes.before_flow else z
 
 
 def affordable_components(images: int, latent: int, classes: int) -> int:

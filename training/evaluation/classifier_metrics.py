@@ -147,8 +147,12 @@ def _classes(
 
 
 def _kept(classes: ClassLatents) -> str:
-    space = " of q(z | x)" if classes.in_z else ""
-    kept = f", drawn anew below p(class | z) = {classes.least:.2g}" if classes.least > 0 else ""
+    space = " of q(z | x)" if classes.before_flow else ""
+    kept = (
+        f", drawn anew below p(class | z) = {classes.min_class_probability:.2g}"
+        if classes.min_class_probability > 0
+        else ""
+    )
     return space + kept
 
 

@@ -125,16 +125,18 @@ def evaluate(
         metrics |= _nll_by_many_draws(vae, splits)
     if extent.holds(Extent.BOUND) and _has_every_class(splits):
         report("the latents of the training split")
-        in_z = vae.flow is not None if class_latents is None else class_latents.in_z
-        train = _encoded(vae.posterior if in_z else vae.encode, splits.train)
+        before_flow = vae.flow is not None if class_latents is None else class_latents.before_flow
+        train = _encoded(vae.posterior if before_flow else vae.encode, splits.train)
         if class_latents is None:
             report("where the latents of each class lie")
             labels = _labels(splits.train)
-            class_latents = as_stored(class_mixtures(train.mu, train.logvar, labels, in_z=in_z))
+            class_latents = as_stored(
+                class_mixtures(train.mu, train.logvar, labels, before_flow=before_flow)
+            )
         if extent.holds(Extent.FULL):
             report("linear probe and neighbours")
-            apart = _encoded(vae.posterior, splits.test) if in_z else test
-            metrics |= _probes(splits, train, apart, "mu of q(z | x)" if in_z else "mu")
+            apart = _encoded(vae.posterior, splits.test) if before_flow else test
+            metrics |= _probes(splits, train, apart, "mu of q(z | x)" if before_flow else "mu")
     if judge is not None and extent.holds(Extent.FULL):
         report("samples, midpoints and classes before the judge")
         metrics |= classifier_metrics.measure(

@@ -86,7 +86,9 @@ async def generate(
         if label is None:
             return latents.standard_normal(some, model.latent) * np.float32(query.temperature)
         drawn = latents.of_class(model.class_latents, label, some, query.temperature)
-        return await services.engine.to_u(model, drawn) if model.class_latents.in_z else drawn
+        return (
+            await services.engine.to_u(model, drawn) if model.class_latents.before_flow else drawn
+        )
 
     samples = Samples(
         model, query.n, z, wanted, lambda i: facts(int(seeds[i]), 1, 1), seeds=seeds.tolist()
