@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
         ("log-level", "LEVEL", "debug, info, warning or error"),
     ):
         default = defaults[name.replace("-", "_")]
-        shown = "those that come with zserve" if name == "store" else default
+        shown = "models/ and the shipped ones" if name == "store" else default
         parser.add_argument(f"--{name}", metavar=metavar, help=f"{text} (default: {shown})")
     return parser
 

@@ -32,7 +32,7 @@ from app.inference.model_cache import Catalog
 from app.observability.logs import RequestLog
 from app.observability.metrics import Telemetry
 from app.settings import Settings
-from model_store.store import Store
+from model_store.store import open_store
 
 log = logging.getLogger("zserve")
 
@@ -105,7 +105,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         batch_requests=settings.batch_requests,
         observer=observer,
     )
-    store = Store(settings.store)
+    store = open_store(settings.store)
     catalog = Catalog(
         store,
         engine,

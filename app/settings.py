@@ -8,7 +8,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
 from model_store.spec import ModelRef
-from model_store.store import SHIPPED
 
 PREFIX = "ZSERVE_"
 
@@ -30,7 +29,11 @@ class Settings(BaseSettings):
     log_requests: bool = Field(default=True, description="A line for each request, at info.")
     telemetry: bool = Field(default=True, description="Count and time requests, for /metrics.")
 
-    store: Path = Field(default=SHIPPED, description="Folder of the models.")
+    store: Path | None = Field(
+        default=None,
+        description="Folder of the models; by default `models/`, into which training publishes, "
+        "together with the shipped ones.",
+    )
     model: str = Field(default="mnist", description="Model of requests that name none.")
     max_loaded_models: int = Field(
         default=4, ge=1, description="Versions in memory at once; the least recently used leave."

@@ -67,7 +67,7 @@ def settings() -> Iterator[str]:
 
 def _default(name: str, field: FieldInfo) -> str:
     if name == "store":
-        return "the models that ship"
+        return "`models/` and the shipped models"
     return "none" if field.default is None else f"`{field.default}`"
 
 

@@ -4,8 +4,6 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model_store.store import SHIPPED
-
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -17,8 +15,8 @@ class Settings(BaseSettings):
     data_dir: Path = CHECKOUT / "data"
     """Holds `MNIST/raw`, `FashionMNIST/raw`, ..."""
 
-    store: Path = SHIPPED
-    """The model store that versions are published into."""
+    store: Path | None = None
+    """Folder of a model store; if None, models/ in the checkout, read with the shipped models."""
 
     runs: Path = CHECKOUT / "runs"
     """A folder for each run: checkpoints, logs, history.csv."""

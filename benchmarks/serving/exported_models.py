@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 from torch.nn import functional as F
 
 from benchmarks.serving.expected_png import ExpectedPng
 from model_store.spec import MLP, Description, ModelRef, ModelSpec, TrainingRecord
 from model_store.store import SHIPPED, Store
-from model_store.vae import VAE
+from model_store.vae import VAE, build_vae
 
 DEFAULT, LAB = "mnist", "lab"
 DISTILLATION_STEPS = 300
@@ -60,8 +60,9 @@ def publish_distilled(store: Store) -> None:
 
     The time to decode an image does not depend on its content, but the size of its PNG does.
     """
-    teacher = store.load(ModelRef.parse(DEFAULT))
-    image, latent = teacher.manifest.spec.image, teacher.manifest.spec.latent
+    stored = store.load(ModelRef.parse(DEFAULT))
+    teacher = build_vae(stored.spec, stored.weights)
+    image, latent = teacher.spec.image, teacher.spec.latent
     spec = ModelSpec(network=MLP(hidden=(400,)), latent=latent, image=image)
     generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng():
@@ -71,7 +72,7 @@ def publish_distilled(store: Store) -> None:
     for _ in range(DISTILLATION_STEPS):
         z = torch.randn(128, latent, generator=generator)
         with torch.no_grad():
-            x = teacher.vae.mean_image(teacher.vae.decode(z))
+            x = teacher.mean_image(teacher.decode(z))
         adam.zero_grad()
         loss = F.binary_cross_entropy_with_logits(student.decode(z), x)
         torch.autograd.backward(loss)
@@ -87,13 +88,14 @@ def _export(store: Store, name: str, folder: Path) -> None:
     spec = store.manifest(ref).spec
     (folder / "spec.json").write_text(spec.model_dump_json())
     # Exported in float32, as zserve loads them, even if the version stores half precision.
-    save_file(store.load(ref).vae.state_dict(), folder / "weights.safetensors")
+    save_file(dict(store.load(ref).weights), folder / "weights.safetensors")
 
 
 def _constant_pngs(store: Store, folder: Path, counts: tuple[int, ...]) -> None:
     """Write <n>.png for each n with Pillow."""
     folder.mkdir(parents=True)
-    vae = store.load(ModelRef.parse(LAB)).vae
+    stored = store.load(ModelRef.parse(LAB))
+    vae = build_vae(stored.spec, stored.weights)
     generator = torch.Generator().manual_seed(0)
     for n in counts:
         with torch.inference_mode():

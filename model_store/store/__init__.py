@@ -1,11 +1,14 @@
-"""Versioned weights: published once, never changed, found by name, version or alias."""
+"""Versioned weights: published once, never changed, found by name, version or alias. No torch."""
 
-from model_store.store.store import SHIPPED, Store, StoredModel
+from model_store.store.locations import OWN, SHIPPED, open_store
+from model_store.store.store import Store, StoredModel
 from model_store.store.version import WEIGHTS
 
 __all__ = [
+    "OWN",
     "SHIPPED",
     "WEIGHTS",
     "Store",
     "StoredModel",
+    "open_store",
 ]

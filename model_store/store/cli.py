@@ -1,4 +1,4 @@
-"""python -m model_store: look at the versions, check them, promote one."""
+"""List the versions of a store, show one, check them, promote one."""
 
 import argparse
 import os
@@ -7,21 +7,26 @@ from pathlib import Path
 
 from model_store.errors import CorruptVersionError, StoreError
 from model_store.spec import PRODUCTION, Manifest, ModelRef
-from model_store.store.store import SHIPPED, Store
+from model_store.store.locations import open_store
+from model_store.store.store import Store
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0 done, 1 a version failed its checks, 2 no such thing or bad usage."""
+    """Run a command and return the exit status.
+
+    The status is 0 if all is well, 1 if a version fails its checks, 2 if there is no such thing or
+    the arguments are wrong.
+    """
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(Store(options.store), options))
+        return int(options.run(open_store(options.store), options))
     except StoreError as error:
         print(f"model_store: {error}", file=sys.stderr)
         return 1 if isinstance(error, CorruptVersionError) else 2
 
 
-def list_models(store: Store, _options: argparse.Namespace) -> int:
-    """One line a version."""
+def list_versions(store: Store, _options: argparse.Namespace) -> int:
+    """Print one line for each version."""
     row = "{:<20} {:>8}  {:<20} {:<14} {:>7}  {}".format
     print(row("NAME", "VERSION", "PUBLISHED", "DATASET", "MB", "ALIASES"))
     for ref in _all_versions(store):
@@ -39,14 +44,14 @@ def list_models(store: Store, _options: argparse.Namespace) -> int:
 
 
 def show(store: Store, options: argparse.Namespace) -> int:
-    """The card of a version, or its manifest."""
+    """Print the card of a version, or its manifest."""
     ref = ModelRef.parse(options.ref)
     print(store.manifest(ref).model_dump_json(indent=2) if options.json else store.card(ref))
     return 0
 
 
 def verify(store: Store, options: argparse.Namespace) -> int:
-    """Check every file and tensor of one version, or of all."""
+    """Check every file and every weight of one version, or of all."""
     refs = [ModelRef.parse(options.ref)] if options.ref else _all_versions(store)
     failures = 0
     for ref in refs:
@@ -55,12 +60,12 @@ def verify(store: Store, options: argparse.Namespace) -> int:
         except StoreError as error:
             failures += 1
             print(f"FAILED  {error}")
-    print(f"{len(refs) - failures} of {len(refs)} versions are sound in {store.root}")
+    print(f"{len(refs) - failures} of {len(refs)} versions are sound in {store}")
     return 1 if failures else 0
 
 
 def promote(store: Store, options: argparse.Namespace) -> int:
-    """Point an alias at a version."""
+    """Check a version and point an alias at it."""
     manifest = store.verify(ModelRef.parse(options.ref))
     name, version = manifest.name, manifest.version
     before = store.aliases(name).get(options.alias)
@@ -88,19 +93,26 @@ def _size_bytes(manifest: Manifest) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m model_store", description=__doc__)
-    default = Path(os.environ.get("ZSERVE_STORE", SHIPPED))
-    parser.add_argument("--store", type=Path, default=default, metavar="DIR", help="%(default)s")
+    folder = os.environ.get("ZSERVE_STORE")
+    parser.add_argument(
+        "--store",
+        type=Path,
+        default=Path(folder) if folder else None,
+        metavar="DIR",
+        help="folder of the models (default: ZSERVE_STORE, or the models you trained, in models/, "
+        "together with the shipped ones)",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("list", help="one line a version")
-    command.set_defaults(run=list_models)
+    command = commands.add_parser("list", help="print one line for each version")
+    command.set_defaults(run=list_versions)
 
-    command = commands.add_parser("show", help="the card of a version")
+    command = commands.add_parser("show", help="print the card of a version")
     command.add_argument("ref", metavar="NAME[@VERSION|@ALIAS]")
-    command.add_argument("--json", action="store_true", help="the manifest instead")
+    command.add_argument("--json", action="store_true", help="print the manifest instead")
     command.set_defaults(run=show)
 
-    command = commands.add_parser("verify", help="check every file and tensor")
+    command = commands.add_parser("verify", help="check every file and every weight")
     command.add_argument("ref", metavar="NAME[@VERSION|@ALIAS]", nargs="?", help="default: all")
     command.set_defaults(run=verify)
 

@@ -1,29 +1,25 @@
-"""Names -> versions -> aliases, in a local folder.
+"""Names -> versions -> aliases, in one local folder or in two that are read as one.
 
-    <root>/<name>/<version>/      one immutable version, see version.py
-    <root>/<name>/aliases.json    {"production": 3}; the only file that ever changes
+    <folder>/<name>/<version>/      one immutable version, see version.py
+    <folder>/<name>/aliases.json    {"production": 3}; the only file that ever changes
 
-A version appears by the renaming of a filled sibling folder, so a reader sees all of it or
-nothing, and two publishers cannot take the same number. Until an alias `production` is set, it
+Readers see all of a version or nothing, see publishing.py. Until an alias `production` is set, it
 means the oldest version: publishing never changes what is served, promoting does.
+
+With a second, shipped folder, names and versions are those of both. Versions and aliases are
+written to the first folder only, whose aliases take precedence.
 """
 
-import contextlib
-import errno
 import json
-import shutil
-import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
-from torch import Tensor
 
 from model_store.class_latents import NO_CLASSES, ClassLatents
+from model_store.durable_files import replace_durably
 from model_store.errors import (
     AliasNotFoundError,
     InvalidReferenceError,
@@ -33,60 +29,76 @@ from model_store.errors import (
     StoreError,
     VersionNotFoundError,
 )
-from model_store.spec import PRODUCTION, Alias, Description, Manifest, ModelRef, Name
+from model_store.spec import PRODUCTION, Alias, Description, Manifest, ModelRef, ModelSpec, Name
 from model_store.store import version as version_files
-from model_store.vae.model import VAE, build_vae
+from model_store.store.publishing import add_version
+from model_store.store.tensors import Array, Weights, to_arrays, to_safetensors
 
-SHIPPED = Path(__file__).resolve().parents[2] / "weights"
-"""The store that comes with zserve."""
-
-_STAGING = ".publishing-"
-_ABANDONED_AFTER_S = 24 * 3600
 _NAME = TypeAdapter(Name)
 _ALIAS = TypeAdapter(Alias)
 _ALIASES = TypeAdapter(dict[Alias, int])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StoredModel:
-    """One version, loaded: what it is, and the network in evaluation mode on the CPU."""
+    """One version, read and checked; `model_store.vae.build_vae` makes the network of it.
+
+    Attributes:
+        manifest: what the version is and how it was made.
+        weights: name -> array in the type that the network computes in.
+        class_latents: a mixture for each of `manifest.classes`, or NO_CLASSES.
+    """
 
     manifest: Manifest
-    vae: VAE
+    weights: Mapping[str, Array]
     class_latents: ClassLatents = NO_CLASSES
-    """One mixture a class, in the order of `manifest.classes`; none where it has none."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Return the spec that the weights fit."""
+        return self.manifest.spec
 
 
 class Store:
-    """The models under one folder. Cheap to make; holds no state but the path."""
+    """The models under a folder. Cheap to make; holds no state but the paths.
 
-    def __init__(self, root: Path) -> None:
+    Attributes:
+        root: folder that is read, and that versions and aliases are written to.
+        shipped: second folder that is read and never written, or None.
+    """
+
+    def __init__(self, root: Path, *, shipped: Path | None = None) -> None:
         self.root = root
+        self.shipped = shipped
+        self._folders = (root,) if shipped is None else (root, shipped)
+
+    def __str__(self) -> str:
+        return " and ".join(str(folder) for folder in self._folders)
 
     # --- finding ---
 
     def names(self) -> tuple[str, ...]:
-        """Names that have at least one version, sorted."""
-        if not self.root.is_dir():
-            return ()
-        folders = (entry.name for entry in self.root.iterdir() if entry.is_dir())
-        return tuple(sorted(name for name in folders if _is_name(name) and self._versions(name)))
+        """Return the names that have at least one version, sorted."""
+        names = {name for folder in self._folders for name in _subfolders(folder) if _is_name(name)}
+        return tuple(sorted(name for name in names if self._versions(name)))
 
     def versions(self, name: str) -> tuple[int, ...]:
-        """Versions of a model, ascending; raises ModelNotFoundError."""
+        """Return the versions of a model, ascending; raises ModelNotFoundError."""
         versions = self._versions(name) if _is_name(name) else ()
         if not versions:
-            known = ", ".join(self.names()) or "none"
-            raise ModelNotFoundError(f"no model {name[:80]!r} in the store; it holds: {known}")
+            names = ", ".join(self.names()) or "none"
+            raise ModelNotFoundError(f"no model {name[:80]!r} in the store; it holds: {names}")
         return versions
 
     def aliases(self, name: str) -> dict[str, int]:
-        """Alias -> version, with `production` always among them."""
-        oldest = self.versions(name)[0]
-        return {PRODUCTION: oldest} | self._read_aliases(name)
+        """Return alias -> version, `production` included; raises ModelNotFoundError."""
+        aliases = {PRODUCTION: self.versions(name)[0]}
+        for folder in reversed(self._folders):
+            aliases |= _read_aliases(folder / name)
+        return aliases
 
     def resolve(self, ref: ModelRef) -> ModelRef:
-        """The same reference with its version; raises NotFoundError."""
+        """Return the version that a reference means now; raises NotFoundError."""
         versions = self.versions(ref.name)
         version = ref.version
         if version is None:
@@ -100,38 +112,38 @@ class Store:
         if version not in versions:
             raise VersionNotFoundError(
                 f"{ref.name} has no version {version}; "
-                f"it has {', '.join(str(known) for known in versions)}"
+                f"it has {', '.join(str(each) for each in versions)}"
             )
         return ModelRef(name=ref.name, version=version)
 
     # --- reading ---
 
     def manifest(self, ref: ModelRef) -> Manifest:
-        """What a version is; raises NotFoundError, ManifestError."""
+        """Return the manifest of a version; raises NotFoundError, ManifestError."""
         return version_files.read_manifest(self._folder(ref))
 
     def load(self, ref: ModelRef) -> StoredModel:
-        """A version with its weights, checked; raises NotFoundError, CorruptVersionError."""
+        """Read a version with its weights and check it; raises NotFoundError, CorruptVersionError."""
         folder = self._folder(ref)
         manifest = version_files.read_manifest(folder)
         weights = version_files.read_weights(folder, manifest)
         class_latents = version_files.read_class_latents(folder, manifest)
-        return StoredModel(manifest, build_vae(manifest.spec, weights), class_latents)
+        return StoredModel(manifest, weights, class_latents)
 
     def figure(self, ref: ModelRef, figure: str) -> bytes:
-        """The PNG of a figure, such as `samples`; raises NotFoundError, CorruptVersionError."""
+        """Return the PNG of a figure such as `samples`; raises NotFoundError, CorruptVersionError."""
         folder = self._folder(ref)
         return version_files.read_figure(folder, version_files.read_manifest(folder), figure)
 
     def card(self, ref: ModelRef) -> str:
-        """The card of a version, Markdown."""
+        """Return the card of a version, Markdown; raises NotFoundError, CorruptVersionError."""
         folder = self._folder(ref)
         return version_files.read_file(
             folder, version_files.read_manifest(folder), version_files.CARD
         ).decode()
 
     def verify(self, ref: ModelRef) -> Manifest:
-        """Check every file and every tensor of a version; raises CorruptVersionError."""
+        """Check every file and every weight of a version; raises CorruptVersionError."""
         folder = self._folder(ref)
         manifest = version_files.read_manifest(folder)
         version_files.read_weights(folder, manifest)
@@ -146,7 +158,7 @@ class Store:
         self,
         name: str,
         description: Description,
-        weights: Mapping[str, Tensor],
+        weights: Weights,
         *,
         card: Callable[[ModelRef], str],
         figures: Mapping[str, bytes] | None = None,
@@ -154,24 +166,30 @@ class Store:
     ) -> Manifest:
         """Add a version and return its manifest; after any error the store is as it was.
 
-        `card` writes the card once the version is known; `figures` maps names without `.png` to
-        PNG files; `class_latents` is empty or has a mixture for each class of the description.
-        Raises ShapeError or NonFiniteError for what could not be loaded again,
-        InvalidReferenceError for a bad name, PublishError where the disk refuses.
+        Args:
+            name: the model; its next version is one above the highest that exists.
+            description: the spec of the model and how it was trained.
+            weights: name -> numpy array or torch tensor; bfloat16 is stored as float32.
+            card: writes the card, Markdown, once the version is known.
+            figures: name without `.png` -> content of a PNG file.
+            class_latents: a mixture for each class of the description, or NO_CLASSES.
+
+        Raises:
+            ShapeError, NonFiniteError: the weights could not be loaded again.
+            InvalidReferenceError: the name is not one of a model.
+            PublishError: the disk refuses.
         """
         _check_name(name)
-        version_files.check_weights(name, description.spec, weights)
+        arrays = to_arrays(weights)
+        version_files.check_weights(name, description.spec, arrays)
         files = {f"{figure}.png": png for figure, png in (figures or {}).items()}
-        files[version_files.WEIGHTS] = version_files.to_bytes(weights)
+        files[version_files.WEIGHTS] = to_safetensors(arrays)
         if class_latents:
             version_files.check_class_latents(name, description, class_latents)
-            files[version_files.CLASS_LATENTS] = version_files.class_latents_to_bytes(class_latents)
-        parent = self.root / name
+            files[version_files.CLASS_LATENTS] = version_files.class_latents_file(class_latents)
+        highest = max(self._versions(name), default=0)
         try:
-            with _staging_folder(parent) as staging:
-                for filename, content in files.items():
-                    version_files.write_durably(staging / filename, content)
-                return self._take_next_version(name, description, staging, files, card)
+            return add_version(self.root / name, description, files, card, after=highest)
         except OSError as error:
             raise PublishError(
                 f"cannot publish {name} in {self.root}: {error.strerror or error}; "
@@ -179,7 +197,10 @@ class Store:
             ) from error
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
-        """Point an alias at a version, atomically; promotion and roll-back alike."""
+        """Point an alias at a version, atomically, to promote it or to roll back.
+
+        Raises NotFoundError, InvalidReferenceError, and StoreError if the disk refuses.
+        """
         self.resolve(ModelRef(name=name, version=version))
         try:
             _ALIAS.validate_python(alias)
@@ -189,13 +210,11 @@ class Store:
             ) from error
         folder = self.root / name
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / ".aliases.lock"):
-                aliases = self._read_aliases(name) | {alias: version}
+                aliases = _read_aliases(folder) | {alias: version}
                 text = json.dumps(aliases, indent=2, sort_keys=True) + "\n"
-                temporary = folder / ".aliases.json.new"
-                version_files.write_durably(temporary, text.encode())
-                temporary.replace(folder / "aliases.json")
-                version_files.sync_folder(folder)
+                replace_durably(folder / "aliases.json", text.encode())
         except OSError as error:
             raise StoreError(
                 f"cannot set {name}@{alias} in {self.root}: {error.strerror or error}"
@@ -204,90 +223,36 @@ class Store:
     # --- inside ---
 
     def _folder(self, ref: ModelRef) -> Path:
-        return self.root / ref.name / str(self.resolve(ref).version)
+        """Return the folder of a version; the first folder wins if both have it."""
+        version = self.resolve(ref).version
+        folders = [folder / ref.name / str(version) for folder in self._folders]
+        return next((folder for folder in folders if folder.exists()), folders[0])
 
     def _versions(self, name: str) -> tuple[int, ...]:
-        try:
-            entries = [entry.name for entry in (self.root / name).iterdir()]
-        except OSError:
-            return ()
+        entries = {entry for folder in self._folders for entry in _entries(folder / name)}
         return tuple(sorted(int(entry) for entry in entries if _is_version(entry)))
 
-    def _read_aliases(self, name: str) -> dict[str, int]:
-        path = self.root / name / "aliases.json"
-        try:
-            return _ALIASES.validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValidationError) as error:
-            raise ManifestError(f"{name}: aliases.json is unreadable: {error}") from error
 
-    def _take_next_version(
-        self,
-        name: str,
-        description: Description,
-        staging: Path,
-        files: Mapping[str, bytes],
-        card: Callable[[ModelRef], str],
-    ) -> Manifest:
-        """Complete the staged files with card and manifest, and rename: the moment it exists."""
-        parent = self.root / name
-        version = max(self._versions(name), default=0)
-        while True:
-            version += 1
-            ref = ModelRef(name=name, version=version)
-            complete = {**files, version_files.CARD: card(ref).encode()}
-            manifest = Manifest(
-                **dict(description),
-                name=name,
-                version=version,
-                created_at=datetime.now(UTC).replace(microsecond=0),
-                files={file: version_files.record(complete[file]) for file in sorted(complete)},
-            )
-            text = manifest.model_dump_json(indent=2) + "\n"
-            version_files.write_durably(staging / version_files.CARD, complete[version_files.CARD])
-            version_files.write_durably(staging / version_files.MANIFEST, text.encode())
-            version_files.sync_folder(staging)
-            if _rename_unless_taken(staging, parent / str(version)):
-                return manifest
-
-
-@contextlib.contextmanager
-def _staging_folder(parent: Path) -> Iterator[Path]:
-    """A fresh sibling of the versions, gone afterwards whatever happens."""
-    staging = parent / f"{_STAGING}{uuid.uuid4().hex}"
-    staging.mkdir(parents=True)
-    _sweep_abandoned(parent)
+def _entries(folder: Path) -> list[str]:
     try:
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            parent.rmdir()  # only succeeds where a first publish failed and left nothing
-
-
-def _sweep_abandoned(parent: Path) -> None:
-    """Remove what publishers that were killed have left; readers never looked at it."""
-    for folder in parent.glob(f"{_STAGING}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_S:
-                shutil.rmtree(folder)
-
-
-def _rename_unless_taken(staging: Path, target: Path) -> bool:
-    """Whether the folder has its final name, durably; False where another publisher has it."""
-    try:
-        staging.rename(target)
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-            return False
-        raise
-    try:
-        version_files.sync_folder(target.parent)
+        return [entry.name for entry in folder.iterdir()]
     except OSError:
-        target.rename(staging)
-        raise
-    return True
+        return []
+
+
+def _subfolders(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return [entry.name for entry in folder.iterdir() if entry.is_dir()]
+
+
+def _read_aliases(folder: Path) -> dict[str, int]:
+    try:
+        return _ALIASES.validate_json((folder / "aliases.json").read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValidationError) as error:
+        raise ManifestError(f"{folder.name}: aliases.json is unreadable: {error}") from error
 
 
 def _is_name(text: str) -> bool:

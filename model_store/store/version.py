@@ -1,7 +1,7 @@
 """One version on disk: a folder of files that its manifest.json vouches for.
 
-    weights.safetensors         the tensors; never a pickle
-    class_latents.safetensors   where the latents of each class lie, where that is known
+    weights.safetensors         the weights; never a pickle
+    class_latents.safetensors   a mixture for each class, if the model has any
     card.md                     for people
     *.png                       figures
     manifest.json               what it is, how it was made, size and SHA-256 of all of the above
@@ -10,18 +10,14 @@ Files are checked as they are read: the bytes whose checksum was verified are th
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors.numpy
-import safetensors.torch
-import torch
+import numpy as np
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from torch import Tensor
 
-from model_store.class_latents import NO_CLASSES, ClassLatents, from_arrays, to_arrays
+from model_store import class_latents as latents
+from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.errors import (
     ChecksumError,
     CorruptVersionError,
@@ -31,7 +27,8 @@ from model_store.errors import (
     ShapeError,
 )
 from model_store.spec import Description, FileRecord, Manifest, ModelSpec
-from model_store.vae.model import expected_tensors
+from model_store.store.tensors import Array, parse_safetensors, to_safetensors
+from model_store.weight_shapes import weight_shapes
 
 WEIGHTS = "weights.safetensors"
 CLASS_LATENTS = "class_latents.safetensors"
@@ -39,62 +36,32 @@ CARD = "card.md"
 MANIFEST = "manifest.json"
 
 
-# --- writing -----------------------------------------------------------------------------------
-
-
-def to_bytes(weights: Mapping[str, Tensor]) -> bytes:
-    """The content of weights.safetensors."""
-    return safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in weights.items()})
-
-
-def class_latents_to_bytes(classes: ClassLatents) -> bytes:
-    """The content of class_latents.safetensors."""
-    return safetensors.numpy.save(to_arrays(classes))
-
-
 def record(content: bytes) -> FileRecord:
-    """Size and checksum of a file with this content."""
+    """Return size and checksum of a file with this content."""
     return FileRecord(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file and wait until it is on the disk."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # --- reading -----------------------------------------------------------------------------------
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The validated manifest of a version; raises ManifestError."""
-    where = f"{folder.parent.name}@{folder.name}"
+    """Read and validate the manifest of a version; raises ManifestError."""
+    ref = f"{folder.parent.name}@{folder.name}"
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except OSError as error:
-        raise ManifestError(f"{where}: cannot read {MANIFEST}: {error.strerror}") from error
+        raise ManifestError(f"{ref}: cannot read {MANIFEST}: {error.strerror}") from error
     except ValidationError as error:
-        raise ManifestError(f"{where}: {MANIFEST} is not valid: {_first_problem(error)}") from error
-    if str(manifest.ref) != where:
-        raise ManifestError(f"{where}: {MANIFEST} says that it is {manifest.ref}")
+        raise ManifestError(f"{ref}: {MANIFEST} is not valid: {_first_problem(error)}") from error
+    if str(manifest.ref) != ref:
+        raise ManifestError(f"{ref}: {MANIFEST} says that it is {manifest.ref}")
     if WEIGHTS not in manifest.files:
-        raise ManifestError(f"{where}: {MANIFEST} lists no {WEIGHTS}")
+        raise ManifestError(f"{ref}: {MANIFEST} lists no {WEIGHTS}")
     return manifest
 
 
 def read_file(folder: Path, manifest: Manifest, filename: str) -> bytes:
-    """The content of one file of a version, checked; raises ChecksumError."""
+    """Read one file of a version and check it; raises ChecksumError."""
     expected = manifest.files[filename]
     try:
         content = (folder / filename).read_bytes()
@@ -102,18 +69,18 @@ def read_file(folder: Path, manifest: Manifest, filename: str) -> bytes:
         raise ChecksumError(
             f"{manifest.ref}: cannot read {filename}: {error.strerror}; republish it"
         ) from error
-    found = record(content)
-    if found != expected:
+    actual = record(content)
+    if actual != expected:
         raise ChecksumError(
-            f"{manifest.ref}: {filename} is {found.size_bytes} bytes with SHA-256 "
-            f"{found.sha256[:12]}..., the manifest asks for {expected.size_bytes} bytes with "
+            f"{manifest.ref}: {filename} is {actual.size_bytes} bytes with SHA-256 "
+            f"{actual.sha256[:12]}..., the manifest asks for {expected.size_bytes} bytes with "
             f"{expected.sha256[:12]}...; republish it"
         )
     return content
 
 
 def read_figure(folder: Path, manifest: Manifest, figure: str) -> bytes:
-    """The PNG of a figure, checked; raises FigureNotFoundError, ChecksumError."""
+    """Read the PNG of a figure and check it; raises FigureNotFoundError, ChecksumError."""
     if figure not in manifest.figures:
         raise FigureNotFoundError(
             f"{manifest.ref} has no figure {figure[:80]!r}; "
@@ -122,35 +89,43 @@ def read_figure(folder: Path, manifest: Manifest, figure: str) -> bytes:
     return read_file(folder, manifest, f"{figure}.png")
 
 
-def read_weights(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
-    """The tensors of a version, on the CPU: checksum, names, shapes, types and values checked.
+def read_weights(folder: Path, manifest: Manifest) -> dict[str, Array]:
+    """Read the weights of a version; check checksum, names, shapes, types and values.
 
-    Tensors that are stored in 16 bits come back in the 32 bits that the network computes in.
+    Weights that are stored in 16 bits are returned in the 32 bits that the network computes in.
     """
     content = read_file(folder, manifest, WEIGHTS)
     try:
-        weights = safetensors.torch.load(content)
-    except SafetensorError as error:
+        weights = parse_safetensors(content)
+    except ValueError as error:
         raise CorruptVersionError(f"{manifest.ref}: {WEIGHTS} is unreadable: {error}") from error
     check_weights(str(manifest.ref), manifest.spec, weights)
-    return {name: _computable(tensor) for name, tensor in weights.items()}
+    return {name: array.astype(_computed_in(array), copy=False) for name, array in weights.items()}
 
 
 def read_class_latents(folder: Path, manifest: Manifest) -> ClassLatents:
-    """A mixture for each class, none where the version has none; checked like the weights."""
+    """Read the mixture of each class and check it; return NO_CLASSES if the version has none."""
     if CLASS_LATENTS not in manifest.files:
         return NO_CLASSES
     content = read_file(folder, manifest, CLASS_LATENTS)
     try:
-        class_latents = from_arrays(safetensors.numpy.load(content))
-    except (SafetensorError, ValueError) as error:
+        class_latents = latents.from_arrays(parse_safetensors(content))
+    except ValueError as error:
         raise CorruptVersionError(f"{manifest.ref}: {CLASS_LATENTS}: {error}") from error
     check_class_latents(str(manifest.ref), manifest, class_latents)
     return class_latents
 
 
+def class_latents_file(class_latents: ClassLatents) -> bytes:
+    """Return the content of class_latents.safetensors."""
+    return to_safetensors(latents.to_arrays(class_latents))
+
+
+# --- checking ----------------------------------------------------------------------------------
+
+
 def check_class_latents(ref: str, description: Description, class_latents: ClassLatents) -> None:
-    """Raise ShapeError unless there is a mixture for each class, in the model's latents."""
+    """Raise ShapeError unless there is a mixture for each class, of the spec's dimensions."""
     if class_latents.before_flow and description.spec.prior is None:
         raise ShapeError(
             f"{ref}: {CLASS_LATENTS} says that it lies before a flow, and the spec has none; "
@@ -170,33 +145,30 @@ def check_class_latents(ref: str, description: Description, class_latents: Class
             )
 
 
-def check_weights(ref: str, spec: ModelSpec, weights: Mapping[str, Tensor]) -> None:
-    """Raise ShapeError or NonFiniteError unless the tensors are what the spec asks for."""
-    expected = expected_tensors(spec)
-    for name in expected.keys() | weights.keys():
+def check_weights(ref: str, spec: ModelSpec, weights: Mapping[str, Array]) -> None:
+    """Raise ShapeError or NonFiniteError unless the weights are what the spec asks for."""
+    expected = weight_shapes(spec)
+    for name in sorted(expected.keys() | weights.keys()):
         if name not in weights:
             raise ShapeError(f"{ref}: tensor {name} is missing; republish it")
         if name not in expected:
             raise ShapeError(f"{ref}: tensor {name} is not part of the spec; republish it")
-        found, wanted = weights[name], expected[name]
-        if found.shape != wanted.shape or _computable(found).dtype != wanted.dtype:
+        weight, wanted = weights[name], expected[name]
+        if weight.shape != wanted.shape or _computed_in(weight) != wanted.dtype:
             raise ShapeError(
-                f"{ref}: tensor {name} is {_describe(found)}, "
-                f"the spec asks for {_describe(wanted)}; republish it"
+                f"{ref}: tensor {name} is {weight.shape} {weight.dtype}, "
+                f"the spec asks for {wanted}; republish it"
             )
-        if not torch.isfinite(found).all():
-            bad = int((~torch.isfinite(found)).sum())
+        bad = int(np.count_nonzero(~np.isfinite(weight)))
+        if bad:
             raise NonFiniteError(
                 f"{ref}: tensor {name} holds {bad} values that are NaN or infinite; retrain it"
             )
 
 
-def _computable(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in {torch.float16, torch.bfloat16} else tensor
-
-
-def _describe(tensor: Tensor) -> str:
-    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+def _computed_in(weight: Array) -> np.dtype[np.generic]:
+    """Return the type that the network computes in with a weight that is stored like this."""
+    return np.dtype(np.float32) if weight.dtype == np.float16 else weight.dtype
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -3,9 +3,12 @@
 Kingma & Welling 2014, "Auto-encoding variational Bayes".
 """
 
+from collections.abc import Mapping
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model_store.spec import ModelSpec
@@ -98,15 +101,14 @@ class VAE(nn.Module):
         return bernoulli_log_likelihood(x, x_logits)
 
 
-def expected_tensors(spec: ModelSpec) -> dict[str, Tensor]:
-    """Name -> meta tensor (shape and dtype, no memory) of every weight that the spec asks for."""
-    with torch.device("meta"):
-        return VAE(spec).state_dict()
+def build_vae(spec: ModelSpec, weights: Mapping[str, Tensor | NDArray[np.generic]]) -> VAE:
+    """Return the network of a spec with these weights, in evaluation mode.
 
-
-def build_vae(spec: ModelSpec, weights: dict[str, Tensor]) -> VAE:
-    """The module with these weights, in evaluation mode; names and shapes must fit the spec."""
+    The network uses the memory of the weights, which must not be changed afterwards. Raises
+    RuntimeError if names or shapes do not fit the spec.
+    """
     with torch.device("meta"):
         vae = VAE(spec)
-    vae.load_state_dict(weights, strict=True, assign=True)
+    tensors = {name: torch.as_tensor(weight) for name, weight in weights.items()}
+    vae.load_state_dict(tensors, strict=True, assign=True)
     return vae.eval().requires_grad_(False)

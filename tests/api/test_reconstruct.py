@@ -11,7 +11,7 @@ from app.settings import Settings
 from model_store.preprocessing import from_bytes
 from model_store.spec import ModelRef
 from model_store.store import Store
-from model_store.vae import kl_to_standard_normal
+from model_store.vae import build_vae, kl_to_standard_normal
 from tests.api.service import Service, digit, parameters, pixels, png, problem, started, tiles
 
 
@@ -56,7 +56,8 @@ def test_the_numbers_are_those_of_the_model_itself(service: Service) -> None:
     answer = service.post("/reconstruct?format=json", **form(digit(0), digit(9)))
     seen = tiles(pixels(service.post("/reconstruct", **form(digit(0), digit(9)))))
     assert len(answer.json()["images"]) == 2
-    vae = Store(service.app.state.settings.store).load(ModelRef.parse("mnist@1")).vae
+    stored = Store(service.app.state.settings.store).load(ModelRef.parse("mnist@1"))
+    vae = build_vae(stored.spec, stored.weights)
     for image, tile in zip(answer.json()["images"], seen, strict=False):
         x = torch.from_numpy(from_bytes(tile))[None, None]
         mu, logvar = vae.encode(x)

@@ -7,6 +7,7 @@ import torch
 
 from model_store.spec import ModelRef
 from model_store.store import Store
+from model_store.vae import build_vae
 from tests.training.test_cli import call
 
 LAB = ("--epochs", "1", "--threads", "1", "--device", "cpu", "--evaluation", "quick")
@@ -37,7 +38,8 @@ def test_without_a_step_the_weights_are_those_of_the_version_and_the_flow_is_the
     )
     command = ("train", "--preset", str(path), "--data-dir", str(data_dir), "--store", str(store))
     assert call(monkeypatch, *command, *LAB, STILL) == 0
-    first, second = (Store(store).load(ModelRef.parse(n)).vae for n in ("lab@1", "second@1"))
+    stored = [Store(store).load(ModelRef.parse(name)) for name in ("lab@1", "second@1")]
+    first, second = (build_vae(model.spec, model.weights) for model in stored)
     z = torch.randn(4, 20, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         torch.testing.assert_close(second.decode(z), first.decode(z), atol=1e-4, rtol=0)

@@ -16,7 +16,8 @@ from app.inference.hooks import Silence
 from app.sampling import latents
 from model_store.spec import MLP, Conv, Manifest, ModelSpec
 from model_store.store import Store, StoredModel
-from model_store.vae import VAE, ready_to_run
+from model_store.store.tensors import to_arrays
+from model_store.vae import build_vae, ready_to_run
 from tests.unit.models import a_card, tiny_description, tiny_weights
 
 Floats = NDArray[np.float32]
@@ -42,14 +43,13 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def stored(manifest: Manifest, spec: ModelSpec) -> StoredModel:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return StoredModel(manifest.model_copy(update={"spec": spec}), VAE(spec))
+    weights = to_arrays(tiny_weights(spec=spec))
+    return StoredModel(manifest.model_copy(update={"spec": spec}), weights)
 
 
 def loaded(manifest: Manifest, spec: ModelSpec, device: str = "cpu") -> LoadedModel:
     model = stored(manifest, spec)
-    vae = ready_to_run(model.vae, torch.device(device))
+    vae = ready_to_run(build_vae(model.spec, model.weights), torch.device(device))
     return LoadedModel(model.manifest, vae, torch.device(device))
 
 

@@ -19,6 +19,7 @@ from app.sampling import latents
 from model_store.preprocessing import to_bytes
 from model_store.spec import ModelRef
 from model_store.store import SHIPPED, Store
+from model_store.vae import build_vae
 
 Bytes = NDArray[np.uint8]
 
@@ -49,7 +50,8 @@ def slopes(n: int, channels: int, side: int = 28) -> Bytes:
 
 def digits(n: int) -> Bytes:
     """Samples of the model that ships."""
-    vae = Store(SHIPPED).load(ModelRef.parse("mnist@5")).vae
+    stored = Store(SHIPPED).load(ModelRef.parse("mnist@5"))
+    vae = build_vae(stored.spec, stored.weights)
     z = latents.standard_normal(latents.consecutive_seeds(0, n), vae.spec.latent)
     return to_bytes(vae.mean_image(vae.decode(torch.from_numpy(z))).numpy())
 

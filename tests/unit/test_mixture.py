@@ -126,7 +126,7 @@ def test_mixtures_on_disk_that_are_none_are_refused(
 ):
     broken = safetensors.numpy.save({"weights": np.ones((2, 1))})
     with monkeypatch.context() as context:
-        context.setattr("model_store.store.version.class_latents_to_bytes", lambda _: broken)
+        context.setattr("model_store.store.version.class_latents_file", lambda _: broken)
         publish(tmp_path, tiny_classes())
     with pytest.raises(CorruptVersionError, match=r"class_latents\.safetensors: expected weights"):
         Store(tmp_path).load(REF)

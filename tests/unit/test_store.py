@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from model_store.errors import (
@@ -25,7 +27,8 @@ from model_store.errors import (
 )
 from model_store.spec import Manifest, ModelRef
 from model_store.store import Store
-from tests.unit.models import a_card, tiny_description, tiny_weights
+from model_store.vae import VAE
+from tests.unit.models import TINY, a_card, tiny_description, tiny_weights
 
 
 @pytest.fixture
@@ -54,16 +57,45 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_a_published_version_is_loaded_bit_for_bit(store: Store):
     publish(store, seed=5)
-    loaded = store.load(ModelRef.parse("tiny@1")).vae.state_dict()
-    assert all(torch.equal(loaded[name], tensor) for name, tensor in tiny_weights(5).items())
+    loaded = store.load(ModelRef.parse("tiny@1")).weights
+    expected = tiny_weights(5)
+    assert loaded.keys() == expected.keys()
+    assert all(np.array_equal(loaded[name], tensor) for name, tensor in expected.items())
+
+
+def test_arrays_and_tensors_are_published_as_the_same_file(store: Store):
+    tensors = tiny_weights()
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    files = [
+        store.publish("tiny", tiny_description(), weights, card=a_card).weights_sha256
+        for weights in (tensors, arrays)
+    ]
+    assert files[0] == files[1]
+    content = (store.root / "tiny" / "1" / "weights.safetensors").read_bytes()
+    assert content == safetensors.torch.save(tensors)
 
 
 def test_weights_stored_in_16_bits_are_loaded_in_32(store: Store):
     half = {name: tensor.half() for name, tensor in tiny_weights().items()}
     manifest = store.publish("tiny", tiny_description(), half, card=a_card)
-    loaded = store.load(manifest.ref).vae.state_dict()
-    assert {tensor.dtype for tensor in loaded.values()} == {torch.float32}
-    assert all(torch.equal(loaded[name].half(), tensor) for name, tensor in half.items())
+    assert manifest.files["weights.safetensors"].size_bytes == len(safetensors.torch.save(half))
+    loaded = store.load(manifest.ref).weights
+    assert {array.dtype for array in loaded.values()} == {np.dtype(np.float32)}
+    assert all(np.array_equal(loaded[name], tensor.float()) for name, tensor in half.items())
+
+
+def test_bfloat16_is_published_without_loss(store: Store):
+    weights = {name: tensor.bfloat16() for name, tensor in tiny_weights().items()}
+    manifest = store.publish("tiny", tiny_description(), weights, card=a_card)
+    loaded = store.load(manifest.ref).weights
+    assert all(np.array_equal(loaded[name], tensor.float()) for name, tensor in weights.items())
+
+
+def test_a_tensor_that_learns_is_published_as_its_value(store: Store):
+    vae = VAE(TINY)
+    manifest = store.publish("tiny", tiny_description(), dict(vae.named_parameters()), card=a_card)
+    loaded = store.load(manifest.ref).weights
+    assert np.array_equal(loaded["to_mu.bias"], vae.to_mu.bias.detach())
 
 
 def test_a_version_carries_manifest_card_and_figures(store: Store):

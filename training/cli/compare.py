@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from model_store.store import Store, StoredModel
+from model_store.store import StoredModel, open_store
 from training.cli import options
 from training.errors import UsageError
 from training.publishing import comparison
@@ -28,7 +28,7 @@ def compare(
     ] = None,
 ) -> None:
     """Lay published versions beside each other: numbers, curves, samples of the same latents."""
-    models = Store(store or Settings().store)
+    models = open_store(store or Settings().store)
     refs = [options.resolve(models, reference) for reference in references]
     manifests = [models.manifest(ref) for ref in refs]
     console = Console()

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from model_store.store import Store
+from model_store.store import open_store
 from training.cli import options
 from training.evaluation.evaluate import Extent
 from training.evaluation.verify import Check, Report, check
@@ -42,7 +42,7 @@ def evaluate(
     """
     options.prepare_torch(threads)
     settings = Settings()
-    models = Store(store or settings.store)
+    models = open_store(store or settings.store)
     ref = options.resolve(models, reference)
     stderr = Console(stderr=True)
     with stderr.status(f"{ref}: reading") as status:

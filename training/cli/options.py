@@ -23,7 +23,7 @@ DataDir = Annotated[
 ]
 StoreFolder = Annotated[
     Path | None,
-    typer.Option(help="Store to publish into (default: ZSERVE_STORE, or weights)."),
+    typer.Option(help="Store to publish into (default: ZSERVE_STORE, or models/)."),
 ]
 RunsDir = Annotated[
     Path | None,

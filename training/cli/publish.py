@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from model_store.store import Store
+from model_store.store import open_store
 from training.cli import options
 from training.cli.train import publish_into
 from training.errors import RunError
@@ -47,7 +47,7 @@ def publish(
             preset_name=progress.preset_name,
             preset=progress.preset,
             data_dir=data_dir or settings.data_dir,
-            store=Store(store or settings.store),
+            store=open_store(store or settings.store),
             name=name or folder.resolve().name,
             folder=folder,
             seed=progress.seed,

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from model_store.store import Store
+from model_store.store import open_store
+from model_store.vae import build_vae
 from training.cli import options
 from training.evaluation.evaluate import Extent
 from training.evaluation.verify import load_splits
@@ -35,7 +36,7 @@ def republish(
     """
     options.prepare_torch(threads)
     settings = Settings()
-    models = Store(store or settings.store)
+    models = open_store(store or settings.store)
     ref = options.resolve(models, reference)
     check_destination(models, name or ref.name)
     stored = models.load(ref)
@@ -44,7 +45,7 @@ def republish(
     kept = {f: models.figure(ref, f) for f in stored.manifest.figures if f == "loss"}
     stderr = Console(stderr=True)
     version = prepare(
-        stored.vae.to(where),
+        build_vae(stored.spec, stored.weights).to(where),
         splits,
         stored.manifest.training,
         Plan(evaluation, storage, figures),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from model_store.store import Store
+from model_store.store import open_store
 from training.cli import options
 from training.cli.progress import Display, metrics_table
 from training.config import load_preset, parse_overrides, plain_name
@@ -72,7 +72,7 @@ def train(
             preset_name=plain_name(preset),
             preset=load_preset(preset, overrides),
             data_dir=data_dir or settings.data_dir,
-            store=Store(store or settings.store),
+            store=open_store(store or settings.store),
             name=name,
             folder=(runs_dir or settings.runs) / name,
             seed=seed,

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from model_store.spec import Manifest, Metric, ModelRef, TrainingRecord
 from model_store.store import Store
+from model_store.vae import build_vae
 from training.config import Data
 from training.data import loading
 from training.data.loading import Splits
@@ -74,7 +75,7 @@ def check(
     if extent is Extent.FULL and NLL_BY_MANY in stored.manifest.metrics:
         extent = Extent.EXHAUSTIVE
     splits = load_splits(stored.manifest, data_dir, device)
-    vae = stored.vae.to(device)
+    vae = build_vae(stored.spec, stored.weights).to(device)
     judge = judge_of(stored.manifest.training, vae)
     found = evaluate(
         vae, splits, extent, judge=judge, class_latents=stored.class_latents, report=report

@@ -205,7 +205,7 @@ def _begin_with(vae: VAE, store: Store, ref: ModelRef) -> None:
     except NotFoundError:
         found = Store(SHIPPED).load(ref)
     weights = {k: v for k, v in vae.state_dict().items() if k.startswith("flow.")}
-    weights |= found.vae.state_dict()
+    weights |= {name: torch.as_tensor(weight) for name, weight in found.weights.items()}
     try:
         vae.load_state_dict(weights)
     except RuntimeError as error:
