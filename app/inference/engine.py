@@ -41,7 +41,7 @@ from app.inference.hooks import Observer, Silence
 from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.spec import Manifest, ModelRef
 from model_store.store import StoredModel
-from model_store.vae import VAE, build_vae, ready_to_run
+from model_store.vae import VAE, build_vae, compile_for_inference
 
 log = logging.getLogger("zserve")
 
@@ -402,7 +402,7 @@ def _log_likelihood(model: LoadedModel, x: Tensor, z: Tensor) -> tuple[Tensor, .
 def _warmed_up(stored: StoredModel, device: torch.device) -> LoadedModel:
     """The model on its device, every function run: slow ones and those on a GPU get the thread."""
     tile = _TILES[device.type]
-    vae = ready_to_run(build_vae(stored.spec, stored.weights), device, tile)
+    vae = compile_for_inference(build_vae(stored.spec, stored.weights), device, tile)
     model = LoadedModel(stored.manifest, vae, device, stored.class_latents, tile=tile)
     if device.type == "cuda":
         model = replace(model, captured=_captured(model))

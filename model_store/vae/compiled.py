@@ -1,16 +1,17 @@
-"""A VAE made ready to run: the same function in fewer and cheaper operations.
+"""Compile a VAE for inference: the same function in fewer and cheaper operations.
 
     batch norm          folded into the layer before it
-    ReLU                in place, where nothing else can see what it overwrites
-    last deconvolution  on a CPU, where it gives one channel or three: a matrix product and `fold`
-    other layers        on a CPU: by oneDNN, their weights laid out for it once, for one batch size
+    ReLU                in place, if no other layer reads what it overwrites
+    last deconvolution  on a CPU, if it has few output channels: a matrix product and `fold`
+    other layers        on a CPU: run by oneDNN, their weights prepacked for one batch size
 
-PyTorch alone takes MKL for products, which is slow on CPUs of other makers, and lays out the weights
-of convolutions anew at each call. That oneDNN can be asked otherwise has no public name: these are
-the operations that torch.compile emits. Where they are missing, the layers stay as they are.
+PyTorch multiplies matrices with MKL, which is slow on CPUs of other makers than Intel, and prepares
+the weights of convolutions again at each call. oneDNN does neither, but PyTorch has no public names
+for its prepacked layers; the operations below are those that torch.compile emits. If a build of
+PyTorch lacks them, the layers stay as they are.
 
-The numbers differ from the plain network's in the last bits, always in the same way; ARITHMETIC
-names that way, and changes whenever other bits may come out. What each step buys: DECISIONS.md.
+The results differ from the plain network's in the last bits, always in the same way. ARITHMETIC
+names that way, and must change whenever the bits may.
 """
 
 import copy
@@ -25,21 +26,21 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from model_store.vae.model import VAE
 
 _FEW_CHANNELS = 4
-"""Up to here oneDNN's deconvolution, made for many channels, is slower than the product."""
+"""Largest number of output channels for which a product is faster than oneDNN's deconvolution."""
 
 Operation = Callable[..., Tensor]
 
 _UNFUSED: tuple[object, ...] = ("none", [], "")
-"""Says that nothing is fused into an operation."""
+"""Arguments of a oneDNN operation into which no other is fused."""
 
 
 def _onednn(name: str) -> Operation:
-    """An operation by its name; raises AttributeError where this build of torch is without it."""
+    """Return a oneDNN operation; raises AttributeError if this build of torch lacks it."""
     return cast(Operation, getattr(torch.ops.mkldnn, name))
 
 
-def _packs() -> bool:
-    """Whether this build of torch, on this machine, can lay out weights; tried, not looked up."""
+def _has_onednn_prepack() -> bool:
+    """Return True if this build of torch can prepack weights on this machine, by trying it."""
     one = torch.ones(1, 1)
     try:
         packed = _onednn("_reorder_linear_weight")(one, 1)
@@ -48,29 +49,29 @@ def _packs() -> bool:
         return False
 
 
-def ready_to_run(vae: VAE, device: torch.device, batch: int = 16) -> VAE:
-    """A copy on this device, in evaluation mode, that computes the same.
+def compile_for_inference(vae: VAE, device: torch.device, batch: int = 16) -> VAE:
+    """Return a copy that computes the same on a device, in evaluation mode and faster.
 
-    It takes any number of rows, and is made for `batch` of them.
+    It takes any number of rows, and is fastest for `batch` of them.
     """
-    ready = copy.deepcopy(vae).eval().to(device)
-    for name, module in reversed(list(ready.named_modules())):  # what is inside comes first
+    compiled = copy.deepcopy(vae).eval().to(device)
+    for name, module in reversed(list(compiled.named_modules())):  # inner modules first
         if type(module) is nn.Sequential:
             parent, _, own_name = name.rpartition(".")
             layers = _in_place(_folded(list(module)))
             if device.type == "cpu":
                 layers = [_as_product(layer) for layer in layers]
-            setattr(ready.get_submodule(parent), own_name, nn.Sequential(*layers))
-    ready.requires_grad_(False)
-    if device.type == "cpu" and _PACKS:
-        _pack(ready, batch)
-    return ready
+            setattr(compiled.get_submodule(parent), own_name, nn.Sequential(*layers))
+    compiled.requires_grad_(False)
+    if device.type == "cpu" and HAS_ONEDNN_PREPACK:
+        _prepack(compiled, batch)
+    return compiled
 
 
 class ProductDeconvolution(nn.Module):
-    """A transposed convolution as one matrix product for each image, whose columns `fold` adds up.
+    """A transposed convolution as one matrix product for each image, its columns summed by `fold`.
 
-    (batch, channels, height, width) -> what nn.ConvTranspose2d gives, up to rounding.
+    Takes (batch, channels, height, width) and returns what nn.ConvTranspose2d does, up to rounding.
     """
 
     def __init__(self, layer: nn.ConvTranspose2d) -> None:
@@ -97,57 +98,57 @@ class ProductDeconvolution(nn.Module):
         return (side - 1) * self._stride[axis] + around
 
 
-# --- layers by oneDNN ----------------------------------------------------------------------------
+# --- layers run by oneDNN ------------------------------------------------------------------------
 
 
-class Packed(nn.Module):
-    """nn.Linear, nn.Conv2d or nn.ConvTranspose2d by oneDNN, laid out for inputs of one shape."""
+class OneDnnLayer(nn.Module):
+    """nn.Linear, nn.Conv2d or nn.ConvTranspose2d run by oneDNN, prepacked for inputs of one shape."""
 
     def __init__(self, layer: nn.Module, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self._where: tuple[object, ...] = ()
+        self._geometry: tuple[object, ...] = ()
         match layer:
             case nn.Linear(weight=weight):
-                name, lay_out = "_linear", _onednn("_reorder_linear_weight")
-                self._weight = lay_out(weight.contiguous(), shape[0])
+                name, prepack = "_linear", _onednn("_reorder_linear_weight")
+                self._weight = prepack(weight.contiguous(), shape[0])
             case nn.Conv2d(weight=weight):
-                name, lay_out = "_convolution", _onednn("_reorder_convolution_weight")
-                self._where = (layer.padding, layer.stride, layer.dilation, layer.groups)
-                self._weight = lay_out(weight, *self._where, shape)
+                name, prepack = "_convolution", _onednn("_reorder_convolution_weight")
+                self._geometry = (layer.padding, layer.stride, layer.dilation, layer.groups)
+                self._weight = prepack(weight, *self._geometry, shape)
             case nn.ConvTranspose2d(weight=weight):
                 name = "_convolution_transpose"
-                lay_out = _onednn("_reorder_convolution_transpose_weight")
-                self._where = (
+                prepack = _onednn("_reorder_convolution_transpose_weight")
+                self._geometry = (
                     layer.padding,
                     layer.output_padding,
                     layer.stride,
                     layer.dilation,
                     layer.groups,
                 )
-                self._weight = lay_out(weight, *self._where, shape)
+                self._weight = prepack(weight, *self._geometry, shape)
             case _:
-                raise TypeError(f"{type(layer).__name__} has no form of oneDNN here")
+                raise TypeError(f"{type(layer).__name__} cannot be run by oneDNN here")
         self._bias = layer.bias
         self._run = _onednn(f"{name}_pointwise")
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the layer gives."""
-        return self._run(x, self._weight, self._bias, *self._where, *_UNFUSED)
+        """Return what the original layer returns, up to rounding."""
+        return self._run(x, self._weight, self._bias, *self._geometry, *_UNFUSED)
 
 
 @torch.inference_mode()
-def _pack(vae: VAE, batch: int) -> None:
-    """Replace every layer that runs, for the shape of what it is given at this batch size."""
+def _prepack(vae: VAE, batch: int) -> None:
+    """Replace every layer that runs by one prepacked for the shape of its input at this batch size."""
     names = {module: name for name, module in vae.named_modules()}
     for layer, shape in _shapes_of_inputs(vae, batch).items():
-        vae.set_submodule(names[layer], Packed(layer, shape))
+        vae.set_submodule(names[layer], OneDnnLayer(layer, shape))
 
 
 def _shapes_of_inputs(vae: VAE, batch: int) -> dict[nn.Module, tuple[int, ...]]:
-    """What each linear layer and convolution sees while images are encoded and decoded."""
+    """Return the input's shape of each linear layer and convolution that encodes or decodes."""
     shapes: dict[nn.Module, tuple[int, ...]] = {}
 
-    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         shapes[layer] = tuple(inputs[0].shape)
 
     layers = [
@@ -155,7 +156,7 @@ def _shapes_of_inputs(vae: VAE, batch: int) -> dict[nn.Module, tuple[int, ...]]:
         for module in vae.modules()
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
     ]
-    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    hooks = [layer.register_forward_pre_hook(record) for layer in layers]
     mu, _ = vae.encode(torch.zeros(batch, *vae.spec.image.shape))
     vae.decode(mu)
     for hook in hooks:
@@ -167,7 +168,7 @@ def _shapes_of_inputs(vae: VAE, batch: int) -> dict[nn.Module, tuple[int, ...]]:
 
 
 def _folded(layers: list[nn.Module]) -> list[nn.Module]:
-    """The layers without batch norm after a convolution, or after a linear layer's feature maps."""
+    """Fold batch norm into the convolution, or the linear layer and nn.Unflatten, before it."""
     kept: list[nn.Module] = []
     for layer in layers:
         before = kept[-1] if kept else None
@@ -186,7 +187,7 @@ def _folded(layers: list[nn.Module]) -> list[nn.Module]:
 
 
 def _fold_into_linear(linear: nn.Linear, norm: nn.BatchNorm2d) -> nn.Linear:
-    """The linear layer whose features, seen as maps, come out normalised."""
+    """Return a linear layer whose features, viewed as feature maps, are normalised."""
     mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     scale = norm.weight * torch.rsqrt(variance + norm.eps)
     shift = norm.bias - mean * scale
@@ -199,7 +200,7 @@ def _fold_into_linear(linear: nn.Linear, norm: nn.BatchNorm2d) -> nn.Linear:
 
 
 def _in_place(layers: list[nn.Module]) -> list[nn.Module]:
-    """ReLU overwrites what the layer before it has just made; elsewhere it stays as it is."""
+    """Let ReLU overwrite its input if the layer before it has just made it."""
     makers = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
     return [
         nn.ReLU(inplace=True)
@@ -210,6 +211,7 @@ def _in_place(layers: list[nn.Module]) -> list[nn.Module]:
 
 
 def _as_product(layer: nn.Module) -> nn.Module:
+    """Replace a plain transposed convolution with few output channels; return others unchanged."""
     plain = (
         isinstance(layer, nn.ConvTranspose2d)
         and layer.out_channels <= _FEW_CHANNELS
@@ -220,5 +222,6 @@ def _as_product(layer: nn.Module) -> nn.Module:
     return ProductDeconvolution(cast(nn.ConvTranspose2d, layer)) if plain else layer
 
 
-_PACKS = _packs()
-ARITHMETIC = "packed-1" if _PACKS else "folded-1"
+HAS_ONEDNN_PREPACK = _has_onednn_prepack()
+ARITHMETIC = "packed-1" if HAS_ONEDNN_PREPACK else "folded-1"
+"""Name of the way in which compiled networks compute on this machine; part of the ETags."""

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from model_store.spec import Flow
 
 MAX_LOG_SCALE = 2.0
-"""A coupling stretches by at most e^2: many of them still reach any scale, and none overflows."""
+"""Largest |ln scale| of one coupling: several still reach any scale, and none overflows."""
 
 
 class RealNVP(nn.Module):
-    """The invertible map between z and u, (batch, latent) both; the identity before training."""
+    """An invertible map between z and u, both (batch, latent); the identity before training."""
 
     def __init__(self, flow: Flow, latent: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class RealNVP(nn.Module):
         self.couplings = nn.ModuleList(couplings)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """z -> u (batch, latent) and ln |det du/dz| (batch,)."""
+        """Return u, (batch, latent), and ln |det du/dz|, (batch,)."""
         u, log_det = z, torch.zeros_like(z[:, 0])
         for coupling in self.couplings:
             u, log_scale = coupling(u)
@@ -34,7 +34,7 @@ class RealNVP(nn.Module):
         return u, log_det
 
     def inverse(self, u: Tensor) -> Tensor:
-        """From u to z, the inverse of `forward` up to rounding."""
+        """Return z, the inverse of `forward` up to rounding."""
         z = u
         for coupling in reversed(self.couplings):
             z = cast(Coupling, coupling).inverse(z)
@@ -42,7 +42,7 @@ class RealNVP(nn.Module):
 
 
 class Coupling(nn.Module):
-    """The dimensions of one parity are kept and decide how the others are stretched and moved."""
+    """Keep the dimensions of one parity, and from them compute scale and shift of the others."""
 
     def __init__(self, latent: int, hidden: int, *, kept: int) -> None:
         super().__init__()
@@ -57,16 +57,16 @@ class Coupling(nn.Module):
         )
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, latent) -> same, and ln of the scale of each changed dimension."""
-        log_scale, shift = self._change(z)
+        """Return the output, (batch, latent), and ln of the scale of each changed dimension."""
+        log_scale, shift = self._scale_and_shift(z)
         return self._with_changed(z, z[:, self.changed] * log_scale.exp() + shift), log_scale
 
     def inverse(self, u: Tensor) -> Tensor:
-        """(batch, latent) -> same; what `forward` was given."""
-        log_scale, shift = self._change(u)
+        """Return the input of `forward`, (batch, latent), up to rounding."""
+        log_scale, shift = self._scale_and_shift(u)
         return self._with_changed(u, (u[:, self.changed] - shift) * (-log_scale).exp())
 
-    def _change(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def _scale_and_shift(self, z: Tensor) -> tuple[Tensor, Tensor]:
         raw, shift = self.net(z[:, self.kept]).chunk(2, dim=1)
         return MAX_LOG_SCALE * torch.tanh(raw / MAX_LOG_SCALE), shift
 

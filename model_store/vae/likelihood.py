@@ -1,6 +1,6 @@
-"""ln p(x | z), pixel models of a decoder's output: pure functions.
+"""ln p(x | z) of images, given the output of a decoder: pure functions.
 
-Each takes images in [0, 1] of shape (batch, channels, height, width) and gives one value per
+Each takes images in [0, 1] of shape (batch, channels, height, width) and returns one value per
 image, (batch,), in nats, summed over pixels.
 """
 
@@ -11,33 +11,38 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
+from model_store.vae.precision import to_float32
+
 GREY_LEVELS = 256
 _FACTORS_AT_ONCE = 120
-"""Each between 1 and 2, so that a product of them stays below the largest float32, 2^128."""
+"""Number of factors in [1, 2] that are multiplied at once; below 128, so that float32 holds them."""
 
 
 def bernoulli_log_likelihood(x: Tensor, x_logits: Tensor) -> Tensor:
-    """ln p(x | z) of pixels under Bernoulli(sigmoid(x_logits)); <= 0.
+    """Return ln p(x | z) of pixels under Bernoulli(sigmoid(x_logits)); <= 0.
 
-    Grey pixels are taken as probabilities: the value is then the expectation over binarized
-    images. x may also be (batch, 1, ...) beside x_logits (batch, k, ...), k latents of each
-    image; the answer is then (batch, k).
+    Grey pixels are taken as probabilities: the value is the expectation over binarised images. For
+    k latents of each image, x is (batch, 1, ...), x_logits (batch, k, ...), the result (batch, k).
     """
     leading = 2 if x_logits.dim() == 5 else 1
     return cast(
         Tensor,
         _BernoulliLogLikelihood.apply(
-            x.flatten(start_dim=leading), _in_32_bits(x_logits).flatten(start_dim=leading)
+            x.flatten(start_dim=leading), to_float32(x_logits).flatten(start_dim=leading)
         ),
     )
 
 
 def discretised_logistic_log_likelihood(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """ln p(x | z) of 8-bit pixels, x = k / 255, under a logistic distribution cut into 256 bins.
+    """Return ln p(x | z) of 8-bit pixels under a logistic distribution cut into 256 bins.
 
-    mean like x; log_scale broadcasts to it, ln of the scale in units of the pixel range. The
-    first and the last bin reach to infinity, so the 256 probabilities sum to one. Kingma et al.
+    The first and the last bin reach to infinity, so the 256 probabilities sum to one. Kingma et al.
     2016, "Improved variational inference with inverse autoregressive flow", section 5.3.
+
+    Args:
+        x: pixels k / 255.
+        mean: mean of the distribution of each pixel; same shape.
+        log_scale: ln of its scale, in units of the pixel range; broadcasts to x.
     """
     half_bin = 0.5 / (GREY_LEVELS - 1)
     inverse_scale = torch.exp(-log_scale)
@@ -59,9 +64,9 @@ def discretised_logistic_log_likelihood(x: Tensor, mean: Tensor, log_scale: Tens
 class _BernoulliLogLikelihood(torch.autograd.Function):
     """x (..., pixels), logits (..., pixels) -> (...); five times as fast as pixel by pixel.
 
-    ln p = sum x l - max(l, 0) - ln(1 + exp(-|l|)). The first two terms are small where the logit
-    is right, so nothing large cancels; the logarithms of the third are taken of products. The
-    derivative is x - sigmoid(l), whatever the logit.
+    ln p = sum over pixels of (x l - max(l, 0)) - ln(1 + exp(-|l|)), l being the logit. The bracket
+    is small if l predicts x well, so nothing large cancels. The logarithms are taken of products of
+    many factors, because there are fewer of them. The derivative is x - sigmoid(l) for every l.
     """
 
     @staticmethod
@@ -85,7 +90,3 @@ class _BernoulliLogLikelihood(torch.autograd.Function):
         if ctx.needs_input_grad[0]:  # type: ignore[attr-defined]
             grad_x = (logits * grad).sum_to_size(x.shape)
         return grad_x, (x - logits.sigmoid()) * grad
-
-
-def _in_32_bits(x_logits: Tensor) -> Tensor:
-    return x_logits.float() if x_logits.dtype in {torch.float16, torch.bfloat16} else x_logits

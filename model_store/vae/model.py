@@ -35,12 +35,12 @@ class VAE(nn.Module):
         if spec.likelihood == "discretised_logistic":
             self.log_scale = nn.Parameter(torch.full((spec.image.channels, 1, 1), -2.0))
 
-    # --- what training and evaluation see: z, of which q is a Gaussian -------------------------
+    # --- internal latent space z, in which q(z | x) is a Gaussian: training and evaluation -----
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """q(z | x) of x (batch, channels, height, width) in [0, 1]: mu, logvar (batch, latent).
+        """Return mu and logvar = ln sigma^2 of q(z | x), both (batch, latent).
 
-        logvar is ln sigma^2.
+        x is (batch, channels, height, width) in [0, 1].
         """
         features = self.encoder(x)
         mu, logvar = self.to_mu(features), self.to_logvar(features)
@@ -49,23 +49,24 @@ class VAE(nn.Module):
         return mu, logvar
 
     def log_prior(self, z: Tensor) -> Tensor:
-        """ln p(z); (batch, latent) -> (batch,), nats."""
+        """Return ln p(z); (batch, latent) -> (batch,), nats."""
         if self.flow is None:
             return standard_normal_log_density(z)
         u, log_det = self.flow(z)
         return torch.add(standard_normal_log_density(u), log_det)
 
     def logits(self, z: Tensor) -> Tensor:
-        """p(x | z); (batch, latent) -> x_logits (batch, channels, height, width)."""
+        """Return the logits of p(x | z); (batch, latent) -> (batch, channels, height, width)."""
         return cast(Tensor, self.decoder(z))
 
-    # --- what people see: u, of which the prior is N(0, I) -------------------------------------
+    # --- public latent space u, whose prior is N(0, I): the service; u is z without a flow -----
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Where images lie in the space of N(0, I): mu, logvar, both (batch, latent).
+        """Return mu and logvar of images in the space of u, both (batch, latent).
 
-        With a flow, mu is the image of the posterior's mean, and exp(logvar) the variance to first
-        order: the sum over the axes of z of the squares of what one sigma along each moves u.
+        With a flow, mu is the flow's value at the posterior's mean, and exp(logvar) is the variance
+        to first order: one sigma along each axis of z moves u, and the squares of these
+        displacements are summed. x is (batch, channels, height, width) in [0, 1].
         """
         mu, logvar = self.posterior(x)
         if self.flow is None:
@@ -73,11 +74,11 @@ class VAE(nn.Module):
         return self._through_the_flow(mu, logvar)
 
     def to_u(self, z: Tensor) -> Tensor:
-        """z (batch, latent) -> its place u (batch, latent) in the space of N(0, I)."""
+        """Map z to u; both (batch, latent)."""
         return z if self.flow is None else cast(Tensor, self.flow(z)[0])
 
     def decode(self, u: Tensor) -> Tensor:
-        """u (batch, latent) -> x_logits (batch, channels, height, width)."""
+        """Return the logits of p(x | u); (batch, latent) -> (batch, channels, height, width)."""
         return self.logits(u if self.flow is None else self.flow.inverse(u))
 
     def _through_the_flow(self, mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,11 +91,11 @@ class VAE(nn.Module):
         return flow(mu)[0], moved.square().sum(dim=1).log()
 
     def mean_image(self, x_logits: Tensor) -> Tensor:
-        """The mean of p(x | z): the image that people see; same shape, in [0, 1]."""
+        """Return the mean of p(x | z), which is the image that is shown; same shape, in [0, 1]."""
         return torch.sigmoid(x_logits)
 
     def log_likelihood(self, x: Tensor, x_logits: Tensor) -> Tensor:
-        """ln p(x | z); images and logits of one shape -> (batch,), nats."""
+        """Return ln p(x | z); images and logits of one shape -> (batch,), nats."""
         if self.spec.likelihood == "discretised_logistic":
             mean = self.mean_image(x_logits)
             return discretised_logistic_log_likelihood(x, mean, self.log_scale)

@@ -1,8 +1,10 @@
-"""Encoders and decoders: small modules without any knowledge of training or serving.
+"""Encoders and decoders.
 
-An encoder maps images (batch, channels, height, width) to features (batch, features); the VAE
-puts its two linear heads, mu and logvar, on them. A decoder maps latents (batch, latent) to
-logits in the shape of the images.
+An encoder maps images (batch, channels, height, width) to features (batch, features), from which
+two linear layers of the VAE compute mu and logvar. A decoder maps latents (batch, latent) to logits
+in the shape of the images.
+
+`model_store.weight_shapes` derives the shapes of the weights from the spec; change both together.
 """
 
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from model_store.spec import MLP, Conv, ImageShape, ModelSpec, Residual
 
 
 def build_encoder(spec: ModelSpec) -> tuple[nn.Module, int]:
-    """The encoder's trunk and the number of features that it gives."""
+    """Return the encoder and its number of features."""
     match spec.network:
         case MLP(hidden=hidden):
             return mlp_encoder(spec.image, hidden), hidden[-1]
@@ -26,7 +28,7 @@ def build_encoder(spec: ModelSpec) -> tuple[nn.Module, int]:
 
 
 def build_decoder(spec: ModelSpec) -> nn.Module:
-    """(batch, latent) -> (batch, channels, height, width), logits."""
+    """Return the decoder, which maps (batch, latent) to (batch, channels, height, width) logits."""
     match spec.network:
         case MLP(hidden=hidden):
             return mlp_decoder(spec.image, hidden, spec.latent)
@@ -37,12 +39,12 @@ def build_decoder(spec: ModelSpec) -> nn.Module:
 
 
 def mlp_encoder(image: ImageShape, hidden: tuple[int, ...]) -> nn.Module:
-    """Flatten, then linear layers with ReLU."""
+    """Build linear layers with ReLU on the flattened image."""
     return nn.Sequential(nn.Flatten(), *_linear_relu((image.pixels, *hidden)))
 
 
 def mlp_decoder(image: ImageShape, hidden: tuple[int, ...], latent: int) -> nn.Module:
-    """The mirror image of `mlp_encoder`, without a nonlinearity at the end."""
+    """Build the mirror image of `mlp_encoder`, without an activation at the end."""
     sizes = (latent, *reversed(hidden))
     return nn.Sequential(
         *_linear_relu(sizes),
@@ -52,7 +54,7 @@ def mlp_decoder(image: ImageShape, hidden: tuple[int, ...], latent: int) -> nn.M
 
 
 def conv_encoder(image: ImageShape, conv: Conv) -> nn.Module:
-    """Convolutions of stride 2, each halving height and width, then one linear layer."""
+    """Build convolutions of stride 2, each halving height and width, then one linear layer."""
     layers: list[nn.Module] = []
     for c_in, c_out in pairwise((image.channels, *conv.channels)):
         layers.append(nn.Conv2d(c_in, c_out, conv.kernel, stride=2, padding=1))
@@ -62,7 +64,7 @@ def conv_encoder(image: ImageShape, conv: Conv) -> nn.Module:
 
 
 def conv_decoder(image: ImageShape, conv: Conv, latent: int) -> nn.Module:
-    """The mirror image of `conv_encoder`: linear layers, then transposed convolutions."""
+    """Build the mirror image of `conv_encoder`: linear layers, then transposed convolutions."""
     c, h, w = _smallest(image, conv)
     layers: list[nn.Module] = [
         *_linear_relu((latent, conv.hidden)),
@@ -75,7 +77,7 @@ def conv_decoder(image: ImageShape, conv: Conv, latent: int) -> nn.Module:
 
 
 class ResidualBlock(nn.Module):
-    """h + f(h); (batch, channels, height, width) -> same. f is 0 before training.
+    """h + f(h); (batch, channels, height, width) -> same shape. f is 0 before training.
 
     He et al. 2016, "Identity mappings in deep residual networks", figure 1b.
     """
@@ -92,12 +94,12 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, h: Tensor) -> Tensor:
-        """The input and what is added to it."""
+        """Add the change to the input."""
         return torch.add(h, self.change(h))
 
 
 def residual_encoder(image: ImageShape, net: Residual) -> nn.Module:
-    """Stride-2 convolutions with residual blocks behind each, then one linear layer."""
+    """Build stride-2 convolutions with residual blocks after each, then one linear layer."""
     layers: list[nn.Module] = []
     for c_in, c_out in pairwise((image.channels, *net.channels)):
         if layers:
@@ -115,7 +117,7 @@ def residual_encoder(image: ImageShape, net: Residual) -> nn.Module:
 
 
 def residual_decoder(image: ImageShape, net: Residual, latent: int) -> nn.Module:
-    """Linear layers, then transposed convolutions with residual blocks before each."""
+    """Build linear layers, then transposed convolutions with residual blocks before each."""
     c, h, w = _smallest(image, net)
     layers: list[nn.Module] = [
         nn.Linear(latent, net.hidden),
@@ -136,7 +138,7 @@ def _blocks(net: Residual, channels: int, blocks: int) -> list[nn.Module]:
 def _upsampling(
     image: ImageShape, net: Conv | Residual
 ) -> Iterator[tuple[int, nn.ConvTranspose2d]]:
-    """The transposed convolutions of a decoder, from the latents' side, with their channels in."""
+    """Yield the transposed convolutions of a decoder, smallest first, with their input channels."""
     channels = (*reversed(net.channels), image.channels)
     heights = reversed(net.sizes(image.height))
     widths = reversed(net.sizes(image.width))
@@ -154,12 +156,12 @@ def _upsampling(
 def _normalise(
     channels: int, activation: type[nn.ReLU | nn.SiLU], *, batch_norm: bool
 ) -> list[nn.Module]:
-    """What stands between two convolutions: batch norm where it is asked for, then a bend."""
+    """Return the layers between two convolutions: batch norm if asked for, then the activation."""
     return [*([nn.BatchNorm2d(channels)] if batch_norm else []), activation()]
 
 
 def _missing(net: Conv | Residual, side_in: int, side_out: int) -> int:
-    """Rows that a transposed convolution must add for the size that its mirror image had."""
+    """Return the output padding with which a transposed convolution reaches `side_out`."""
     return side_out - (2 * (side_in - 1) - 2 + net.kernel)
 
 
@@ -171,5 +173,5 @@ def _linear_relu(sizes: tuple[int, ...]) -> list[nn.Module]:
 
 
 def _smallest(image: ImageShape, net: Conv | Residual) -> tuple[int, int, int]:
-    """Shape of the last feature map."""
+    """Return the shape of the last feature map."""
     return net.channels[-1], net.sizes(image.height)[-1], net.sizes(image.width)[-1]

@@ -17,7 +17,7 @@ from app.sampling import latents
 from model_store.spec import MLP, Conv, Manifest, ModelSpec
 from model_store.store import Store, StoredModel
 from model_store.store.tensors import to_arrays
-from model_store.vae import build_vae, ready_to_run
+from model_store.vae import build_vae, compile_for_inference
 from tests.unit.models import a_card, tiny_description, tiny_weights
 
 Floats = NDArray[np.float32]
@@ -49,7 +49,7 @@ def stored(manifest: Manifest, spec: ModelSpec) -> StoredModel:
 
 def loaded(manifest: Manifest, spec: ModelSpec, device: str = "cpu") -> LoadedModel:
     model = stored(manifest, spec)
-    vae = ready_to_run(build_vae(model.spec, model.weights), torch.device(device))
+    vae = compile_for_inference(build_vae(model.spec, model.weights), torch.device(device))
     return LoadedModel(model.manifest, vae, torch.device(device))
 
 

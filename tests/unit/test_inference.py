@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from model_store.spec import MLP, Conv, Flow, ImageShape, ModelSpec, Residual
-from model_store.vae import VAE, ready_to_run
-from model_store.vae.compiled import Packed, ProductDeconvolution
+from model_store.vae import VAE, compile_for_inference
+from model_store.vae.compiled import OneDnnLayer, ProductDeconvolution
 
 CPU = torch.device("cpu")
 Network = MLP | Conv | Residual
@@ -62,13 +62,13 @@ def outputs(vae: VAE, x: Tensor, z: Tensor) -> list[Tensor]:
 def test_it_computes_what_was_trained(
     network: Network, image: ImageShape, packs: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model_store.vae.compiled._PACKS", packs)
+    monkeypatch.setattr("model_store.vae.compiled.HAS_ONEDNN_PREPACK", packs)
     vae = trained(network, image)
     x, z = torch.rand(16, *image.shape), torch.randn(16, 6)
     expected = outputs(vae, x, z)
-    ready = ready_to_run(vae, CPU)
+    ready = compile_for_inference(vae, CPU)
     if not packs:
-        assert not any(isinstance(module, Packed) for module in ready.modules())
+        assert not any(isinstance(module, OneDnnLayer) for module in ready.modules())
     for found, plain in zip(outputs(ready, x, z), expected, strict=True):
         torch.testing.assert_close(found, plain, atol=1e-5, rtol=0)
     for again, plain in zip(outputs(vae, x, z), expected, strict=True):
@@ -79,7 +79,7 @@ def test_two_copies_give_the_same_bits_wherever_an_image_is(
     network: Network,
 ) -> None:
     vae = trained(network, ImageShape())
-    one, other = ready_to_run(vae, CPU), ready_to_run(vae, CPU)
+    one, other = compile_for_inference(vae, CPU), compile_for_inference(vae, CPU)
     x, z = torch.rand(16, 1, 28, 28), torch.randn(16, 6)
     order = torch.randperm(16)
     moved = outputs(other, x[order], z[order])
@@ -88,19 +88,19 @@ def test_two_copies_give_the_same_bits_wherever_an_image_is(
 
 
 def test_batch_norm_after_a_convolution_is_gone() -> None:
-    ready = ready_to_run(trained(NETWORKS["conv with batch norm"], ImageShape()), CPU)
+    ready = compile_for_inference(trained(NETWORKS["conv with batch norm"], ImageShape()), CPU)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in ready.modules())
 
 
 def test_the_last_deconvolution_is_a_product_on_a_cpu() -> None:
-    ready = ready_to_run(trained(NETWORKS["conv"], ImageShape()), CPU)
+    ready = compile_for_inference(trained(NETWORKS["conv"], ImageShape()), CPU)
     *_, last = ready.decoder.children()
     assert isinstance(last, ProductDeconvolution)
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch is without oneDNN")
 def test_every_layer_that_runs_on_a_cpu_is_laid_out_for_it_once(network: Network) -> None:
-    ready = ready_to_run(trained(network, ImageShape()), CPU)
+    ready = compile_for_inference(trained(network, ImageShape()), CPU)
     layers = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
     assert not any(isinstance(module, layers) for module in ready.modules())
 
@@ -112,6 +112,6 @@ def test_a_flow_is_made_ready_with_the_rest() -> None:
     for parameter in vae.parameters():
         nn.init.normal_(parameter, std=0.1)
     x, u = torch.rand(16, 1, 28, 28), torch.randn(16, 6)
-    ready = ready_to_run(vae, CPU)
+    ready = compile_for_inference(vae, CPU)
     for found, plain in zip(outputs(ready, x, u), outputs(vae, x, u), strict=True):
         torch.testing.assert_close(found, plain, atol=1e-5, rtol=0)

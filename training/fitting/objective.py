@@ -10,7 +10,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model_store.vae import VAE, kl_per_dimension, normal_log_density, reparameterise
+from model_store.vae import (
+    VAE,
+    kl_per_dimension,
+    normal_log_density,
+    reparameterise,
+    to_float32,
+)
 
 
 class Terms(NamedTuple):
@@ -85,7 +91,7 @@ def several_draws(
     q = (mu.detach(), logvar.detach()) if weighted else (mu, logvar)
     log_q = normal_log_density(z, *q)  # (draws, batch)
     flat = z.reshape(k * batch, latent)
-    x_logits = _in_32_bits(vae.logits(flat))
+    x_logits = to_float32(vae.logits(flat))
     log_px = vae.log_likelihood(x.repeat(k, 1, 1, 1), x_logits).view(k, batch)
     kl = log_q - _log_prior(vae, flat).view(k, batch)
     log_w = log_px - beta * kl
@@ -105,7 +111,7 @@ def several_draws(
 def posterior(vae: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
     """mu and logvar of q(z | x), (batch, latent), in at least 32 bits."""
     mu, logvar = vae.posterior(x)
-    return _in_32_bits(mu), _in_32_bits(logvar)
+    return to_float32(mu), to_float32(logvar)
 
 
 def kl_to_prior(vae: VAE, mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
@@ -122,7 +128,7 @@ def kl_to_prior(vae: VAE, mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
 
 def _bound(vae: VAE, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> Bound:
     z = reparameterise(mu, logvar, eps)
-    x_logits = _in_32_bits(vae.logits(z))
+    x_logits = to_float32(vae.logits(z))
     with torch.autocast(z.device.type, enabled=False):
         kl = kl_to_prior(vae, mu, logvar, z)
     return Bound(vae.log_likelihood(x, x_logits), kl)
@@ -156,8 +162,3 @@ def binarize_half(x: Tensor, noise: torch.Generator) -> Tensor:
     """Each image binarized, or left grey, with the same probability."""
     chosen = torch.empty((len(x), 1, 1, 1), device=x.device).uniform_(generator=noise) < 0.5
     return torch.where(chosen, binarize(x, noise), x)
-
-
-def _in_32_bits(values: Tensor) -> Tensor:
-    """Values of 16 bits as float32, all others as they are."""
-    return values.float() if values.dtype in {torch.float16, torch.bfloat16} else values
