@@ -1,4 +1,4 @@
-"""python -m model_store: list the versions of a store, check them, promote one."""
+"""python -m model_store: list the versions of a store, show one, check them, promote one."""
 
 import sys
 

@@ -8,15 +8,15 @@ StoreError
 │   ├── AliasNotFoundError     the model has no such alias
 │   └── FigureNotFoundError    the version has no such figure
 ├── PublishError               a version could not be written; the store is as it was
-└── CorruptVersionError        what is on disk must not be served
+└── CorruptVersionError        a version on disk that must not be served
     ├── ManifestError          manifest.json is missing, unreadable or of another format
     ├── ChecksumError          a file is missing or differs from the manifest
-    ├── ShapeError             tensors do not fit the spec
+    ├── ShapeError             the weights do not fit the spec
     └── NonFiniteError         a tensor holds NaN or infinity
 
 ImageError
 ├── BlankImageError            no digit to be seen
-└── WrongSizeError             an image that must be taken as it is has not the model's size
+└── WrongSizeError             preprocess=none, and the image does not have the model's size
 """
 
 
@@ -29,7 +29,7 @@ class InvalidReferenceError(StoreError, ValueError):
 
 
 class NotFoundError(StoreError, LookupError):
-    """The store has no such thing."""
+    """The store has no such model, version, alias or figure."""
 
 
 class ModelNotFoundError(NotFoundError):
@@ -37,15 +37,15 @@ class ModelNotFoundError(NotFoundError):
 
 
 class VersionNotFoundError(NotFoundError):
-    """The model exists, the version does not."""
+    """The model has no such version."""
 
 
 class AliasNotFoundError(NotFoundError):
-    """The model exists, the alias does not."""
+    """The model has no such alias."""
 
 
 class FigureNotFoundError(NotFoundError):
-    """The version exists, the figure does not."""
+    """The version has no such figure."""
 
 
 class PublishError(StoreError):
@@ -61,11 +61,11 @@ class ManifestError(CorruptVersionError):
 
 
 class ChecksumError(CorruptVersionError):
-    """A file is missing or its bytes differ from what the manifest promises."""
+    """A file is missing, or its size or checksum differs from the manifest."""
 
 
 class ShapeError(CorruptVersionError):
-    """A tensor is missing, superfluous, or of another shape or type than the spec asks for."""
+    """A tensor is missing, unexpected, or of another shape or type than the spec asks for."""
 
 
 class NonFiniteError(CorruptVersionError):
@@ -81,4 +81,4 @@ class BlankImageError(ImageError):
 
 
 class WrongSizeError(ImageError):
-    """The image must be taken as it is, and has another size than the model's images."""
+    """preprocess=none takes the pixels as they are, and the image has another size."""

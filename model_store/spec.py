@@ -1,4 +1,4 @@
-"""What a model is and where it came from, as validated, frozen values."""
+"""What a model is and how it was made, as validated, frozen values."""
 
 import re
 from datetime import datetime
@@ -31,7 +31,7 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]
 
 
 class Frozen(BaseModel):
-    """A value: immutable, finite numbers only, no unknown keys."""
+    """Base of the values below: immutable, finite numbers only, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -40,7 +40,7 @@ class Frozen(BaseModel):
 
 
 class ImageShape(Frozen):
-    """The images a model reads and writes; pixels in [0, 1]."""
+    """Shape of the images that a model reads and writes."""
 
     channels: Literal[1, 3] = 1
     height: PositiveInt = Field(default=28, le=256)
@@ -48,12 +48,12 @@ class ImageShape(Frozen):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(channels, height, width)."""
+        """Return (channels, height, width)."""
         return (self.channels, self.height, self.width)
 
     @property
     def pixels(self) -> int:
-        """Number of values in one image."""
+        """Return the number of values in one image, channels included."""
         return self.channels * self.height * self.width
 
 
@@ -68,14 +68,14 @@ class _Pyramid(Frozen):
     """Feature maps that halve height and width: kernel 3 rounds up, kernel 4 down."""
 
     channels: tuple[PositiveInt, ...] = Field(default=(32, 64), min_length=1)
-    """Of each feature map, from the image's side inwards."""
+    """Number of channels of each feature map, from the image to the latents."""
     hidden: PositiveInt = 128
     """Width of the linear layer between the last feature map and the latents."""
     kernel: Literal[3, 4] = 4
     batch_norm: bool = False
 
     def sizes(self, side: int) -> tuple[int, ...]:
-        """Height (or width) of each feature map, from the image's `side` to the last."""
+        """Return the height (or width) of the image, `side`, and of each feature map."""
         sizes = [side]
         for _ in self.channels:
             sizes.append((sizes[-1] + 2 - self.kernel) // 2 + 1)
@@ -83,25 +83,26 @@ class _Pyramid(Frozen):
 
 
 class Conv(_Pyramid):
-    """Stride-2 convolutions, then a linear layer; the decoder mirrors it by transposed ones."""
+    """Stride-2 convolutions, then a linear layer; the decoder mirrors them, transposed."""
 
     kind: Literal["conv"] = "conv"
 
 
 class Residual(_Pyramid):
-    """The same with residual blocks of two 3x3 convolutions on every feature map."""
+    """Stride-2 convolutions with residual blocks of two 3x3 convolutions on every feature map."""
 
     kind: Literal["residual"] = "residual"
     encoder_blocks: NonNegativeInt = 1
-    """On each feature map."""
+    """Number of residual blocks on each feature map of the encoder."""
     decoder_blocks: NonNegativeInt = 1
+    """Number of residual blocks on each feature map of the decoder."""
 
 
 Network = Annotated[MLP | Conv | Residual, Field(discriminator="kind")]
 
 
 class Flow(Frozen):
-    """A prior by affine couplings: an invertible map between z and u ~ N(0, I)."""
+    """A prior made of affine couplings: an invertible map between z and u ~ N(0, I)."""
 
     couplings: PositiveInt = 8
     hidden: PositiveInt = 128
@@ -109,19 +110,19 @@ class Flow(Frozen):
 
 
 class ModelSpec(Frozen):
-    """Everything needed to build the module that the weights fit into."""
+    """Everything that is needed to build a network and to prepare images for it."""
 
     network: Network
     latent: PositiveInt
     image: ImageShape = ImageShape()
     likelihood: Literal["bernoulli", "discretised_logistic"] = "bernoulli"
-    """p(x | z): of grey or binary pixels, or of 8-bit pixels with a learned scale a channel."""
+    """p(x | z): for grey or binary pixels, or for 8-bit pixels with a learned scale per channel."""
     upload: Literal["digit", "resize"] = "digit"
-    """How an upload is brought to the model's form: as MNIST was made, or cropped and resized."""
+    """Preparation of images: placed as MNIST places digits, or cropped and resized."""
     prior: Flow | None = None
-    """p(z); N(0, I) where None."""
+    """p(z); N(0, I) if None."""
     logvar_bound: PositiveFloat | None = None
-    """The encoder's logvar is clamped to +- so much; not at all where None."""
+    """Largest |logvar| of the encoder, which is clamped to it; not clamped if None."""
 
     @model_validator(mode="after")
     def _check_that_a_flow_has_two_halves(self) -> Self:
@@ -153,7 +154,7 @@ class ModelRef(Frozen):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `mnist`, `mnist@3` or `mnist@production`; raises InvalidReferenceError."""
+        """Parse `mnist`, `mnist@3` or `mnist@production`; raises InvalidReferenceError."""
         match = re.fullmatch(rf"({_NAME})(?:@(?:([1-9][0-9]{{0,8}})|({_ALIAS})))?", text)
         if match is None:
             raise InvalidReferenceError(
@@ -179,14 +180,15 @@ class Metric(Frozen):
     unit: str
     protocol: str
     tolerance: NonNegativeFloat | None = None
-    """How far two measurements of the same weights may lie apart, in the unit of the value."""
+    """Largest difference between two measurements of the same weights, in the unit of the value."""
 
 
 class EpochRecord(Frozen):
-    """One epoch of a training run; means over images, nats.
+    """One epoch of a training run; means over images, in nats.
 
-    `train_` over the images as they were learnt from, `test_` over the test split afterwards.
-    The loss is the training's own: with beta, free bits and all else that it had in this epoch.
+    `train_` values are means over the training images as the network saw them (augmented, with
+    changing weights), `test_` values over the test split after the epoch. The losses are those that
+    training minimised, with the beta and the free bits of this epoch.
     """
 
     epoch: PositiveInt
@@ -199,7 +201,7 @@ class EpochRecord(Frozen):
 
 
 class TrainingRecord(Frozen):
-    """How the weights came to be."""
+    """How a version was trained."""
 
     preset: str
     dataset: str
@@ -214,7 +216,7 @@ class TrainingRecord(Frozen):
 
 
 class LatentStatistics(Frozen):
-    """What the encoder does with the latent space, over the test split; one value a dimension."""
+    """Statistics of q(z | x) over the test split; one value per latent dimension."""
 
     kl_nats: tuple[float, ...]
     mean: tuple[float, ...]
@@ -229,14 +231,14 @@ class FileRecord(Frozen):
 
 
 class Description(Frozen):
-    """What a publisher says of a model; the store adds the version and the checksums."""
+    """The part of a manifest that the publisher provides; the store adds version and checksums."""
 
     spec: ModelSpec
     training: TrainingRecord
     metrics: dict[str, Metric] = {}
     latents: LatentStatistics | None = None
     classes: tuple[str, ...] | None = None
-    """Names of the classes in the order of their labels, where the data set has any."""
+    """Names of the classes in the order of their labels; None if the data set has no labels."""
 
 
 class Manifest(Description):
@@ -250,26 +252,26 @@ class Manifest(Description):
 
     @property
     def ref(self) -> ModelRef:
-        """`name@version`."""
+        """Return `name@version`."""
         return ModelRef(name=self.name, version=self.version)
 
     @property
     def weights_sha256(self) -> str:
-        """The identity of the weights, as sent in X-Weights-SHA256."""
+        """Return the SHA-256 of the weights' file, which identifies them."""
         return self.files["weights.safetensors"].sha256
 
     @property
     def labelled(self) -> bool:
-        """Whether the version can draw a class that is asked for."""
+        """Return True if the version can draw images of a given class."""
         return self.classes is not None and "class_latents.safetensors" in self.files
 
     @property
     def figures(self) -> tuple[str, ...]:
-        """Names of the figures, without `.png`, sorted."""
+        """Return the names of the figures, without `.png`, sorted."""
         return tuple(sorted(f.removesuffix(".png") for f in self.files if f.endswith(".png")))
 
     def informative_dimensions(self) -> tuple[int, ...]:
-        """All latent dimensions, the one with the largest KL first; in order where unknown."""
+        """Return all latent dimensions, largest KL first; in their own order if unknown."""
         if self.latents is None:
             return tuple(range(self.spec.latent))
         kl_nats = self.latents.kl_nats

@@ -10,7 +10,7 @@ _IN_CHECKOUT = (_ROOT / "pyproject.toml").is_file()
 SHIPPED = _ROOT / "weights"
 """Models that come with zserve; never written."""
 
-OWN = (_ROOT if _IN_CHECKOUT else Path.cwd()) / "models"
+OWN = (_ROOT if _IN_CHECKOUT else Path()) / "models"
 """Models that people train: in the checkout, or in the current folder if zserve is installed."""
 
 
