@@ -20,12 +20,14 @@ from benchmarks.common.machine import read_machine
 from benchmarks.common.recording import add_record_option, record, table
 from model_store.vae import VAE, reparameterise
 from training.config import Preset, changed, load_preset
-from training.data.loading import Images, Splits, load
+from training.data.images import Images, Splits
+from training.data.loading import load
 from training.evaluation.importance_sampling import binarized_nll
 from training.evaluation.latent_metrics import active_units
-from training.fitting.objective import binarize, kl_to_prior
+from training.fitting.objective import kl_to_prior
+from training.fitting.targets import binarize
 from training.fitting.trainer import Trainer, initialise
-from training.settings import Settings
+from training.settings import TrainingSettings
 
 DRAWS = 128
 BASE = {"objective.targets": "binary", "optimiser.batch_size": 128}
@@ -39,7 +41,7 @@ OPTIONS: dict[str, Mapping[str, object]] = {
         "optimiser.step_epochs": lambda epochs: (1 + epochs * 2 // 3, 1 + epochs * 5 // 6),
         "optimiser.step_factor": 0.3,
     },
-    "averaged weights": {"optimiser.average": 0.999},
+    "averaged weights": {"optimiser.ema_decay": 0.999},
     "KL warm-up over a quarter": {"objective.annealing_epochs": lambda epochs: epochs / 4},
     "logvar clamped to 5": {"model.logvar_bound": 5.0},
     "5 draws": {"objective.importance_samples": 5},
@@ -90,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", default="lab")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--data-dir", type=Path, default=Settings().data_dir)
+    parser.add_argument("--data-dir", type=Path, default=TrainingSettings().data_dir)
     parser.add_argument("--only", nargs="*", help="names of options, as the table has them")
     add_record_option(parser)
     return parser

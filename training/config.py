@@ -1,7 +1,8 @@
-"""A preset: everything that decides what is trained and how, as one validated, frozen value.
+"""A preset: what is trained, on which data and how, as one validated, frozen value.
 
 Presets are training/presets/*.toml, one per published model. `--set optimiser.epochs=3` changes
-one key of a preset by its dotted name.
+one key of a preset by its dotted name. Keys that were renamed are still accepted by their former
+names, in files, in `--set` and in the checkpoints of earlier runs: see FORMER_KEYS.
 """
 
 import re
@@ -26,37 +27,63 @@ from training.errors import PresetNotFoundError, SettingError
 
 PRESETS = Path(__file__).parent / "presets"
 
+FORMER_KEYS = {
+    "objective.prior_alone_epochs": "objective.freeze_vae_epochs",
+    "objective.moved_share": "objective.augment_probability",
+    "objective.moved_until_epochs": "objective.augment_until_epoch",
+    "objective.centred": "objective.standardise_latents",
+    "optimiser.average": "optimiser.ema_decay",
+}
+"""Former dotted name of a key -> its present one."""
+
 _BARE_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
 
 Reference = Annotated[str, AfterValidator(lambda text: str(ModelRef.parse(text)))]
 
-MANY = 1_000_000
-"""Epochs: never reached."""
+NEVER = 1_000_000
+"""An epoch that no training reaches."""
+
+
+def _rename_former_keys(section: str, settings: Any) -> Any:
+    """Give the renamed keys of a preset's section their present names; ValueError if both occur."""
+    if not isinstance(settings, dict):
+        return settings
+    names = {former.rpartition(".")[2]: key for former, key in FORMER_KEYS.items()}
+    renamed = {}
+    for name, value in settings.items():
+        key = names.get(name, "")
+        present = key.rpartition(".")[2] if key.startswith(f"{section}.") else name
+        if present != name and present in settings:
+            raise ValueError(f"{name} is the former name of {present}; give only {present}")
+        renamed[present] = value
+    return renamed
 
 
 class Data(Frozen):
-    """Which images; the test split is always whole."""
+    """Which images to train on; the test split is always used as a whole."""
 
     dataset: Literal["mnist", "fashion-mnist", "folder"]
     folder: str | None = None
-    """Of the data set `folder`: where the images are; --data-dir where not given."""
+    """Folder of images for the data set `folder`; None uses --data-dir."""
     holdout: float = Field(default=0.1, gt=0.0, lt=1.0)
-    """Of the data set `folder`: the share to measure on, where it has no train/ and test/."""
+    """Fraction of a folder's images held out for measuring, unless it has train/ and test/."""
     train_images: PositiveInt | None = None
-    """Only the first so many of the training split; all where not given."""
+    """Number of images to use from the start of the training split; None uses all."""
 
 
 class Augmentation(Frozen):
-    """Limits of a random affine map: each quantity is uniform up to its limit, to both sides."""
+    """Limits of a random affine map; each quantity is drawn between minus and plus its limit."""
 
     degrees: NonNegativeFloat = 15.0
     shift: NonNegativeFloat = 0.05
-    """Share of the image's side."""
+    """Horizontal and vertical shift, as a fraction of the image's side."""
     scale: NonNegativeFloat = 0.1
-    """0.1: between 1 / 1.1 and 1.1 times as large."""
+    """Change of size; 0.1 draws factors from 1 / 1.1 to 1.1."""
+    shear: NonNegativeFloat = 0.0
+    """Horizontal shear: shift of a row per unit of its distance from the middle row."""
     mirror: bool = False
-    """Left and right swapped in half of the images."""
+    """Mirror half of the images left to right."""
 
 
 class Objective(Frozen):
@@ -64,38 +91,46 @@ class Objective(Frozen):
 
     beta: NonNegativeFloat = 1.0
     annealing_epochs: NonNegativeFloat = 0.0
-    """Beta grows from 0 in a line, step by step, and has its value after so many epochs."""
-    prior_alone_epochs: NonNegativeInt = 0
-    """For so many epochs a flow prior learns, and encoder and decoder stay as they are."""
+    """Number of epochs over which beta grows linearly, step by step, from 0 to its value."""
+    freeze_vae_epochs: NonNegativeInt = 0
+    """Number of first epochs in which only the flow prior is trained."""
     free_bits: NonNegativeFloat = 0.0
-    """Nats of each latent dimension, averaged over the batch, that cost the same as none."""
+    """Nats of KL per latent dimension (batch mean) below which the KL is not penalised."""
     targets: Literal["grey", "binary", "mixed"] = "grey"
-    """Grey pixels are taken as probabilities, or drawn to 0 or 1 anew each time; or each of the
-    two for half of the images, so that the encoder knows both."""
+    """Pixels to learn: grey values as probabilities (`grey`), pixels drawn to 0 or 1 again in each
+    step (`binary`), or one of the two at random for each image (`mixed`)."""
     importance_samples: PositiveInt = 1
-    """Draws of z for an image; the loss of several is -ln of the mean of their weights."""
+    """Draws of z per image; with several, the loss is minus the importance-weighted bound."""
     importance_after_epochs: NonNegativeFloat = 0.0
-    """Until then one draw, which is faster."""
+    """Number of first epochs that use a single draw, which is faster."""
     doubly_reparameterised: bool = False
-    """The encoder's gradient without the score of q: less noise, the same mean."""
+    """Leave the score of q out of the encoder's gradient: same expectation, less variance."""
     consistency: NonNegativeFloat = 0.0
-    """Weight of KL(q(z | moved x) || q(z | x)); each image is then learnt from twice, as it is and
-    moved as `augmentation` says."""
-    moved_share: float = Field(default=0.0, ge=0.0, le=1.0)
-    """So many of the images are moved, and not learnt from as they are."""
-    moved_until_epochs: NonNegativeFloat = float(MANY)
-    """From then on without either of the two: moved images are not the data's."""
+    """Weight of KL(q(z | x') || q(z | x)) for an augmented copy x' of each image x. Every image is
+    then used twice per epoch, unchanged and augmented."""
+    augment_probability: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Probability with which a training image is replaced by an augmented copy."""
+    augment_until_epoch: NonNegativeFloat = float(NEVER)
+    """Epoch from which on nothing is augmented: augmented images do not follow the data."""
     augmentation: Augmentation = Augmentation()
-    centred: bool = False
-    """After the last epoch, each latent is moved and stretched so that those of the training split
-    have mean 0 and variance 1; the networks take it up, and only the KL falls."""
+    standardise_latents: bool = False
+    """After the last epoch, shift and scale each latent dimension to mean 0 and variance 1 over the
+    training split. The networks compensate for it, so only the KL falls."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_former_keys(cls, settings: Any) -> Any:
+        return _rename_former_keys("objective", settings)
 
     @model_validator(mode="after")
-    def _check_that_several_draws_go_with_the_rest(self) -> Self:
+    def _check_importance_samples_and_augmentation(self) -> Self:
         if self.free_bits and (self.importance_samples > 1 or self.doubly_reparameterised):
-            raise ValueError("free_bits are of the exact KL; the weights of draws leave them out")
-        if self.consistency and self.moved_share:
-            raise ValueError("consistency moves every image once; moved_share is without it")
+            raise ValueError(
+                "free_bits need the exact KL, which importance_samples and "
+                "doubly_reparameterised do not use"
+            )
+        if self.consistency and self.augment_probability:
+            raise ValueError("consistency already augments every image; set augment_probability 0")
         return self
 
 
@@ -107,37 +142,44 @@ class Optimiser(Frozen):
     weight_decay: NonNegativeFloat = 0.0
     schedule: Literal["constant", "cosine", "step"] = "constant"
     warmup_epochs: NonNegativeFloat = 0.0
-    """The learning rate grows from 0 in a line for so many epochs."""
+    """Number of epochs over which the learning rate grows linearly from 0."""
     step_epochs: tuple[PositiveInt, ...] = ()
-    """Of the schedule `step`: epochs after which the rate is multiplied by `step_factor`."""
+    """Epochs after which the schedule `step` multiplies the learning rate by `step_factor`."""
     step_factor: PositiveFloat = 0.1
     clip_norm: PositiveFloat | None = None
-    """The gradient of a batch is scaled down to this Euclidean norm; not clipped where None."""
-    average: float | None = Field(default=None, gt=0.0, lt=1.0)
-    """Decay per step of the moving average of weights that is published; None for the last."""
+    """Largest Euclidean norm of a batch's gradient; None does not clip."""
+    ema_decay: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """Decay per step of the moving average of the weights, which is published instead of the last
+    weights; None publishes the last weights."""
     batch_size: PositiveInt = 128
     epochs: PositiveInt = 10
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_former_keys(cls, settings: Any) -> Any:
+        return _rename_former_keys("optimiser", settings)
 
     @model_validator(mode="after")
     def _check_that_the_settings_fit_each_other(self) -> Self:
         if self.weight_decay and self.name != "adamw":
-            raise ValueError("weight decay is a part of adamw; set optimiser.name to it")
+            raise ValueError('weight_decay needs adamw; set optimiser.name to "adamw"')
         if bool(self.step_epochs) != (self.schedule == "step"):
             raise ValueError('the schedule "step" and step_epochs need each other')
         return self
 
 
 class Compute(Frozen):
-    """How to compute."""
+    """Numerical precision and compilation."""
 
     matmul: Literal["highest", "high", "medium"] = "highest"
-    """PyTorch's float32_matmul_precision while training: lower may be faster and less exact."""
+    """PyTorch's float32_matmul_precision during training: lower may be faster and less exact."""
     bf16: bool = False
-    """Networks in bfloat16 by autocast; likelihood, KL, flow and weights stay in 32 bits.
-
-    Pays on a GPU, and for convolutions on a CPU that has avx512_bf16 or amx_bf16."""
+    """Run encoder and decoder in bfloat16 by autocast; likelihood, KL, flow and the weights stay in
+    32 bits. On a CPU with avx512_bf16, training is 1.75 (`lab`) to 1.9 times (`mnist`) as fast; other
+    CPUs and GPUs were not measured, and a CPU without such instructions may become slower."""
     compile: bool = False
-    """On a GPU, let torch.compile fuse the objective; takes a minute before the first step."""
+    """Compile the objective by torch.compile on a GPU; takes about a minute before the first step.
+    Ignored on a CPU."""
 
 
 class Preset(Frozen):
@@ -147,32 +189,35 @@ class Preset(Frozen):
     data: Data
     model: ModelSpec
     start: Reference | None = None
-    """A version whose weights to begin with, from the store or shipped; a flow that it has not
-    begins as the identity."""
+    """Version whose weights training starts from, looked up in the store and then among the shipped
+    models. A flow that this version does not have starts as the identity."""
     objective: Objective = Objective()
     optimiser: Optimiser = Optimiser()
     compute: Compute = Compute()
 
     @model_validator(mode="after")
     def _check_that_there_is_a_prior_to_learn(self) -> Self:
-        if self.objective.prior_alone_epochs and self.model.prior is None:
-            raise ValueError("objective.prior_alone_epochs need a model.prior, which is a flow")
+        if self.objective.freeze_vae_epochs and self.model.prior is None:
+            raise ValueError("objective.freeze_vae_epochs needs a model.prior, which is a flow")
         return self
 
     @model_validator(mode="after")
-    def _check_that_latents_can_be_centred(self) -> Self:
-        if self.objective.centred and (self.model.prior or self.model.logvar_bound is not None):
-            raise ValueError("objective.centred goes with neither a flow nor a logvar_bound")
+    def _check_that_latents_can_be_standardised(self) -> Self:
+        bounded = self.model.logvar_bound is not None
+        if self.objective.standardise_latents and (self.model.prior or bounded):
+            raise ValueError(
+                "objective.standardise_latents works with neither a flow nor a logvar_bound"
+            )
         return self
 
 
 def preset_names() -> tuple[str, ...]:
-    """Names of all presets, sorted."""
+    """Return the names of all presets, sorted."""
     return tuple(sorted(path.stem for path in PRESETS.glob("*.toml")))
 
 
 def load_preset(name: str, overrides: Mapping[str, object] | None = None) -> Preset:
-    """A preset, by its name or the path of its .toml, with some of its keys replaced.
+    """Read a preset by its name or the path of its .toml, and replace some of its keys.
 
     Raises PresetNotFoundError, SettingError.
     """
@@ -181,41 +226,41 @@ def load_preset(name: str, overrides: Mapping[str, object] | None = None) -> Pre
 
 
 def changed(preset: Preset, overrides: Mapping[str, object]) -> Preset:
-    """A preset with some of its keys, by dotted name, replaced; raises SettingError."""
-    known = tuple(_dotted(preset.model_dump()))
+    """Return a preset with some keys, by dotted name, replaced; raises SettingError."""
     tree = preset.model_dump()
+    keys = tuple(key for key, _ in _items(tree))
     for key, value in overrides.items():
-        _replace(tree, key, value, known)
-    return _validate(tree, known)
+        _replace(tree, FORMER_KEYS.get(key, key), value, keys)
+    return _validate(tree, keys)
 
 
 def preset_path(name: str) -> Path:
-    """The file of a preset; raises PresetNotFoundError."""
+    """Return the file of a preset; raises PresetNotFoundError."""
     if name in preset_names():
         return PRESETS / f"{name}.toml"
     path = Path(name)
     if path.suffix != ".toml":
         raise PresetNotFoundError(
-            f"no preset {name[:80]!r}; there are: {', '.join(preset_names())}; a preset of your "
-            "own is named by the path of its .toml"
+            f"no preset {name[:80]!r}; there are: {', '.join(preset_names())}; for a preset of "
+            "your own, give the path of its .toml"
         )
     if not path.is_file():
-        raise PresetNotFoundError(f"no preset in {path}")
+        raise PresetNotFoundError(f"no preset file {path}")
     return path
 
 
 def plain_name(name: str) -> str:
-    """What a preset, by its name or path, is called in the store."""
+    """Return the model name for a preset that is given by its name or path."""
     return Path(name).stem if name.endswith(".toml") else name
 
 
 def differences(a: Preset, b: Preset) -> list[tuple[str, object, object]]:
-    """Dotted names of the keys in which two presets differ, with the value of either."""
-    one, other = (dict(_items(preset.model_dump(exclude={"summary"}))) for preset in (a, b))
+    """Return (dotted key, value in a, value in b) for each key in which two presets differ."""
+    in_a, in_b = (dict(_items(preset.model_dump(exclude={"summary"}))) for preset in (a, b))
     return [
-        (key, one.get(key), other.get(key))
-        for key in sorted(one.keys() | other.keys())
-        if one.get(key) != other.get(key)
+        (key, in_a.get(key), in_b.get(key))
+        for key in sorted(in_a.keys() | in_b.keys())
+        if in_a.get(key) != in_b.get(key)
     ]
 
 
@@ -227,9 +272,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, object]:
-    """`["optimiser.epochs=3"]` -> `{"optimiser.epochs": 3}`; values are TOML, or a bare word.
+    """Parse `["optimiser.epochs=3"]` into `{"optimiser.epochs": 3}`; raises SettingError.
 
-    Raises SettingError.
+    A value is TOML, or a bare word without quotes.
     """
     return dict(_parse_override(assignment) for assignment in assignments)
 
@@ -252,27 +297,23 @@ def _parse_override(assignment: str) -> tuple[str, object]:
     return key, parsed["value"]
 
 
-def _replace(tree: dict[str, Any], key: str, value: object, known: tuple[str, ...]) -> None:
+def _replace(tree: dict[str, Any], key: str, value: object, keys: tuple[str, ...]) -> None:
     *path, last = key.split(".")
     for part in path:
         tree = tree.get(part, {})
         if not isinstance(tree, dict):
-            raise _unknown(key, known)
+            raise _unknown(key, keys)
     if last not in tree or isinstance(tree[last], dict):
-        raise _unknown(key, known)
+        raise _unknown(key, keys)
     tree[last] = value
 
 
-def _unknown(key: str, known: tuple[str, ...]) -> SettingError:
-    return SettingError(f"no key {key[:80]!r} in the preset; there are: {', '.join(known)}")
-
-
-def _dotted(tree: Mapping[str, Any]) -> Iterable[str]:
-    return (key for key, _ in _items(tree))
+def _unknown(key: str, keys: tuple[str, ...]) -> SettingError:
+    return SettingError(f"no key {key[:80]!r} in the preset; there are: {', '.join(keys)}")
 
 
 def _items(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, object]]:
-    """Dotted name and value of each leaf."""
+    """Yield the dotted name and the value of each leaf."""
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from _items(value, f"{prefix}{key}.")
@@ -280,14 +321,14 @@ def _items(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, obj
             yield f"{prefix}{key}", value
 
 
-def _validate(tree: Mapping[str, Any], known: tuple[str, ...]) -> Preset:
+def _validate(tree: Mapping[str, Any], keys: tuple[str, ...]) -> Preset:
     try:
         return Preset.model_validate(tree)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        # a union puts its own tag into the location: model.network.conv.hidden
+        # pydantic adds the tag of a union to the location: model.network.conv.hidden
         key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden" and known:
-            raise _unknown(key, known) from error
-        given = str(problem["input"])[:80]
-        raise SettingError(f"{key}: {problem['msg'].lower()}; got {given}") from error
+        if problem["type"] == "extra_forbidden" and keys:
+            raise _unknown(key, keys) from error
+        value = str(problem["input"])[:80]
+        raise SettingError(f"{key}: {problem['msg'].lower()}; got {value}") from error

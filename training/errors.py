@@ -1,63 +1,68 @@
-"""Everything that can go wrong before a version is published.
+"""The exceptions that `training` raises. Each message is one line, written for the user.
 
 TrainingError
-├── UsageError                 what was asked for cannot be done; the command ends with 2
-│   ├── PresetNotFoundError    no preset of that name
-│   ├── SettingError           an unknown key, or a value that does not fit it
-│   ├── DataNotFoundError      the data set is not where it was looked for
-│   ├── DeviceError            the device is not on this machine
-│   └── RunError               the run's folder holds another run, or none to go on with
-├── DataError                  the files are there and are not what they should be
-├── CheckpointError            a checkpoint could not be written, or none could be read
-├── TuningError                the study cannot be opened, or no trial ended
-├── InterruptedRunError        Ctrl-C; says what there is to go on from
+├── UsageError                 the request is impossible; the command exits with 2
+│   ├── PresetNotFoundError    no preset has this name
+│   ├── SettingError           an unknown key, or an invalid value
+│   ├── DataNotFoundError      the data set is not in the folder that was searched
+│   ├── DeviceError            this machine does not have the requested device
+│   └── RunError               the run's folder holds a different run, or no checkpoint
+├── DataError                  the data set's files are not in the expected format
+├── JudgeError                 a judge is missing, damaged, or does not match its card
+├── CheckpointError            a checkpoint could not be written or read
+├── TuningError                the study cannot be opened, or no trial finished
+├── InterruptedRunError        Ctrl-C; the message says how to resume
 └── NonFiniteLossError         the loss became NaN or infinite
 """
 
 
 class TrainingError(Exception):
-    """Base of all errors of `training`; the message is one line and meant for people."""
+    """Base class of all errors of `training`."""
 
 
 class UsageError(TrainingError):
-    """What was asked for cannot be done."""
+    """The request is impossible."""
 
 
 class PresetNotFoundError(UsageError):
-    """No preset of that name."""
+    """No preset has this name."""
 
 
 class SettingError(UsageError):
-    """An unknown key, or a value that does not fit it."""
+    """An unknown key, or an invalid value."""
 
 
 class DataNotFoundError(UsageError):
-    """The data set is not where it was looked for."""
+    """The data set is not in the folder that was searched."""
 
 
 class DeviceError(UsageError):
-    """The device is not on this machine."""
+    """This machine does not have the requested device."""
 
 
 class RunError(UsageError):
-    """The run's folder holds another run, or none to go on with."""
-
-
-class CheckpointError(TrainingError):
-    """A checkpoint could not be written, or none could be read."""
+    """The run's folder holds a different run, or no checkpoint to resume from."""
 
 
 class DataError(TrainingError):
-    """The data set's files are there and are not what they should be."""
+    """The data set's files are not in the expected format."""
+
+
+class JudgeError(TrainingError):
+    """A judge is missing, damaged, or does not match its card."""
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint could not be written or read."""
 
 
 class TuningError(TrainingError):
-    """The study cannot be opened, or no trial ended."""
+    """The study cannot be opened, or no trial finished."""
 
 
 class InterruptedRunError(TrainingError):
-    """Ctrl-C; says what there is to go on from."""
+    """The user pressed Ctrl-C; the message says how to resume."""
 
 
 class NonFiniteLossError(TrainingError):
-    """The loss became NaN or infinite; the weights are lost."""
+    """The loss became NaN or infinite; the current weights are unusable."""

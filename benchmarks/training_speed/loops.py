@@ -12,9 +12,9 @@ from torchvision.transforms import ToTensor  # type: ignore[import-untyped]
 
 from model_store.spec import MLP
 from training.config import Compute, Preset
-from training.data.loading import Images
+from training.data.images import Images
+from training.devices import matmul_precision
 from training.fitting.trainer import Trainer, initialise
-from training.runs.pipeline import matmul_precision
 
 Epoch = Callable[[], None]
 

@@ -12,7 +12,7 @@ import yaml  # type: ignore[import-untyped]  # its stubs would be one more requi
 from tests.docs.pages import PAGES, WORDS, Block, blocks
 from tests.docs.scratch import ADDRESS, SERVES, Scratch, named_paths
 from tests.e2e.server import CHECKOUT
-from training.settings import Settings
+from training.settings import TrainingSettings
 
 MNIST = "MNIST/raw/train-images-idx3-ubyte"
 LANGUAGES = {words.split()[0] for words in WORDS}
@@ -53,7 +53,7 @@ def needs_mnist(block: Block) -> bool:
 
 def real_data() -> Path:
     """Return the folder of data sets that the settings name."""
-    return Settings().data_dir
+    return TrainingSettings().data_dir
 
 
 def try_out(block: Block, scratch: Scratch) -> None:

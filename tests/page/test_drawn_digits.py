@@ -12,7 +12,7 @@ from torchvision.datasets import MNIST  # type: ignore[import-untyped]
 from tests.page.strokes import Stroke, strokes_of
 from tests.page.visitor import Visitor
 from training.classifier.model import judge_images, load_judge
-from training.settings import Settings
+from training.settings import TrainingSettings
 
 Digits = tuple[list[list[Stroke]], NDArray[np.int64]]
 
@@ -24,7 +24,7 @@ AGREE = 0.95
 @pytest.fixture(scope="module")
 def digits() -> Digits:
     """The strokes of each digit and its label."""
-    data_dir = Settings().data_dir
+    data_dir = TrainingSettings().data_dir
     if not (data_dir / "MNIST" / "raw").is_dir():
         pytest.skip(f"no MNIST in {data_dir}; ZSERVE_DATA_DIR names another folder")
     split = MNIST(str(data_dir), train=False)

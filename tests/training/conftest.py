@@ -11,19 +11,20 @@ import torch
 
 from model_store.spec import MLP, ModelSpec
 from model_store.vae import VAE
-from training.data.loading import Images
+from training.cli.main import main
+from training.data.images import Images
 from training.fitting.trainer import initialise
-from training.settings import CHECKOUT, Settings
+from training.settings import CHECKOUT, TrainingSettings
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
-    """The IDX format of MNIST: two zeros, type 8 (uint8), dimensions, sizes, values."""
+    """Write MNIST's IDX format: two zeros, type 8 (uint8), dimensions, sizes, values."""
     sizes = np.array(array.shape, dtype=">u4").tobytes()
     path.write_bytes(bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes())
 
 
 def strokes(count: int, seed: int) -> np.ndarray:
-    """(count, 28, 28) uint8: bright bars, upright or lying, somewhere in the middle."""
+    """Generate bright bars, vertical or horizontal, near the middle; (count, 28, 28) uint8."""
     rng = np.random.default_rng(seed)
     images = np.zeros((count, 28, 28), dtype=np.uint8)
     for image in images:
@@ -35,7 +36,7 @@ def strokes(count: int, seed: int) -> np.ndarray:
 
 
 def write_mnist(data_dir: Path, train: int, test: int) -> None:
-    """A data set of strokes where torchvision looks for MNIST."""
+    """Write generated images into the folder where torchvision looks for MNIST."""
     raw = data_dir / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for seed, (prefix, count) in enumerate({"train": train, "t10k": test}.items()):
@@ -45,7 +46,7 @@ def write_mnist(data_dir: Path, train: int, test: int) -> None:
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """512 + 64 made images in MNIST's format."""
+    """Return a folder of 512 + 64 generated images in MNIST's format."""
     folder = tmp_path_factory.mktemp("data")
     write_mnist(folder, train=512, test=64)
     return folder
@@ -53,7 +54,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def real_data_dir() -> Path:
-    folder = Settings().data_dir
+    folder = TrainingSettings().data_dir
     if not (folder / "MNIST" / "raw" / "train-images-idx3-ubyte").exists():
         pytest.skip(f"no MNIST in {folder}; set ZSERVE_DATA_DIR to run this")
     return folder
@@ -76,7 +77,7 @@ def images() -> Images:
 
 @pytest.fixture(autouse=True)
 def runs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the runs of this test leave their checkpoints and logs."""
+    """Return the folder for the checkpoints and logs of this test's runs."""
     folder = tmp_path_factory.mktemp("runs")
     monkeypatch.setenv("ZSERVE_RUNS", str(folder))
     return folder
@@ -84,7 +85,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Two processes with two threads each on two cores wait for each other most of the time."""
+    """Use one thread: several test processes with two threads each would compete for the cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -93,8 +94,8 @@ def _one_thread() -> Iterator[None]:
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    """`python -m training` as a process, without what the environment says of data and store."""
-    # A shell that runs the tests in the background ignores Ctrl-C, and children inherit that.
+    """Start `python -m training` as a process, without ZSERVE_DATA_DIR and ZSERVE_STORE."""
+    # a shell that runs the tests in the background ignores SIGINT, and children inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [sys.executable, "-m", "training", *arguments],
@@ -104,3 +105,21 @@ def start(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def call(*arguments: str) -> int:
+    """Run `python -m training` in this process, which is faster; return the exit code."""
+    return main(arguments)
+
+
+def bars(images: int, seed: int = 0) -> Images:
+    """Generate two classes: a vertical and a horizontal bar at a random place."""
+    noise = torch.Generator().manual_seed(seed)
+    labels = torch.randint(2, (images,), generator=noise)
+    pixels = torch.zeros(images, 1, 28, 28, dtype=torch.uint8)
+    for image, label in zip(pixels, labels.tolist(), strict=True):
+        place = int(torch.randint(8, 20, (1,), generator=noise))
+        image[0, :, place - 1 : place + 2] = 255
+        if label:
+            image[0] = image[0].T.clone()
+    return Images(pixels, labels)

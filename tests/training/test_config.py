@@ -1,23 +1,23 @@
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
-from training.config import Objective, Optimiser, load_preset, parse_overrides, preset_names
+from training.config import (
+    FORMER_KEYS,
+    Objective,
+    load_preset,
+    parse_overrides,
+    preset_names,
+)
 from training.errors import PresetNotFoundError, SettingError
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_every_preset_is_valid_and_says_what_it_is_in_one_line(name: str):
+def test_every_preset_is_valid_and_has_a_summary_of_one_line(name: str):
     summary = load_preset(name).summary
     assert summary
     assert "\n" not in summary
-
-
-def test_lab_is_the_vae_of_the_tutorials():
-    lab = load_preset("lab")
-    assert lab.model.network.model_dump() == {"kind": "mlp", "hidden": (400,)}
-    assert (lab.model.latent, lab.model.likelihood) == (20, "bernoulli")
-    assert lab.optimiser == Optimiser(name="adam", learning_rate=1e-3, batch_size=128, epochs=10)
-    assert lab.objective == Objective(beta=1.0, targets="grey")
 
 
 def test_a_preset_cannot_be_changed_after_it_was_validated():
@@ -25,17 +25,17 @@ def test_a_preset_cannot_be_changed_after_it_was_validated():
         load_preset("lab").summary = "another"  # type: ignore[misc]
 
 
-def test_an_unknown_preset_names_the_known_ones():
+def test_the_error_for_an_unknown_preset_lists_the_presets():
     with pytest.raises(PresetNotFoundError, match=r"no preset 'lob'; there are: .*lab"):
         load_preset("lob")
 
 
-def test_a_preset_outside_of_the_folder_is_unknown():
+def test_a_name_with_a_path_is_not_a_preset():
     with pytest.raises(PresetNotFoundError):
         load_preset("../presets/lab")
 
 
-def test_dotted_keys_replace_what_the_preset_says_and_nothing_else():
+def test_an_override_changes_only_its_key():
     overrides = parse_overrides(
         ["optimiser.learning_rate=3e-4", "model.network.hidden = [64, 32]", "objective.beta=4"]
     )
@@ -50,16 +50,16 @@ def test_dotted_keys_replace_what_the_preset_says_and_nothing_else():
     ("text", "value"),
     [("3", 3), ("1e-3", 1e-3), ("[1, 2]", [1, 2]), ("true", True), ('"a b"', "a b")],
 )
-def test_values_are_toml(text: str, value: object):
+def test_override_values_are_toml(text: str, value: object):
     assert parse_overrides([f"key={text}"]) == {"key": value}
 
 
-def test_a_bare_word_needs_no_quotes_against_the_shell():
+def test_a_bare_word_needs_no_quotes():
     assert parse_overrides(["data.dataset=fashion-mnist"]) == {"data.dataset": "fashion-mnist"}
 
 
 @pytest.mark.parametrize("text", ["optimiser.epochs", "=3", "epochs=", "epochs=[1", "a=1\nb=2"])
-def test_what_is_no_assignment_is_refused_with_an_example(text: str):
+def test_an_invalid_assignment_is_refused_with_an_example(text: str):
     with pytest.raises(SettingError, match="such as"):
         parse_overrides([text])
 
@@ -67,7 +67,7 @@ def test_what_is_no_assignment_is_refused_with_an_example(text: str):
 @pytest.mark.parametrize(
     "key", ["epochs", "optimiser", "optimiser.epoch", "optimiser.epochs.x", "model.network.depth"]
 )
-def test_an_unknown_key_names_the_known_ones(key: str):
+def test_the_error_for_an_unknown_key_lists_the_keys(key: str):
     with pytest.raises(SettingError, match=r"there are: .*optimiser\.epochs"):
         load_preset("lab", {key: 1})
 
@@ -84,7 +84,7 @@ def test_an_unknown_key_names_the_known_ones(key: str):
         ("model.latent", 1.5),
     ],
 )
-def test_a_bad_value_names_key_expectation_and_value_in_one_line(key: str, value: object):
+def test_the_error_for_an_invalid_value_names_key_expectation_and_value(key: str, value: object):
     with pytest.raises(SettingError) as caught:
         load_preset("lab", {key: value})
     message = str(caught.value)
@@ -94,14 +94,60 @@ def test_a_bad_value_names_key_expectation_and_value_in_one_line(key: str, value
     assert "\n" not in message
 
 
-def test_a_prior_cannot_learn_alone_where_it_is_n_0_i():
-    with pytest.raises(SettingError, match=r"need a model\.prior"):
-        load_preset("lab", {"objective.prior_alone_epochs": 3})
+def test_freezing_the_vae_needs_a_flow_prior():
+    with pytest.raises(SettingError, match=r"needs a model\.prior"):
+        load_preset("lab", {"objective.freeze_vae_epochs": 3})
 
 
 @pytest.mark.parametrize(
     "switch", [{"importance_samples": 2}, {"doubly_reparameterised": True}], ids=str
 )
-def test_free_bits_are_refused_where_they_would_be_left_out(switch: dict[str, int]):
+def test_free_bits_are_refused_with_losses_that_ignore_them(switch: dict[str, int]):
     with pytest.raises(ValidationError, match="free_bits"):
         Objective(free_bits=0.1, **switch)
+
+
+FORMER = {
+    "objective.moved_share": 0.25,
+    "objective.moved_until_epochs": 7,
+    "optimiser.average": 0.9,
+}
+
+
+def test_former_names_of_keys_are_accepted_on_the_command_line():
+    preset = load_preset("lab", FORMER)
+    assert preset.objective.augment_probability == 0.25
+    assert preset.objective.augment_until_epoch == 7
+    assert preset.optimiser.ema_decay == 0.9
+
+
+def test_former_names_of_keys_are_accepted_in_a_preset_file(tmp_path: Path):
+    path = tmp_path / "old.toml"
+    path.write_text(
+        'summary = "old"\ndata = { dataset = "mnist" }\n'
+        'model = { latent = 4, network = { kind = "mlp" }, prior = { couplings = 2 } }\n'
+        "objective = { prior_alone_epochs = 2 }\noptimiser = { average = 0.9 }\n"
+    )
+    preset = load_preset(str(path))
+    assert (preset.objective.freeze_vae_epochs, preset.optimiser.ema_decay) == (2, 0.9)
+    path.write_text(path.read_text().replace("prior_alone_epochs = 2", "centred = true"))
+    with pytest.raises(SettingError, match="standardise_latents works with neither"):
+        load_preset(str(path))
+
+
+def test_a_key_under_both_of_its_names_is_refused(tmp_path: Path):
+    path = tmp_path / "both.toml"
+    path.write_text(
+        'summary = "both"\ndata = { dataset = "mnist" }\n'
+        'model = { latent = 4, network = { kind = "mlp" } }\n'
+        "optimiser = { average = 0.9, ema_decay = 0.8 }\n"
+    )
+    with pytest.raises(SettingError, match="average is the former name of ema_decay"):
+        load_preset(str(path))
+
+
+def test_every_former_name_stands_for_a_key_that_exists():
+    preset = load_preset("mnist-flow")
+    for key in FORMER_KEYS.values():
+        section, _, name = key.partition(".")
+        assert hasattr(getattr(preset, section), name)

@@ -1,1 +1,1 @@
-"""The classifier that measures samples."""
+"""The judge: a classifier that measures generated images."""

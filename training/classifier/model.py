@@ -1,11 +1,11 @@
-"""A small classifier of real images, as a judge of made ones.
+"""The judge: a small classifier of real images that is used to measure generated images.
 
-It answers two questions of every image: which class is it, and how sure is that; and its
-penultimate layer gives the features on which sets of images are compared (sample_quality.py).
-The weights lie beside this file, one judge a data set, with what they reached on its test split:
+For each image it returns the probability of every class; the output of its penultimate layer
+serves as features on which sets of images are compared (evaluation/sample_quality.py). There is
+one judge per data set, stored beside this module with the results on its test split:
 
-    judges/<dataset>.safetensors    float16; trained by judge_training.py
-    judges/<dataset>.json           the JudgeCard: accuracy, protocol, SHA-256
+    weights/<dataset>.safetensors    float16; written by classifier/train.py
+    weights/<dataset>.json           the JudgeCard: accuracy, protocol, SHA-256
 """
 
 import hashlib
@@ -19,33 +19,32 @@ from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, Vali
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from model_store.spec import Frozen
-from training.errors import TrainingError
+from model_store.spec import Frozen, TrainingRecord
+from model_store.vae import VAE
+from training.errors import JudgeError
 
 JUDGES = Path(__file__).parent / "weights"
-SURE = 0.95
-"""From this probability on the judge is called sure."""
+SURE_PROBABILITY = 0.95
+"""Least probability of the likeliest class for which the judge counts as sure."""
+
+_IMAGE_SHAPE = (1, 28, 28)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class JudgeError(TrainingError):
-    """A judge that is missing, damaged or not the one that its card describes."""
-
-
 class JudgeCard(Frozen):
-    """What a judge reached, and the checksum of the weights that reached it."""
+    """Measured quality of a judge, and the checksum of the measured weights."""
 
     dataset: str
     classes: PositiveInt = 10
     width: PositiveInt = 32
     """Channels of the first convolution; a quarter of the number of features."""
     accuracy: Share
-    """Share of the test split that it labels as the data set does."""
+    """Share of the test split that gets its true label."""
     sure_share: Share
-    """Share of the test split whose likeliest class has a probability of SURE or more."""
+    """Share of the test split whose likeliest class has at least SURE_PROBABILITY."""
     sure_accuracy: Share
-    """Share of those that it labels as the data set does."""
+    """Share of these sure images that get their true label."""
     protocol: str
     seed: NonNegativeInt
     epochs: PositiveInt
@@ -56,7 +55,7 @@ class JudgeCard(Frozen):
 class Judge(nn.Module):
     """Five convolutions with batch norm, averaged over the image, and one linear layer.
 
-    The layer before the last one has 4 * width features.
+    The input of the linear layer has 4 * width features.
     """
 
     def __init__(self, classes: int = 10, width: int = 32) -> None:
@@ -82,8 +81,8 @@ class Judge(nn.Module):
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a judge says of images: features (images, features), probabilities (images, classes)."""
+class Predictions:
+    """A judge's output for images: features (images, features), probabilities (images, classes)."""
 
     features: Tensor
     probabilities: Tensor
@@ -101,37 +100,50 @@ class Verdict:
         """The probability of the likeliest class; (images,)."""
         return self.probabilities.amax(dim=1)
 
-    def __getitem__(self, index: Tensor | slice) -> "Verdict":
-        return Verdict(self.features[index], self.probabilities[index])
+    def __getitem__(self, index: Tensor | slice) -> "Predictions":
+        return Predictions(self.features[index], self.probabilities[index])
 
 
 @torch.inference_mode()
-def judge_images(judge: Judge, x: Tensor, batch_size: int = 500) -> Verdict:
-    """The verdict on x (images, 1, 28, 28), grey in [0, 1], in batches; on the judge's device."""
+def judge_images(judge: Judge, x: Tensor, batch_size: int = 500) -> Predictions:
+    """Classify x (images, 1, 28, 28), grey in [0, 1], in batches, on the judge's device."""
     device = judge.head.weight.device
     features = torch.cat([judge.features(part.to(device)) for part in torch.split(x, batch_size)])
-    return Verdict(features, judge.head(features).softmax(dim=1))
+    return Predictions(features, judge.head(features).softmax(dim=1))
 
 
 def load_judge(dataset: str, folder: Path = JUDGES) -> tuple[Judge, JudgeCard]:
-    """A judge in evaluation mode on the CPU, in float32, and its card; raises JudgeError."""
+    """Load a judge, on the CPU in float32 and evaluation mode, and its card; raises JudgeError."""
     card = _read_card(dataset, folder)
     path = folder / f"{dataset}.safetensors"
     try:
         content = path.read_bytes()
     except OSError as error:
         raise JudgeError(f"judge {dataset}: cannot read {path}: {error.strerror}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != card.sha256:
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 != card.sha256:
         raise JudgeError(
-            f"judge {dataset}: {path.name} has SHA-256 {found[:12]}..., its card asks for "
-            f"{card.sha256[:12]}...; take both from one commit, or train it anew"
+            f"judge {dataset}: {path.name} has SHA-256 {sha256[:12]}..., its card says "
+            f"{card.sha256[:12]}...; take both files from one commit, or train the judge again"
         )
     return _build(card, content), card
 
 
+def judge_for(record: TrainingRecord, vae: VAE) -> Judge | None:
+    """Load the judge for the data set that a VAE was trained on, on the VAE's device.
+
+    Returns None if there is no judge for this data set or for images of this shape.
+    """
+    data = record.settings.get("data")
+    dataset = data.get("dataset") if isinstance(data, dict) else None
+    if not (JUDGES / f"{dataset}.json").exists() or vae.spec.image.shape != _IMAGE_SHAPE:
+        return None
+    judge, _ = load_judge(str(dataset))
+    return judge.to(next(vae.parameters()).device)
+
+
 def judge_bytes(judge: Judge) -> bytes:
-    """The content of a judge's weights file: float16, which costs no accuracy."""
+    """Serialise a judge's weights in float16, which costs no accuracy."""
     weights = judge.state_dict()
     return safetensors.torch.save(
         {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in weights.items()}
@@ -139,9 +151,10 @@ def judge_bytes(judge: Judge) -> bytes:
 
 
 def _read_card(dataset: str, folder: Path) -> JudgeCard:
-    known = sorted(path.stem for path in folder.glob("*.json"))
-    if dataset not in known:
-        raise JudgeError(f"no judge of {dataset[:80]!r}; there are: {', '.join(known) or 'none'}")
+    datasets = sorted(path.stem for path in folder.glob("*.json"))
+    if dataset not in datasets:
+        names = ", ".join(datasets) or "none"
+        raise JudgeError(f"no judge for {dataset[:80]!r}; there are: {names}")
     try:
         return JudgeCard.model_validate_json((folder / f"{dataset}.json").read_bytes())
     except (OSError, ValidationError) as error:

@@ -1,55 +1,34 @@
-"""Training a judge: a few minutes on two cores, once a data set; its weights are committed."""
+"""Train a judge: a few minutes on two cores, once per data set; its weights are committed."""
 
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
+from model_store.durable_files import replace_durably
 from model_store.spec import Frozen
 from training.classifier.model import (
     JUDGES,
-    SURE,
+    SURE_PROBABILITY,
     Judge,
     JudgeCard,
     judge_bytes,
     judge_images,
     load_judge,
 )
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Images with their classes: pixels (images, 1, 28, 28), uint8; labels (images,), int64."""
-
-    pixels: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-
-class Augmentation(Frozen):
-    """How far a training image is moved at most; both signs, drawn evenly for each image."""
-
-    degrees: float = 0
-    shift: float = 0
-    """Of the image's side."""
-    scale: float = 0
-    """0.1: from 0.9 to 1.1 times."""
-    shear: float = 0
-    flip: bool = False
-    """Half of the images are mirrored; never for digits."""
+from training.config import Augmentation
+from training.data.augmentation import augment
+from training.data.images import Images, as_floats
 
 
 class Recipe(Frozen):
-    """What a data set asks of its judge and of the training."""
+    """Size and training of the judge for one data set."""
 
     width: int
+    """Channels of the first convolution."""
     epochs: int
     augmentation: Augmentation
 
@@ -61,15 +40,17 @@ RECIPES = {
         augmentation=Augmentation(degrees=12, shift=0.08, scale=0.12, shear=0.15),
     ),
     "fashion-mnist": Recipe(
-        width=48, epochs=20, augmentation=Augmentation(shift=0.05, scale=0.05, flip=True)
+        width=48,
+        epochs=20,
+        augmentation=Augmentation(degrees=0, shift=0.05, scale=0.05, mirror=True),
     ),
 }
 
 
 def train_judge(
     dataset: str,
-    train: Labelled,
-    test: Labelled,
+    train: Images,
+    test: Images,
     *,
     epochs: int | None = None,
     seed: int = 0,
@@ -78,18 +59,19 @@ def train_judge(
     learning_rate: float = 4e-3,
     report: Callable[[int, float], None] | None = None,
 ) -> JudgeCard:
-    """Train the judge of a data set by its recipe; write its weights and card into the folder.
+    """Train the judge for a data set by its recipe; write its weights and card into the folder.
 
-    AdamW with a linear warm-up and a cosine to zero, cross entropy without label smoothing
-    (which would leave no image above SURE), images moved anew in every epoch. `report` gets the
-    epoch and its mean loss in nats. The accuracy on the card is that of the stored weights; the
-    test split chooses nothing.
+    AdamW with a linear warm-up and a cosine to zero; cross entropy without label smoothing, which
+    would leave no image above SURE_PROBABILITY; new augmentation in every epoch. `report` is called
+    after each epoch with its number and mean loss in nats. The card's numbers are measured on the
+    stored weights, and nothing is selected by the test split. Raises DataError if labels are
+    missing.
     """
     recipe = RECIPES[dataset]
     epochs = epochs or recipe.epochs
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        judge = Judge(int(train.labels.max()) + 1, recipe.width)
+        judge = Judge(int(train.require_labels().max()) + 1, recipe.width)
     fit_judge(
         judge,
         train,
@@ -102,7 +84,7 @@ def train_judge(
     )
     content = judge_bytes(judge)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{dataset}.safetensors").write_bytes(content)
+    replace_durably(folder / f"{dataset}.safetensors", content)
     card = JudgeCard(
         dataset=dataset,
         classes=judge.head.out_features,
@@ -111,8 +93,8 @@ def train_judge(
         sure_share=0,
         sure_accuracy=0,
         protocol=f"test split, {len(test)} images; stored float16 weights run in float32; "
-        f"sure is a probability of at least {SURE}; trained on {len(train)} images of the "
-        "training split, last epoch taken",
+        f"sure is a probability of at least {SURE_PROBABILITY}; trained on {len(train)} images of "
+        "the training split, last epoch taken",
         seed=seed,
         epochs=epochs,
         parameters=sum(parameter.numel() for parameter in judge.parameters()),
@@ -125,11 +107,11 @@ def train_judge(
     return card
 
 
-def measure_judge(judge: Judge, test: Labelled) -> dict[str, float]:
-    """The measured entries of a JudgeCard: accuracy, sure_share, sure_accuracy."""
-    verdict = judge_images(judge, test.pixels.float().div(255))
-    right = verdict.labels == test.labels
-    sure = verdict.confidence >= SURE
+def measure_judge(judge: Judge, test: Images) -> dict[str, float]:
+    """Measure the JudgeCard's accuracy, sure_share and sure_accuracy on labelled images."""
+    predictions = judge_images(judge, as_floats(test.pixels))
+    right = predictions.labels == test.require_labels()
+    sure = predictions.confidence >= SURE_PROBABILITY
     return {
         "accuracy": right.double().mean().item(),
         "sure_share": sure.double().mean().item(),
@@ -139,7 +121,7 @@ def measure_judge(judge: Judge, test: Labelled) -> dict[str, float]:
 
 def fit_judge(
     judge: Judge,
-    train: Labelled,
+    train: Images,
     augmentation: Augmentation,
     *,
     epochs: int,
@@ -148,25 +130,25 @@ def fit_judge(
     learning_rate: float,
     report: Callable[[int, float], None] | None = None,
 ) -> None:
-    """Train in place; order and movements of the images follow from the seed.
+    """Train a judge in place; the order and augmentation of the images follow from the seed.
 
-    Convolutions run in bfloat16 and channels last: on two cores of a server that is 2.5 times as
-    fast as float32, and training in it costs no accuracy.
+    Convolutions run in bfloat16 and channels last, which was 2.5 times as fast as float32 on two
+    cores of a server and cost no accuracy.
     """
-    generator = torch.Generator().manual_seed(seed)
+    noise = torch.Generator().manual_seed(seed)
+    labels = train.require_labels()
     judge.train().to(memory_format=torch.channels_last)
     adam = torch.optim.AdamW(judge.parameters(), lr=learning_rate, weight_decay=0.02)
     steps = epochs * math.ceil(len(train) / batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: _warm_cosine(step, steps))
     for epoch in range(1, epochs + 1):
-        order = torch.randperm(len(train), generator=generator)
+        order = torch.randperm(len(train), generator=noise)
         total = 0.0
         for index in torch.split(order, batch_size):
-            x = train.pixels[index].float().div(255)
-            x = move_images(x, augmentation, generator)
+            x = augment(train.batch(index), augmentation, noise)
             with torch.autocast("cpu", torch.bfloat16):
                 logits = judge(x.contiguous(memory_format=torch.channels_last))
-            loss = F.cross_entropy(logits.float(), train.labels[index])
+            loss = F.cross_entropy(logits.float(), labels[index])
             adam.zero_grad()
             torch.autograd.backward(loss)
             adam.step()
@@ -177,27 +159,8 @@ def fit_judge(
     judge.eval().to(memory_format=torch.contiguous_format)
 
 
-def move_images(x: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Each image turned, scaled, sheared and shifted on its own; (batch, 1, h, w) -> same."""
-
-    def uniform(limit: float) -> Tensor:
-        return limit * (2 * torch.rand(len(x), generator=generator) - 1)
-
-    angle = uniform(math.radians(augmentation.degrees))
-    scale = 1 + uniform(augmentation.scale)
-    shear = uniform(augmentation.shear)
-    shift = torch.stack((uniform(2 * augmentation.shift), uniform(2 * augmentation.shift)), dim=1)
-    cos, sin = scale * angle.cos(), scale * angle.sin()
-    matrix = torch.stack((cos, shear * cos - sin, sin, shear * sin + cos), dim=1).view(-1, 2, 2)
-    if augmentation.flip:
-        mirrored = torch.rand(len(x), generator=generator) < 0.5
-        matrix[mirrored, :, 0] *= -1
-    theta = torch.cat((matrix, shift.unsqueeze(2)), dim=2)
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, align_corners=False)
-
-
 def _warm_cosine(step: int, steps: int) -> float:
+    """Return the factor of the learning rate: linear over a tenth of the steps, then a cosine."""
     warm = 0.1 * steps
     if step < warm:
         return (step + 1) / (warm + 1)
@@ -205,4 +168,5 @@ def _warm_cosine(step: int, steps: int) -> float:
 
 
 def _write_card(card: JudgeCard, folder: Path) -> None:
-    (folder / f"{card.dataset}.json").write_text(card.model_dump_json(indent=2) + "\n")
+    content = card.model_dump_json(indent=2) + "\n"
+    replace_durably(folder / f"{card.dataset}.json", content.encode())

@@ -1,48 +1,58 @@
 """`python -m training compare`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from model_store.store import StoredModel, open_store
 from training.cli import options
 from training.errors import UsageError
-from training.publishing import comparison
-from training.settings import Settings
 
-WIDTH = 140
-"""Of the table where nobody looks: a log file."""
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from training.publishing.comparison import Row
 
 
 def compare(
     references: Annotated[
-        list[str], typer.Argument(metavar="NAME[@VERSION]...", help="Versions of the store.")
+        list[str], typer.Argument(metavar="NAME[@VERSION]...", help="Versions in the store.")
     ],
     *,
     store: options.StoreFolder = None,
     out: Annotated[
-        Path | None, typer.Option(help="Draw curves, samples and traversals into this folder.")
+        Path | None,
+        typer.Option(
+            help="Folder in which to draw curves, samples and traversals (default: none)."
+        ),
     ] = None,
 ) -> None:
-    """Lay published versions beside each other: numbers, curves, samples of the same latents."""
-    models = open_store(store or Settings().store)
+    """Compare published versions: print a table of numbers and, with --out, draw figures.
+
+    The figures are the test curves, samples of the same latents, and traversals.
+    """
+    from rich.console import Console
+
+    from model_store.store import open_store
+    from training.publishing import comparison
+    from training.settings import TrainingSettings
+
+    models = open_store(store or TrainingSettings().store)
     refs = [options.resolve(models, reference) for reference in references]
     manifests = [models.manifest(ref) for ref in refs]
     console = Console()
     if not console.is_terminal:
-        console.width = WIDTH
+        console.width = options.TABLE_WIDTH
     console.print(_table([str(ref) for ref in refs], comparison.table(manifests)))
-    for sentence in comparison.what_beta_did(manifests):
+    for sentence in comparison.effect_of_beta(manifests):
         typer.echo(sentence)
     if out is not None:
-        loaded: dict[str, StoredModel] = {str(ref): models.load(ref) for ref in refs}
-        _write(out, comparison.draw(loaded))
+        _write(out, comparison.draw({str(ref): models.load(ref) for ref in refs}))
 
 
-def _table(names: list[str], rows: list[comparison.Row]) -> Table:
+def _table(names: list[str], rows: "list[Row]") -> "Table":
+    from rich.table import Table
+
     table = Table()
     table.add_column("number", no_wrap=True)
     for name in names:

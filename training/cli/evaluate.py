@@ -1,25 +1,25 @@
 """`python -m training evaluate`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from model_store.store import open_store
 from training.cli import options
-from training.evaluation.evaluate import Extent
-from training.evaluation.verify import Check, Report, check
-from training.runs.pipeline import Device, choose_device
-from training.settings import Settings
+from training.devices import Device, choose_device, prepare_torch
+from training.evaluation.level import EvaluationLevel
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from training.evaluation.verify import Check, Verification
 
 WIDTH = 110
-"""Of the table where nobody looks: a log file."""
+"""Columns of the table if it is not printed to a terminal."""
 
 
 def evaluate(
     reference: Annotated[
-        str, typer.Argument(metavar="NAME@VERSION", help="A version, or an alias, of the store.")
+        str, typer.Argument(metavar="NAME@VERSION", help="A version, or an alias, in the store.")
     ],
     *,
     data_dir: options.DataDir = None,
@@ -29,65 +29,72 @@ def evaluate(
         bool,
         typer.Option(
             "--quick",
-            help="Latents over the whole test split, the `quick_` numbers over its first images, "
-            "and whether manifest and card agree; seconds instead of minutes.",
+            help="Check only the latents of the test split, the `quick_` numbers of its first "
+            "images, and that manifest and card agree: seconds instead of minutes.",
         ),
     ] = False,
     threads: options.Threads = None,
 ) -> None:
-    """Measure a published version again, and say whether its card tells the truth.
+    """Measure a published version again, and check its card and manifest against the result.
 
-    Every number of the manifest is recomputed from the weights by its own protocol. Exit code 1
-    where a number differs by more than its tolerance.
+    Every number of the manifest is recomputed from the weights by its protocol. Exits with 1 if a
+    number differs by more than its tolerance.
     """
-    options.prepare_torch(threads)
-    settings = Settings()
+    from rich.console import Console
+
+    from model_store.store import open_store
+    from training.evaluation.verify import verify
+    from training.settings import TrainingSettings
+
+    prepare_torch(threads)
+    settings = TrainingSettings()
     models = open_store(store or settings.store)
     ref = options.resolve(models, reference)
     stderr = Console(stderr=True)
     with stderr.status(f"{ref}: reading") as status:
-        found = check(
+        verification = verify(
             models,
             ref,
             data_dir or settings.data_dir,
-            Extent.QUICK if quick else Extent.FULL,
+            EvaluationLevel.QUICK if quick else EvaluationLevel.FULL,
             device=choose_device(device),
             report=lambda stage: status.update(f"{ref}: {stage}"),
         )
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH
-    console.print(verdicts(found))
-    if found.left_out:
-        names = [name for name in found.left_out if "[" not in name]
-        more = ", and those of single classes" if len(names) < len(found.left_out) else ""
+    console.print(_table(verification))
+    if verification.left_out:
+        names = [name for name in verification.left_out if "[" not in name]
+        more = ", and those of single classes" if len(names) < len(verification.left_out) else ""
         typer.echo(f"not measured again: {', '.join(names)}{more}")
-    disagreeing = [c.name for c in found.checks if not c.agrees]
+    disagreeing = [check.name for check in verification.checks if not check.agrees]
     if disagreeing:
         typer.echo(f"{ref}: card and weights disagree on {', '.join(disagreeing)}")
         raise typer.Exit(1)
-    typer.echo(f"{ref}: card and weights agree on {len(found.checks)} numbers")
+    typer.echo(f"{ref}: card and weights agree on {len(verification.checks)} numbers")
 
 
-def verdicts(report: Report) -> Table:
-    """A row a number."""
-    table = Table(title=str(report.manifest.ref), title_justify="left")
+def _table(verification: "Verification") -> "Table":
+    from rich.table import Table
+
+    table = Table(title=str(verification.manifest.ref), title_justify="left")
     table.add_column("number", no_wrap=True)
     for title in ("in the card", "recomputed", "difference", "allowed"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("verdict")
-    for row in report.checks:
-        verdict = "[green]agrees[/]" if row.agrees else "[bold red]DISAGREES[/]"
-        table.add_row(row.name.replace("[", r"\["), *_numbers(row), verdict)
+    for check in verification.checks:
+        verdict = "[green]agrees[/]" if check.agrees else "[bold red]DISAGREES[/]"
+        table.add_row(check.name.replace("[", r"\["), *_numbers(check), verdict)
     return table
 
 
-def _numbers(row: Check) -> tuple[str, ...]:
-    if row.found is None or row.difference is None:
-        return f"{row.stated:.4f}", "none", "", f"{row.tolerance:.4f}"
+def _numbers(check: "Check") -> tuple[str, ...]:
+    if check.recomputed is None or check.difference is None:
+        return f"{check.stated:.4f}", "none", "", f"{check.tolerance:.4f}"
     return (
-        f"{row.stated:.4f}",
-        f"{row.found:.4f}",
-        f"{row.difference:+.4f}",
-        f"{row.tolerance:.4f}",
+        f"{check.stated:.4f}",
+        f"{check.recomputed:.4f}",
+        f"{check.difference:+.4f}",
+        f"{check.tolerance:.4f}",
     )

@@ -6,64 +6,63 @@ from typing import Annotated
 
 import typer
 
-from model_store.spec import MLP, ModelSpec
-from training.classifier.model import JUDGES
-from training.classifier.train import Labelled, train_judge
 from training.cli import options
 from training.config import Data
-from training.data import loading
-from training.data.loading import Images
-from training.errors import DataError
-from training.settings import Settings
+from training.devices import prepare_torch
 
 
-class Judged(StrEnum):
-    """Data sets that have a judge."""
+class JudgeDataset(StrEnum):
+    """Data sets that have a recipe for a judge."""
 
     MNIST = "mnist"
     FASHION_MNIST = "fashion-mnist"
 
 
 def judge(
-    dataset: Annotated[Judged, typer.Argument(help="What the judge is to know.")],
+    dataset: Annotated[JudgeDataset, typer.Argument(help="Data set to classify.")],
     *,
     data_dir: options.DataDir = None,
-    out: Annotated[Path, typer.Option(help="Folder for its weights and its card.")] = JUDGES,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Instead of the recipe's number.")
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the judge's weights and card (default: training/classifier/weights)."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Number of epochs (default: the recipe's).")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed of weights, order and augmentation.")
+    ] = 0,
     threads: options.Threads = None,
 ) -> None:
-    """Train the small classifier that judges samples; minutes on a CPU.
+    """Train the judge: the small classifier that measures samples; minutes on a CPU.
 
-    Judges that stand in for one another make numbers that do not compare: versions that were
-    measured by the one before must be measured again.
+    Numbers of different judges are not comparable: after replacing a judge, measure every published
+    version of its data set again.
     """
-    options.prepare_torch(threads)
+    from model_store.spec import MLP, ModelSpec
+    from training.classifier.model import JUDGES
+    from training.classifier.train import train_judge
+    from training.data import loading
+    from training.settings import TrainingSettings
+
+    prepare_torch(threads)
+    images_28x28 = ModelSpec(network=MLP(), latent=1)  # only its image shape is used
+    folder = out or JUDGES
     splits = loading.load(
-        Data(dataset=dataset.value), data_dir or Settings().data_dir, _SPEC_OF_28X28
+        Data(dataset=dataset.value), data_dir or TrainingSettings().data_dir, images_28x28
     )
     card = train_judge(
         dataset.value,
-        _labelled(splits.train),
-        _labelled(splits.test),
+        splits.train,
+        splits.test,
         epochs=epochs,
         seed=seed,
-        folder=out,
+        folder=folder,
         report=lambda epoch, loss: typer.echo(f"epoch {epoch:3d}  loss {loss:.4f}", err=True),
     )
     typer.echo(
-        f"{out / dataset.value}.safetensors: accuracy {card.accuracy:.4f}, sure of "
-        f"{card.sure_share:.4f} of the test split, right in {card.sure_accuracy:.4f} of those"
+        f"{folder / dataset.value}.safetensors: accuracy {card.accuracy:.4f}; sure of "
+        f"{card.sure_share:.4f} of the test split, and right about {card.sure_accuracy:.4f} of that"
     )
-
-
-_SPEC_OF_28X28 = ModelSpec(network=MLP(), latent=1)
-"""Names the shape of the images; a judge itself has no spec."""
-
-
-def _labelled(images: Images) -> Labelled:
-    if images.labels is None:
-        raise DataError("a judge needs images with labels")
-    return Labelled(images.pixels, images.labels)

@@ -1,1 +1,1 @@
-"""Training images: MNIST files and folders of images."""
+"""Training data: MNIST, Fashion-MNIST and folders of images, and their augmentation."""

@@ -1,11 +1,11 @@
-"""A user's own folder of images, read once into memory.
+"""Read a folder of images into memory.
 
-    FOLDER/train/..., FOLDER/test/...   both splits; or
-    FOLDER/...                          a share is held out, the same one each time
+    FOLDER/train/..., FOLDER/test/...   both splits
+    FOLDER/...                          a fraction is held out as test, the same one each time
 
-In either, class subfolders are optional: where all images lie in two or more of them, their names
-are the classes. Images are prepared by the same function as the service's uploads, as `model.upload`
-of the preset says.
+Subfolders for classes are optional: if all images are in two or more subfolders, the names of these
+are the classes. Images are prepared by the function that also prepares the service's uploads, as
+the preset's `model.upload` says.
 """
 
 import os
@@ -22,24 +22,24 @@ from model_store.errors import ImageError
 from model_store.preprocessing import from_pillow, prepare, to_bytes
 from model_store.spec import ModelSpec
 from training.config import Data
-from training.data.loading import Images, Splits
+from training.data.images import Images, Splits
 from training.errors import DataNotFoundError
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 HOLDOUT_SEED = 0
-LISTED = 10
-"""Skipped files that are named; the rest are counted."""
+MAX_LISTED = 10
+"""Number of skipped files that are listed by name; the others are counted."""
 
 Bytes = NDArray[np.uint8]
 
 
 def load(data: Data, folder: Path, spec: ModelSpec) -> Splits:
-    """Both splits; raises DataNotFoundError where there is nothing to train or to measure on."""
+    """Read both splits; raises DataNotFoundError if there are too few images."""
     if not folder.is_dir():
         raise DataNotFoundError(
-            f"no folder {folder}; name a folder of images by --data-dir or --set data.folder=PATH"
+            f"no folder {folder}; set --data-dir or --set data.folder=PATH to a folder of images"
         )
     parts = (folder / "train", folder / "test")
     if all(part.is_dir() for part in parts):
@@ -48,27 +48,31 @@ def load(data: Data, folder: Path, spec: ModelSpec) -> Splits:
 
 
 def _from_two(data: Data, title: str, parts: tuple[Path, Path], spec: ModelSpec) -> Splits:
+    """Read a folder that has train/ and test/."""
     files = tuple(_image_files(part) for part in parts)
-    names = {_classes(part, found) for part, found in zip(parts, files, strict=True)}
-    classes = None if None in names else tuple(sorted({c for each in names for c in each or ()}))
-    read = [_read(part, found, classes, spec) for part, found in zip(parts, files, strict=True)]
+    per_part = {_classes(part, paths) for part, paths in zip(parts, files, strict=True)}
+    classes = None
+    if None not in per_part:
+        classes = tuple(sorted({name for names in per_part for name in names or ()}))
+    read = [_read(part, paths, classes, spec) for part, paths in zip(parts, files, strict=True)]
     (train, skipped_train), (test, skipped_test) = read
     return Splits(
         title,
         train.shuffled(HOLDOUT_SEED).first(data.train_images),
         test,
         classes,
-        _listed([*skipped_train, *skipped_test], sum(map(len, files))),
+        _skipped_notices([*skipped_train, *skipped_test], sum(map(len, files))),
     )
 
 
 def _from_one(data: Data, folder: Path, spec: ModelSpec) -> Splits:
+    """Read a folder without train/ and test/, and hold out a fraction of its images."""
     files = _image_files(folder)
     classes = _classes(folder, files)
     images, skipped = _read(folder, files, classes, spec)
     if len(images) < 2:
         raise DataNotFoundError(
-            f"one image in {folder}, which leaves none to measure on; two are needed"
+            f"only one usable image in {folder}; two are needed, one of them to measure on"
         )
     held_out = min(max(1, round(data.holdout * len(images))), len(images) - 1)
     images = images.shuffled(HOLDOUT_SEED)
@@ -77,12 +81,12 @@ def _from_one(data: Data, folder: Path, spec: ModelSpec) -> Splits:
         f"{folder.resolve().name} ({held_out} of {len(images)} images held out as test, "
         f"torch seed {HOLDOUT_SEED})"
     )
-    notices = _listed(skipped, len(files))
+    notices = _skipped_notices(skipped, len(files))
     return Splits(title, train.first(data.train_images), test, classes, notices)
 
 
 def _image_files(folder: Path) -> list[Path]:
-    """Below a folder, by name; hidden ones left out."""
+    """Find the image files below a folder, sorted by path, without hidden ones."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -93,7 +97,7 @@ def _image_files(folder: Path) -> list[Path]:
 
 
 def _classes(folder: Path, files: Iterable[Path]) -> tuple[str, ...] | None:
-    """Names of the subfolders, where all images lie in two or more of them."""
+    """Return the names of the subfolders if all images are in two or more of them, else None."""
     parts = [path.relative_to(folder).parts for path in files]
     names = sorted({part[0] for part in parts if len(part) > 1})
     return tuple(names) if len(names) > 1 and all(len(part) > 1 for part in parts) else None
@@ -102,24 +106,24 @@ def _classes(folder: Path, files: Iterable[Path]) -> tuple[str, ...] | None:
 def _read(
     folder: Path, files: list[Path], classes: tuple[str, ...] | None, spec: ModelSpec
 ) -> tuple[Images, list[str]]:
-    """The images that can be used, and a line for each that cannot."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside of the lock
-        read = list(pool.map(lambda path: _prepared(path, spec), files))
-    pairs = list(zip(files, read, strict=True))
-    skipped = [f"{path}: {why}" for path, why in pairs if isinstance(why, str)]
-    used = [(path, pixels) for path, pixels in pairs if not isinstance(pixels, str)]
-    if not used:
-        found = f"; {len(skipped)} were skipped, such as {skipped[0]}" if skipped else ""
-        raise DataNotFoundError(f"no images that can be used in {folder}{found}")
+    """Return the usable images, and a message about each file that is skipped."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes without holding the GIL
+        results = list(pool.map(lambda path: _prepared(path, spec), files))
+    pairs = list(zip(files, results, strict=True))
+    skipped = [f"{path}: {reason}" for path, reason in pairs if isinstance(reason, str)]
+    usable = [(path, pixels) for path, pixels in pairs if not isinstance(pixels, str)]
+    if not usable:
+        example = f"; {len(skipped)} were skipped, such as {skipped[0]}" if skipped else ""
+        raise DataNotFoundError(f"no usable images in {folder}{example}")
     labels = None
     if classes is not None:
-        places = {name: place for place, name in enumerate(classes)}
-        labels = torch.tensor([places[path.relative_to(folder).parts[0]] for path, _ in used])
-    return Images(torch.from_numpy(np.stack([pixels for _, pixels in used])), labels), skipped
+        index = {name: label for label, name in enumerate(classes)}
+        labels = torch.tensor([index[path.relative_to(folder).parts[0]] for path, _ in usable])
+    return Images(torch.from_numpy(np.stack([pixels for _, pixels in usable])), labels), skipped
 
 
 def _prepared(path: Path, spec: ModelSpec) -> Bytes | str:
-    """Return an image as the model takes it, or the reason why the file cannot be used.
+    """Return an image in the form that the model takes, or the reason why it cannot be used.
 
     The image is (channels, height, width), uint8.
     """
@@ -137,9 +141,9 @@ def _prepared(path: Path, spec: ModelSpec) -> Bytes | str:
         return str(error)
 
 
-def _listed(skipped: list[str], files: int) -> tuple[str, ...]:
+def _skipped_notices(skipped: list[str], files: int) -> tuple[str, ...]:
     if not skipped:
         return ()
-    more = [f"  and {len(skipped) - LISTED} more"] if len(skipped) > LISTED else []
-    lines = [f"  {line}" for line in skipped[:LISTED]]
+    more = [f"  and {len(skipped) - MAX_LISTED} more"] if len(skipped) > MAX_LISTED else []
+    lines = [f"  {line}" for line in skipped[:MAX_LISTED]]
     return (f"{len(skipped)} of {files} files are skipped:", *lines, *more)

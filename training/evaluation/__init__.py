@@ -1,1 +1,1 @@
-"""Measuring a trained model on a test split."""
+"""Measure trained models on a test split, and verify published numbers."""

@@ -1,11 +1,11 @@
-"""What a judge says of a model's images: reconstructions, samples, midpoints, classes.
+"""Metrics that need the judge: of reconstructions, samples, midpoints and classes.
 
-The judge knows real images only. It is sure of half the blends of two digits and of uniform
-noise, so being sure is no proof of being right: these numbers compare models, and the distances
-of real images from real ones are their floor.
+The judge was trained on real images only. It is sure of half of the blends of two digits and of
+uniform noise, so a high sure share does not prove that images are right. The numbers compare
+models with each other and with real images, which are measured in the same way (`real_`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -13,22 +13,20 @@ from torch import Tensor
 from model_store.class_latents import ClassLatents
 from model_store.spec import Metric
 from model_store.vae import VAE
-from training.classifier.model import SURE, Judge, Verdict, judge_images
-from training.data.loading import Images, Splits
+from training.classifier.model import SURE_PROBABILITY, Judge, Predictions, judge_images
+from training.data.images import Images, Splits, batch_indices
 from training.evaluation.class_mixtures import latents_of_class
+from training.evaluation.metrics import SEED, share_metric
+from training.evaluation.posteriors import BATCH
 from training.evaluation.sample_quality import (
     Quality,
-    compare,
-    compare_classes,
     label_agreement,
+    measure_class_quality,
+    measure_quality,
     sure_share,
 )
 
-SEED = 0
-BATCH = 500
 NEIGHBOURS = 3
-
-Decode = Callable[[Tensor], Tensor]
 
 
 def measure(
@@ -38,63 +36,64 @@ def measure(
     test_mu: Tensor,
     class_latents: ClassLatents,
 ) -> dict[str, Metric]:
-    """All numbers that need the judge; `test_mu` (images, latent) lies on the CPU."""
+    """Measure all metrics that need the judge; `test_mu` (images, latent) is on the CPU."""
     images = len(splits.test)
     noise = torch.Generator().manual_seed(SEED)
-    real = verdict_of_images(judge, splits.test)
-    reconstructed = verdict_of_latents(vae, judge, test_mu)
+    real = predict_images(judge, splits.test)
+    reconstructed = predict_latents(vae, judge, test_mu)
     z = torch.randn((images, vae.spec.latent), generator=noise)
     partner = torch.randperm(images, generator=noise)
     others = torch.randperm(len(splits.train), generator=noise)[:images]
     against = f"as many as and against the {images:,} test images of {splits.title}"
     metrics = {"reconstruction_label_agreement": _agreement(real, reconstructed, splits, images)}
-    made = {
-        "samples": (verdict_of_latents(vae, judge, z), "decoded from z ~ N(0, I)"),
+    sets = {
+        "samples": (predict_latents(vae, judge, z), "decoded from z ~ N(0, I)"),
         "midpoints": (
-            verdict_of_latents(vae, judge, 0.5 * (test_mu + test_mu[partner])),
+            predict_latents(vae, judge, 0.5 * (test_mu + test_mu[partner])),
             "decoded halfway between the mu of two test images",
         ),
         "real": (
-            verdict_of_images(judge, _at(splits.train, others)),
-            "real training images: what no model can be expected to pass",
+            predict_images(judge, _at(splits.train, others)),
+            "real training images: the best that a model can be expected to reach",
         ),
     }
-    for name, (verdict, what) in made.items():
-        if len(verdict) == images:  # a small training split gives no floor
+    for name, (predictions, what) in sets.items():
+        if len(predictions) == images:  # a smaller training split has too few images for `real`
             how = f"{what}, torch seed {SEED}, {against}"
-            metrics |= _quality(name, compare(verdict, real, k=NEIGHBOURS), how)
-    return metrics | _classes(vae, judge, splits, real, class_latents)
+            quality = measure_quality(predictions, real, k=NEIGHBOURS)
+            metrics |= _quality_metrics(name, quality, how)
+    return metrics | _class_metrics(vae, judge, splits, real, class_latents)
 
 
-def quick(vae: VAE, judge: Judge, few: Splits, mu: Tensor) -> dict[str, Metric]:
-    """Two numbers over a few test images and as many samples."""
-    real, reconstructed = verdict_of_images(judge, few.test), verdict_of_latents(vae, judge, mu)
+def measure_quick(vae: VAE, judge: Judge, few: Splits, mu: Tensor) -> dict[str, Metric]:
+    """Measure two numbers on a few test images and as many samples."""
+    real, reconstructed = predict_images(judge, few.test), predict_latents(vae, judge, mu)
     z = torch.randn((len(mu), vae.spec.latent), generator=torch.Generator().manual_seed(SEED))
-    samples = verdict_of_latents(vae, judge, z)
+    samples = predict_latents(vae, judge, z)
     agreement = _agreement(real, reconstructed, few, len(mu), which="first ")
     return {
         "quick_label_agreement": agreement.model_copy(update={"tolerance": 0.003}),
-        "quick_sure_share": _share(
+        "quick_sure_share": share_metric(
             sure_share(samples.confidence),
-            f"share of {len(mu):,} samples that the judge gives a class by at least {SURE}; "
-            f"decoded from z ~ N(0, I), torch seed {SEED}",
+            f"share of {len(mu):,} samples to which the judge gives a class with a probability of "
+            f"at least {SURE_PROBABILITY}; decoded from z ~ N(0, I), torch seed {SEED}",
             tolerance=0.0035,
         ),
     }
 
 
-def verdict_of_images(judge: Judge, images: Images) -> Verdict:
-    """On real images, in batches."""
+def predict_images(judge: Judge, images: Images) -> Predictions:
+    """Run the judge on real images, in batches."""
     device = images.pixels.device
     parts = [
         judge_images(judge, images.batch(index.to(device)))
-        for index in torch.split(torch.arange(len(images)), BATCH)
+        for index in batch_indices(len(images), BATCH)
     ]
     return _joined(parts)
 
 
-def verdict_of_latents(vae: VAE, judge: Judge, z: Tensor) -> Verdict:
-    """On the images that z (images, latent), on the CPU, decodes to."""
+def predict_latents(vae: VAE, judge: Judge, z: Tensor) -> Predictions:
+    """Run the judge on the images that z (images, latent), on the CPU, decodes to."""
     device = next(vae.parameters()).device
     parts = [
         judge_images(judge, vae.mean_image(vae.decode(part.to(device))))
@@ -103,14 +102,11 @@ def verdict_of_latents(vae: VAE, judge: Judge, z: Tensor) -> Verdict:
     return _joined(parts)
 
 
-# --- inside ------------------------------------------------------------------------------------
-
-
-def _classes(
+def _class_metrics(
     vae: VAE,
     judge: Judge,
     splits: Splits,
-    real: Verdict,
+    real: Predictions,
     class_latents: ClassLatents,
 ) -> dict[str, Metric]:
     names = splits.classes
@@ -123,91 +119,89 @@ def _classes(
     noise = torch.Generator().manual_seed(SEED)
     z = [latents_of_class(vae, class_latents, label, n, noise) for label, n in enumerate(counts)]
     asked = torch.cat([torch.full((n,), label) for label, n in enumerate(counts)])
-    made = verdict_of_latents(vae, judge, torch.cat(z))
-    found = compare_classes(made, asked, real, labels, k=NEIGHBOURS)
+    made = predict_latents(vae, judge, torch.cat(z))
+    qualities = measure_class_quality(made, asked, real, labels, k=NEIGHBOURS)
     how = (
-        f"samples of the class's Gaussian mixture{_kept(class_latents)}, temperature 1, torch seed "
+        f"samples of the class's Gaussian mixture{_rejection(class_latents)}, temperature 1, torch seed "
         f"{SEED}, as many as test images of the class in {splits.title}"
     )
     meanings = {
-        "right": "share that the judge gives the class that was asked for",
+        "right": "share that the judge assigns to the requested class",
         "precision": "share within the class's manifold of test images, judge's features, k = 3",
         "recall": "share of the class's test images within the samples' manifold, k = 3",
     }
     metrics = {}
     for measure_name, meaning in meanings.items():
-        values = [getattr(quality, measure_name) for quality in found]
+        values = [getattr(quality, measure_name) for quality in qualities]
         mean = sum(v * n for v, n in zip(values, counts, strict=True)) / sum(counts)
-        metrics[f"label_{measure_name}"] = _share(mean, f"{meaning}, over all classes; {how}")
+        metrics[f"label_{measure_name}"] = share_metric(mean, f"{meaning}, over all classes; {how}")
         for name, value in zip(names, values, strict=True):
-            metrics[f"label_{measure_name}[{name}]"] = _share(
+            metrics[f"label_{measure_name}[{name}]"] = share_metric(
                 value, f"{meaning}; {how}", tolerance=0.004
             )
     return metrics
 
 
-def _kept(classes: ClassLatents) -> str:
+def _rejection(classes: ClassLatents) -> str:
+    """Say in which space the mixtures are, and which draws are rejected."""
     space = " of q(z | x)" if classes.before_flow else ""
-    kept = (
-        f", drawn anew below p(class | z) = {classes.min_class_probability:.2g}"
+    least = (
+        f", drawn again below p(class | z) = {classes.min_class_probability:.2g}"
         if classes.min_class_probability > 0
         else ""
     )
-    return space + kept
+    return space + least
 
 
-def _quality(name: str, quality: Quality, how: str) -> dict[str, Metric]:
+def _quality_metrics(name: str, quality: Quality, how: str) -> dict[str, Metric]:
     features = f"judge's features, k = {NEIGHBOURS}, Kynkaanniemi et al. 2019; {how}"
     return {
-        f"{name}_sure_share": _share(
+        f"{name}_sure_share": share_metric(
             quality.sure_share,
-            f"share that the judge gives a class by at least {SURE}; {how}",
+            f"share to which the judge gives a class with a probability of at least "
+            f"{SURE_PROBABILITY}; {how}",
         ),
         f"{name}_relative_sure_share": Metric(
             value=quality.relative_sure_share,
-            unit="of that of the test images",
-            protocol=f"the same, divided by that of the test images; {how}",
+            unit="relative to the test images",
+            protocol=f"{name}_sure_share, divided by the sure share of the test images; {how}",
             tolerance=0.002,
         ),
-        f"{name}_class_distance": _share(
+        f"{name}_class_distance": share_metric(
             quality.class_distance,
-            f"total variation between the shares of the classes, by the judge; {how}",
+            f"total variation between the shares of the classes assigned by the judge; {how}",
         ),
         f"{name}_frechet_distance": Metric(
             value=quality.frechet_distance,
             unit="squared distance of features",
-            protocol=f"Frechet distance on the judge's features (no FID); {how}",
+            protocol=f"Frechet distance on the judge's features (not a FID); {how}",
             tolerance=0.002 + 0.003 * quality.frechet_distance,
         ),
-        f"{name}_precision": _share(
+        f"{name}_precision": share_metric(
             quality.precision, f"share within the manifold of test images, {features}"
         ),
-        f"{name}_recall": _share(
+        f"{name}_recall": share_metric(
             quality.recall, f"share of test images within their manifold, {features}"
         ),
     }
 
 
 def _agreement(
-    real: Verdict, reconstructed: Verdict, splits: Splits, images: int, which: str = ""
+    real: Predictions, reconstructed: Predictions, splits: Splits, images: int, which: str = ""
 ) -> Metric:
-    return _share(
+    return share_metric(
         label_agreement(real, reconstructed),
         f"share of the {which}{images:,} test images of {splits.title} whose reconstruction, "
         "decoded from mu, the judge labels as the original",
     )
 
 
-def _share(value: float, protocol: str, tolerance: float = 0.001) -> Metric:
-    return Metric(value=value, unit="share", protocol=protocol, tolerance=tolerance)
-
-
 def _at(images: Images, index: Tensor) -> Images:
     return Images(images.pixels[index.to(images.pixels.device)])
 
 
-def _joined(parts: Sequence[Verdict]) -> Verdict:
-    return Verdict(
+def _joined(parts: Sequence[Predictions]) -> Predictions:
+    return Predictions(
         torch.cat([part.features for part in parts]).cpu(),
         torch.cat([part.probabilities for part in parts]).cpu(),
     )

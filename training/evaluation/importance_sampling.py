@@ -3,11 +3,11 @@
     p(x) = E_q[w],  w = p(x | z) p(z) / q(z | x),  estimated by the mean of L weights
 
 ln of that mean is at most ln p(x) in expectation and rises to it with L (Burda et al. 2016,
-"Importance weighted autoencoders", section 3), so the NLL errs on the honest side. How much of q
-is of use is told by the effective sample size (sum w)^2 / sum w^2, between 1 and L (Kong 1992).
+"Importance weighted autoencoders", section 3), so the NLL is overestimated, never flattered. The
+effective sample size (sum w)^2 / sum w^2, between 1 and L (Kong 1992), tells how well q fits.
 
-Images are binarized anew for each seed (Salakhutdinov & Murray 2008), since the likelihood of a
-grey image under a Bernoulli model is no density.
+Images are binarized again for each seed (Salakhutdinov & Murray 2008), because the likelihood of a
+grey image under a Bernoulli model is not a density.
 """
 
 import math
@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from model_store.vae import VAE, bernoulli_log_likelihood, normal_log_density
-from training.fitting.objective import binarize
+from training.fitting.targets import binarize
 
 Propose = Callable[[int], tuple[Tensor, Tensor]]
-"""k -> z (images, k, latent) drawn from q(z | x), and ln q(z | x) (images, k), nats."""
+"""k -> k draws z (images, k, latent) from q(z | x), and ln q(z | x) (images, k), nats."""
 
 LogJoint = Callable[[Tensor], Tensor]
 """z (images, k, latent) -> ln p(x | z) + ln p(z) (images, k), nats."""
@@ -33,7 +33,7 @@ LogPrior = Callable[[Tensor], Tensor]
 
 
 class ImportanceEstimate(NamedTuple):
-    """Of each image; both (images,): `nll` in nats, `effective_samples` between 1 and L."""
+    """Estimates for each image, (images,): `nll` in nats, `effective_samples` between 1 and L."""
 
     nll: Tensor
     effective_samples: Tensor
@@ -41,33 +41,33 @@ class ImportanceEstimate(NamedTuple):
 
 @dataclass(frozen=True)
 class BinarizedNLL:
-    """The mean NLL of a split, in nats, for each binarization of it."""
+    """Mean NLL of a split, in nats, for each seed of its binarization."""
 
     per_seed: tuple[float, ...]
     effective_samples: float
     """Mean over images and seeds."""
     samples: int
-    """L, the draws of z for each image."""
+    """L, the number of draws of z per image."""
     images: int
 
     @property
     def mean(self) -> float:
-        """Over images and binarizations, nats."""
+        """Mean over images and binarizations, nats."""
         return statistics.fmean(self.per_seed)
 
     @property
     def std(self) -> float:
-        """Of the split's mean, over binarizations (n - 1); 0 for one seed; nats."""
+        """Sample standard deviation of the split's mean over binarizations, nats; 0 for one seed."""
         return statistics.stdev(self.per_seed) if len(self.per_seed) > 1 else 0.0
 
 
 def importance_estimate(
     propose: Propose, log_joint: LogJoint, samples: int, chunk: int = 16
 ) -> ImportanceEstimate:
-    """The estimate from L = `samples` draws for each image, at most `chunk` of them at a time.
+    """Estimate from L = `samples` draws per image, at most `chunk` of them at a time.
 
-    The sums of weights and of squared weights are kept as logarithms, so memory is that of one
-    chunk and no weight overflows.
+    The sums of weights and of squared weights are kept as logarithms: memory is bounded by one
+    chunk, and no weight overflows.
     """
     log_sum: Tensor | None = None
     log_sum_of_squares: Tensor | None = None
@@ -98,10 +98,10 @@ def vae_importance_estimate(
     images_at_once: int = 50,
     chunk: int = 16,
 ) -> ImportanceEstimate:
-    """-ln p(x) of images x (images, channels, height, width) under a VAE, q its encoder.
+    """Estimate -ln p(x) of images x (images, channels, height, width); q is the VAE's encoder.
 
-    `log_prior` is the VAE's where not given. `images_at_once` times `chunk` latents are decoded at
-    a time. `noise` may lie on the CPU while x and the VAE do not: then it is the same everywhere.
+    If `log_prior` is None, the VAE's prior is used. `images_at_once` times `chunk` latents are
+    decoded at a time. A `noise` generator on the CPU gives the same draws for any device of x.
     """
     log_prior = log_prior or vae.log_prior
     parts = [
@@ -124,10 +124,9 @@ def binarized_nll(
     images_at_once: int = 50,
     chunk: int = 16,
 ) -> BinarizedNLL:
-    """The mean NLL of grey images x in [0, 1], binarized anew for each seed.
+    """Estimate the mean NLL of grey images x in [0, 1], binarized again for each seed.
 
-    A seed decides the binarization and, after it, the draws of z. Raises ValueError where there
-    is no seed.
+    A seed determines the binarization and the draws of z. Raises ValueError if there is no seed.
     """
     if not seeds:
         raise ValueError("a binarization needs a seed, got none")
@@ -150,7 +149,7 @@ def binarized_nll(
 
 
 def _proposal(mu: Tensor, logvar: Tensor, noise: torch.Generator) -> Propose:
-    """Draws from N(mu, sigma^2) of each image; mu, logvar (images, latent)."""
+    """Return a function that draws from N(mu, sigma^2) of each image; mu, logvar (images, latent)."""
     mu, logvar = mu.unsqueeze(1), logvar.unsqueeze(1)
     sigma = torch.exp(0.5 * logvar)
 
@@ -174,8 +173,8 @@ def _log_joint(vae: VAE, x: Tensor, log_prior: LogPrior) -> LogJoint:
 
 
 def _log_likelihood(vae: VAE, x: Tensor, x_logits: Tensor) -> Tensor:
-    """ln p(x | z) of k latents of each image; x (images, ...), x_logits (images, k, ...)."""
-    if vae.spec.likelihood == "bernoulli":  # needs no copy of the image for each latent
+    """Return ln p(x | z) of k latents per image; x (images, ...), x_logits (images, k, ...)."""
+    if vae.spec.likelihood == "bernoulli":  # broadcasts, without copying the image for each latent
         return bernoulli_log_likelihood(x.unsqueeze(1), x_logits)
     images, k = x_logits.shape[:2]
     repeated = x.repeat_interleave(k, dim=0)

@@ -1,6 +1,6 @@
-"""What an encoder makes of its latent space: pure functions of the posteriors of two splits.
+"""Measures of a latent space: pure, deterministic functions of the posteriors of two splits.
 
-mu and logvar are (images, latent), labels (images,) int64. Every measure is deterministic.
+mu and logvar are (images, latent), labels (images,) int64.
 """
 
 import torch
@@ -10,21 +10,21 @@ from torch.nn import functional as F
 from model_store.vae import kl_per_dimension
 
 ACTIVE_VARIANCE = 0.01
-"""Burda et al. 2016, section 5.2: a unit is active where Var_x(E_q[z]) is above this."""
+"""Var_x(E_q[z]) above which a latent dimension is active. Burda et al. 2016, section 5.2."""
 
 
 def variance_of_means(mu: Tensor) -> Tensor:
-    """Var_x(mu) of each dimension, over images; (images, latent) -> (latent,)."""
+    """Return Var_x(mu) of each dimension, over images; (images, latent) -> (latent,)."""
     return mu.double().var(dim=0, correction=0)
 
 
 def active_units(mu: Tensor) -> int:
-    """How many dimensions carry something of the image. Burda et al. 2016, section 5.2."""
+    """Count the dimensions whose mu varies between images. Burda et al. 2016, section 5.2."""
     return int((variance_of_means(mu) > ACTIVE_VARIANCE).sum())
 
 
 def mean_kl_per_dimension(mu: Tensor, logvar: Tensor) -> Tensor:
-    """KL(q(z_d | x) || N(0, 1)), averaged over images; -> (latent,), nats, float64."""
+    """Return KL(q(z_d | x) || N(0, 1)), averaged over images; (latent,), nats, float64."""
     return kl_per_dimension(mu.double(), logvar.double()).mean(dim=0)
 
 
@@ -39,17 +39,17 @@ def linear_probe_accuracy(
     l2: float = 1e-4,
     iterations: int = 200,
 ) -> float:
-    """Share of the test split that a linear classifier of mu, learnt on train, labels rightly.
+    """Return the accuracy on the test split of a linear classifier that is fitted to train_mu.
 
     Multinomial logistic regression on mu scaled to the train split's mean 0 and standard
     deviation 1, with an L2 penalty on the weights (0.5 * l2 * |w|^2 beside the mean cross
     entropy), minimised by L-BFGS from zero.
     """
     classes = int(train_labels.max()) + 1
-    # autograd refuses tensors of inference mode
+    # clones: autograd refuses tensors that were made in inference mode
     train_mu, labels = train_mu.clone(), train_labels.clone()
     mean = train_mu.mean(dim=0)
-    std = train_mu.std(dim=0).clamp_min(1e-6)  # a dead dimension stays near zero
+    std = train_mu.std(dim=0).clamp_min(1e-6)  # keeps an inactive dimension near zero
     x, x_test = (train_mu - mean) / std, (test_mu - mean) / std
     weight = torch.zeros(classes, x.shape[1], dtype=x.dtype, device=x.device, requires_grad=True)
     bias = torch.zeros(classes, dtype=x.dtype, device=x.device, requires_grad=True)
@@ -81,9 +81,9 @@ def knn_accuracy(
     k: int = 5,
     chunk: int = 500,
 ) -> float:
-    """Share of the test split that its k nearest training means (Euclidean) label rightly.
+    """Return the accuracy on the test split of a vote among the k nearest training means.
 
-    By majority; among equals the class whose neighbours are nearer.
+    Distances are Euclidean. A tie goes to the class whose neighbours are nearer.
     """
     votes = [
         majority_label(train_labels[nearest(part, train_mu, k)])
@@ -93,16 +93,16 @@ def knn_accuracy(
 
 
 def nearest(queries: Tensor, points: Tensor, k: int) -> Tensor:
-    """Indices of the k points nearest to each query, the nearest first; (queries, k)."""
+    """Return the indices of the k points nearest to each query, nearest first; (queries, k)."""
     distances = torch.cdist(queries, points, compute_mode="use_mm_for_euclid_dist")
     return distances.topk(k, largest=False).indices
 
 
 def majority_label(labels: Tensor) -> Tensor:
-    """The commonest label of each row; (rows, k), the nearest first -> (rows,)."""
+    """Return the most frequent label of each row; (rows, k), nearest first -> (rows,)."""
     k = labels.shape[1]
     rank = torch.arange(k, device=labels.device)
-    weight = 1 + 2.0 ** -(rank + 2)  # all ranks together stay below one vote
+    weight = 1 + 2.0 ** -(rank + 2)  # breaks ties: all ranks together count less than one vote
     votes = F.one_hot(labels) * weight.unsqueeze(1)
     return votes.sum(dim=1).argmax(dim=1)
 

@@ -1,7 +1,7 @@
-"""How good made images are, in the eyes of a judge: pure functions of features and labels.
+"""Quality of generated images, measured by a judge: pure functions of features and labels.
 
-A number of these means little alone: `compare` gives all of them for two sets of images, and
-real against real gives the floor that no model can be expected to pass.
+A single number means little: `measure_quality` returns all of them for two sets of images. Real
+images against other real images give the best values that a model can be expected to reach.
 """
 
 from dataclasses import dataclass
@@ -9,39 +9,39 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.classifier.model import SURE, Verdict
+from training.classifier.model import SURE_PROBABILITY, Predictions
 
 
 @dataclass(frozen=True)
 class ClassQuality:
-    """Of one class; shares in [0, 1]."""
+    """Quality of the images generated for one class; shares in [0, 1]."""
 
     right: float
-    """Share of the made images of this class that the judge gives this class."""
+    """Share of the generated images that the judge assigns to this class."""
     precision: float
     recall: float
 
 
 @dataclass(frozen=True)
 class Quality:
-    """A set of images against a reference set; shares in [0, 1]."""
+    """Quality of a set of images, compared with a reference set; shares in [0, 1]."""
 
     sure_share: float
     relative_sure_share: float
-    """Of the reference's; 1 where as many images are sure as there."""
+    """sure_share divided by that of the reference; 0 if the judge is sure of no reference image."""
     class_distance: float
-    """Total variation between the shares of the classes; 0 where balanced as the reference."""
+    """Total variation between the two distributions of classes; 0 if they are equal."""
     frechet_distance: float
-    """On the judge's features."""
+    """Frechet distance in the judge's features."""
     precision: float
     recall: float
 
 
-def compare(made: Verdict, reference: Verdict, *, k: int = 3) -> Quality:
-    """All measures of made images against reference images, such as the test split.
+def measure_quality(made: Predictions, reference: Predictions, *, k: int = 3) -> Quality:
+    """Compare generated images with reference images, such as the test split.
 
-    Take as many of the one as of the other: the Frechet distance of few images is biased upwards,
-    and a k-th neighbour is farther among few.
+    Both sets should have the same size: the Frechet distance of few images is biased upwards, and
+    a k-th neighbour is farther away in a small set.
     """
     precision, recall = precision_and_recall(made.features, reference.features, k=k)
     return Quality(
@@ -59,18 +59,13 @@ def compare(made: Verdict, reference: Verdict, *, k: int = 3) -> Quality:
     )
 
 
-def _relative(made: float, reference: float) -> float:
-    """0 where the judge is sure of nothing at all."""
-    return made / reference if reference else 0.0
-
-
-def compare_classes(
-    made: Verdict, asked: Tensor, reference: Verdict, labels: Tensor, *, k: int = 3
+def measure_class_quality(
+    made: Predictions, asked: Tensor, reference: Predictions, labels: Tensor, *, k: int = 3
 ) -> tuple[ClassQuality, ...]:
-    """Images made of asked classes (images,) against those of the reference with these labels.
+    """Compare the images generated for each class with the reference images of that class.
 
-    In the order of the classes of the reference; the same number of images of a class on either
-    side makes precision and recall comparable.
+    `asked` (images,) are the requested classes, `labels` (images,) those of the reference. Returns
+    one entry per class, in their order. Both sets should have the same number of images of a class.
     """
     return tuple(
         _class_quality(made[asked == label], reference[labels == label], label, k)
@@ -78,32 +73,32 @@ def compare_classes(
     )
 
 
-def label_agreement(a: Verdict, b: Verdict) -> float:
-    """Share of images, such as originals and their reconstructions, that get the same label."""
+def label_agreement(a: Predictions, b: Predictions) -> float:
+    """Return the share of pairs, such as image and reconstruction, that get the same label."""
     return (a.labels == b.labels).double().mean().item()
 
 
 def sure_share(confidence: Tensor) -> float:
-    """Share of images whose likeliest class has a probability of SURE or more; (images,)."""
-    return (confidence >= SURE).double().mean().item()
+    """Return the share of images that the judge is sure of; confidence (images,)."""
+    return (confidence >= SURE_PROBABILITY).double().mean().item()
 
 
 def class_shares(labels: Tensor, classes: int) -> Tensor:
-    """Share of each class; (images,) -> (classes,), float64, sums to 1."""
+    """Return the share of each class; (images,) -> (classes,), float64, sums to 1."""
     return torch.bincount(labels, minlength=classes).double() / len(labels)
 
 
 def total_variation(p: Tensor, q: Tensor) -> float:
-    """Half the sum of absolute differences of two distributions (classes,); in [0, 1]."""
+    """Return half the sum of absolute differences of two distributions (classes,); in [0, 1]."""
     return float(0.5 * (p - q).abs().sum())
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Squared 2-Wasserstein distance of Gaussians fitted to two sets; (images, features) each.
+    """Return the squared 2-Wasserstein distance of Gaussians fitted to two sets of features.
 
-    The formula of Heusel et al. 2017 ("GANs trained by a two time-scale update rule"), who take
-    the features of an Inception network and call it FID. These features are the judge's own, so
-    it must not be called that, nor compared with any.
+    a, b (images, features). Heusel et al. 2017 ("GANs trained by a two time-scale update rule")
+    apply this formula to features of an Inception network and call it FID. These features are the
+    judge's, so the value is not a FID and cannot be compared with one.
     """
     a, b = a.double(), b.double()
     return frechet_distance_of_gaussians(a.mean(dim=0), _cov(a), b.mean(dim=0), _cov(b))
@@ -112,10 +107,10 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 def frechet_distance_of_gaussians(
     mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor
 ) -> float:
-    """|mean_a - mean_b|^2 + tr(cov_a + cov_b - 2 (cov_a cov_b)^(1/2)); >= 0.
+    """Return |mean_a - mean_b|^2 + tr(cov_a + cov_b - 2 (cov_a cov_b)^(1/2)); >= 0.
 
-    Means (features,), covariances (features, features), float64. Dowson & Landau 1982. The root's
-    trace is that of the symmetric (R cov_b R)^(1/2) with R = cov_a^(1/2).
+    Means (features,), covariances (features, features), float64. Dowson & Landau 1982. The trace of
+    the root is computed as the one of the symmetric (R cov_b R)^(1/2) with R = cov_a^(1/2).
     """
     root_a = _symmetric_root(cov_a)
     product = root_a @ cov_b @ root_a
@@ -129,10 +124,10 @@ def frechet_distance_of_gaussians(
 def precision_and_recall(
     made: Tensor, real: Tensor, *, k: int = 3, chunk: int = 1000
 ) -> tuple[float, float]:
-    """Share of made images within the real ones' manifold, and the reverse.
+    """Return the shares of generated images in the real manifold and of real in the generated.
 
-    Features (images, features). A set's manifold is the union of balls around its images, each
-    as large as the distance to the k-th nearest other image of the set. Kynkaanniemi et al. 2019,
+    Features (images, features). A set's manifold is the union of balls around its images; a radius
+    is the distance to the k-th nearest other image of the set. Kynkaanniemi et al. 2019,
     "Improved precision and recall metric for assessing generative models", eq. 1 and 2.
     """
     precision = share_within(made, real, neighbour_radii(real, k, chunk), chunk)
@@ -141,35 +136,34 @@ def precision_and_recall(
 
 
 def neighbour_radii(points: Tensor, k: int, chunk: int = 1000) -> Tensor:
-    """Distance of each point to its k-th nearest other; (points, features) -> (points,).
+    """Return each point's distance to its k-th nearest other; (points, features) -> (points,).
 
-    Raises ValueError where there are not k others.
+    Raises ValueError if there are not k others.
     """
     if len(points) <= k:
         raise ValueError(f"the {k}-th neighbour needs more than {k} images, got {len(points)}")
     radii = [
-        torch.cdist(part, points).topk(k + 1, largest=False).values[:, k]  # the first is itself
+        torch.cdist(part, points)
+        .topk(k + 1, largest=False)
+        .values[:, k]  # the nearest is the point itself
         for part in torch.split(points, chunk)
     ]
     return torch.cat(radii)
 
 
 def share_within(queries: Tensor, points: Tensor, radii: Tensor, chunk: int = 1000) -> float:
-    """Share of the queries that lie in the ball of at least one point."""
+    """Return the share of queries that lie in the ball of at least one point."""
     inside = [
         (torch.cdist(part, points) <= radii).any(dim=1) for part in torch.split(queries, chunk)
     ]
     return torch.cat(inside).double().mean().item()
 
 
-def halves(verdict: Verdict, seed: int = 0) -> tuple[Verdict, Verdict]:
-    """Two random halves of a set, for real against real: `compare(*halves(test))`."""
-    order = torch.randperm(len(verdict), generator=torch.Generator().manual_seed(seed))
-    middle = len(verdict) // 2
-    return verdict[order[:middle]], verdict[order[middle : 2 * middle]]
+def _relative(made: float, reference: float) -> float:
+    return made / reference if reference else 0.0
 
 
-def _class_quality(made: Verdict, real: Verdict, label: int, k: int) -> ClassQuality:
+def _class_quality(made: Predictions, real: Predictions, label: int, k: int) -> ClassQuality:
     precision, recall = precision_and_recall(made.features, real.features, k=k)
     right = (made.labels == label).double().mean().item()
     return ClassQuality(right, precision, recall)
@@ -180,7 +174,7 @@ def _cov(features: Tensor) -> Tensor:
 
 
 def _symmetric_root(matrix: Tensor) -> Tensor:
-    """The symmetric root of a symmetric positive semi-definite matrix, float64."""
+    """Return the symmetric root of a symmetric positive semi-definite matrix, float64."""
     eigenvalues, vectors = torch.linalg.eigh(matrix)
     root: Tensor = (vectors * eigenvalues.clamp_min(0).sqrt()) @ vectors.T
     return root

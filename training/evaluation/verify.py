@@ -1,4 +1,4 @@
-"""Whether a card and its weights agree: every number measured again and laid beside the stated."""
+"""Check that a version's card, manifest and weights agree, by measuring every number again."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -11,41 +11,43 @@ from pydantic import ValidationError
 from model_store.spec import Manifest, Metric, ModelRef, TrainingRecord
 from model_store.store import Store
 from model_store.vae import build_vae
+from training.classifier.model import judge_for
 from training.config import Data
 from training.data import loading
-from training.data.loading import Splits
+from training.data.images import Splits
 from training.errors import SettingError
-from training.evaluation.evaluate import NLL_BY_MANY, Evaluation, Extent, evaluate
-from training.publishing.release import judge_of
+from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.level import EvaluationLevel
+from training.evaluation.likelihood import NLL_5000
 
 TOLERANCE_NATS = 0.02
-"""Of numbers that were published without one."""
+"""Tolerance of metrics that were published without one, in the metric's unit."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A stated number beside the one that was found; None where it was not found."""
+    """A stated number beside the recomputed one, which is None if it could not be measured."""
 
     name: str
     unit: str
     stated: float
-    found: float | None
+    recomputed: float | None
     tolerance: float
 
     @property
     def difference(self) -> float | None:
-        """Found minus stated."""
-        return None if self.found is None else self.found - self.stated
+        """Recomputed minus stated."""
+        return None if self.recomputed is None else self.recomputed - self.stated
 
     @property
     def agrees(self) -> bool:
-        """Whether they are one number, up to the tolerance."""
+        """True if the recomputed value is within tolerance of the stated one."""
         return self.difference is not None and abs(self.difference) <= self.tolerance
 
 
 @dataclass(frozen=True)
-class Report:
-    """All checks of a version, and what was not measured again."""
+class Verification:
+    """All checks of a version, and the names of the metrics that were not measured again."""
 
     manifest: Manifest
     checks: tuple[Check, ...]
@@ -53,47 +55,53 @@ class Report:
 
     @property
     def agrees(self) -> bool:
-        """Whether card and weights are one."""
+        """True if every check agrees."""
         return all(check.agrees for check in self.checks)
 
 
-def check(
+def verify(
     store: Store,
     ref: ModelRef,
     data_dir: Path,
-    extent: Extent,
+    level: EvaluationLevel,
     *,
     device: torch.device,
     report: Callable[[str], None],
-) -> Report:
-    """Measure a version again; raises StoreError, and UsageError or DataError of the data.
+) -> Verification:
+    """Measure a version again; raises StoreError, UsageError, DataError.
 
-    Checksums are verified first: a file that was changed is an error and not a difference.
+    The checksums are verified first: a file that was changed is an error, not a difference.
     """
     store.verify(ref)
     stored = store.load(ref)
-    if extent is Extent.FULL and NLL_BY_MANY in stored.manifest.metrics:
-        extent = Extent.EXHAUSTIVE
+    if level is EvaluationLevel.FULL and NLL_5000 in stored.manifest.metrics:
+        level = EvaluationLevel.EXHAUSTIVE
     splits = load_splits(stored.manifest, data_dir, device)
     vae = build_vae(stored.spec, stored.weights).to(device)
-    judge = judge_of(stored.manifest.training, vae)
-    found = evaluate(
-        vae, splits, extent, judge=judge, class_latents=stored.class_latents, report=report
+    judge = judge_for(stored.manifest.training, vae)
+    evaluation = evaluate(
+        vae, splits, level, judge=judge, class_latents=stored.class_latents, report=report
     )
-    return compare(stored.manifest, store.card(ref), found, extent)
+    return check_statements(stored.manifest, store.card(ref), evaluation, level)
 
 
-def compare(manifest: Manifest, card: str, found: Evaluation, extent: Extent) -> Report:
-    """The verdicts, from what is stated and what was found."""
-    checks = [*_metrics(manifest.metrics, found, extent), *_latents(manifest, found)]
-    checks += [*_sums(manifest), *_card(manifest.metrics, card)]
+def check_statements(
+    manifest: Manifest, card: str, evaluation: Evaluation, level: EvaluationLevel
+) -> Verification:
+    """Compare what manifest and card state with a new evaluation."""
+    checks = [
+        *_check_metrics(manifest.metrics, evaluation, level),
+        *_check_latents(manifest, evaluation),
+        *_check_sums(manifest),
+        *_check_card(manifest.metrics, card),
+    ]
     names = {check.name for check in checks}
     left_out = tuple(name for name in manifest.metrics if name not in names)
-    return Report(manifest, tuple(checks), left_out)
+    return Verification(manifest, tuple(checks), left_out)
 
 
 def load_splits(manifest: Manifest, data_dir: Path, device: torch.device) -> Splits:
-    """The data that a version was trained and measured on, on the device."""
+    """Load the data that a version was trained and measured on, onto the device."""
     splits = loading.load(_data(manifest.training), data_dir, manifest.spec)
     return replace(splits, train=splits.train.to(device), test=splits.test.to(device))
 
@@ -103,26 +111,28 @@ def _data(record: TrainingRecord) -> Data:
         return Data.model_validate(record.settings.get("data"))
     except ValidationError as error:
         raise SettingError(
-            f"the manifest does not say which data of {record.dataset} it was trained on"
+            f"the manifest does not say which data of {record.dataset} the model was trained on"
         ) from error
 
 
-def _metrics(stated: Mapping[str, Metric], found: Evaluation, extent: Extent) -> Iterator[Check]:
+def _check_metrics(
+    stated: Mapping[str, Metric], evaluation: Evaluation, level: EvaluationLevel
+) -> Iterator[Check]:
     for name, metric in stated.items():
-        again = found.metrics.get(name)
-        if again is None and not extent.holds(Extent.FULL):
+        again = evaluation.metrics.get(name)
+        if again is None and not level.includes(EvaluationLevel.FULL):
             continue
         tolerance = TOLERANCE_NATS if metric.tolerance is None else metric.tolerance
         value = None if again is None else again.value
         yield Check(name, metric.unit, metric.value, value, tolerance)
 
 
-def _latents(manifest: Manifest, found: Evaluation) -> Iterator[Check]:
-    """For each statistic the dimension that differs most."""
+def _check_latents(manifest: Manifest, evaluation: Evaluation) -> Iterator[Check]:
+    """Check, for each statistic, the dimension that differs most."""
     if manifest.latents is None:
         return
     for name in ("kl_nats", "mean", "std"):
-        stated, again = getattr(manifest.latents, name), getattr(found.latents, name)
+        stated, again = getattr(manifest.latents, name), getattr(evaluation.latents, name)
         if len(stated) != len(again):
             yield Check(f"latents.{name}", "dimensions", len(stated), len(again), 0)
             continue
@@ -133,11 +143,12 @@ def _latents(manifest: Manifest, found: Evaluation) -> Iterator[Check]:
         yield Check(label, unit, stated[worst], again[worst], tolerance)
 
 
-def _sums(manifest: Manifest) -> Iterator[Check]:
-    """What the stated numbers must be together, whatever the weights."""
+def _check_sums(manifest: Manifest) -> Iterator[Check]:
+    """Check that stated numbers add up, independently of the weights."""
     value = {name: metric.value for name, metric in manifest.metrics.items()}
-    in_u = manifest.spec.prior is not None  # there the KL of a dimension is that of a Gaussian
-    if manifest.latents is not None and "test_kl" in value and not in_u:
+    # with a flow, latents.kl_nats are measured on the N(0, I) side and test_kl against the flow
+    has_flow = manifest.spec.prior is not None
+    if manifest.latents is not None and "test_kl" in value and not has_flow:
         total = sum(manifest.latents.kl_nats)
         yield Check("sum of latents.kl_nats", "nats", value["test_kl"], total, TOLERANCE_NATS)
     if {"test_negative_elbo", "test_reconstruction", "test_kl"} <= value.keys():
@@ -146,9 +157,9 @@ def _sums(manifest: Manifest) -> Iterator[Check]:
         yield Check("reconstruction + KL", "nats", stated, total, TOLERANCE_NATS)
 
 
-def _card(stated: Mapping[str, Metric], card: str) -> Iterator[Check]:
-    """The numbers in card.md that are not those of the manifest, or one line for all of them."""
-    written = _written(card)
+def _check_card(stated: Mapping[str, Metric], card: str) -> Iterator[Check]:
+    """Yield each number of card.md that differs from the manifest, or one check for all of them."""
+    written = _numbers_in_card(card)
     wrong = 0
     for name, metric in stated.items():
         text = written.get(name)
@@ -165,10 +176,10 @@ def _card(stated: Mapping[str, Metric], card: str) -> Iterator[Check]:
         yield Check("numbers in card.md", "of the manifest", len(stated), len(stated), 0)
 
 
-def _written(card: str) -> dict[str, str]:
-    """Number -> its digits, as the tables of a card have them."""
+def _numbers_in_card(card: str) -> dict[str, str]:
+    """Return metric name -> digits, as written in the tables of a card."""
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in card.splitlines()]
-    found: dict[str, str] = {}
+    numbers: dict[str, str] = {}
     header: list[str] = []
     for row in rows:
         if not row:
@@ -176,12 +187,12 @@ def _written(card: str) -> dict[str, str]:
         elif not header:
             header = row
         elif header[0] == "number" and _is_number(row[1]):
-            found[row[0].strip("`")] = row[1]
+            numbers[row[0].strip("`")] = row[1]
         elif header[0] == "class":
             for measure, text in zip(header[1:], row[1:], strict=True):
                 if _is_number(text):
-                    found[f"label_{measure}[{row[0]}]"] = text
-    return found
+                    numbers[f"label_{measure}[{row[0]}]"] = text
+    return numbers
 
 
 def _is_number(text: str) -> bool:

@@ -1,1 +1,1 @@
-"""Fitting a VAE: objective, schedule, trainer."""
+"""Fit a VAE: objective, schedules, trainer."""

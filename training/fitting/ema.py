@@ -1,4 +1,4 @@
-"""The average of the weights over the last steps: often better than the last weights themselves."""
+"""An exponential moving average of the weights, which often is better than the last weights."""
 
 import copy
 
@@ -6,17 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from model_store.vae import VAE, reparameterise
-from training.data.loading import Images
+from training.data.images import Images
 
 BATCH_NORM_IMAGES = 8192
-"""So many training images give the statistics of batch norm for averaged weights."""
+"""Number of training images from which the averaged network's batch-norm statistics are measured."""
 
 
-class Average:
-    """An exponential moving average of a VAE's weights, as a VAE of its own.
+class MovingAverage:
+    """An exponential moving average of a VAE's weights, kept as a second VAE.
 
-    Polyak & Juditsky 1992; with a decay as in Adam-era practice. The decay grows as
-    (1 + t) / (10 + t) up to its value, so that the random weights of the start are soon forgotten.
+    Polyak & Juditsky 1992. The decay grows as (1 + t) / (10 + t) up to its value, so that the
+    random initial weights are forgotten after a few steps.
     """
 
     def __init__(self, vae: VAE, decay: float) -> None:
@@ -27,16 +27,16 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Move towards the current weights; `step` counts from 1."""
+        """Move the average towards the current weights; `step` counts from 1."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self._averaged, self._current, 1 - decay)
 
     @torch.no_grad()
     def measure_batch_norm(self, train: Images, seed: int, batch_size: int = 512) -> None:
-        """Give batch norm the statistics that the averaged weights themselves produce.
+        """Measure the batch-norm statistics of the averaged network on training images.
 
-        Those of the current weights would belong to another network, and an average of them to
-        none. Izmailov et al. 2018, "Averaging weights leads to wider optima", section 3.
+        The statistics of the current network, or an average of them, do not fit the averaged
+        weights. Izmailov et al. 2018, "Averaging weights leads to wider optima", section 3.
         """
         norms = [module for module in self.vae.modules() if isinstance(module, nn.BatchNorm2d)]
         if not norms:
@@ -48,10 +48,10 @@ class Average:
         device = train.pixels.device
         noise = torch.Generator(device).manual_seed(seed)
         self.vae.train()
-        whole = min(len(train), BATCH_NORM_IMAGES)
-        for index in torch.split(torch.arange(whole, device=device), batch_size):
-            if len(index) == 1 and whole > 1:
-                continue  # one image has no variance
+        images = min(len(train), BATCH_NORM_IMAGES)
+        for index in torch.split(torch.arange(images, device=device), batch_size):
+            if len(index) == 1 and images > 1:
+                continue  # a single image has no variance
             mu, logvar = self.vae.posterior(train.batch(index))
             eps = torch.randn(mu.shape, generator=noise, device=device)
             self.vae.logits(reparameterise(mu, logvar, eps))

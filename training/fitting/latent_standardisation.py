@@ -1,27 +1,27 @@
-"""Moves and stretches the latents so that those of all images together have mean 0, variance 1.
+"""Shift and scale the latents so that they have mean 0 and variance 1 over all images.
 
-    z' = (z - m) / s,  m = E[mu],  s^2 = E[(mu - m)^2 + sigma^2],  of each dimension by itself
+    z' = (z - m) / s,  m = E[mu],  s^2 = E[(mu - m)^2 + sigma^2],  for each dimension separately
 
-Of all such maps this one has the least E[KL(q(z' | x) || N(0, I))], as setting the derivatives by m
-and s to zero shows. The linear layers around the latents take it up, so that images are encoded
-and decoded to the same as before and only the KL falls. Where images have many pixels it is a
-small part of the loss, and gradients leave the mean of a dimension off for long; samples of
-N(0, I) then fall where no image was.
+Among all shifts and scales this one minimises E[KL(q(z' | x) || N(0, I))]: the derivatives by m
+and s are zero there. The linear layers before and after the latents absorb the change, so images
+are encoded and decoded as before and only the KL falls. This matters for images with many pixels:
+the KL is then a small part of the loss, its gradients leave the mean of a dimension away from 0 for
+a long time, and samples of N(0, I) fall where no image was encoded.
 """
 
 import torch
 from torch import Tensor, nn
 
 from model_store.vae import VAE
-from training.data.loading import Images
+from training.data.images import Images
 
 
 @torch.no_grad()
-def centre(vae: VAE, images: Images, batch_size: int = 512) -> None:
+def standardise_latents(vae: VAE, images: Images, batch_size: int = 512) -> None:
     """Change the weights in place so that m = 0 and s = 1 over the images.
 
-    The VAE has neither a flow, which does this and more, nor a bound of logvar, which would not
-    move along.
+    The VAE must have neither a flow, which includes such a map, nor a bound of logvar, which the
+    map would not shift.
     """
     vae.eval()
     mean, variance = _moments(vae, images, batch_size)
@@ -35,7 +35,7 @@ def centre(vae: VAE, images: Images, batch_size: int = 512) -> None:
 
 
 def _moments(vae: VAE, images: Images, batch_size: int) -> tuple[Tensor, Tensor]:
-    """m and s^2, both (latent,)."""
+    """Return m and s^2, both (latent,)."""
     device, n = images.pixels.device, len(images)
     sums = torch.zeros(3, vae.spec.latent, dtype=torch.float64, device=device)
     for index in torch.split(torch.arange(n, device=device), batch_size):

@@ -1,7 +1,6 @@
-"""What training maximises: the evidence lower bound, per sample, in nats, summed over pixels.
+"""The training objective: the evidence lower bound per image, in nats, summed over pixels.
 
-With several draws of z, the importance-weighted bound, which is tighter. Each of the two comes as
-`Terms`: what to show, and what to differentiate.
+With several draws of z per image it is the importance-weighted bound, which is tighter.
 """
 
 import math
@@ -10,21 +9,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model_store.vae import (
-    VAE,
-    kl_per_dimension,
-    normal_log_density,
-    reparameterise,
-    to_float32,
-)
+from model_store.vae import VAE, kl_per_dimension, normal_log_density, reparameterise, to_float32
 
 
 class Terms(NamedTuple):
-    """Of each image, (batch,) and in nats; `mu` and `logvar` (batch, latent) are q(z | x)."""
+    """The loss of each image and its parts: (batch,), nats; `mu` and `logvar` (batch, latent)."""
 
     loss: Tensor
+    """The value to report."""
     surrogate: Tensor
-    """What is differentiated: its gradient is an estimate of the loss's."""
+    """The value to differentiate: its gradient estimates the gradient of the loss."""
     log_px: Tensor
     kl: Tensor
     mu: Tensor
@@ -34,9 +28,9 @@ class Terms(NamedTuple):
 class Bound(NamedTuple):
     """The two parts of the ELBO, nats; log_px (batch,), kl_per_dimension (batch, latent).
 
-    `log_px` estimates E_q ln p(x | z) by one draw of z and is <= 0 for Bernoulli pixels; the
-    latter is KL(q(z_d | x) || p(z_d)), exact and >= 0. Under a flow only its sum over the
-    dimensions has a meaning, and that is an estimate by the same draw.
+    `log_px` estimates E_q ln p(x | z) by one draw of z; it is <= 0 for Bernoulli pixels.
+    `kl_per_dimension` is KL(q(z_d | x) || p(z_d)), exact and >= 0. Under a flow, only the sum over
+    the dimensions is meaningful, and it is an estimate by the same draw.
     """
 
     log_px: Tensor
@@ -53,13 +47,13 @@ class Bound(NamedTuple):
         return self.log_px - self.kl
 
     def loss(self, beta: float, free_bits: float = 0.0) -> Tensor:
-        """What goes down, per sample; (batch,), nats. Higgins et al. 2017, eq. 4."""
+        """Return -(log_px - beta * kl) of each image; (batch,), nats. Higgins et al. 2017, eq. 4."""
         kl = with_free_bits(self.kl_per_dimension, free_bits) if free_bits else self.kl
         return -(self.log_px - beta * kl)
 
 
 def bound(vae: VAE, x: Tensor, eps: Tensor) -> Bound:
-    """x (batch, channels, height, width) in [0, 1], eps ~ N(0, I) (batch, latent).
+    """Compute the ELBO's parts; x (batch, c, h, w) in [0, 1], eps ~ N(0, I) (batch, latent).
 
     Likelihood and KL are computed in at least 32 bits, whatever the networks compute in.
     """
@@ -67,7 +61,10 @@ def bound(vae: VAE, x: Tensor, eps: Tensor) -> Bound:
 
 
 def single_draw(vae: VAE, x: Tensor, eps: Tensor, beta: float, free_bits: float) -> Terms:
-    """The ELBO's; arguments as of `bound` and `Bound.loss`."""
+    """Return the terms of the ELBO with one draw; x (batch, c, h, w), eps (batch, latent).
+
+    `free_bits` is in nats per latent dimension.
+    """
     mu, logvar = posterior(vae, x)
     parts = _bound(vae, x, mu, logvar, eps)
     loss = parts.loss(beta, free_bits)
@@ -77,11 +74,11 @@ def single_draw(vae: VAE, x: Tensor, eps: Tensor, beta: float, free_bits: float)
 def several_draws(
     vae: VAE, x: Tensor, eps: Tensor, beta: float, *, doubly_reparameterised: bool
 ) -> Terms:
-    """The importance-weighted bound's, eps ~ N(0, I) (draws, batch, latent).
+    """Return the terms of the importance-weighted bound; eps ~ N(0, I) (draws, batch, latent).
 
     loss = -ln (1 / k) sum_i w_i,  ln w_i = ln p(x | z_i) + beta (ln p(z_i) - ln q(z_i | x)):
-    Burda et al. 2016, eq. 8. Doubly reparameterised, the gradient that reaches the encoder by
-    way of z_i has the weight v_i^2, v_i = w_i / sum w, instead of v_i, and the score of q is left
+    Burda et al. 2016, eq. 8. If doubly reparameterised, the gradient that reaches the encoder
+    through z_i is weighted by v_i^2, v_i = w_i / sum w, instead of v_i, and the score of q is left
     out: Tucker et al. 2019, eq. 8; with one draw, Roeder et al. 2017.
     """
     k, batch, latent = eps.shape
@@ -109,21 +106,32 @@ def several_draws(
 
 
 def posterior(vae: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
-    """mu and logvar of q(z | x), (batch, latent), in at least 32 bits."""
+    """Return mu and logvar of q(z | x), (batch, latent), in at least 32 bits."""
     mu, logvar = vae.posterior(x)
     return to_float32(mu), to_float32(logvar)
 
 
 def kl_to_prior(vae: VAE, mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
-    """KL(q(z | x) || p(z)) of each dimension, (batch, latent), nats.
+    """Return KL(q(z | x) || p(z)) of each dimension, (batch, latent), nats.
 
-    Exact for N(0, I). Under a flow its sum over the dimensions is an estimate by the draw z: the
-    entropy of q is exact, ln p(z) is not, and its ln |det| is shared out evenly.
+    Exact if the prior is N(0, I). Under a flow, the sum over the dimensions is an estimate by the
+    draw z: the entropy of q is exact, ln p(z) is not, and ln |det| is spread evenly over the
+    dimensions.
     """
     if vae.flow is None:
         return kl_per_dimension(mu, logvar)
     u, log_det = vae.flow(z)
     return torch.sub(0.5 * (u.square() - logvar - 1.0), log_det.unsqueeze(1) / z.shape[1])
+
+
+def with_free_bits(kl: Tensor, nats: float) -> Tensor:
+    """Return a KL without a gradient in dimensions below `nats`; (batch, latent) -> (batch,).
+
+    Its mean over the batch is sum_d max(nats, mean KL_d): Kingma et al. 2016, "Improved
+    variational inference with inverse autoregressive flow", eq. 14, with one group per dimension.
+    """
+    penalised = kl.mean(dim=0) > nats
+    return torch.where(penalised, kl, nats).sum(dim=1)
 
 
 def _bound(vae: VAE, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> Bound:
@@ -137,28 +145,3 @@ def _bound(vae: VAE, x: Tensor, mu: Tensor, logvar: Tensor, eps: Tensor) -> Boun
 def _log_prior(vae: VAE, z: Tensor) -> Tensor:
     with torch.autocast(z.device.type, enabled=False):
         return vae.log_prior(z)
-
-
-def with_free_bits(kl: Tensor, nats: float) -> Tensor:
-    """A KL that no dimension can lower below so many nats; (batch, latent) -> (batch,).
-
-    Its mean over the batch is sum_d max(nats, mean KL_d): Kingma et al. 2016, "Improved
-    variational inference with inverse autoregressive flow", eq. 14, with a group per dimension.
-    """
-    paid = kl.mean(dim=0) > nats
-    return torch.where(paid, kl, nats).sum(dim=1)
-
-
-def binarize(x: Tensor, noise: torch.Generator) -> Tensor:
-    """Pixels drawn to 1 with their grey value as probability, else 0. Burda et al. 2016, 5.1.
-
-    The draws are made where `noise` lives, so that a generator of the CPU gives them to a GPU too.
-    """
-    uniform = torch.rand(x.shape, generator=noise, device=noise.device, dtype=x.dtype)
-    return uniform.to(x.device).lt_(x)
-
-
-def binarize_half(x: Tensor, noise: torch.Generator) -> Tensor:
-    """Each image binarized, or left grey, with the same probability."""
-    chosen = torch.empty((len(x), 1, 1, 1), device=x.device).uniform_(generator=noise) < 0.5
-    return torch.where(chosen, binarize(x, noise), x)

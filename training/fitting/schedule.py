@@ -1,6 +1,6 @@
-"""How beta and the learning rate change while training: pure functions of the epochs behind.
+"""Beta and learning rate as pure functions of the number of epochs that are done.
 
-`epochs` counts steps and is a fraction inside of an epoch: after 3 of 10 steps it is 0.3.
+`epochs` counts optimiser steps and is a fraction within an epoch: 0.3 after 3 of 10 steps.
 """
 
 import math
@@ -9,7 +9,7 @@ from training.config import Objective, Optimiser
 
 
 def beta_at(objective: Objective, epochs: float) -> float:
-    """Beta before the step at this point; from 0 to `beta` in a line, then `beta`.
+    """Return beta for the next step; it grows linearly from 0 and then keeps its value.
 
     Bowman et al. 2016, "Generating sentences from a continuous space"; Sønderby et al. 2016,
     "Ladder variational autoencoders", section 2.2.
@@ -20,7 +20,7 @@ def beta_at(objective: Objective, epochs: float) -> float:
 
 
 def learning_rate_at(optimiser: Optimiser, epochs: float) -> float:
-    """The learning rate of the step at this point: a linear warm-up times the schedule."""
+    """Return the learning rate for the next step: linear warm-up times schedule."""
     warmup = 1.0
     if epochs < optimiser.warmup_epochs:
         warmup = epochs / optimiser.warmup_epochs

@@ -1,14 +1,12 @@
-"""The training loop: values in, progress out; it neither reads, writes nor prints.
+"""The training loop: takes images, yields progress; it does not read, write or print.
 
-What makes it fast, measured with `python -m benchmarks.training`: images in memory as bytes,
-shuffled once an epoch, fused Adam, and statistics that stay tensors until someone looks.
+Measured by the training-speed benchmark, it is fast because images stay in memory as bytes and are
+shuffled once per epoch, Adam is fused, and statistics stay tensors between two reports.
 """
 
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -16,76 +14,29 @@ from torch import Tensor
 from model_store.spec import ModelSpec
 from model_store.vae import VAE, kl_between
 from training.config import Compute, Objective, Optimiser
-from training.data.loading import Images, as_floats
+from training.data.augmentation import augment, augment_some
+from training.data.images import Images, as_floats, batch_indices
 from training.errors import NonFiniteLossError
-from training.fitting.augmentation import moved, some_moved
-from training.fitting.ema import Average
-from training.fitting.latent_standardisation import centre
-from training.fitting.objective import (
-    Terms,
-    binarize,
-    binarize_half,
-    bound,
-    several_draws,
-    single_draw,
-)
+from training.fitting.ema import MovingAverage
+from training.fitting.events import Averages, EpochDone, EpochProgress
+from training.fitting.latent_standardisation import standardise_latents
+from training.fitting.objective import Terms, bound, several_draws, single_draw
 from training.fitting.schedule import beta_at, learning_rate_at
+from training.fitting.targets import as_targets
 
 REPORT_EVERY = 32
-"""Batches between two reports: looking at a tensor makes a GPU wait."""
-
-
-@dataclass(frozen=True)
-class Averages:
-    """Means over the images seen, in nats; `reconstruction` is -ln p(x | z).
-
-    `loss` is what was minimised, with beta and free bits as they were; of the test split it is
-    always that of the full beta, so that epochs compare.
-    """
-
-    loss: float
-    reconstruction: float
-    kl: float
-
-    @classmethod
-    def of(cls, sums: Tensor, images: int) -> Self:
-        """From the sums of loss, log_px and kl over so many images; (3,)."""
-        loss, log_px, kl = (sums / images).tolist()
-        return cls(loss=loss, reconstruction=-log_px, kl=kl)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where an epoch stands: the averages over its images so far."""
-
-    epoch: int
-    images: int
-    averages: Averages
-    images_per_s: float
-
-
-@dataclass(frozen=True)
-class EpochDone:
-    """One line of the loss curve."""
-
-    epoch: int
-    train: Averages
-    test: Averages
-    images_per_s: float
-    beta: float = 1.0
-    """After the epoch, as is the learning rate."""
-    learning_rate: float = 0.0
+"""Batches between two progress reports; reading a tensor's value synchronises with the GPU."""
 
 
 def initialise(spec: ModelSpec, seed: int) -> VAE:
-    """A fresh VAE with PyTorch's default initialisation, the same for the same seed."""
+    """Return a new VAE with PyTorch's default initialisation; it follows from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return VAE(spec)
 
 
 class Trainer:
-    """Everything that changes while training: weights, moments, random states, steps behind."""
+    """The state of a training: weights, optimiser moments, random generators, steps done."""
 
     def __init__(
         self,
@@ -101,7 +52,7 @@ class Trainer:
         self.optimiser = optimiser
         self.seed = seed
         self.adam = _adam(vae, optimiser)
-        self.average = Average(vae, optimiser.average) if optimiser.average else None
+        self.ema = MovingAverage(vae, optimiser.ema_decay) if optimiser.ema_decay else None
         self.order = torch.Generator().manual_seed(seed)
         self.noise = torch.Generator(self.device).manual_seed(seed)
         self.epochs = 0
@@ -115,21 +66,21 @@ class Trainer:
 
     @property
     def trained(self) -> VAE:
-        """What is measured and published: the averaged weights where there are such."""
-        return self.average.vae if self.average else self.vae
+        """The VAE to measure and publish: the moving average if there is one."""
+        return self.ema.vae if self.ema else self.vae
 
-    def fit(self, train: Images, test: Images) -> Iterator[Progress | EpochDone]:
-        """Train the epochs that are left, the VAE in place; images and VAE lie on one device.
+    def fit(self, train: Images, test: Images) -> Iterator[EpochProgress | EpochDone]:
+        """Train the remaining epochs in place; images and VAE must be on one device.
 
         The order of the images and the noise follow from the seed. Raises NonFiniteLossError.
         """
         for epoch in range(self.epochs + 1, self.optimiser.epochs + 1):
             for progress in self.epoch(train, epoch):
                 yield progress
-            if self.average:
-                self.average.measure_batch_norm(train, self.seed)
-            if self.objective.centred and epoch == self.optimiser.epochs:
-                centre(self.trained, train)
+            if self.ema:
+                self.ema.measure_batch_norm(train, self.seed)
+            if self.objective.standardise_latents and epoch == self.optimiser.epochs:
+                standardise_latents(self.trained, train)
             noise = torch.Generator(self.device).manual_seed(self.seed)
             averages = mean_bound(self.trained, test, self.objective, noise)
             _check_that_it_is_finite(averages, epoch)
@@ -143,49 +94,49 @@ class Trainer:
                 self.learning_rate(len(train)),
             )
 
-    def epoch(self, train: Images, epoch: int = 1) -> Iterator[Progress]:
-        """One pass over the images; the last report covers all of them."""
+    def epoch(self, train: Images, epoch: int = 1) -> Iterator[EpochProgress]:
+        """Train on each image once; the last progress report covers all of them."""
         self.vae.train()
-        self._choose_what_learns(epoch)
+        self._choose_trainable_weights(epoch)
         started = time.perf_counter()
         sums = torch.zeros(3, device=self.device)
         order = torch.randperm(len(train), generator=self.order)
-        shuffled = train.pixels[order.to(self.device)]  # once: a batch is then a view
+        shuffled = train.pixels[order.to(self.device)]  # once: each batch is then a view
         batches = torch.split(shuffled, self.optimiser.batch_size)
         images = 0
         for number, pixels in enumerate(batches, start=1):
-            epochs = self._epochs_behind(len(train))
+            epochs = self._epochs_done(len(train))
             self.adam.param_groups[0]["lr"] = learning_rate_at(self.optimiser, epochs)
             sums += self.step(as_floats(pixels), epochs) * len(pixels)
             images += len(pixels)
             if number % REPORT_EVERY == 0 or number == len(batches):
-                averages = Averages.of(sums, images)
+                averages = Averages.from_sums(sums, images)
                 _check_that_it_is_finite(averages, epoch)
                 elapsed_s = time.perf_counter() - started
-                yield Progress(epoch, images, averages, images / elapsed_s)
+                yield EpochProgress(epoch, images, averages, images / elapsed_s)
 
-    def _choose_what_learns(self, epoch: int) -> None:
-        prior_alone = epoch <= self.objective.prior_alone_epochs
+    def _choose_trainable_weights(self, epoch: int) -> None:
+        flow_only = epoch <= self.objective.freeze_vae_epochs
         for name, weight in self.vae.named_parameters():
-            weight.requires_grad_(not prior_alone or name.startswith("flow."))
+            weight.requires_grad_(not flow_only or name.startswith("flow."))
 
     def step(self, x: Tensor, epochs: float) -> Tensor:
-        """One step of Adam on a batch, so many epochs being behind.
+        """Take one optimiser step on a batch; `epochs` is the number of epochs done.
 
-        Mean loss, log_px and kl before it; (3,).
+        Returns the batch's mean loss, log_px and kl before the step; (3,).
         """
         objective = self.objective
-        moving = epochs < objective.moved_until_epochs
-        twice = moving and objective.consistency > 0
-        if twice:
-            x = torch.cat([x, moved(x, objective.augmentation, self.noise)])
-        elif moving and objective.moved_share:
-            x = some_moved(x, objective.moved_share, objective.augmentation, self.noise)
+        augmenting = epochs < objective.augment_until_epoch
+        consistent = augmenting and objective.consistency > 0
+        if consistent:
+            x = torch.cat([x, augment(x, objective.augmentation, self.noise)])
+        elif augmenting and objective.augment_probability:
+            x = augment_some(x, objective.augment_probability, objective.augmentation, self.noise)
         x = as_targets(x, objective, self.noise)
         with self.autocast:
             terms = self._terms(x, epochs)
             loss = terms.surrogate.mean()
-            if twice:
+            if consistent:
                 loss = loss + objective.consistency * _inconsistency(terms).mean()
         self.adam.zero_grad()
         torch.autograd.backward(loss)
@@ -193,8 +144,8 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.vae.parameters(), self.optimiser.clip_norm)
         self.adam.step()
         self.steps += 1
-        if self.average:
-            self.average.update(self.steps)
+        if self.ema:
+            self.ema.update(self.steps)
         return torch.stack([part.detach().mean() for part in (terms.loss, terms.log_px, terms.kl)])
 
     def _terms(self, x: Tensor, epochs: float) -> Terms:
@@ -210,23 +161,23 @@ class Trainer:
         )
 
     def beta(self, images: int) -> float:
-        """Beta of the next step, where an epoch has so many images."""
-        return beta_at(self.objective, self._epochs_behind(images))
+        """Return beta for the next step, given the number of images in an epoch."""
+        return beta_at(self.objective, self._epochs_done(images))
 
     def learning_rate(self, images: int) -> float:
-        """Learning rate of the next step, where an epoch has so many images."""
-        return learning_rate_at(self.optimiser, self._epochs_behind(images))
+        """Return the learning rate for the next step, given the number of images in an epoch."""
+        return learning_rate_at(self.optimiser, self._epochs_done(images))
 
-    def _epochs_behind(self, images: int) -> float:
+    def _epochs_done(self, images: int) -> float:
         return self.steps / math.ceil(images / self.optimiser.batch_size)
 
-    # --- between two processes ---
+    # --- checkpoints ---
 
     def state(self) -> dict[str, Tensor]:
-        """All that the next epoch depends on, as tensors that lie on the CPU."""
+        """Return everything that the next epoch depends on, as tensors on the CPU."""
         tensors = {f"vae.{name}": value for name, value in self.vae.state_dict().items()}
-        if self.average:
-            averaged = self.average.vae.state_dict()
+        if self.ema:
+            averaged = self.ema.vae.state_dict()
             tensors |= {f"average.{name}": value for name, value in averaged.items()}
         for number, moments in self.adam.state_dict()["state"].items():
             tensors |= {f"adam.{number}.{name}": value for name, value in moments.items()}
@@ -236,12 +187,12 @@ class Trainer:
         return {name: value.detach().cpu().clone() for name, value in tensors.items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from the state of a trainer of the same settings; raises KeyError, RuntimeError."""
-        self.vae.load_state_dict(_below("vae.", tensors))
-        if self.average:
-            self.average.vae.load_state_dict(_below("average.", tensors))
+        """Load the `state` of a trainer with the same settings; raises KeyError, RuntimeError."""
+        self.vae.load_state_dict(_without_prefix("vae.", tensors))
+        if self.ema:
+            self.ema.vae.load_state_dict(_without_prefix("average.", tensors))
         moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in _below("adam.", tensors).items():
+        for name, value in _without_prefix("adam.", tensors).items():
             number, _, moment = name.partition(".")
             moments.setdefault(int(number), {})[moment] = value
         self.adam.load_state_dict({**self.adam.state_dict(), "state": moments})
@@ -251,7 +202,7 @@ class Trainer:
 
 
 def _adam(vae: VAE, optimiser: Optimiser) -> torch.optim.Optimizer:
-    """`fused`: one kernel for all tensors instead of several for each."""
+    """Build the optimiser; `fused` runs one kernel for all tensors instead of several for each."""
     if optimiser.name == "adam":
         return torch.optim.Adam(vae.parameters(), lr=optimiser.learning_rate, fused=True)
     return torch.optim.AdamW(
@@ -262,24 +213,16 @@ def _adam(vae: VAE, optimiser: Optimiser) -> torch.optim.Optimizer:
     )
 
 
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those whose names begin with the prefix, without it."""
+def _without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names start with the prefix, and remove it."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def batch_indices(
-    images: int, batch_size: int, order: torch.Generator | None = None
-) -> tuple[Tensor, ...]:
-    """Indices of all images, in batches; shuffled where a generator is given."""
-    index = torch.arange(images) if order is None else torch.randperm(images, generator=order)
-    return torch.split(index, batch_size)
 
 
 @torch.no_grad()
 def mean_bound(
     vae: VAE, images: Images, objective: Objective, noise: torch.Generator, batch_size: int = 1000
 ) -> Averages:
-    """The loss with the full beta and its parts over all images, one draw of z each."""
+    """Average the loss with the final beta, and its parts, over images; one draw of z each."""
     vae.eval()
     device = images.pixels.device
     sums = torch.zeros(3, dtype=torch.float64, device=device)
@@ -290,27 +233,17 @@ def mean_bound(
         parts = bound(vae, x, eps)
         loss = parts.loss(objective.beta)
         sums += torch.stack((loss.sum(), parts.log_px.sum(), parts.kl.sum()))
-    return Averages.of(sums, len(images))
-
-
-def as_targets(x: Tensor, objective: Objective, noise: torch.Generator) -> Tensor:
-    """Grey images as the objective wants them learnt; (batch, channels, height, width) -> same."""
-    match objective.targets:
-        case "grey":
-            return x
-        case "binary":
-            return binarize(x, noise)
-        case "mixed":
-            return binarize_half(x, noise)
+    return Averages.from_sums(sums, len(images))
 
 
 def _inconsistency(terms: Terms) -> Tensor:
-    """KL(q(z | moved x) || q(z | x)), the first half of a batch being x; (batch / 2,), nats.
+    """Return KL(q(z | x') || q(z | x)); (batch / 2,), nats.
 
+    The batch holds the images x in its first half and their augmented copies x' in the second.
     Sinha & Dieng 2021, "Consistency regularization for variational auto-encoders", eq. 5.
     """
-    (mu, moved_mu), (logvar, moved_logvar) = terms.mu.chunk(2), terms.logvar.chunk(2)
-    return kl_between(moved_mu, moved_logvar, mu, logvar)
+    (mu, augmented_mu), (logvar, augmented_logvar) = terms.mu.chunk(2), terms.logvar.chunk(2)
+    return kl_between(augmented_mu, augmented_logvar, mu, logvar)
 
 
 def _check_that_it_is_finite(averages: Averages, epoch: int) -> None:

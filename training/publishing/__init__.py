@@ -1,1 +1,1 @@
-"""From a measured model to a published version: card, figures, release."""
+"""Publish measured models: release, card, figures, comparison."""

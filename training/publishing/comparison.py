@@ -1,4 +1,4 @@
-"""Several versions beside each other: their numbers, their curves, and what beta bought and cost."""
+"""Compare several versions: a table of their numbers, the effect of beta, and figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from model_store.store import StoredModel
 from model_store.vae import build_vae
 from training.publishing import figures
 
-NUMBERS = (
+METRICS = (
     "test_negative_elbo",
     "test_reconstruction",
     "test_kl",
@@ -28,12 +28,12 @@ NUMBERS = (
     "label_right",
     "label_recall",
 )
-"""The rows of the table, in this order; those that no version has are left out."""
+"""Rows of the table, in this order; metrics that no version has are left out."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One number of all versions; None where a version has it not."""
+    """One metric of all versions; None for a version that does not have it."""
 
     name: str
     unit: str
@@ -41,7 +41,7 @@ class Row:
 
 
 def table(manifests: Sequence[Manifest]) -> list[Row]:
-    """The numbers that at least one version has."""
+    """Return a row for beta and for each metric that at least one version has."""
     rows = [
         Row(
             "beta",
@@ -49,7 +49,7 @@ def table(manifests: Sequence[Manifest]) -> list[Row]:
             tuple(beta(manifest) for manifest in manifests),
         )
     ]
-    for name in NUMBERS:
+    for name in METRICS:
         metrics = [manifest.metrics.get(name) for manifest in manifests]
         units = [metric.unit for metric in metrics if metric is not None]
         if units:
@@ -59,34 +59,32 @@ def table(manifests: Sequence[Manifest]) -> list[Row]:
 
 
 def beta(manifest: Manifest) -> float | None:
-    """The beta that a version was trained with, where its manifest says so."""
+    """Return the beta that a version was trained with, or None if its manifest has none."""
     objective = manifest.training.settings.get("objective")
-    found = objective.get("beta") if isinstance(objective, dict) else None
-    return float(found) if isinstance(found, (int, float)) else None
+    value = objective.get("beta") if isinstance(objective, dict) else None
+    return float(value) if isinstance(value, (int, float)) else None
 
 
-def what_beta_did(manifests: Sequence[Manifest]) -> list[str]:
-    """A sentence for each pair of neighbours, by beta, that differ in it."""
-    known = [m for m in manifests if beta(m) is not None and "test_kl" in m.metrics]
-    known.sort(key=lambda manifest: beta(manifest) or 0.0)
-    return [_sentence(a, b) for a, b in pairwise(known) if beta(a) != beta(b)]
+def effect_of_beta(manifests: Sequence[Manifest]) -> list[str]:
+    """Return a sentence for each two versions with neighbouring, different values of beta."""
+    comparable = [m for m in manifests if beta(m) is not None and "test_kl" in m.metrics]
+    comparable.sort(key=lambda manifest: beta(manifest) or 0.0)
+    return [_sentence(a, b) for a, b in pairwise(comparable) if beta(a) != beta(b)]
 
 
 def _sentence(low: Manifest, high: Manifest) -> str:
-    bought = [_change(low, high, "test_kl", "nats of KL")]
-    bought.append(_change(low, high, "active_units", "active units", digits=0))
-    cost = [_change(low, high, "test_reconstruction", "nats of reconstruction")]
-    cost.append(_change(low, high, "test_negative_elbo", "nats of -ELBO"))
-    judged = [
+    changes = [
+        _change(low, high, "test_kl", "nats of KL"),
+        _change(low, high, "active_units", "active units", digits=0),
+        _change(low, high, "test_reconstruction", "nats of reconstruction"),
+        _change(low, high, "test_negative_elbo", "nats of -ELBO"),
         _change(low, high, "samples_frechet_distance", "Frechet distance of samples"),
         _change(low, high, "samples_precision", "precision", digits=3),
         _change(low, high, "samples_recall", "recall", digits=3),
         _change(low, high, "linear_probe_accuracy", "linear probe", digits=3),
     ]
-    return (
-        f"beta {beta(low):g} -> {beta(high):g} ({low.ref} -> {high.ref}): "
-        f"bought {_joined(bought)}; cost {_joined(cost)}; and {_joined(judged)}"
-    )
+    measured = ", ".join(change for change in changes if change)
+    return f"beta {beta(low):g} -> {beta(high):g} ({low.ref} -> {high.ref}): {measured}"
 
 
 def _change(low: Manifest, high: Manifest, name: str, words: str, digits: int = 2) -> str:
@@ -96,12 +94,12 @@ def _change(low: Manifest, high: Manifest, name: str, words: str, digits: int = 
     return f"{b - a:+.{digits}f} {words} ({a:.{digits}f} to {b:.{digits}f})"
 
 
-def _joined(parts: Sequence[str]) -> str:
-    return ", ".join(part for part in parts if part) or "nothing that was measured"
-
-
 def draw(models: Mapping[str, StoredModel]) -> dict[str, bytes]:
-    """Name -> PNG; samples and traversals only of versions with images of one shape."""
+    """Draw curves, samples and traversals; file name without suffix -> PNG.
+
+    Curves need a recorded history. Samples and traversals need images of the same shape in all
+    versions and are left out otherwise.
+    """
     histories = {
         name: model.manifest.training.history
         for name, model in models.items()
@@ -117,7 +115,7 @@ def draw(models: Mapping[str, StoredModel]) -> dict[str, bytes]:
             for name, model in models.items()
             if model.manifest.latents is not None
         }
-        known = {name: vaes[name] for name in kl_nats}
-        if known:
-            drawn["traversals"] = figures.compared_traversals(known, kl_nats)
+        measured = {name: vaes[name] for name in kl_nats}
+        if measured:
+            drawn["traversals"] = figures.compared_traversals(measured, kl_nats)
     return drawn

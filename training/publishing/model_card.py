@@ -1,4 +1,4 @@
-"""The card of a version: what people should know before they use it, written from its manifest."""
+"""Write the card of a version, card.md, from its description."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,55 +6,59 @@ from model_store.spec import Description, Metric, ModelRef, ModelSpec, TrainingR
 
 _CAPTIONS = {
     "samples": "Images decoded from z ~ N(0, I)",
-    "classes": "Images drawn for each label, `/generate?label=`",
-    "reconstructions": "Test images, and below each what the model makes of it",
-    "interpolations": "From one test image to another: the first and the last column are images "
-    "of the data set",
+    "classes": "Images sampled for each label, as by `/generate?label=`",
+    "reconstructions": "Test images, each above its reconstruction",
+    "interpolations": "Interpolations between two test images; the first and the last column are "
+    "images of the data set",
     "seed_interpolations": "Straight lines between two latents drawn from N(0, I)",
     "traversal": "One latent dimension at a time from -3 to +3, all others 0; KL in nats",
     "manifold": "The plane of the two latents at the quantiles of N(0, 1)",
-    "latents": "Where the encoder puts the test images; circles at one, two and three sigma",
+    "latents": "Latent means of the test images; circles at one, two and three sigma",
     "loss": "Loss and its parts over the epochs, in nats per image",
 }
 
 _RECOMPUTE = """\
-`python -m training evaluate {ref}` measures every number again from the weights alone and fails
-where one differs by more than its tolerance; with `--quick` it takes seconds.\
+`python -m training evaluate {ref}` recomputes every number from the weights and the data, and fails
+if one differs by more than its tolerance; with `--quick` it checks some of them in seconds.\
 """
 
 _ACCURACY = """\
-A VAE predicts no labels, so a bare "accuracy" of it means nothing. Here it is always said of
-what: of a linear classifier, or of the nearest neighbours, that get only mu (how well the latents
-separate the classes); of a judge, a small classifier of real images, that labels a reconstruction
-as its original (whether the class survives); or of the judge that gives an image the class that
-was asked for.\
+A VAE predicts no labels, so an accuracy needs an explanation of what is classified by what:
+
+- `linear_probe_accuracy` and `knn_accuracy` classify test images from mu alone, by logistic
+  regression and by nearest neighbours: they tell how well the latents separate the classes.
+- `reconstruction_label_agreement` is the share of reconstructions that a judge, a small classifier
+  trained on real images, gives the same label as the original.
+- `label_right` is the share of images sampled for a label to which the judge gives that label.\
 """
 
 _JUDGE = """\
-- The judge knows real images only and does not detect nonsense: it is sure of uniform noise and of
-  half the blends of two images. A share of sure samples compares models; it is not the share that
-  a person would recognise. `real_` are the same numbers for images of the training split, the
-  floor that no model can be expected to pass.\
+- The judge was trained on real images only and does not detect nonsense: it is sure of uniform
+  noise and of half of the blends of two images. A share of sure samples compares models; it is not
+  the share that a person would recognise. The `real_` numbers are the same measurements for images
+  of the training split, the best that a model can be expected to reach.\
 """
 
 _LOSS = """\
-The loss is `-(log_px - beta * kl)`: `log_px` is summed over all pixels of an image, `kl` over all
-latent dimensions, and only then is the mean taken over the images of a batch. Averaging over
-pixels instead would divide the reconstruction by {pixels} and leave the KL as it is, which is the
-same as training with a beta {pixels} times as large: the latents are then ignored and samples blur
-into one mean image. Numbers from code that averages cannot be compared with these.\
+The loss is `-(log_px - beta * kl)`. `log_px` is summed over all pixels of an image and `kl` over all
+latent dimensions, and the mean is taken over the images of a batch only. Averaging over pixels
+instead would divide the reconstruction term by {pixels} and leave the KL unchanged, which is the
+same as training with a beta {pixels} times as large: the model then ignores the latents, and all
+samples look like the mean image. Numbers of code that averages over pixels cannot be compared with
+these.\
 """
 
 _LIMITS = """\
-- It knows images like those of {dataset}, {size} pixels, and draws whatever it is given as one.
-- Each image is the mean of p(x | z): grey where the model is unsure, hence softer than the data.
-- -ELBO bounds -ln p(x) from above; with grey targets it is no likelihood of binarized images and
-  compares only with numbers of the same protocol.\
+- The model was trained on {dataset}, {size} pixels, and reconstructs every upload as such an image.
+- Each image is the mean of p(x | z): grey wherever the model is uncertain, hence softer than the
+  data.
+- -ELBO is an upper bound of -ln p(x). With grey targets it is not the likelihood of binarized
+  images; compare it only with numbers of the same protocol.\
 """
 
 
 def write(ref: ModelRef, description: Description, figures: Iterable[str]) -> str:
-    """Markdown; `figures` are names of the version's figures without `.png`."""
+    """Return the card as Markdown; `figures` are the names of its figures without `.png`."""
     training, spec = description.training, description.spec
     size = f"{spec.image.width}x{spec.image.height}"
     overall = {k: m for k, m in description.metrics.items() if "[" not in k}
@@ -66,15 +70,15 @@ def write(ref: ModelRef, description: Description, figures: Iterable[str]) -> st
         "## Numbers",
         _RECOMPUTE.format(ref=ref),
         _numbers(overall),
-        *_of_classes(description),
-        *(["### Accuracy of what", _ACCURACY] if judged else []),
+        *_class_table(description),
+        *(["### What the accuracies mean", _ACCURACY] if judged else []),
         "## Figures",
         "\n\n".join(
             f"{_CAPTIONS.get(name, name)}:\n\n![{name}]({name}.png)" for name in _ordered(figures)
         ),
-        "## How it was made",
-        _bullets(_made(description)),
-        "## The scale of the loss",
+        "## Training",
+        _bullets(_training_details(description)),
+        "## Scale of the loss",
         _LOSS.format(pixels=spec.image.pixels),
         "## Limits",
         f"{limits}\n{_JUDGE}" if judged else limits,
@@ -82,12 +86,12 @@ def write(ref: ModelRef, description: Description, figures: Iterable[str]) -> st
     return "\n\n".join(sections) + "\n"
 
 
-def _made(description: Description) -> dict[str, str]:
+def _training_details(description: Description) -> dict[str, str]:
     training, spec = description.training, description.spec
     return {
         "network": _network(spec),
         "prior": _prior(spec),
-        "data": f"{training.dataset}, {_extent(training)}",
+        "data": f"{training.dataset}, {_training_images(training)}",
         "likelihood": spec.likelihood.replace("_", " "),
         "objective": _settings(training, "objective"),
         "optimiser": _settings(training, "optimiser"),
@@ -101,7 +105,7 @@ def _made(description: Description) -> dict[str, str]:
 def _numbers(metrics: Mapping[str, Metric]) -> str:
     rows = []
     for name, metric in metrics.items():
-        protocol = metric.protocol.replace("|", r"\|")  # a | inside a cell would end it
+        protocol = metric.protocol.replace("|", r"\|")  # a | would end the cell
         rows.append(f"| {name} | {_digits(metric)} | {metric.unit} | {protocol} |")
     return "\n".join(
         ["| number | value | unit | how it was measured |", "|---|---|---|---|", *rows]
@@ -109,14 +113,14 @@ def _numbers(metrics: Mapping[str, Metric]) -> str:
 
 
 def _digits(metric: Metric) -> str:
-    """Two decimals of nats, four of shares, none of counts."""
+    """Format counts without decimals, values from 2 with two decimals, smaller ones with four."""
     if metric.tolerance == 0 and metric.value == int(metric.value):
         return str(int(metric.value))
     return f"{metric.value:.2f}" if abs(metric.value) >= 2 else f"{metric.value:.4f}"
 
 
-def _of_classes(description: Description) -> list[str]:
-    """A table with a row a class, where the numbers of classes were measured."""
+def _class_table(description: Description) -> list[str]:
+    """Return a table with one row per class, or nothing if classes were not measured."""
     metrics = description.metrics
     classes = [c for c in description.classes or () if f"label_right[{c}]" in metrics]
     if not classes:
@@ -128,8 +132,8 @@ def _of_classes(description: Description) -> list[str]:
         + " |"
         for name in classes
     ]
-    words = "Of each class, `label_right`, `label_precision` and `label_recall`:"
-    return [words, "\n".join([f"| class | {' | '.join(measures)} |", "|---|---|---|---|", *rows])]
+    title = "`label_right`, `label_precision` and `label_recall` of each class:"
+    return [title, "\n".join([f"| class | {' | '.join(measures)} |", "|---|---|---|---|", *rows])]
 
 
 def _ordered(figures: Iterable[str]) -> list[str]:
@@ -137,8 +141,8 @@ def _ordered(figures: Iterable[str]) -> list[str]:
     return sorted(figures, key=lambda f: (order.index(f) if f in order else len(order), f))
 
 
-def _bullets(facts: Mapping[str, str]) -> str:
-    return "\n".join(f"- {name}: {fact}" for name, fact in facts.items())
+def _bullets(entries: Mapping[str, str]) -> str:
+    return "\n".join(f"- {name}: {text}" for name, text in entries.items())
 
 
 def _network(spec: ModelSpec) -> str:
@@ -152,12 +156,12 @@ def _prior(spec: ModelSpec) -> str:
         return "N(0, I)"
     return (
         f"a flow of {spec.prior.couplings} affine couplings, hidden {spec.prior.hidden}, between z "
-        "and u ~ N(0, I); all latents that people see are u"
+        "and u ~ N(0, I); all latents of the service are u"
     )
 
 
 def _settings(training: TrainingRecord, part: str) -> str:
-    """`beta 1, targets grey`: the switches that are on."""
+    """List the settings that are not off, such as `beta 1, targets grey`."""
     tree = training.settings.get(part)
     if not isinstance(tree, dict):
         return "unknown"
@@ -177,7 +181,7 @@ def _plain(value: object) -> str:
     return "-".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
-def _extent(training: TrainingRecord) -> str:
+def _training_images(training: TrainingRecord) -> str:
     data = training.settings.get("data")
     images = data.get("train_images") if isinstance(data, dict) else None
     if images is None:

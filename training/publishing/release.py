@@ -1,13 +1,12 @@
-"""From trained weights to a version in the store: round, measure, draw, write the card, publish.
+"""Turn trained weights into a version: round, measure, draw figures, write the card, publish.
 
-Training and `republish` end here, so what a card says was measured on the weights that are
-stored, and by what `evaluate` measures again.
+`train`, `publish` and `republish` all end here. The numbers in a card are therefore measured on the
+weights that are stored, by the function that `evaluate` uses to verify them.
 """
 
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from torch import Tensor
@@ -16,53 +15,26 @@ from model_store.class_latents import ClassLatents
 from model_store.spec import Description, Manifest, TrainingRecord
 from model_store.store import Store
 from model_store.vae import VAE
-from training.classifier.model import JUDGES, Judge, load_judge
-from training.data.loading import Splits
+from training.classifier.model import judge_for
+from training.data.images import Splits
 from training.errors import SettingError
-from training.evaluation.evaluate import (
-    DRAWS,
-    Evaluation,
-    Extent,
-    bound_nats,
-    evaluate,
-    posteriors,
-)
+from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.likelihood import DRAWS, bound_nats
+from training.evaluation.posteriors import posteriors
 from training.publishing import figures, model_card
+from training.publishing.options import Figures, ReleaseOptions, Storage
 
-AFFORDABLE_NATS = 0.01
-"""What rounding may cost in test -ELBO."""
-
-
-class Figures(StrEnum):
-    """Which figures to publish; `model` leaves out those that show images of the data set."""
-
-    ALL = "all"
-    MODEL = "model"
+MAX_ROUNDING_NATS = 0.01
+"""Largest accepted increase of the test -ELBO when weights are rounded to 16 bits."""
 
 
-class Storage(StrEnum):
-    """Bits of a stored weight; computing is always in 32."""
-
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to publish."""
-
-    extent: Extent = Extent.FULL
-    storage: Storage = Storage.FLOAT32
-    figures: Figures = Figures.ALL
-
-
-def _silent(_stage: str) -> None:
+def _ignore(_stage: str) -> None:
     pass
 
 
 @dataclass(frozen=True)
 class Release:
-    """All of a version but its number."""
+    """Everything that a version contains; the store chooses its number."""
 
     description: Description
     weights: dict[str, Tensor]
@@ -70,7 +42,7 @@ class Release:
     figures: dict[str, bytes]
 
     def publish(self, store: Store, name: str) -> Manifest:
-        """Add the version; raises StoreError, and then the store is as it was."""
+        """Add the version to a store; raises StoreError and then leaves the store unchanged."""
         return store.publish(
             name,
             self.description,
@@ -81,27 +53,27 @@ class Release:
         )
 
 
-def prepare(
+def prepare_release(
     vae: VAE,
     splits: Splits,
     record: TrainingRecord,
-    plan: Plan,
+    options: ReleaseOptions,
     *,
     other_figures: Mapping[str, bytes] | None = None,
-    report: Callable[[str], None] = _silent,
+    report: Callable[[str], None] = _ignore,
 ) -> Release:
-    """Round, measure and draw; `report` hears what is being done.
+    """Round, measure and draw figures; `report` is called with the name of each stage.
 
-    `other_figures` come as they are. VAE and images lie on one device. Raises SettingError where
-    16 bits cost too much.
+    `other_figures` (name -> PNG) are added unchanged. VAE and images must be on one device. Raises
+    SettingError if rounding to 16 bits costs too much.
     """
-    weights = stored_weights(vae, plan.storage)
-    if plan.storage is Storage.FLOAT16:
-        vae = _check_the_cost_of_rounding(vae, weights, splits, report)
-    judge = judge_of(record, vae)
-    evaluation = evaluate(vae, splits, plan.extent, judge=judge, report=report)
+    weights = stored_weights(vae, options.storage)
+    if options.storage is Storage.FLOAT16:
+        vae = _round_to_16_bits(vae, weights, splits, report)
+    judge = judge_for(record, vae)
+    evaluation = evaluate(vae, splits, options.level, judge=judge, report=report)
     report("figures")
-    drawn = dict(other_figures or {}) | draw(vae, splits, evaluation, record, plan.figures)
+    drawn = dict(other_figures or {}) | draw(vae, splits, evaluation, record, options.figures)
     description = Description(
         spec=vae.spec,
         training=record,
@@ -113,28 +85,18 @@ def prepare(
 
 
 def stored_weights(vae: VAE, storage: Storage) -> dict[str, Tensor]:
-    """The tensors as they are stored; counters and the like keep their type."""
+    """Return the tensors to store; only floating-point tensors are rounded."""
     weights = {name: tensor.detach().cpu() for name, tensor in vae.state_dict().items()}
     if storage is Storage.FLOAT32:
         return weights
     return {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
 
 
-def judge_of(record: TrainingRecord, vae: VAE) -> Judge | None:
-    """The judge of the data set that a version was trained on; None where there is none."""
-    data = record.settings.get("data")
-    dataset = data.get("dataset") if isinstance(data, dict) else None
-    if not (JUDGES / f"{dataset}.json").exists() or vae.spec.image.shape != (1, 28, 28):
-        return None
-    judge, _ = load_judge(str(dataset))
-    return judge.to(next(vae.parameters()).device)
-
-
 @torch.no_grad()
 def draw(
     vae: VAE, splits: Splits, evaluation: Evaluation, record: TrainingRecord, which: Figures
 ) -> dict[str, bytes]:
-    """Name -> PNG."""
+    """Draw the figures of a version; name -> PNG."""
     vae.eval()
     device = splits.test.pixels.device
     drawn = {
@@ -158,19 +120,19 @@ def draw(
     return drawn
 
 
-def _check_the_cost_of_rounding(
+def _round_to_16_bits(
     vae: VAE, weights: dict[str, Tensor], splits: Splits, report: Callable[[str], None]
 ) -> VAE:
-    """The VAE with the stored weights; raises SettingError where they are worse than affordable."""
+    """Return the VAE with rounded weights; raises SettingError if that costs too many nats."""
     rounded = copy.deepcopy(vae)
     rounded.load_state_dict(weights)
-    report("what 16 bits cost")
+    report("cost of rounding to 16 bits")
     cost = _negative_elbo(rounded, splits) - _negative_elbo(vae, splits)
-    report(f"16 bits cost {cost:+.4f} nats")
-    if cost > AFFORDABLE_NATS:
+    report(f"rounding to 16 bits costs {cost:+.4f} nats")
+    if cost > MAX_ROUNDING_NATS:
         raise SettingError(
-            f"--storage float16 costs {cost:.3f} nats of test -ELBO, more than {AFFORDABLE_NATS}; "
-            "use --storage float32"
+            f"--storage float16 costs {cost:.3f} nats of test -ELBO; at most {MAX_ROUNDING_NATS} "
+            "are accepted; use --storage float32"
         )
     return rounded
 

@@ -1,1 +1,1 @@
-"""A training run from data to publication, its checkpoints and its log."""
+"""Run a job: train with checkpoints and logs, then publish."""

@@ -1,14 +1,13 @@
-"""The state of a run on disk, between two epochs: what `--resume` goes on from.
+"""Checkpoints: the state of a run after an epoch, from which `--resume` continues.
 
     checkpoint-0007.safetensors   the tensors of `Trainer.state`
-    checkpoint-0007.json          what is trained, how far it is, SHA-256 of the former
+    checkpoint-0007.json          the RunState, and the SHA-256 of the tensors file
 
-The JSON is written last, and a file appears by renaming a complete one: a checkpoint whose JSON
-is there is whole, and what a killed process leaves is a file that nobody reads.
+Every file is completed under another name and then renamed, the JSON last. A checkpoint with a JSON
+file is therefore complete, and the leftovers of a killed process are never read.
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,26 +18,27 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
+from model_store.durable_files import replace_durably
 from model_store.spec import Frozen
 from training.config import Preset
 from training.errors import CheckpointError
-from training.fitting.trainer import EpochDone
+from training.fitting.events import EpochDone
 
 KEPT = 2
-"""Checkpoints of a run: the last one, and the one before in case it is damaged."""
+"""Number of checkpoints to keep: the last one, and the one before in case it is damaged."""
 
 _NAME = re.compile(r"checkpoint-(\d{4,})\.json")
 
 
-class Progress(Frozen):
-    """What is trained and how far it is; the part of a checkpoint that people can read."""
+class RunState(Frozen):
+    """What a run trains and how far it is: the readable part of a checkpoint."""
 
     format_version: int = 1
     preset_name: str
     preset: Preset
     seed: int
     data_sha256: str
-    """Of the pixels of both splits."""
+    """SHA-256 of the pixels of both splits."""
     device: str
     threads: int
     libraries: dict[str, str]
@@ -46,80 +46,80 @@ class Progress(Frozen):
     history: tuple[EpochDone, ...]
     duration_s: float
     published: str | None = None
-    """`name@version`, once it is."""
+    """`name@version` after publishing, else None."""
 
     @property
     def epoch(self) -> int:
-        """Epochs that are behind."""
+        """Number of finished epochs."""
         return len(self.history)
 
     @property
     def finished(self) -> bool:
-        """Whether no epoch is left."""
+        """True if no epoch remains."""
         return self.epoch >= self.preset.optimiser.epochs
 
 
 class _File(Frozen):
-    """checkpoint-*.json."""
+    """Content of checkpoint-*.json."""
 
     sha256: str
-    progress: Progress
+    progress: RunState
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A state to go on from."""
+    """A state to resume from."""
 
-    progress: Progress
+    state: RunState
     tensors: Mapping[str, Tensor]
     damaged: tuple[str, ...] = ()
-    """What was wrong with newer ones."""
+    """Messages about newer checkpoints that are damaged."""
 
 
-def save(folder: Path, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
-    """Write the checkpoint of an epoch, then remove those that are no longer needed.
+def save(folder: Path, state: RunState, tensors: Mapping[str, Tensor]) -> None:
+    """Write the checkpoint of an epoch, then remove old ones.
 
-    Raises CheckpointError where the disk refuses; older checkpoints are then as they were.
+    Raises CheckpointError if writing fails; older checkpoints are then unchanged.
     """
-    stem = f"checkpoint-{progress.epoch:04}"
+    stem = f"checkpoint-{state.epoch:04}"
     content = safetensors.torch.save(dict(tensors))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / f"{stem}.safetensors", content)
-        write_progress(folder, progress, hashlib.sha256(content).hexdigest())
+        replace_durably(folder / f"{stem}.safetensors", content)
+        write_state(folder, state, hashlib.sha256(content).hexdigest())
         for epoch in _epochs(folder)[:-KEPT]:
             _remove(folder, epoch)
     except OSError as error:
-        older = [epoch for epoch in _epochs(folder) if epoch < progress.epoch]
+        older = [epoch for epoch in _epochs(folder) if epoch < state.epoch]
         remains = (
-            f"the checkpoint of epoch {older[-1]} is still there: make room and go on with --resume"
+            f"the checkpoint of epoch {older[-1]} is still there: free some space and continue with --resume"
             if older
-            else "there is no earlier one; choose another --runs-dir"
+            else "there is no earlier checkpoint; choose another --runs-dir"
         )
         raise CheckpointError(
-            f"cannot write the checkpoint of epoch {progress.epoch} into {folder}: "
+            f"cannot write the checkpoint of epoch {state.epoch} into {folder}: "
             f"{error.strerror or error}; {remains}"
         ) from error
 
 
-def write_progress(folder: Path, progress: Progress, sha256: str) -> None:
-    """Write the JSON beside tensors that are there; raises OSError."""
-    file = _File(sha256=sha256, progress=progress)
-    path = folder / f"checkpoint-{progress.epoch:04}.json"
-    write_atomically(path, (file.model_dump_json(indent=2) + "\n").encode())
+def write_state(folder: Path, state: RunState, sha256: str) -> None:
+    """Write the JSON file of a checkpoint whose tensors are written; raises OSError."""
+    file = _File(sha256=sha256, progress=state)
+    path = folder / f"checkpoint-{state.epoch:04}.json"
+    replace_durably(path, (file.model_dump_json(indent=2) + "\n").encode())
 
 
-def mark_as_published(folder: Path, progress: Progress, ref: str) -> None:
-    """Note the version that came of the last checkpoint; a refusing disk is no harm."""
+def mark_as_published(folder: Path, state: RunState, ref: str) -> None:
+    """Record the published version in the last checkpoint; write errors are ignored."""
     try:
-        file = _read_json(folder, progress.epoch)
-        write_progress(folder, progress.model_copy(update={"published": ref}), file.sha256)
+        file = _read_json(folder, state.epoch)
+        write_state(folder, state.model_copy(update={"published": ref}), file.sha256)
     except (CheckpointError, OSError):
         return
 
 
-def peek(folder: Path) -> Progress | None:
-    """How far the run in a folder is, without its tensors; None where there is no checkpoint."""
+def peek(folder: Path) -> RunState | None:
+    """Read the state of the run in a folder without its tensors; None without a checkpoint."""
     for epoch in reversed(_epochs(folder)):
         try:
             return _read_json(folder, epoch).progress
@@ -129,7 +129,7 @@ def peek(folder: Path) -> Progress | None:
 
 
 def load(folder: Path) -> Checkpoint:
-    """The newest checkpoint that is whole; raises CheckpointError where there is none."""
+    """Read the newest intact checkpoint; raises CheckpointError if there is none."""
     damaged: list[str] = []
     for epoch in reversed(_epochs(folder)):
         try:
@@ -138,7 +138,9 @@ def load(folder: Path) -> Checkpoint:
         except CheckpointError as error:
             damaged.append(str(error))
     if damaged:
-        raise CheckpointError(f"{damaged[0]}; no whole checkpoint is left, start with --restart")
+        raise CheckpointError(
+            f"{damaged[0]}; no intact checkpoint is left; start again with --restart"
+        )
     raise CheckpointError(f"no checkpoint in {folder}")
 
 
@@ -151,21 +153,8 @@ def clear(folder: Path) -> None:
         raise CheckpointError(f"cannot empty {folder}: {error.strerror or error}") from error
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """The file is there, whole and on the disk, or as it was; raises OSError."""
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _epochs(folder: Path) -> list[int]:
-    """Of the checkpoints in a folder, ascending."""
+    """Return the epochs of the checkpoints in a folder, ascending."""
     try:
         names = [entry.name for entry in folder.iterdir()]
     except OSError:
@@ -189,7 +178,7 @@ def _read_tensors(folder: Path, epoch: int, file: _File) -> dict[str, Tensor]:
         raise CheckpointError(f"the checkpoint {path} is damaged: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise CheckpointError(
-            f"the checkpoint {path} is damaged: its SHA-256 is not the one in its .json"
+            f"the checkpoint {path} is damaged: its SHA-256 differs from the one in its .json"
         )
     try:
         return safetensors.torch.load(content)
@@ -198,5 +187,7 @@ def _read_tensors(folder: Path, epoch: int, file: _File) -> dict[str, Tensor]:
 
 
 def _remove(folder: Path, epoch: int) -> None:
-    (folder / f"checkpoint-{epoch:04}.json").unlink(missing_ok=True)  # first: it vouches
+    (folder / f"checkpoint-{epoch:04}.json").unlink(
+        missing_ok=True
+    )  # first: a JSON file promises tensors
     (folder / f"checkpoint-{epoch:04}.safetensors").unlink(missing_ok=True)

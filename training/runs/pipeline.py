@@ -1,4 +1,4 @@
-"""One training run from its preset to a published version; says what happens by events."""
+"""Run a job from its preset to a published version, and report events."""
 
 import contextlib
 import resource
@@ -7,9 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 
 import torch
@@ -18,106 +16,53 @@ from model_store.errors import NotFoundError
 from model_store.spec import EpochRecord, Manifest, ModelRef, TrainingRecord
 from model_store.store import SHIPPED, Store
 from model_store.vae import VAE
-from training.config import Preset, differences
+from training.config import differences
 from training.data import loading
-from training.data.loading import Splits
-from training.errors import DeviceError, RunError, SettingError
-from training.fitting.trainer import EpochDone, Progress, Trainer, initialise
+from training.data.images import Splits, sha256
+from training.devices import choose_device, matmul_precision
+from training.errors import RunError, SettingError
+from training.fitting.events import EpochDone
+from training.fitting.trainer import Trainer, initialise
 from training.publishing import provenance
-from training.publishing.release import Plan, prepare
+from training.publishing.destination import check_destination
+from training.publishing.release import prepare_release
 from training.runs import checkpoint
+from training.runs.checkpoint import RunState
+from training.runs.events import Event, Measuring, Notice, Started
+from training.runs.job import Job
 from training.runs.run_log import RunLog
-
-
-class Device(StrEnum):
-    """Where to train; auto is the GPU where there is one."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to train, from what, and where to."""
-
-    preset_name: str
-    preset: Preset
-    data_dir: Path
-    store: Store
-    name: str
-    folder: Path
-    """Of the run: checkpoints, logs, history.csv."""
-    seed: int = 0
-    device: Device = Device.AUTO
-    plan: Plan = field(default_factory=Plan)
-    download: bool = False
-    resume: bool = False
-    """Go on from the last checkpoint in the folder."""
-    restart: bool = False
-    """Throw away an unfinished run in the folder."""
-    tensorboard: bool = True
-
-
-@dataclass(frozen=True)
-class Started:
-    """The data is in memory and the first epoch begins."""
-
-    dataset: str
-    images: int
-    epochs: int
-    weights: int
-    device: str
-    epochs_behind: int = 0
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something that a person should know and that stops nothing."""
-
-    text: str
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to."""
+    """The published version and the cost of its training."""
 
     manifest: Manifest
     images_per_s: float
     """Median over the epochs."""
     peak_bytes: int
-    """Of memory: on the GPU where it was used, else of this process."""
+    """Peak memory: of the GPU if one was used, else of this process."""
 
 
-@dataclass(frozen=True)
-class Measuring:
-    """Training is over, and this is being measured or drawn."""
+def run(job: Job, report: Callable[[Event], None]) -> Outcome:
+    """Train, measure, draw and publish; a job gives the same weights each time on one machine.
 
-    what: str
-
-
-Event = Started | Progress | EpochDone | Notice | Measuring
-
-
-def train(job: Job, report: Callable[[Event], None]) -> Outcome:
-    """Train, measure, draw and publish; the same job on the same machine gives the same weights.
-
-    A checkpoint an epoch goes into the run's folder; nothing is published unless all of it
+    Each epoch writes a checkpoint into the run's folder. Nothing is published unless every stage
     succeeds. Raises TrainingError, StoreError.
     """
     device = choose_device(job.device)
-    provenance.check_destination(job.store, job.name)
-    commit = provenance.source_commit()  # now: the code may change while it trains
+    check_destination(job.store, job.name)
+    commit = provenance.source_commit()  # before training, during which the code may change
     past = _past(job)
     preset = job.preset
     splits = loading.load(preset.data, job.data_dir, preset.model, download=job.download)
     for line in splits.notices:
         report(Notice(line))
-    progress = checkpoint.Progress(
+    state = RunState(
         preset_name=job.preset_name,
         preset=preset,
         seed=job.seed,
-        data_sha256=loading.sha256(splits),
+        data_sha256=sha256(splits),
         device=device.type,
         threads=torch.get_num_threads(),
         libraries=provenance.libraries(),
@@ -128,40 +73,40 @@ def train(job: Job, report: Callable[[Event], None]) -> Outcome:
     splits = replace(splits, train=splits.train.to(device), test=splits.test.to(device))
     vae = initialise(preset.model, job.seed)
     if preset.start is not None and past is None:
-        _begin_with(vae, job.store, ModelRef.parse(preset.start))
+        _load_start(vae, job.store, ModelRef.parse(preset.start))
     vae = vae.to(device)
     trainer = Trainer(vae, preset.objective, preset.optimiser, job.seed, preset.compute)
     if past is not None:
         for line in past.damaged:
-            report(Notice(f"{line}; going on from epoch {past.progress.epoch}"))
-        _check_that_it_is_the_same(job, past.progress, progress)
+            report(Notice(f"{line}; resuming from epoch {past.state.epoch}"))
+        _check_that_it_is_the_same(job, past.state, state)
         trainer.restore(past.tensors)
-        progress = past.progress
+        state = past.state
     else:
         checkpoint.clear(job.folder)
     weights = sum(weight.numel() for weight in vae.parameters())
     epochs = preset.optimiser.epochs
-    report(Started(splits.title, len(splits.train), epochs, weights, device.type, progress.epoch))
-    if not progress.finished:
-        progress = _train(job, trainer, splits, progress, report)
+    report(Started(splits.title, len(splits.train), epochs, weights, device.type, state.epoch))
+    if not state.finished:
+        state = _train(job, trainer, splits, state, report)
 
-    version = prepare(
+    release = prepare_release(
         trainer.trained,
         splits,
-        _record(job, progress, splits),
-        job.plan,
+        _record(job, state, splits),
+        job.release,
         report=lambda stage: report(Measuring(stage)),
     )
-    with _until_done():
-        manifest = version.publish(job.store, job.name)
-        checkpoint.mark_as_published(job.folder, progress, str(manifest.ref))
-    images_per_s = median(done.images_per_s for done in progress.history)
+    with _ignoring_ctrl_c():
+        manifest = release.publish(job.store, job.name)
+        checkpoint.mark_as_published(job.folder, state, str(manifest.ref))
+    images_per_s = median(done.images_per_s for done in state.history)
     return Outcome(manifest, images_per_s, _peak_bytes(device))
 
 
 @contextlib.contextmanager
-def _until_done() -> Iterator[None]:
-    """Let Ctrl-C pass by: publishing takes a moment, and half of it is nothing."""
+def _ignoring_ctrl_c() -> Iterator[None]:
+    """Ignore SIGINT while publishing, which is short and must not be interrupted half-way."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -176,36 +121,37 @@ def _train(
     job: Job,
     trainer: Trainer,
     splits: Splits,
-    progress: checkpoint.Progress,
+    state: RunState,
     report: Callable[[Event], None],
-) -> checkpoint.Progress:
-    """Train the epochs that are left, with a checkpoint and a line of the logs after each."""
-    started = time.monotonic() - progress.duration_s
+) -> RunState:
+    """Train the remaining epochs; write a checkpoint and a log entry after each."""
+    started = time.monotonic() - state.duration_s
     with (
         matmul_precision(job.preset.compute.matmul),
-        RunLog(job.folder, progress.history, tensorboard=job.tensorboard) as log,
+        RunLog(job.folder, state.history, tensorboard=job.tensorboard) as log,
     ):
         for event in trainer.fit(splits.train, splits.test):
             if isinstance(event, EpochDone):
                 duration_s = round(time.monotonic() - started, 1)
-                history = (*progress.history, event)
-                progress = progress.model_copy(
-                    update={"history": history, "duration_s": duration_s}
-                )
-                checkpoint.save(job.folder, progress, trainer.state())
+                history = (*state.history, event)
+                state = state.model_copy(update={"history": history, "duration_s": duration_s})
+                checkpoint.save(job.folder, state, trainer.state())
                 log.write(event, trainer.trained)
             report(event)
-    return progress
+    return state
 
 
-def _begin_with(vae: VAE, store: Store, ref: ModelRef) -> None:
-    """Weights of a version, from the store or else shipped; raises StoreError, SettingError."""
+def _load_start(vae: VAE, store: Store, ref: ModelRef) -> None:
+    """Load the weights of a version from the store or the shipped models, in place.
+
+    Raises StoreError, SettingError.
+    """
     try:
-        found = store.load(ref)
+        stored = store.load(ref)
     except NotFoundError:
-        found = Store(SHIPPED).load(ref)
+        stored = Store(SHIPPED).load(ref)
     weights = {k: v for k, v in vae.state_dict().items() if k.startswith("flow.")}
-    weights |= {name: torch.as_tensor(weight) for name, weight in found.weights.items()}
+    weights |= {name: torch.as_tensor(weight) for name, weight in stored.weights.items()}
     try:
         vae.load_state_dict(weights)
     except RuntimeError as error:
@@ -213,37 +159,27 @@ def _begin_with(vae: VAE, store: Store, ref: ModelRef) -> None:
         raise SettingError(f"start: {ref} does not fit the preset's model: {reason}") from error
 
 
-@contextlib.contextmanager
-def matmul_precision(precision: str) -> Iterator[None]:
-    """Within it, matrix products of 32 bits are this exact; afterwards as before."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
 def _past(job: Job) -> checkpoint.Checkpoint | None:
-    """What to go on from; raises RunError where resuming or starting would lose something."""
+    """Return the checkpoint to resume from, or None for a new run.
+
+    Raises RunError if there is nothing to resume, or if a new run would discard an unfinished one.
+    """
     if job.resume:
         if checkpoint.peek(job.folder) is None:
             raise RunError(f"--resume: no checkpoint in {job.folder}; train without --resume")
         return checkpoint.load(job.folder)
-    there = checkpoint.peek(job.folder)
-    if there is not None and there.published is None and not job.restart:
+    previous = checkpoint.peek(job.folder)
+    if previous is not None and previous.published is None and not job.restart:
         raise RunError(
-            f"{job.folder} holds a run of {there.preset_name} that was not published, at epoch "
-            f"{there.epoch} of {there.preset.optimiser.epochs}; go on with --resume, throw it "
-            "away with --restart, or choose another --runs-dir"
+            f"{job.folder} holds a run of {previous.preset_name} that was not published, at epoch "
+            f"{previous.epoch} of {previous.preset.optimiser.epochs}; continue it with --resume, "
+            "discard it with --restart, or choose another --runs-dir"
         )
     return None
 
 
-def _check_that_it_is_the_same(
-    job: Job, past: checkpoint.Progress, now: checkpoint.Progress
-) -> None:
-    """Raises RunError where going on would give what neither run would have given."""
+def _check_that_it_is_the_same(job: Job, past: RunState, now: RunState) -> None:
+    """Raise RunError if the resumed run would differ from the run that wrote the checkpoint."""
     for what, before, after in (
         ("preset", past.preset_name, now.preset_name),
         ("seed", past.seed, now.seed),
@@ -253,23 +189,23 @@ def _check_that_it_is_the_same(
     ):
         if before != after:
             raise RunError(
-                f"--resume: the run in {job.folder} has {what} {before}, now it is {after}; ask "
-                "for the same, or choose another --runs-dir"
+                f"--resume: the run in {job.folder} has {what} {before}, this one has {after}; use "
+                "the same value, or choose another --runs-dir"
             )
 
 
-def _record(job: Job, progress: checkpoint.Progress, splits: Splits) -> TrainingRecord:
+def _record(job: Job, state: RunState, splits: Splits) -> TrainingRecord:
     return TrainingRecord(
         preset=job.preset_name,
         dataset=splits.title,
         seed=job.seed,
-        epochs=progress.epoch,
-        settings=progress.preset.model_dump(mode="json") | {"threads": progress.threads},
-        device=progress.device,
-        duration_s=progress.duration_s,
-        libraries=progress.libraries,
-        source_commit=progress.source_commit,
-        history=tuple(_epoch_record(done) for done in progress.history),
+        epochs=state.epoch,
+        settings=state.preset.model_dump(mode="json") | {"threads": state.threads},
+        device=state.device,
+        duration_s=state.duration_s,
+        libraries=state.libraries,
+        source_commit=state.source_commit,
+        history=tuple(_epoch_record(done) for done in state.history),
     )
 
 
@@ -284,15 +220,5 @@ def _epoch_record(done: EpochDone) -> EpochRecord:
 def _peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS reports bytes, Linux KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def choose_device(device: Device) -> torch.device:
-    """The device to train on; raises DeviceError where a GPU was asked for and there is none."""
-    available = torch.cuda.is_available()
-    if device is Device.CUDA and not available:
-        raise DeviceError(
-            "--device cuda: PyTorch sees no GPU on this machine; use --device cpu or auto"
-        )
-    return torch.device("cuda" if available and device is not Device.CPU else "cpu")

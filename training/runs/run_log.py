@@ -1,4 +1,4 @@
-"""What a run writes beside its checkpoints: history.csv, and TensorBoard's event files."""
+"""The logs of a run: history.csv and TensorBoard's event files."""
 
 import csv
 import io
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torchvision.utils import make_grid  # type: ignore[import-untyped]
 
+from model_store.durable_files import replace_durably
 from model_store.vae import VAE
 from training.errors import CheckpointError
-from training.fitting.trainer import EpochDone
-from training.runs.checkpoint import write_atomically
+from training.fitting.events import EpochDone
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -36,7 +36,10 @@ COLUMNS = (
 
 
 class RunLog:
-    """One line and one set of curves an epoch; a resumed run goes on where its checkpoint was."""
+    """The log of a run: a line of history.csv and a point on TensorBoard's curves per epoch.
+
+    A resumed run continues after the epochs of its checkpoint.
+    """
 
     def __init__(self, folder: Path, history: Sequence[EpochDone], *, tensorboard: bool) -> None:
         self.folder = folder
@@ -56,10 +59,10 @@ class RunLog:
             self.writer.close()
 
     def write(self, done: EpochDone, vae: VAE) -> None:
-        """Add an epoch; raises CheckpointError where the disk refuses."""
+        """Add an epoch; raises CheckpointError if writing fails."""
         self.history.append(done)
         try:
-            write_atomically(self.folder / "history.csv", history_csv(self.history).encode())
+            replace_durably(self.folder / "history.csv", history_csv(self.history).encode())
             if self.writer:
                 for name, value in scalars(done).items():
                     self.writer.add_scalar(name, value, done.epoch)
@@ -68,13 +71,13 @@ class RunLog:
         except OSError as error:
             raise CheckpointError(
                 f"cannot write the logs of epoch {done.epoch} into {self.folder}: "
-                f"{error.strerror or error}; its checkpoint is there: make room and go on with "
-                "--resume"
+                f"{error.strerror or error}; its checkpoint was written: free some space and "
+                "continue with --resume"
             ) from error
 
 
 def history_csv(history: Sequence[EpochDone]) -> str:
-    """A line an epoch; nats per image."""
+    """Format one line per epoch; losses in nats per image."""
     with io.StringIO() as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -83,7 +86,7 @@ def history_csv(history: Sequence[EpochDone]) -> str:
 
 
 def scalars(done: EpochDone) -> dict[str, float]:
-    """TensorBoard's curves: `loss/train` beside `loss/test`, and so on."""
+    """Return the values of TensorBoard's curves, by name."""
     return {
         "loss/train": done.train.loss,
         "loss/test": done.test.loss,
@@ -99,7 +102,7 @@ def scalars(done: EpochDone) -> dict[str, float]:
 
 @torch.no_grad()
 def sample_grid(vae: VAE) -> torch.Tensor:
-    """The same z ~ N(0, I) each epoch, decoded; (3, height, width) in [0, 1]."""
+    """Decode the same z ~ N(0, I) in each epoch; (3, height, width) in [0, 1]."""
     vae.eval()
     z = torch.randn((SAMPLES, vae.spec.latent), generator=torch.Generator().manual_seed(SEED))
     images = vae.mean_image(vae.decode(z.to(next(vae.parameters()).device)))
@@ -118,7 +121,7 @@ def _row(done: EpochDone) -> tuple[float, ...]:
 
 
 def _writer(folder: Path, first_epoch: int) -> "SummaryWriter":
-    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - a second that only runs pay
+    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - importing it takes a second
 
-    # what a cut-off epoch has logged is not shown beside what replaces it
+    # purge_step hides what an interrupted epoch logged before it is repeated
     return SummaryWriter(str(folder / "tensorboard"), purge_step=first_epoch)

@@ -1,1 +1,1 @@
-"""Search for hyperparameters."""
+"""Search for better settings of a preset."""

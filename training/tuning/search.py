@@ -1,10 +1,11 @@
-"""A search for better settings of a preset: Optuna, with pruning, on held-out training images.
+"""Search for better settings of a preset with Optuna, on held-out training images.
 
-The test split is not looked at: a tenth of the training split is held out, and a trial is worth
-the -ELBO (beta 1, whatever the trial trains with) that it ends with on that.
+The test split is not used: a tenth of the training split is held out. The value of a trial is its
+final -ELBO on these images, with beta 1 whatever beta the trial trains with.
 """
 
 import io
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +15,10 @@ from matplotlib.figure import Figure
 
 from model_store.spec import MLP
 from training.config import Preset, changed
-from training.data.loading import Splits
+from training.data.images import Splits
 from training.errors import NonFiniteLossError, TuningError
-from training.fitting.trainer import EpochDone, Trainer, initialise
+from training.fitting.events import EpochDone
+from training.fitting.trainer import Trainer, initialise
 
 if TYPE_CHECKING:
     import optuna
@@ -24,13 +26,14 @@ if TYPE_CHECKING:
 HOLDOUT = 0.1
 HOLDOUT_SEED = 0
 WARM_UP_EPOCHS = 2
-"""No trial is given up before; a learning rate that warms up looks bad at first."""
+"""Epochs before a trial can be pruned; during warm-up of the learning rate it looks bad."""
 STARTUP_TRIALS = 5
+"""Trials before pruning begins."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What to search, on what, and how long."""
+    """What to search, on which data, and how many trials."""
 
     preset_name: str
     preset: Preset
@@ -43,22 +46,23 @@ class Search:
 
 @dataclass(frozen=True)
 class TrialDone:
-    """A line of the search."""
+    """The result of a trial."""
 
     number: int
     state: str
     value: float | None
-    """-ELBO on the held-out images, nats; the last one seen where the trial was given up."""
+    """-ELBO on the held-out images, nats; the last one before pruning if the trial was pruned."""
     best: float | None
+    """Lowest value of the trials that were completed so far."""
     settings: Mapping[str, object]
 
 
 def search(job: Search, report: Callable[[TrialDone], None]) -> "optuna.Study":
-    """Run the trials that are missing; a study of the same name and storage goes on.
+    """Run the trials that are missing; continue a study of the same name and storage.
 
-    Raises TuningError where the storage cannot be used or no trial ended.
+    Raises TuningError if the storage cannot be used or no trial was completed.
     """
-    import optuna  # noqa: PLC0415 - a second that only this command pays
+    import optuna  # noqa: PLC0415 - importing it takes a second
 
     splits = hold_out(job.splits)
 
@@ -75,34 +79,36 @@ def search(job: Search, report: Callable[[TrialDone], None]) -> "optuna.Study":
                     if trial.should_prune():
                         raise optuna.TrialPruned
         except NonFiniteLossError:
-            raise optuna.TrialPruned from None  # a rate that explodes is a result, not a failure
+            raise optuna.TrialPruned from None  # a learning rate that diverges is a result
         return negative_elbo
 
-    def tell(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
+    def report_trial(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
         last = trial.intermediate_values.get(trial.last_step or 0)
         state = trial.state.name.lower()
         report(TrialDone(trial.number, state, last, _best_value(study), trial.params))
 
     study = open_study(job)
-    missing = job.trials - ended(study)
+    missing = job.trials - finished_trials(study)
     if missing > 0:
-        study.optimize(objective, n_trials=missing, callbacks=[tell])
+        study.optimize(objective, n_trials=missing, callbacks=[report_trial])
     if _best_value(study) is None:
-        raise TuningError(f"no trial of the study {job.study} ended; run more, or more epochs")
+        raise TuningError(
+            f"no trial of the study {job.study} was completed; run more trials, or more epochs"
+        )
     return study
 
 
-def ended(study: "optuna.Study") -> int:
-    """Trials that came to an end or were given up; not those that were interrupted."""
+def finished_trials(study: "optuna.Study") -> int:
+    """Count the trials that were completed or pruned, without interrupted ones."""
     return sum(trial.state.name in {"COMPLETE", "PRUNED"} for trial in study.trials)
 
 
 def open_study(job: Search) -> "optuna.Study":
-    """The study, made where it is missing; raises TuningError."""
+    """Open the study or create it; raises TuningError."""
     import optuna  # noqa: PLC0415
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    settings = job.preset.model_dump_json(exclude={"summary"})
+    settings = job.preset.model_dump(mode="json", exclude={"summary"})
     try:
         study = optuna.create_study(
             storage=job.storage,
@@ -112,22 +118,32 @@ def open_study(job: Search) -> "optuna.Study":
             direction="minimize",
             load_if_exists=True,
         )
-        before = study.user_attrs.setdefault("preset", settings)
-        study.set_user_attr("preset", before)
-    except Exception as error:  # the driver of any database may raise what it likes
+        before = study.user_attrs.get("preset")
+        if before is None:
+            study.set_user_attr("preset", json.dumps(settings))
+    except Exception as error:  # each database driver has its own errors
         reason = str(error).partition("\n")[0]
         raise TuningError(
             f"cannot open the study {job.study} in {job.storage}: {reason}"
         ) from error
-    if before != settings:
+    if before is not None and _settings_of_study(before) != settings:
         raise TuningError(
             f"the study {job.study} in {job.storage} searches other settings; choose another --study"
         )
     return study
 
 
+def _settings_of_study(text: str) -> dict[str, Any] | None:
+    """Parse the settings that a study was created with; accepts former names of keys."""
+    try:
+        preset = Preset.model_validate(json.loads(text) | {"summary": ""})
+    except ValueError:
+        return None
+    return preset.model_dump(mode="json", exclude={"summary"})
+
+
 def suggest(trial: "optuna.Trial", preset: Preset) -> dict[str, object]:
-    """What a trial changes, by dotted key: how it is learnt, and how wide the network is."""
+    """Choose the settings of a trial, by dotted key: optimisation and size of the network."""
     settings: dict[str, object] = {
         "optimiser.learning_rate": trial.suggest_float(
             "optimiser.learning_rate", 2e-4, 5e-3, log=True
@@ -139,7 +155,7 @@ def suggest(trial: "optuna.Trial", preset: Preset) -> dict[str, object]:
         "optimiser.step_epochs": (),
         "model.latent": trial.suggest_int("model.latent", 8, 64, log=True)
         if preset.model.latent > 2
-        else preset.model.latent,  # two are a choice: for a picture
+        else preset.model.latent,  # a preset with two latents needs two, to draw their plane
     }
     if isinstance(preset.model.network, MLP):
         width = trial.suggest_int("model.network.hidden", 128, 1024, log=True)
@@ -152,7 +168,7 @@ def suggest(trial: "optuna.Trial", preset: Preset) -> dict[str, object]:
 
 
 def best_preset(study: "optuna.Study", job: Search) -> Preset:
-    """The preset with the settings of the best trial."""
+    """Return the preset with the settings of the best trial."""
     import optuna  # noqa: PLC0415
 
     fixed = optuna.trial.FixedTrial(study.best_params)
@@ -166,7 +182,7 @@ def best_preset(study: "optuna.Study", job: Search) -> Preset:
 
 
 def to_toml(preset: Preset) -> str:
-    """A preset as a file that `--preset` takes; all settings are written out."""
+    """Format a preset as TOML for `--preset`; all settings are written out."""
     tree = preset.model_dump(mode="json", exclude_none=True)
     lines = [f"summary = {_toml(tree.pop('summary'))}"]
     for table, values in tree.items():
@@ -175,7 +191,7 @@ def to_toml(preset: Preset) -> str:
 
 
 def importance_figure(study: "optuna.Study") -> bytes | None:
-    """How much each setting decided, as PNG; None while too few trials ended."""
+    """Plot how much each setting affected the trials, as PNG; None with too few trials."""
     import optuna  # noqa: PLC0415
 
     try:
@@ -188,7 +204,7 @@ def importance_figure(study: "optuna.Study") -> bytes | None:
     axes = figure.subplots()
     names = list(reversed(shares))
     axes.barh(names, [shares[name] for name in names], color="#1f3a5f")
-    axes.set_xlabel("share of what decides how good a trial is (PED-ANOVA)")
+    axes.set_xlabel("importance of the setting for the value of a trial (PED-ANOVA)")
     axes.set_xlim(0, 1)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
@@ -198,14 +214,14 @@ def importance_figure(study: "optuna.Study") -> bytes | None:
 
 
 def hold_out(splits: Splits) -> Splits:
-    """The training split alone: nine tenths to learn from, and a tenth to measure on."""
+    """Split the training images: nine tenths to train on, a tenth to measure on."""
     shuffled = splits.train.shuffled(HOLDOUT_SEED)
     held_out = max(1, round(HOLDOUT * len(shuffled)))
     return replace(splits, train=shuffled.without_first(held_out), test=shuffled.first(held_out))
 
 
 def default_storage(folder: Path, study: str) -> str:
-    """SQLite in a folder that is there."""
+    """Return the URL of an SQLite file in an existing folder."""
     return f"sqlite:///{(folder / f'{study}.db').absolute()}"
 
 

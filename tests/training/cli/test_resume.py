@@ -1,0 +1,181 @@
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from model_store.spec import ModelRef
+from model_store.store import Store
+from tests.training.conftest import call, start, write_mnist
+from training.runs import checkpoint
+from training.runs.checkpoint import load, peek, save
+
+TINY = (
+    "--preset", "fashion", "--threads", "1", "--device", "cpu", "--no-tensorboard",
+    "--evaluation", "quick", "--set", "data.train_images=256",
+    "--set", "data.dataset=mnist", "--set", "model.network.channels=[4]",
+    "--set", "model.network.hidden=8", "--set", "optimiser.batch_size=8",
+)  # fmt: skip
+
+
+def wait_for_epoch(folder: Path, epoch: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline and process.poll() is None:
+        done = peek(folder)
+        if done is not None and done.epoch >= epoch:
+            return
+        time.sleep(0.002)
+    process.kill()
+    raise AssertionError(process.communicate())
+
+
+def test_a_run_that_was_killed_and_resumed_ends_like_an_uninterrupted_one(
+    tmp_path: Path, runs: Path, data_dir: Path
+):
+    places = ("--data-dir", str(data_dir), "--store", str(tmp_path))
+    command = ("train", *TINY, *places, "--epochs", "8")
+    assert call(*command, "--name", "whole") == 0
+    process = start(*command, "--name", "killed")
+    wait_for_epoch(runs / "killed", 2, process)
+    time.sleep(0.02)  # an epoch of 32 batches takes longer
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done = peek(runs / "killed")
+    assert done is not None
+    assert 2 <= done.epoch < 8, "it was killed too late for this test to mean anything"
+    assert Store(tmp_path).names() == ("whole",)
+    assert call(*command, "--name", "killed", "--resume") == 0
+
+    states = [load(runs / name).tensors for name in ("whole", "killed")]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    whole, killed = (Store(tmp_path).manifest(ModelRef.parse(n)) for n in ("whole", "killed"))
+    assert whole.weights_sha256 == killed.weights_sha256
+    assert whole.metrics == killed.metrics
+    lines = [(runs / name / "history.csv").read_text().splitlines() for name in ("whole", "killed")]
+    without_speed = [[line.rpartition(",")[0] for line in each] for each in lines]
+    assert without_speed[0] == without_speed[1]
+    assert len(lines[0]) == 9
+
+
+@pytest.fixture
+def two_epochs(
+    tmp_path: Path,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> tuple[str, ...]:
+    """Run until epoch 2 of 3; return the command."""
+    command = ("train", *TINY, "--epochs", "3", "--store", str(tmp_path / "store"))
+    saved = []
+
+    def stop(*arguments: object) -> None:
+        save(*arguments)  # type: ignore[arg-type]
+        saved.append(arguments)
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", stop)
+        assert call(*command, "--data-dir", str(data_dir)) == 130
+    assert "continue from epoch 2 with --resume" in capsys.readouterr().err
+    return command
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--seed", "1"], ["seed", "0", "1"]),
+        (["--set", "objective.beta=3"], ["objective.beta", "1.0", "3"]),
+        (["--epochs", "4"], ["optimiser.epochs", "3", "4"]),
+        (["--preset", "fashion-beta1"], ["preset", "fashion", "fashion-beta1"]),
+    ],
+)
+def test_a_run_with_other_settings_is_not_resumed(
+    *,
+    two_epochs: tuple[str, ...],
+    data_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: list[str],
+):
+    command = (*two_epochs, "--data-dir", str(data_dir), "--name", "fashion", "--resume", *options)
+    assert call(*command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(word in line for word in words), line
+
+
+def test_a_run_on_other_images_is_not_resumed(
+    two_epochs: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    write_mnist(tmp_path / "other", train=20, test=10)
+    assert call(*two_epochs, "--data-dir", str(tmp_path / "other"), "--resume") == 2
+    assert "has data" in capsys.readouterr().err
+
+
+def test_an_unfinished_run_is_discarded_only_with_restart(
+    two_epochs: tuple[str, ...],
+    data_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    command = (*two_epochs, "--data-dir", str(data_dir))
+    assert call(*command) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert call(*command, "--restart") == 0
+    assert call(*command) == 0, "a published run may be replaced"
+
+
+def test_resuming_without_a_checkpoint_exits_with_2(data_dir: Path, tmp_path: Path):
+    command = ("train", *TINY, "--data-dir", str(data_dir), "--store", str(tmp_path))
+    assert call(*command, "--resume") == 2
+
+
+def test_a_damaged_checkpoint_is_reported_and_the_run_resumes_from_the_one_before(
+    two_epochs: tuple[str, ...],
+    runs: Path,
+    data_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    (runs / "fashion" / "checkpoint-0002.safetensors").write_bytes(b"damaged")
+    assert call(*two_epochs, "--data-dir", str(data_dir), "--resume") == 0
+    err = capsys.readouterr().err
+    assert "checkpoint-0002.safetensors is damaged" in err
+    assert "resuming from epoch 1" in err
+
+
+def test_a_finished_run_is_published_again_without_training(
+    two_epochs: tuple[str, ...],
+    tmp_path: Path,
+    runs: Path,
+    data_dir: Path,
+):
+    folder, places = str(runs / "fashion"), ("--data-dir", str(data_dir))
+    again = ("publish", folder, *places, "--evaluation", "quick")
+    store = Store(tmp_path / "store")
+    assert call(*again, "--store", str(store.root)) == 2, "it is not finished"
+    assert call(*two_epochs, "--data-dir", str(data_dir), "--resume") == 0
+    assert call(*again, "--store", str(store.root)) == 0
+    one, two = (store.verify(ModelRef.parse(f"fashion@{version}")) for version in (1, 2))
+    assert one.weights_sha256 == two.weights_sha256
+    assert one.metrics == two.metrics
+    assert one.training == two.training
+
+
+def test_the_preset_sets_the_precision_of_matrix_products_only_during_training(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen = []
+
+    def look(*arguments: object) -> None:
+        seen.append(torch.get_float32_matmul_precision())
+        save(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(checkpoint, "save", look)
+    command = ("train", *TINY, "--epochs", "1", "--data-dir", str(data_dir))
+    options = ("--store", str(tmp_path), "--set", "compute.matmul=medium")
+    assert call(*command, *options) == 0
+    assert [*seen, torch.get_float32_matmul_precision()] == ["medium", "highest"]

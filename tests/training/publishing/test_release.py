@@ -1,0 +1,129 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from model_store.spec import EpochRecord, Manifest, ModelRef, ModelSpec, TrainingRecord
+from model_store.store import Store
+from model_store.vae import VAE, build_vae
+from tests.training.conftest import strokes
+from training.config import load_preset
+from training.data.images import Images, Splits
+from training.errors import SettingError
+from training.evaluation.level import EvaluationLevel
+from training.fitting.trainer import initialise
+from training.publishing import provenance
+from training.publishing.options import Figures, ReleaseOptions, Storage
+from training.publishing.release import prepare_release
+
+REF = ModelRef.parse("strokes@1")
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    train, test = (torch.from_numpy(strokes(n, seed=n)).unsqueeze(1) for n in (120, 64))
+    labels = [(torch.arange(len(pixels)) * 7) % 2 for pixels in (train, test)]
+    return Splits("strokes", Images(train, labels[0]), Images(test, labels[1]), ("no", "yes|no"))
+
+
+@pytest.fixture(scope="module")
+def record() -> TrainingRecord:
+    averages = {
+        f"{s}_{p}": 1.0 for s in ("train", "test") for p in ("loss", "reconstruction", "kl")
+    }
+    return TrainingRecord(
+        preset="lab",
+        dataset="strokes",
+        seed=7,
+        epochs=1,
+        settings=load_preset("lab").model_dump(mode="json"),
+        libraries=provenance.libraries(),
+        source_commit="0123abc",
+        history=(EpochRecord(epoch=1, **averages),),
+    )
+
+
+def released(
+    root: Path, vae: VAE, splits: Splits, record: TrainingRecord, plan: ReleaseOptions
+) -> Manifest:
+    return prepare_release(vae, splits, record, plan).publish(Store(root), "strokes")
+
+
+def test_a_release_verifies_and_contains_its_metrics_and_classes(
+    tmp_path: Path, vae: VAE, splits: Splits, record: TrainingRecord
+):
+    version = prepare_release(vae, splits, record, ReleaseOptions())
+    manifest = version.publish(Store(tmp_path), "strokes")
+    assert Store(tmp_path).verify(REF) == manifest
+    assert manifest.metrics == version.description.metrics
+    assert manifest.training == record
+    assert manifest.classes == ("no", "yes|no")
+    assert manifest.labelled
+    assert len(Store(tmp_path).load(REF).class_latents) == 2
+
+
+def test_the_card_states_metrics_and_protocols_and_links_the_figures(
+    tmp_path: Path, vae: VAE, splits: Splits, record: TrainingRecord
+):
+    manifest = released(tmp_path, vae, splits, record, ReleaseOptions())
+    card = Store(tmp_path).card(REF)
+    assert card.startswith("# strokes@1\n")
+    for words in (
+        "64 test images of strokes",
+        "evaluate strokes@1",
+        "![samples](samples.png)",
+        "seed 7",
+        "0123abc",
+        "784 times as large",
+        "does not detect nonsense",
+        "A VAE predicts no labels",
+        "| 0 " if "0" in (manifest.classes or ()) else "| no |",
+    ):
+        assert words in card, words
+    numbers = [line for line in card.splitlines() if line.startswith("| test_")]
+    assert {row.replace(r"\|", "").count("|") for row in numbers} == {5}, "an inner | is escaped"
+
+
+def test_a_release_with_model_figures_only_shows_no_image_of_the_data_set(
+    tmp_path: Path, vae: VAE, splits: Splits, record: TrainingRecord
+):
+    shown = released(tmp_path, vae, splits, record, ReleaseOptions(EvaluationLevel.BOUND)).figures
+    shipped = released(
+        tmp_path, vae, splits, record, ReleaseOptions(EvaluationLevel.BOUND, figures=Figures.MODEL)
+    ).figures
+    assert set(shown) - set(shipped) == {"interpolations", "reconstructions"}
+    assert set(shipped) == {"classes", "loss", "samples", "seed_interpolations", "traversal"}
+
+
+def test_a_model_with_two_latents_gets_a_manifold_and_a_scatter_plot(
+    tmp_path: Path, spec: ModelSpec, splits: Splits, record: TrainingRecord
+):
+    vae = initialise(spec.model_copy(update={"latent": 2}), seed=0)
+    manifest = released(tmp_path, vae, splits, record, ReleaseOptions(EvaluationLevel.QUICK))
+    assert {"manifold", "latents"} <= set(manifest.figures)
+
+
+def test_float16_halves_the_file_and_the_rounded_weights_are_measured(
+    tmp_path: Path, vae: VAE, splits: Splits, record: TrainingRecord
+):
+    plans = [ReleaseOptions(EvaluationLevel.BOUND, storage) for storage in Storage]
+    whole, half = (released(tmp_path, vae, splits, record, plan) for plan in plans)
+    size, halved = (m.files["weights.safetensors"].size_bytes for m in (whole, half))
+    assert halved < 0.6 * size
+    stored = Store(tmp_path).load(half.ref)
+    rounded = build_vae(stored.spec, stored.weights)
+    again = prepare_release(
+        rounded, splits, record, ReleaseOptions(EvaluationLevel.BOUND)
+    ).description.metrics
+    assert again == half.metrics
+    assert half.metrics["test_kl"].value == pytest.approx(whole.metrics["test_kl"].value, abs=0.01)
+
+
+def test_float16_is_refused_if_rounding_costs_too_much(
+    vae: VAE, splits: Splits, record: TrainingRecord
+):
+    with torch.no_grad():
+        vae.to_mu.weight[0] += 300  # float16 values are 0.25 apart here
+        vae.to_mu.bias[0] -= 300.1
+    with pytest.raises(SettingError, match="use --storage float32"):
+        prepare_release(vae, splits, record, ReleaseOptions(EvaluationLevel.QUICK, Storage.FLOAT16))

@@ -1,0 +1,33 @@
+"""Run a job and show its progress and result; `train` and `publish` share this."""
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from training.cli.run_display import RunDisplay, metrics_table
+from training.errors import InterruptedRunError
+from training.runs import checkpoint, pipeline
+from training.runs.job import Job
+
+
+def run_and_show(job: Job) -> None:
+    """Run a job; raises InterruptedRunError after Ctrl-C, and what `pipeline.run` raises."""
+    try:
+        with RunDisplay(Console(stderr=True)) as display:
+            outcome = pipeline.run(job, display)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(_how_to_continue(job.folder)) from None
+    Console().print(metrics_table(outcome))
+    manifest = outcome.manifest
+    path: Path = job.store.root / manifest.name / str(manifest.version)
+    typer.echo(f"published {manifest.ref} in {path}")
+
+
+def _how_to_continue(folder: Path) -> str:
+    state = checkpoint.peek(folder)
+    if state is None:
+        return "interrupted; nothing was published"
+    if state.published:
+        return f"interrupted; {state.published} was published"
+    return f"interrupted; nothing was published; continue from epoch {state.epoch} with --resume"

@@ -1,0 +1,23 @@
+"""How much of a model is measured; importable without PyTorch, as the command line offers it."""
+
+from enum import StrEnum
+
+
+class EvaluationLevel(StrEnum):
+    """How much to measure; each level includes the ones before it.
+
+    quick       latents and KL over the whole test split, everything else over its first images
+    bound       the test -ELBO and its parts
+    full        NLL, linear probe, nearest neighbours, and what the judge measures
+    exhaustive  the NLL of a few images by thousands of draws
+    """
+
+    QUICK = "quick"
+    BOUND = "bound"
+    FULL = "full"
+    EXHAUSTIVE = "exhaustive"
+
+    def includes(self, other: "EvaluationLevel") -> bool:
+        """Return True if everything that `other` measures is measured."""
+        order = list(EvaluationLevel)
+        return order.index(self) >= order.index(other)

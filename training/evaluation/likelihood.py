@@ -1,0 +1,154 @@
+"""The bound and the likelihood of a test split: -ELBO, and -ln p(x) by importance sampling.
+
+All noise is drawn on the CPU from seeds that the protocols name, so that a GPU or another machine
+measures the same numbers up to rounding. Sums are float64, so that the order of 10,000 additions
+has no visible effect.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from model_store.spec import Metric
+from model_store.vae import VAE, reparameterise
+from training.data.images import Images, Splits, batch_indices
+from training.evaluation.importance_sampling import binarized_nll, vae_importance_estimate
+from training.evaluation.metrics import (
+    SEED,
+    binarized_targets,
+    every_nth_image,
+    grey_targets,
+    kl_metric,
+    latent_draws,
+    nats_metric,
+    over_test_split,
+)
+from training.evaluation.posteriors import BATCH, encode_images
+from training.fitting.objective import kl_to_prior
+
+DRAWS = 8
+"""Draws of z per image for the -ELBO."""
+NLL_IMAGES = 1000
+NLL_SAMPLES = 128
+"""Draws of z per image for the NLL."""
+NLL_SEEDS = (0, 1, 2, 3, 4)
+NLL_5000_IMAGES = 100
+NLL_5000_SAMPLES = 5000
+
+NLL_5000 = "test_nll_by_many_draws"
+NLL_128_SAME_IMAGES = "test_nll_of_the_same"
+
+
+class BoundNats(NamedTuple):
+    """The two parts of the -ELBO, means over images and draws, nats; their sum is the -ELBO."""
+
+    reconstruction: float
+    kl: float
+
+
+@torch.no_grad()
+def bound_nats(vae: VAE, images: Images, draws: int) -> BoundNats:
+    """Return -ln p(x | z) and KL(q(z | x) || p(z)); the KL is exact if the prior is N(0, I)."""
+    posterior = encode_images(vae.posterior, images)
+    noise = torch.Generator().manual_seed(SEED)
+    device = images.pixels.device
+    sums = torch.zeros(2, dtype=torch.float64, device=device)
+    for index in batch_indices(len(images), BATCH):
+        x = images.batch(index.to(device))
+        mu, logvar = posterior.mu[index].to(device), posterior.logvar[index].to(device)
+        for _ in range(draws):
+            eps = torch.randn(mu.shape, generator=noise).to(device)
+            z = reparameterise(mu, logvar, eps)
+            log_px = vae.log_likelihood(x, vae.logits(z))
+            kl = kl_to_prior(vae, mu.double(), logvar.double(), z)
+            sums += torch.stack([-log_px.double().sum(), kl.double().sum()])
+    return BoundNats(*(sums / draws / len(images)).tolist())
+
+
+def bound_metrics(vae: VAE, splits: Splits) -> dict[str, Metric]:
+    """Measure the test -ELBO and its parts; the KL only under a flow, where it is an estimate."""
+    parts = bound_nats(vae, splits.test, DRAWS)
+    protocol = (
+        f"{over_test_split(len(splits.test), splits)}; {grey_targets(vae)}; {latent_draws(DRAWS)}"
+    )
+    metrics = {
+        "test_negative_elbo": nats_metric(parts.reconstruction + parts.kl, protocol),
+        "test_reconstruction": nats_metric(parts.reconstruction, f"-ln p(x | z), {protocol}"),
+    }
+    if vae.flow is not None:
+        metrics["test_kl"] = kl_metric(parts.kl, f"KL(q(z | x) || p(z)), p(z) a flow; {protocol}")
+    return metrics
+
+
+def nll_metrics(vae: VAE, splits: Splits) -> dict[str, Metric]:
+    """Measure -ln p(x) of about NLL_IMAGES test images, and how reliable the estimate is."""
+    step = max(1, len(splits.test) // NLL_IMAGES)
+    chosen = Images(splits.test.pixels[::step])
+    nll, effective_samples = importance_nll(vae, chosen, NLL_SAMPLES, NLL_SEEDS)
+    protocol = _nll_protocol(vae, splits, chosen, step, NLL_SAMPLES)
+    values = torch.tensor(nll, dtype=torch.float64)
+    mean, std = float(values.mean()), float(values.std())
+    metrics = {
+        "test_nll": nats_metric(mean, f"{protocol}; mean over images and seeds"),
+        "test_nll_std": Metric(
+            value=std,
+            unit="nats",
+            protocol=f"of the mean over images, between the seeds of test_nll ({len(nll)})",
+            tolerance=0.002 + 0.002 * std,
+        ),
+        "test_nll_effective_samples": Metric(
+            value=effective_samples,
+            unit=f"of {NLL_SAMPLES}",
+            protocol="(sum w)^2 / sum w^2 of the weights of test_nll, mean over images and seeds",
+            tolerance=0.005 * effective_samples,
+        ),
+    }
+    if vae.spec.likelihood != "bernoulli":
+        metrics["test_bits_per_dimension"] = Metric(
+            value=mean / vae.spec.image.pixels / torch.log(torch.tensor(2.0)).item(),
+            unit="bits per value of a pixel",
+            protocol="test_nll / (ln 2 * channels * height * width)",
+            tolerance=0.001,
+        )
+    return metrics
+
+
+def nll_5000_metrics(vae: VAE, splits: Splits) -> dict[str, Metric]:
+    """Measure the NLL of a few images by 5,000 draws, and by 128 draws for comparison.
+
+    5,000 draws cost 39 times as much per image as 128, hence the few images.
+    """
+    step = max(1, len(splits.test) // NLL_5000_IMAGES)
+    chosen = Images(splits.test.pixels[::step])
+    metrics = {}
+    for name, samples in ((NLL_5000, NLL_5000_SAMPLES), (NLL_128_SAME_IMAGES, NLL_SAMPLES)):
+        nll, _ = importance_nll(vae, chosen, samples, NLL_SEEDS)
+        protocol = _nll_protocol(vae, splits, chosen, step, samples)
+        metrics[name] = nats_metric(sum(nll) / len(nll), f"{protocol}; mean over images and seeds")
+    return metrics
+
+
+def importance_nll(
+    vae: VAE, images: Images, samples: int, seeds: Sequence[int]
+) -> tuple[tuple[float, ...], float]:
+    """Return the mean NLL for each seed, in nats, and the mean number of effective samples."""
+    x = images.batch(torch.arange(len(images), device=images.pixels.device))
+    if vae.spec.likelihood == "bernoulli":
+        nll = binarized_nll(vae, x, samples, seeds)
+        return nll.per_seed, nll.effective_samples
+    means, effective = [], []
+    for seed in seeds:
+        noise = torch.Generator().manual_seed(seed)
+        estimate = vae_importance_estimate(vae, x, samples, noise)
+        means.append(estimate.nll.mean().item())
+        effective.append(estimate.effective_samples.mean().item())
+    return tuple(means), sum(effective) / len(effective)
+
+
+def _nll_protocol(vae: VAE, splits: Splits, chosen: Images, step: int, samples: int) -> str:
+    return (
+        f"-ln p(x), importance sampling, L = {samples}; "
+        f"{every_nth_image(len(chosen), step, splits)}; {binarized_targets(vae)} by torch seeds "
+        f"{NLL_SEEDS[0]} to {NLL_SEEDS[-1]}"
+    )

@@ -1,0 +1,37 @@
+"""Encode a whole split: one Gaussian q(z | x) per image."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model_store.vae import VAE
+from training.data.images import Images, batch_indices
+
+BATCH = 500
+"""Images that are encoded or decoded at a time."""
+
+Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""x (batch, channels, height, width) -> mu, logvar, both (batch, latent)."""
+
+
+@dataclass(frozen=True)
+class Posteriors:
+    """A Gaussian for each image of a split: mu and logvar (images, latent), on the CPU."""
+
+    mu: Tensor
+    logvar: Tensor
+
+
+def posteriors(vae: VAE, images: Images) -> Posteriors:
+    """Encode images into the latent space whose prior is N(0, I): u if there is a flow, else z."""
+    return encode_images(vae.encode, images)
+
+
+def encode_images(encode: Encode, images: Images) -> Posteriors:
+    """Encode images in batches by an encoder on their device."""
+    device = images.pixels.device
+    pairs = [encode(images.batch(index.to(device))) for index in batch_indices(len(images), BATCH)]
+    mu, logvar = (torch.cat(column).cpu() for column in zip(*pairs, strict=True))
+    return Posteriors(mu, logvar)

@@ -1,0 +1,29 @@
+"""Choices about publishing; importable without PyTorch, as the command line offers them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from training.evaluation.level import EvaluationLevel
+
+
+class Figures(StrEnum):
+    """Which figures to publish; `model` leaves out those that show images of the data set."""
+
+    ALL = "all"
+    MODEL = "model"
+
+
+class Storage(StrEnum):
+    """Type of stored weights; computation always uses 32 bits."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+
+
+@dataclass(frozen=True)
+class ReleaseOptions:
+    """How to measure, store and illustrate a version."""
+
+    level: EvaluationLevel = EvaluationLevel.FULL
+    storage: Storage = Storage.FLOAT32
+    figures: Figures = Figures.ALL

@@ -1,0 +1,36 @@
+"""Events of a run, which the command line shows."""
+
+from dataclasses import dataclass
+
+from training.fitting.events import EpochDone, EpochProgress
+
+
+@dataclass(frozen=True)
+class Started:
+    """The data is in memory and the first epoch begins."""
+
+    dataset: str
+    images: int
+    epochs: int
+    weights: int
+    """Number of trainable values."""
+    device: str
+    epochs_done: int = 0
+    """Epochs that a resumed run has already finished."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A message for the user that does not stop the run."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Training is over, and a stage of measuring or drawing begins."""
+
+    stage: str
+
+
+Event = Started | EpochProgress | EpochDone | Notice | Measuring

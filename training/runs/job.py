@@ -1,0 +1,33 @@
+"""The description of a run: what to train, on which data, and where the results go."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from model_store.store import Store
+from training.config import Preset
+from training.devices import Device
+from training.publishing.options import ReleaseOptions
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train, on which data, and where the results go."""
+
+    preset_name: str
+    preset: Preset
+    data_dir: Path
+    store: Store
+    name: str
+    """Name of the model in the store."""
+    folder: Path
+    """Folder of the run: checkpoints, logs, history.csv."""
+    seed: int = 0
+    device: Device = Device.AUTO
+    release: ReleaseOptions = field(default_factory=ReleaseOptions)
+    download: bool = False
+    """Download the data set if it is missing."""
+    resume: bool = False
+    """Continue from the last checkpoint in the folder."""
+    restart: bool = False
+    """Discard an unfinished run in the folder."""
+    tensorboard: bool = True
