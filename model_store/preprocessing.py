@@ -1,10 +1,10 @@
-"""Prepare images for a model: the service's uploads and training's image folders alike.
+"""Prepare images for a model: both the service's uploads and training's image folders.
 
     from_pillow    a Pillow image -> DecodedImage: upright, without transparency, grey or RGB
     prepare        a DecodedImage -> (channels, height, width) in [0, 1], as a model's spec asks
 
-Files reach this module already opened by Pillow; who opened them, and which formats are allowed,
-is the caller's decision. Colour profiles (ICC) are ignored: the numbers in the file are the pixels.
+Callers open the files with Pillow and decide which formats they accept. Colour profiles (ICC) are
+ignored: the numbers in the file are the pixels.
 """
 
 import math
