@@ -1,0 +1,68 @@
+"""Rounding of activations that no library's error can change.
+
+SiLU is evaluated at finitely many points: integers n times 2^-exponent. A scale is certified if, at
+every point, scale * silu(n 2^-exponent) stays farther from a rounding boundary (an integer plus one
+half) than any implementation's error. Then every implementation rounds to the same integer.
+
+The error that is allowed: the sigmoid may be wrong by 2^-22 (absolute; ONNX Runtime's vectorised
+sigmoid, for example, is exactly 0 below -18), and each of the up to three multiplications around it
+rounds by at most 2^-24 (relative).
+"""
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIGMOID_ERROR = 2.0**-22
+"""Largest absolute error of a sigmoid in float32 that the certificate allows."""
+ROUNDING = 3 * 2.0**-24
+"""Largest relative error of three float32 multiplications, to first order."""
+TAIL_ERROR = 2.0**-24
+"""Largest absolute error of the sigmoid below -FAR that the proof allows."""
+FAR = 24.0
+"""Beyond +-24 the sigmoid is 1 or 0 to within 2^-34, and rounding alone matters."""
+SCALE_STEP = 2.0**-13
+"""Relative distance of the scales that `nearest_certified_scale` tries."""
+TRIES = 2000
+
+
+def margin(scale: float, exponent: int, highest: int) -> float:
+    """Return the smallest distance from a rounding boundary, in allowed errors.
+
+    Above 1, min(rint(scale * silu(n 2^-exponent)), highest) is the same integer for every n on
+    every machine.
+    """
+    x, silu = _silu(exponent, highest, scale)
+    value = silu * scale
+    error = scale * np.abs(x) * SIGMOID_ERROR + np.abs(value) * ROUNDING + 1e-12
+    distance = np.abs(value - np.floor(value) - 0.5)
+    below = value < highest + 1
+    return float((distance / error)[below].min())
+
+
+def nearest_certified_scale(scale: float, exponent: int, highest: int) -> np.float32:
+    """Return the largest certified float32 scale that is not above `scale`.
+
+    Raises ValueError if there is none within a quarter of it.
+    """
+    for i in range(TRIES):
+        candidate = np.float32(scale * (1 - SCALE_STEP * i))
+        if margin(float(candidate), exponent, highest) > 1:
+            return candidate
+    raise ValueError(f"no certified scale near {scale} with highest level {highest}")
+
+
+def _silu(
+    exponent: int, highest: int, scale: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points and float64 values of SiLU: all that matter up to the level `highest`."""
+    top = max((highest + 2) / scale, 8.0)
+    return _silu_table(exponent, int(np.ceil(top * 2**exponent)) + 1)
+
+
+@functools.lru_cache(maxsize=64)
+def _silu_table(exponent: int, last: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    first = -int(FAR * 2**exponent)
+    x = np.arange(first, last + 1, dtype=np.float64) * 2.0**-exponent
+    return x, x / (1 + np.exp(-x))

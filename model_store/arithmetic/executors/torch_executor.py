@@ -1,0 +1,123 @@
+"""The functions by torch: on a GPU, or on a CPU for whoever chooses it.
+
+TF32, reduced precision and Winograd would break the exact sums, so they are switched off for the
+process when this module is imported.
+"""
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model_store.arithmetic.executors.numpy_executor import ROUNDED_LIMIT
+from model_store.arithmetic.program import (
+    LATENT_EXPONENT,
+    LATENT_LIMIT,
+    Affine,
+    Convolution,
+    Deconvolution,
+    Dense,
+    Floats,
+    Fork,
+    Function,
+    Join,
+    LatentDense,
+    Operation,
+    ReluLevels,
+    Reshape,
+    SiluLevels,
+)
+
+torch.backends.cudnn.allow_tf32 = False
+torch.backends.cuda.matmul.allow_tf32 = False
+torch.backends.nnpack.set_flags(False)  # type: ignore[no-untyped-call] # its Winograd rounds
+
+
+class TorchExecutor(torch.nn.Module):
+    """Runs a function with torch on a device; `forward` takes and gives tensors there."""
+
+    def __init__(self, function: Function, device: torch.device | str = "cpu") -> None:
+        super().__init__()
+        self._function = function
+        self.device = torch.device(device)
+        self._tensors = [
+            tuple(torch.from_numpy(array).to(self.device) for array in _prepared(operation))
+            for operation in function
+        ]
+
+    @torch.inference_mode()
+    def __call__(self, batch: Floats) -> Floats:
+        """Run the operations on a batch from the CPU's memory, and bring the result back."""
+        result = self.forward(torch.from_numpy(batch).to(self.device))
+        return cast(Floats, result.cpu().numpy())
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Run the operations on a float32 tensor of the device."""
+        value = batch
+        remembered: Tensor | None = None
+        for operation, tensors in zip(self._function, self._tensors, strict=True):
+            if isinstance(operation, Fork):
+                remembered = value
+            elif isinstance(operation, Join):
+                value = torch.add(cast(Tensor, remembered), value)
+            else:
+                value = _run(operation, tensors, value)
+        return value + 0.0  # turns -0 into 0
+
+
+def _prepared(operation: Operation) -> tuple[np.ndarray[Any, Any], ...]:
+    match operation:
+        case LatentDense():
+            unit = np.ldexp(1.0, -operation.exponent)
+            return (operation.weight * unit[:, None], operation.bias * unit)
+        case Dense() | Convolution() | Deconvolution():
+            unit = np.ldexp(1.0, -operation.exponent)
+            shape = [1] * operation.weight.ndim
+            shape[1 if isinstance(operation, Deconvolution) else 0] = -1
+            weight = (operation.weight * unit.reshape(shape)).astype(np.float32)
+            return weight, (operation.bias * unit).astype(np.float32)
+        case Affine():
+            unit = np.ldexp(1.0, -operation.exponent)
+            scale, bias = operation.scale * unit, operation.bias * unit
+            return scale.astype(np.float32), bias.astype(np.float32)
+        case SiluLevels():
+            return (operation.scale * np.float32(2.0**-operation.exponent),)
+        case _:
+            return ()
+
+
+def _run(operation: Operation, tensors: tuple[Tensor, ...], value: Tensor) -> Tensor:
+    match operation:
+        case LatentDense():
+            z = value.clamp(-LATENT_LIMIT, LATENT_LIMIT).double()
+            sums = F.linear((z * 2.0**LATENT_EXPONENT).round(), *tensors)
+            return sums.round().clamp(-ROUNDED_LIMIT, ROUNDED_LIMIT).float()
+        case Dense():
+            return F.linear(value, *tensors)
+        case Convolution(stride=stride, padding=padding):
+            return F.conv2d(value, *tensors, stride=stride, padding=padding)
+        case Deconvolution(stride=stride, padding=padding, output_padding=output_padding):
+            return F.conv_transpose2d(
+                value, *tensors, stride=stride, padding=padding, output_padding=output_padding
+            )
+        case Affine(limit=limit):
+            levels = value.round().clamp(-limit, limit)
+            return levels * _channels(tensors[0], value) + _channels(tensors[1], value)
+        case ReluLevels(highest=highest):
+            return value.clamp(0, highest).round()
+        case SiluLevels(highest=highest, exponent=exponent):
+            levels = value.round()
+            activated = levels * torch.sigmoid(levels * 2.0**-exponent)
+            scaled = activated * _channels(tensors[0], value)
+            return scaled.round().clamp(max=highest)
+        case Reshape(shape=shape):
+            return value.reshape(len(value), *shape)
+        case _:
+            raise TypeError(f"{operation.kind} is handled by the caller")
+
+
+def _channels(tensor: Tensor, value: Tensor) -> Tensor:
+    """Shape (channels,) so that it spreads over `value` (batch, channels, ...)."""
+    return tensor.view(-1, *[1] * (value.dim() - 2))

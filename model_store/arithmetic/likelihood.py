@@ -1,0 +1,121 @@
+"""Grey levels and likelihoods of a decoder's logits, as sums of integers.
+
+Logits are integers l, in units of 2^-8, clamped to [-16, 16]. Likelihoods are sums of table entries
+in units of 2^-20 nats, so their order does not matter.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_store.arithmetic.program import SIGMOID_EXPONENT, SIGMOID_LIMIT, Bytes, Floats
+
+LIMIT = SIGMOID_LIMIT * 2**SIGMOID_EXPONENT
+NATS = 2.0**20
+"""Table entries are multiples of 1 / NATS."""
+FINE = 16
+"""Steps of the mean within one grey level, for the discretised logistic."""
+
+Ints = NDArray[np.intp]
+Table = NDArray[np.int64]
+
+
+def logit_levels(logits: Floats) -> Ints:
+    """Logits in units of 2^-8, any shape -> integers in 0..2 LIMIT, the index of the tables."""
+    return np.clip(np.rint(logits), -LIMIT, LIMIT).astype(np.intp) + LIMIT
+
+
+def grey_levels(logits: Floats) -> Bytes:
+    """Logits in units of 2^-8 -> grey levels 0..255 of the mean image; same shape."""
+    return _grey_table()[logit_levels(logits)]
+
+
+def bernoulli(levels: Bytes, logits: Floats) -> Floats:
+    """ln p(x | z) of images as grey levels 0..255; (batch, ...) both -> (batch,), nats.
+
+    x ln p + (1 - x) ln (1 - p) = x l - softplus(l), with x = level / 255.
+    """
+    place = logit_levels(logits).reshape(len(logits), -1)
+    grey = levels.reshape(len(levels), -1).astype(np.int64)
+    products = (grey * (place - LIMIT)).sum(axis=1)
+    softplus = _softplus_table()[place].sum(axis=1)
+    nats = products / (255 * 2.0**SIGMOID_EXPONENT) - softplus / NATS
+    return nats.astype(np.float32)
+
+
+class DiscretisedLogistic:
+    """ln p(x | z) with a learned scale for each channel; `log_scale` (channels,), ln of the scale.
+
+    The mean is rounded to a sixteenth of a grey level.
+    """
+
+    def __init__(self, log_scale: Floats) -> None:
+        tables = [_logistic_tables(float(value)) for value in log_scale.reshape(-1)]
+        self._tables = np.stack(tables)  # (channels, 3, 2 * 255 * FINE + 1)
+
+    def __call__(self, levels: Bytes, logits: Floats) -> Floats:
+        """Grey levels and logits (batch, channels, height, width) -> (batch,), nats."""
+        mean = _fine_table()[logit_levels(logits)]
+        grey = levels.astype(np.int64)
+        distance = grey * FINE - mean + 255 * FINE
+        edge = (grey == 0).astype(np.intp) + 2 * (grey == 255)
+        channel = np.arange(levels.shape[1]).reshape(1, -1, 1, 1)
+        nats = self._tables[channel, edge, distance].reshape(len(levels), -1).sum(axis=1)
+        return (nats / NATS).astype(np.float32)
+
+
+@functools.cache
+def _grey_table() -> Bytes:
+    return np.rint(_sigmoid() * 255).astype(np.uint8)
+
+
+@functools.cache
+def _fine_table() -> Table:
+    return np.rint(_sigmoid() * 255 * FINE).astype(np.int64)
+
+
+@functools.cache
+def _softplus_table() -> Table:
+    return np.rint(np.log1p(np.exp(_logits())) * NATS).astype(np.int64)
+
+
+def logistic_margin(log_scale: float) -> float:
+    """Return how far the table entries of a scale stay from a rounding boundary, in errors.
+
+    Above 1, every machine finds the same table. The error that is allowed is 2^-49, relative.
+    """
+    values = _logistic_nats(log_scale) * NATS
+    distance = np.abs(values - np.floor(values) - 0.5)
+    return float((distance / (np.abs(values) * 2.0**-49 + 1e-9)).min())
+
+
+def _logistic_tables(log_scale: float) -> Table:
+    return np.rint(_logistic_nats(log_scale) * NATS).astype(np.int64)
+
+
+def _logistic_nats(log_scale: float) -> NDArray[np.float64]:
+    """ln of the probability of a level, by its distance from the mean; (3, distances).
+
+    Rows: a level between, level 0 (everything below it too), level 255 (everything above it too).
+    ln(sigmoid(u) - sigmoid(l)) = ln sigmoid(u) + ln sigmoid(-l) + ln(1 - exp(l - u)).
+    """
+    reach = 255 * FINE
+    distance = np.arange(-reach, reach + 1) / reach
+    half, inverse = 0.5 / 255, np.exp(-log_scale)
+    below, above = _log_sigmoid((distance + half) * inverse), _log_sigmoid((half - distance) * inverse)
+    inside = below + above + np.log(-np.expm1(-2 * half * inverse))
+    return np.stack([inside, below, above])
+
+
+def _log_sigmoid(x: NDArray[np.float64]) -> NDArray[Any]:
+    return -np.logaddexp(0, -x)
+
+
+def _sigmoid() -> NDArray[Any]:
+    return 1 / (1 + np.exp(-_logits()))
+
+
+def _logits() -> NDArray[np.float64]:
+    return np.arange(-LIMIT, LIMIT + 1) * 2.0**-SIGMOID_EXPONENT

@@ -1,0 +1,115 @@
+"""An exact VAE: what the service and the measurements call, on any executor.
+
+Public latents u have the prior N(0, I); z is the space of q(z | x). They differ by the flow, and
+are the same if there is none.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from model_store.arithmetic import likelihood
+from model_store.arithmetic.executors import Executor
+from model_store.arithmetic.flow import ExactFlow
+from model_store.arithmetic.program import Bytes, ExactNetwork, Floats, Function
+from model_store.spec import ModelSpec
+
+MakeExecutor = Callable[[Function, Sequence[int]], Executor]
+"""Makes the executor of a function whose input is (batch, *shape)."""
+
+FIXED_ROWS = 5
+"""Rows of the fixed inputs that golden hashes are made of."""
+
+
+class ExactModel:
+    """The functions of one version; arrays of numpy in and out, the batch first."""
+
+    def __init__(self, network: ExactNetwork, spec: ModelSpec, make: MakeExecutor) -> None:
+        self.spec = spec
+        self._encode = make(network.encode, spec.image.shape)
+        self._decode = make(network.decode, (spec.latent,))
+        kept = [len(range(spec.latent)[coupling.kept :: 2]) for coupling in network.flow]
+        nets = [make(c.net, (n,)) for c, n in zip(network.flow, kept, strict=True)]
+        self.flow = ExactFlow(network.flow, nets, spec.latent) if nets else None
+        self._logistic = (
+            None
+            if network.log_scale is None
+            else likelihood.DiscretisedLogistic(network.log_scale)
+        )
+
+    def posterior(self, levels: Bytes) -> tuple[Floats, Floats]:
+        """q(z | x) of images as grey levels 0..255: mu, logvar, both (batch, latent)."""
+        mu, logvar = np.split(self._encode(levels.astype(np.float32)), 2, axis=1)
+        bound = self.spec.logvar_bound
+        if bound is not None:
+            logvar = np.clip(logvar, np.float32(-bound), np.float32(bound))
+        return mu, logvar
+
+    def encode(self, levels: Bytes) -> tuple[Floats, Floats]:
+        """Grey levels -> mu and logvar in the space of u, both (batch, latent)."""
+        mu, logvar = self.posterior(levels)
+        return (mu, logvar) if self.flow is None else self.flow.gaussian_forward(mu, logvar)
+
+    def to_u(self, z: Floats) -> Floats:
+        """z -> u, both (batch, latent)."""
+        return z if self.flow is None else self.flow.forward(z)
+
+    def to_z(self, u: Floats) -> Floats:
+        """u -> z, both (batch, latent)."""
+        return u if self.flow is None else self.flow.inverse(u)
+
+    def logits(self, z: Floats) -> Floats:
+        """z -> logits in units of 2^-8, (batch, channels, height, width)."""
+        return self._decode(z)
+
+    def decode(self, u: Floats) -> Bytes:
+        """u (batch, latent) -> grey levels of the mean image (batch, channels, height, width)."""
+        return likelihood.grey_levels(self.logits(self.to_z(u)))
+
+    def log_likelihood(self, levels: Bytes, u: Floats) -> Floats:
+        """ln p(x | u) of each pair of an image and a latent; (batch,), nats."""
+        logits = self.logits(self.to_z(u))
+        if self._logistic is None:
+            return likelihood.bernoulli(levels, logits)
+        return self._logistic(levels, logits)
+
+    def hashes(self) -> dict[str, str]:
+        """Return the SHA-256 of every function's results for the fixed inputs.
+
+        They are the same on every machine and executor, or the machine's arithmetic is not exact.
+        """
+        levels, u = fixed_inputs(self.spec)
+        mu, logvar = self.encode(levels)
+        results: dict[str, Sequence[Floats | Bytes]] = {
+            "encode": [mu, logvar],
+            "decode": [self.decode(u)],
+            "log_likelihood": [self.log_likelihood(levels, u)],
+        }
+        if self.flow is not None:
+            results |= {"to_u": [self.to_u(u)], "to_z": [self.to_z(u)]}
+        return {name: _hash(arrays) for name, arrays in results.items()}
+
+
+def fixed_inputs(spec: ModelSpec) -> tuple[Bytes, Floats]:
+    """Grey levels and latents of FIXED_ROWS images, made of integers alone.
+
+    Number i of either is mixed = i * 2654435761 mod 2^32; a grey level is its highest 8 bits, a
+    latent is mixed / 2^30 - 2, rounded to float32.
+    """
+    images = _mixed(FIXED_ROWS * spec.image.channels * spec.image.height * spec.image.width)
+    latents = _mixed(FIXED_ROWS * spec.latent)
+    levels = (images >> np.uint64(24)).astype(np.uint8).reshape(FIXED_ROWS, *spec.image.shape)
+    u = (latents.astype(np.float64) * 2.0**-30 - 2).astype(np.float32)
+    return levels, u.reshape(FIXED_ROWS, spec.latent)
+
+
+def _mixed(count: int) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
+    return np.arange(count, dtype=np.uint64) * np.uint64(2654435761) & np.uint64(0xFFFFFFFF)
+
+
+def _hash(arrays: Sequence[Floats | Bytes]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
