@@ -1,7 +1,8 @@
 """An exact network as a file: exact.safetensors.
 
-Arrays are tensors of the file, named `<function>.<place>.<field>`. Everything else is JSON in the
-file's metadata under `program`; `arithmetic` there names the arithmetic.
+Arrays are tensors of the file, named `<function>.<place>.<field>`. The file's metadata has one
+entry, `program`: the name of the arithmetic, a space, and everything else as JSON. (One entry,
+because safetensors writes several in no fixed order.)
 """
 
 import json
@@ -32,6 +33,7 @@ OTHER_DTYPES = {
 }
 
 LOG_SCALE = "log_scale"
+METADATA = "program"
 
 
 def to_bytes(network: ExactNetwork) -> bytes:
@@ -48,7 +50,7 @@ def to_bytes(network: ExactNetwork) -> bytes:
     if network.log_scale is not None:
         tensors[LOG_SCALE] = network.log_scale
     text = json.dumps(program, separators=(",", ":"), sort_keys=True)
-    return safetensors.numpy.save(tensors, {"arithmetic": ARITHMETIC, "program": text})
+    return safetensors.numpy.save(tensors, {METADATA: f"{ARITHMETIC} {text}"})
 
 
 def from_bytes(content: bytes) -> ExactNetwork:
@@ -57,11 +59,12 @@ def from_bytes(content: bytes) -> ExactNetwork:
         tensors = safetensors.numpy.load(content)
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length])["__metadata__"]
-        if metadata["arithmetic"] != ARITHMETIC:
+        arithmetic, _, text = str(metadata[METADATA]).partition(" ")
+        if arithmetic != ARITHMETIC:
             raise CorruptVersionError(
-                f"arithmetic {metadata['arithmetic']!r} is not known here; expected {ARITHMETIC!r}"
+                f"arithmetic {arithmetic[:80]!r} is not known here; expected {ARITHMETIC!r}"
             )
-        program = json.loads(metadata["program"])
+        program = json.loads(text)
         network = ExactNetwork(
             encode=_build("encode", program["encode"], tensors),
             decode=_build("decode", program["decode"], tensors),

@@ -68,7 +68,9 @@ class ExactFlow:
         """
         batch, latent = mu.shape
         levels = np.rint(logvar * np.float32(2.0**LOGVAR_EXPONENT))
-        grid = np.clip(levels, -LOGVAR_LIMIT * 2**LOGVAR_EXPONENT, LOGVAR_LIMIT * 2**LOGVAR_EXPONENT)
+        grid = np.clip(
+            levels, -LOGVAR_LIMIT * 2**LOGVAR_EXPONENT, LOGVAR_LIMIT * 2**LOGVAR_EXPONENT
+        )
         sigma = rounding.exp(grid.astype(np.float64) * 2.0 ** -(LOGVAR_EXPONENT + 1))
         steps = sigma[:, :, None] * np.eye(latent, dtype=np.float32)
         around = np.concatenate([mu[:, None] + steps, mu[:, None] - steps], axis=1)

@@ -104,7 +104,10 @@ def _logistic_nats(log_scale: float) -> NDArray[np.float64]:
     reach = 255 * FINE
     distance = np.arange(-reach, reach + 1) / reach
     half, inverse = 0.5 / 255, np.exp(-log_scale)
-    below, above = _log_sigmoid((distance + half) * inverse), _log_sigmoid((half - distance) * inverse)
+    below, above = (
+        _log_sigmoid((distance + half) * inverse),
+        _log_sigmoid((half - distance) * inverse),
+    )
     inside = below + above + np.log(-np.expm1(-2 * half * inverse))
     return np.stack([inside, below, above])
 

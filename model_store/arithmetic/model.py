@@ -33,9 +33,7 @@ class ExactModel:
         nets = [make(c.net, (n,)) for c, n in zip(network.flow, kept, strict=True)]
         self.flow = ExactFlow(network.flow, nets, spec.latent) if nets else None
         self._logistic = (
-            None
-            if network.log_scale is None
-            else likelihood.DiscretisedLogistic(network.log_scale)
+            None if network.log_scale is None else likelihood.DiscretisedLogistic(network.log_scale)
         )
 
     def posterior(self, levels: Bytes) -> tuple[Floats, Floats]:

@@ -57,12 +57,12 @@ class Graph:
         self.nodes.append(message + (_text(7, domain) if domain else b""))
         return output
 
-    def model(self, source: str, shape: Sequence[int], target: str) -> bytes:
-        """Return the file: one float32 input (batch, *shape), one float32 output (batch, ...)."""
+    def model(self, source: str, shape: Sequence[int], target: str, rank: int) -> bytes:
+        """Return the file: one float32 input (batch, *shape), one float32 output of a rank."""
         graph = b"".join(_bytes(1, node) for node in self.nodes)
         graph += _text(2, "zserve")
         graph += b"".join(_bytes(5, constant) for constant in self.constants)
-        graph += _bytes(11, _value(source, shape)) + _bytes(12, _value(target, None))
+        graph += _bytes(11, _value(source, shape)) + _bytes(12, _value(target, ("",) * (rank - 1)))
         opsets = _bytes(8, _integer(2, OPSET))
         opsets += _bytes(8, _text(1, MICROSOFT) + _integer(2, 1))
         return _integer(1, IR_VERSION) + _text(2, "zserve") + _bytes(7, graph) + opsets
@@ -72,12 +72,12 @@ class Graph:
         return f"{prefix}{self.names}"
 
 
-def _value(name: str, shape: Sequence[int] | None) -> bytes:
-    """Describe an input or output: float32, with a batch of any size."""
-    tensor = _integer(1, DATA_TYPES["float32"])
-    if shape is not None:
-        sides = _bytes(1, _text(2, "batch")) + b"".join(_bytes(1, _integer(1, s)) for s in shape)
-        tensor += _bytes(2, sides)
+def _value(name: str, shape: Sequence[int | str]) -> bytes:
+    """Describe an input or output: float32, with a batch of any size; "" is an unknown side."""
+    sides = _bytes(1, _text(2, "batch"))
+    for side in shape:
+        sides += _bytes(1, _integer(1, side) if isinstance(side, int) else b"")
+    tensor = _integer(1, DATA_TYPES["float32"]) + _bytes(2, sides)
     return _text(1, name) + _bytes(2, _bytes(1, tensor))
 
 

@@ -42,8 +42,12 @@ def to_float32(
 def nearest_float32(value: Decimal) -> np.float32:
     """Return the float32 nearest to a decimal number; ties, which do not occur, go anywhere."""
     guess = np.float32(float(value))
-    candidates = [np.nextafter(guess, np.float32(-np.inf)), guess, np.nextafter(guess, np.float32(np.inf))]
-    return min(candidates, key=lambda c: abs(Decimal(float(c)) - value))
+    candidates = [
+        np.nextafter(guess, np.float32(-np.inf)),
+        guess,
+        np.nextafter(guess, np.float32(np.inf)),
+    ]
+    return min(candidates, key=lambda c: abs(DIGITS.subtract(Decimal(float(c)), value)))
 
 
 def log(values: Doubles) -> Floats:
@@ -61,12 +65,17 @@ def exp(values: NDArray[Any]) -> Floats:
 
 def cos_turns(turn: Decimal) -> Decimal:
     """Return cos(2 pi turn) with fifty digits; any number of turns."""
-    turn = turn % 1
-    x = DIGITS.multiply(2 * PI, turn if turn <= Decimal("0.5") else turn - 1)
+    turn = DIGITS.remainder(turn, Decimal(1))
+    x = DIGITS.multiply(
+        DIGITS.multiply(Decimal(2), PI),
+        turn if turn <= Decimal("0.5") else DIGITS.subtract(turn, Decimal(1)),
+    )
     term, total, n = Decimal(1), Decimal(1), 0
-    while abs(term) > Decimal("1e-48"):
+    while DIGITS.abs(term) > Decimal("1e-48"):
         n += 2
-        term = DIGITS.divide(DIGITS.multiply(DIGITS.multiply(-term, x), x), Decimal(n * (n - 1)))
+        term = DIGITS.divide(
+            DIGITS.multiply(DIGITS.multiply(DIGITS.minus(term), x), x), Decimal(n * (n - 1))
+        )
         total = DIGITS.add(total, term)
     return total
 

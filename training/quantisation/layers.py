@@ -109,11 +109,15 @@ def _finest(
 
 def _sums(largest: Doubles, stride: int) -> Doubles:
     """Bound of each output channel's sum; of a transposed convolution, over one phase's taps."""
-    phases = [
-        largest[..., i::stride, j::stride].reshape(len(largest), -1).sum(axis=1)
-        for i in range(stride)
-        for j in range(stride)
-    ] if largest.ndim == 4 else [largest.sum(axis=1)]
+    phases = (
+        [
+            largest[..., i::stride, j::stride].reshape(len(largest), -1).sum(axis=1)
+            for i in range(stride)
+            for j in range(stride)
+        ]
+        if largest.ndim == 4
+        else [largest.sum(axis=1)]
+    )
     return np.asarray(np.max(phases, axis=0))
 
 

@@ -341,4 +341,3 @@ def _at(modules: list[nn.Module], place: int) -> nn.Module | None:
 def _next_activation(modules: list[nn.Module]) -> nn.Module | None:
     """Return the first module that is not a reshape, if there is one."""
     return next((m for m in modules if not isinstance(m, nn.Unflatten | nn.Flatten)), None)
-

@@ -1,7 +1,7 @@
 """Executors of exact functions: one call each, the same bytes from all.
 
-    executor = NumpyExecutor(function)      # or OnnxExecutor, TorchExecutor
-    result = executor(batch)                # float32 in, float32 out, the batch first
+executor = NumpyExecutor(function)      # or OnnxExecutor, TorchExecutor
+result = executor(batch)                # float32 in, float32 out, the batch first
 """
 
 from typing import Protocol

@@ -70,7 +70,7 @@ def to_onnx(function: Function, shape: Sequence[int]) -> bytes:
             value = _add(graph, operation, value, rank, -1.0 if negated else 1.0)
             rank = 1 + len(operation.shape) if isinstance(operation, Reshape) else rank
     graph.node("Add", [value, graph.constant(np.zeros((), np.float32))], output=OUTPUT)
-    return graph.model(INPUT, shape, OUTPUT)
+    return graph.model(INPUT, shape, OUTPUT, rank)
 
 
 def _add(graph: Graph, operation: Operation, value: str, rank: int, sign: float) -> str:
