@@ -30,12 +30,12 @@ def to_float32(
 
     values and errors have one shape; `exactly` gets an index of it and returns the real value.
     """
-    with np.errstate(over="ignore"):
-        rounded = values.astype(np.float32)
-        low, high = (values - errors).astype(np.float32), (values + errors).astype(np.float32)
-    for index in zip(*np.nonzero(low != high), strict=True):
-        place = tuple(int(i) for i in index)
-        rounded[place] = nearest_float32(exactly(place))
+    rounded = (values - errors).astype(np.float32)
+    ambiguous = rounded != (values + errors).astype(np.float32)
+    if ambiguous.any():
+        for index in zip(*np.nonzero(ambiguous), strict=True):
+            place = tuple(int(i) for i in index)
+            rounded[place] = nearest_float32(exactly(place))
     return rounded
 
 
