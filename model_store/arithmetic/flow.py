@@ -84,7 +84,8 @@ def factor(raw: Floats) -> Floats:
     """exp(2 tanh(raw / 2)) for raw scales of any shape."""
     levels = np.rint(raw * np.float32(2.0**RAW_EXPONENT))
     limit = RAW_LIMIT * 2**RAW_EXPONENT
-    return _factors()[np.clip(levels, -limit, limit).astype(np.intp) + limit]
+    table = _factors()
+    return np.asarray(table[np.clip(levels, -limit, limit).astype(np.intp) + limit])
 
 
 @functools.cache
@@ -92,4 +93,4 @@ def _factors() -> Floats:
     """Table of the factors; index 0 is the raw scale -RAW_LIMIT."""
     limit = RAW_LIMIT * 2**RAW_EXPONENT
     raw = np.arange(-limit, limit + 1) * 2.0**-RAW_EXPONENT
-    return np.exp(MAX_LOG_SCALE * np.tanh(raw / 2)).astype(np.float32)
+    return np.asarray(np.exp(MAX_LOG_SCALE * np.tanh(raw / 2)), np.float32)

@@ -24,7 +24,8 @@ Table = NDArray[np.int64]
 
 def logit_levels(logits: Floats) -> Ints:
     """Logits in units of 2^-8, any shape -> integers in 0..2 LIMIT, the index of the tables."""
-    return np.clip(np.rint(logits), -LIMIT, LIMIT).astype(np.intp) + LIMIT
+    levels: Ints = np.clip(np.rint(logits), -LIMIT, LIMIT).astype(np.intp)
+    return np.asarray(levels + LIMIT, np.intp)
 
 
 def grey_levels(logits: Floats) -> Bytes:
@@ -42,7 +43,7 @@ def bernoulli(levels: Bytes, logits: Floats) -> Floats:
     products = (grey * (place - LIMIT)).sum(axis=1)
     softplus = _softplus_table()[place].sum(axis=1)
     nats = products / (255 * 2.0**SIGMOID_EXPONENT) - softplus / NATS
-    return nats.astype(np.float32)
+    return np.asarray(nats, np.float32)
 
 
 class DiscretisedLogistic:
@@ -63,17 +64,17 @@ class DiscretisedLogistic:
         edge = (grey == 0).astype(np.intp) + 2 * (grey == 255)
         channel = np.arange(levels.shape[1]).reshape(1, -1, 1, 1)
         nats = self._tables[channel, edge, distance].reshape(len(levels), -1).sum(axis=1)
-        return (nats / NATS).astype(np.float32)
+        return np.asarray(nats / NATS, np.float32)
 
 
 @functools.cache
 def _grey_table() -> Bytes:
-    return np.rint(_sigmoid() * 255).astype(np.uint8)
+    return np.asarray(np.rint(_sigmoid() * 255), np.uint8)
 
 
 @functools.cache
 def _fine_table() -> Table:
-    return np.rint(_sigmoid() * 255 * FINE).astype(np.int64)
+    return np.asarray(np.rint(_sigmoid() * 255 * FINE), np.int64)
 
 
 @functools.cache

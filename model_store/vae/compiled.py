@@ -58,7 +58,7 @@ def compile_for_inference(vae: VAE, device: torch.device, batch: int = 16) -> VA
     for name, module in reversed(list(compiled.named_modules())):  # inner modules first
         if type(module) is nn.Sequential:
             parent, _, own_name = name.rpartition(".")
-            layers = _in_place(_folded(list(module)))
+            layers = _in_place(fold_batch_norm(list(module)))
             if device.type == "cpu":
                 layers = [_as_product(layer) for layer in layers]
             setattr(compiled.get_submodule(parent), own_name, nn.Sequential(*layers))
@@ -167,7 +167,7 @@ def _shapes_of_inputs(vae: VAE, batch: int) -> dict[nn.Module, tuple[int, ...]]:
 # --- layer by layer ------------------------------------------------------------------------------
 
 
-def _folded(layers: list[nn.Module]) -> list[nn.Module]:
+def fold_batch_norm(layers: list[nn.Module]) -> list[nn.Module]:
     """Fold batch norm into the convolution, or the linear layer and nn.Unflatten, before it."""
     kept: list[nn.Module] = []
     for layer in layers:

@@ -37,13 +37,12 @@ def integer_layer(
     layer: Layer, step: Doubles, bounds: Doubles, unit: Doubles, bias: Doubles | None = None
 ) -> Dense | Convolution | Deconvolution:
     """Return the layer in integers; `bias` (out,) replaces the layer's own, in real units."""
-    transposed = isinstance(layer, nn.ConvTranspose2d)
     weight = _weight(layer)
     bias = layer_bias(layer) if bias is None else bias
     spread = (-1, *[1] * (weight.ndim - 2))
     weight = weight * step.reshape(spread) / unit.reshape(-1, 1, *[1] * (weight.ndim - 2))
     largest_input = bounds.reshape(spread)
-    stride = int(layer.stride[0]) if transposed else 1
+    stride = int(layer.stride[0]) if isinstance(layer, nn.ConvTranspose2d) else 1
     integers, offsets, exponent = _finest(weight, bias / unit, largest_input, stride)
     w16, b32 = integers.astype(np.int16), offsets.astype(np.int32)
     e32 = exponent.astype(np.int32)

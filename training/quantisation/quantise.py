@@ -34,7 +34,7 @@ from model_store.arithmetic.program import (
     SiluLevels,
 )
 from model_store.vae import VAE
-from model_store.vae.compiled import _folded as fold_batch_norm
+from model_store.vae.compiled import fold_batch_norm
 from model_store.vae.flow import Coupling as FloatCoupling
 from model_store.vae.networks import ResidualBlock
 from training.quantisation.layers import (
@@ -310,7 +310,7 @@ def _reshape(state: _State, program: list[Operation], shape: tuple[int, ...]) ->
 
 def _best_highest(activations: Tensor, ranges: Doubles, following: list[nn.Module]) -> int:
     """Return the highest level that gives the next layer the least error within its budget."""
-    layer = cast(Layer, next(m for m in following if isinstance(m, LAYERS)))
+    layer = next(m for m in following if isinstance(m, LAYERS))
     rows = activations[:: max(1, len(activations) // JUDGED)]
     if isinstance(layer, nn.Linear):
         ranges = np.repeat(ranges, rows[0].numel() // len(ranges))

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from model_store.arithmetic.executors.scaling import ROUNDED_LIMIT, scaled_affine, scaled_layer
 from model_store.arithmetic.program import (
     LATENT_EXPONENT,
     LATENT_LIMIT,
@@ -27,16 +28,13 @@ from model_store.arithmetic.program import (
     SiluLevels,
 )
 
-ROUNDED_LIMIT = 2.0**22
-"""The result of the first layer is clamped to this, so that float32 holds it."""
-
 Array = NDArray[Any]
 
 
 class NumpyExecutor:
     """Runs a function with numpy; `sums` is the type in which layers add, float64 or float32."""
 
-    def __init__(self, function: Function, sums: type = np.float64) -> None:
+    def __init__(self, function: Function, sums: Any = np.float64) -> None:
         self._sums = sums
         self._steps = [(operation, _prepared(operation, sums)) for operation in function]
 
@@ -54,40 +52,33 @@ class NumpyExecutor:
         return np.add(value, np.float32(0), dtype=np.float32)  # turns -0 into 0
 
 
-def _prepared(operation: Operation, sums: type) -> tuple[Array, ...]:
-    """Weights and biases with their exponents applied, in the type of the sums."""
+def _prepared(operation: Operation, sums: Any) -> tuple[Array, ...]:
+    """Arrays of an operation, in the type of the sums; weights of linear layers as (in, out)."""
     match operation:
         case LatentDense():
-            unit = np.ldexp(1.0, -operation.exponent)
-            return ((operation.weight * unit[:, None]).T.copy(), operation.bias * unit)
+            weight, bias = scaled_layer(operation, np.float64)
+            return np.ascontiguousarray(weight.T), bias
         case Dense():
-            unit = np.ldexp(1.0, -operation.exponent)
-            weight = (operation.weight * unit[:, None]).T
-            return np.ascontiguousarray(weight, sums), (operation.bias * unit).astype(sums)
-        case Convolution():
-            unit = np.ldexp(1.0, -operation.exponent)
-            weight = (operation.weight * unit[:, None, None, None]).astype(sums)
-            return weight, (operation.bias * unit).astype(sums)
-        case Deconvolution():
-            unit = np.ldexp(1.0, -operation.exponent)
-            weight = (operation.weight * unit[None, :, None, None]).astype(sums)
-            return weight, (operation.bias * unit).astype(sums)
+            weight, bias = scaled_layer(operation, sums)
+            return np.ascontiguousarray(weight.T), bias
+        case Convolution() | Deconvolution():
+            return scaled_layer(operation, sums)
         case Affine():
-            unit = np.ldexp(1.0, -operation.exponent)
-            scale, bias = operation.scale * unit, operation.bias * unit
-            return scale.astype(np.float32), bias.astype(np.float32)
+            return scaled_affine(operation)
         case SiluLevels():
             return (operation.scale.astype(np.float64),)
         case _:
             return ()
 
 
-def _run(operation: Operation, arrays: tuple[Array, ...], value: Array) -> Array:
+def _run(  # noqa: PLR0911 - one case an operation
+    operation: Operation, arrays: tuple[Array, ...], value: Array
+) -> Array:
     match operation:
         case LatentDense():
             z = np.clip(value, -LATENT_LIMIT, LATENT_LIMIT).astype(np.float64)
             sums = np.rint(z * 2.0**LATENT_EXPONENT) @ arrays[0] + arrays[1]
-            return np.clip(np.rint(sums), -ROUNDED_LIMIT, ROUNDED_LIMIT).astype(np.float32)
+            return _as_float32(np.clip(np.rint(sums), -ROUNDED_LIMIT, ROUNDED_LIMIT))
         case Dense():
             return _as_float32(value.astype(arrays[0].dtype, copy=False) @ arrays[0] + arrays[1])
         case Convolution(stride=stride, padding=padding):
@@ -98,12 +89,12 @@ def _run(operation: Operation, arrays: tuple[Array, ...], value: Array) -> Array
             levels = np.clip(np.rint(value), -limit, limit)
             return levels * _channels(arrays[0], value) + _channels(arrays[1], value)
         case ReluLevels(highest=highest):
-            return np.rint(np.clip(value, 0, highest))
+            return _as_float32(np.rint(np.clip(value, 0, highest)))
         case SiluLevels(highest=highest, exponent=exponent):
             x = np.rint(value).astype(np.float64) * 2.0**-exponent
             silu = x / (1 + np.exp(-np.clip(x, -80, 80)))
             levels = np.minimum(np.rint(silu * _channels(arrays[0], value)), highest)
-            return levels.astype(np.float32)
+            return _as_float32(levels)
         case Reshape(shape=shape):
             return value.reshape(len(value), *shape)
         case _:
@@ -111,7 +102,7 @@ def _run(operation: Operation, arrays: tuple[Array, ...], value: Array) -> Array
 
 
 def _as_float32(sums: Array) -> Array:
-    return sums.astype(np.float32, copy=False)
+    return np.asarray(sums, np.float32)
 
 
 def _maps(bias: Array) -> Array:

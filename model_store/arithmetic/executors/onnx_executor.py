@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from model_store.arithmetic.executors.numpy_executor import ROUNDED_LIMIT
+from model_store.arithmetic.executors.scaling import ROUNDED_LIMIT, scaled_affine, scaled_layer
 from model_store.arithmetic.onnx_file import MICROSOFT, Graph
 from model_store.arithmetic.program import (
     LATENT_EXPONENT,
@@ -73,24 +73,26 @@ def to_onnx(function: Function, shape: Sequence[int]) -> bytes:
     return graph.model(INPUT, shape, OUTPUT, rank)
 
 
-def _add(graph: Graph, operation: Operation, value: str, rank: int, sign: float) -> str:
+def _add(  # noqa: PLR0911 - one case an operation
+    graph: Graph, operation: Operation, value: str, rank: int, sign: float
+) -> str:
     """Add the nodes of one operation and return the name of its result."""
     match operation:
         case LatentDense():
             return _add_latent_dense(graph, operation, value)
         case Dense():
-            weight, bias = _weights(operation, (0,), sign)
+            weight, bias = scaled_layer(operation, np.float32, sign)
             inputs = [value, graph.constant(np.ascontiguousarray(weight.T)), graph.constant(bias)]
             return graph.node("Gemm", inputs)
         case Convolution(stride=stride, padding=padding):
-            weight, bias = _weights(operation, (0,), sign)
+            weight, bias = scaled_layer(operation, np.float32, sign)
             return graph.node(
                 "Conv",
                 [value, graph.constant(weight), graph.constant(bias)],
                 {"strides": [stride] * 2, "pads": [padding] * 4},
             )
         case Deconvolution(stride=stride, padding=padding, output_padding=output_padding):
-            weight, bias = _weights(operation, (1,), sign)
+            weight, bias = scaled_layer(operation, np.float32, sign)
             return graph.node(
                 "ConvTranspose",
                 [value, graph.constant(weight), graph.constant(bias)],
@@ -101,9 +103,7 @@ def _add(graph: Graph, operation: Operation, value: str, rank: int, sign: float)
                 },
             )
         case Affine(limit=limit):
-            unit = np.ldexp(1.0, -operation.exponent)
-            scale = _spread((operation.scale * unit).astype(np.float32), rank)
-            bias = _spread((operation.bias * unit).astype(np.float32), rank)
+            scale, bias = (_spread(array, rank) for array in scaled_affine(operation))
             value = _clip(graph, graph.node("Round", [value]), -limit, limit)
             value = graph.node("Mul", [value, graph.constant(scale)])
             return graph.node("Add", [value, graph.constant(bias)])
@@ -122,26 +122,14 @@ def _add(graph: Graph, operation: Operation, value: str, rank: int, sign: float)
 
 
 def _add_latent_dense(graph: Graph, layer: LatentDense, value: str) -> str:
-    unit = np.ldexp(1.0, -layer.exponent)
-    weight = np.ascontiguousarray((layer.weight * unit[:, None]).T)
+    weight, bias = scaled_layer(layer, np.float64)
     value = graph.node("Cast", [_clip(graph, value, -LATENT_LIMIT, LATENT_LIMIT)], {"to": 11})
     value = graph.node("Mul", [value, graph.constant(np.array(2.0**LATENT_EXPONENT))])
     value = graph.node("Round", [value])
-    value = graph.node("MatMul", [value, graph.constant(weight)])
-    value = graph.node("Round", [graph.node("Add", [value, graph.constant(layer.bias * unit)])])
+    value = graph.node("MatMul", [value, graph.constant(np.ascontiguousarray(weight.T))])
+    value = graph.node("Round", [graph.node("Add", [value, graph.constant(bias)])])
     low, high = (graph.constant(np.array(limit)) for limit in (-ROUNDED_LIMIT, ROUNDED_LIMIT))
     return graph.node("Cast", [graph.node("Clip", [value, low, high])], {"to": 1})
-
-
-def _weights(
-    layer: Dense | Convolution | Deconvolution, axis: tuple[int], sign: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weights and biases with their exponents and `sign` applied; exact."""
-    unit = sign * np.ldexp(1.0, -layer.exponent)
-    shape = [1] * layer.weight.ndim
-    shape[axis[0]] = -1
-    weight = layer.weight * unit.reshape(shape)
-    return weight.astype(np.float32), (layer.bias * unit).astype(np.float32)
 
 
 def _spread(array: NDArray[np.float32], rank: int) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model_store.arithmetic.executors.numpy_executor import ROUNDED_LIMIT
+from model_store.arithmetic.executors.scaling import ROUNDED_LIMIT, scaled_affine, scaled_layer
 from model_store.arithmetic.program import (
     LATENT_EXPONENT,
     LATENT_LIMIT,
@@ -70,25 +70,20 @@ class TorchExecutor(torch.nn.Module):
 def _prepared(operation: Operation) -> tuple[np.ndarray[Any, Any], ...]:
     match operation:
         case LatentDense():
-            unit = np.ldexp(1.0, -operation.exponent)
-            return (operation.weight * unit[:, None], operation.bias * unit)
+            return scaled_layer(operation, np.float64)
         case Dense() | Convolution() | Deconvolution():
-            unit = np.ldexp(1.0, -operation.exponent)
-            shape = [1] * operation.weight.ndim
-            shape[1 if isinstance(operation, Deconvolution) else 0] = -1
-            weight = (operation.weight * unit.reshape(shape)).astype(np.float32)
-            return weight, (operation.bias * unit).astype(np.float32)
+            return scaled_layer(operation, np.float32)
         case Affine():
-            unit = np.ldexp(1.0, -operation.exponent)
-            scale, bias = operation.scale * unit, operation.bias * unit
-            return scale.astype(np.float32), bias.astype(np.float32)
+            return scaled_affine(operation)
         case SiluLevels():
             return (operation.scale * np.float32(2.0**-operation.exponent),)
         case _:
             return ()
 
 
-def _run(operation: Operation, tensors: tuple[Tensor, ...], value: Tensor) -> Tensor:
+def _run(  # noqa: PLR0911 - one case an operation
+    operation: Operation, tensors: tuple[Tensor, ...], value: Tensor
+) -> Tensor:
     match operation:
         case LatentDense():
             z = value.clamp(-LATENT_LIMIT, LATENT_LIMIT).double()
@@ -97,10 +92,10 @@ def _run(operation: Operation, tensors: tuple[Tensor, ...], value: Tensor) -> Te
         case Dense():
             return F.linear(value, *tensors)
         case Convolution(stride=stride, padding=padding):
-            return F.conv2d(value, *tensors, stride=stride, padding=padding)
+            return F.conv2d(value, tensors[0], tensors[1], stride, padding)
         case Deconvolution(stride=stride, padding=padding, output_padding=output_padding):
             return F.conv_transpose2d(
-                value, *tensors, stride=stride, padding=padding, output_padding=output_padding
+                value, tensors[0], tensors[1], stride, padding, output_padding
             )
         case Affine(limit=limit):
             levels = value.round().clamp(-limit, limit)

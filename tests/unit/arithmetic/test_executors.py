@@ -14,7 +14,7 @@ from tests.unit.arithmetic.networks import SPECS, exact_network, images
 
 EXECUTORS: dict[str, MakeExecutor] = {
     "numpy, sums in float32": lambda function, _: NumpyExecutor(function, np.float32),
-    "ONNX Runtime": lambda function, shape: OnnxExecutor(function, shape),
+    "ONNX Runtime": OnnxExecutor,
     "ONNX Runtime, two threads": lambda function, shape: OnnxExecutor(function, shape, threads=2),
     "torch": lambda function, _: TorchExecutor(function),
 }

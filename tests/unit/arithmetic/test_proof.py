@@ -30,7 +30,9 @@ def first(function: Function, kind: type[Operation]) -> int:
 def replaced(network: ExactNetwork, name: str, place: int, operation: Operation) -> ExactNetwork:
     function = list(getattr(network, name))
     function[place] = operation
-    return replace(network, **{name: tuple(function)})
+    if name == "encode":
+        return replace(network, encode=tuple(function))
+    return replace(network, decode=tuple(function))
 
 
 @pytest.mark.parametrize("kind", SPECS)

@@ -1,0 +1,27 @@
+"""Weights and biases with their exponents applied: what every executor multiplies with."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_store.arithmetic.program import Affine, Convolution, Deconvolution, Dense, LatentDense
+
+Layer = LatentDense | Dense | Convolution | Deconvolution
+
+ROUNDED_LIMIT = 2.0**22
+"""The result of the first layer is clamped to this, so that float32 holds it."""
+
+
+def scaled_layer(layer: Layer, dtype: Any, sign: float = 1.0) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return weight and bias times sign * 2^-exponent, exactly, in the layout of the layer."""
+    unit = sign * np.ldexp(1.0, -layer.exponent)
+    shape = [1] * layer.weight.ndim
+    shape[1 if isinstance(layer, Deconvolution) else 0] = -1
+    return (layer.weight * unit.reshape(shape)).astype(dtype), (layer.bias * unit).astype(dtype)
+
+
+def scaled_affine(affine: Affine) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return scale and bias times 2^-exponent, exactly, as float32; (channels,) both."""
+    unit = np.ldexp(1.0, -affine.exponent)
+    return (affine.scale * unit).astype(np.float32), (affine.bias * unit).astype(np.float32)
