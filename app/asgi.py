@@ -1,4 +1,4 @@
-"""create_app(settings): wiring only."""
+"""Assemble the service: create_app(settings) connects routes, middleware, engine and store."""
 
 import asyncio
 import contextlib
@@ -25,10 +25,12 @@ from app.api.routes import (
     traverse,
     v2,
 )
-from app.errors import NotReadyError
-from app.inference import cuda_graphs
-from app.inference.engine import Engine, choose_device
-from app.inference.model_cache import Catalog
+from app.errors import NotReadyError, remedy
+from app.inference.cuda_graphs import unusable_reason
+from app.inference.devices import choose_device
+from app.inference.engine import Engine
+from app.inference.model_cache import ModelCache
+from app.inference.torch_executor import TorchBackend
 from app.observability.logs import RequestLog
 from app.observability.metrics import Telemetry
 from app.settings import Settings
@@ -36,7 +38,7 @@ from model_store.store import open_store
 
 log = logging.getLogger("zserve")
 
-_NOUNS = (generate, reconstruct, interpolate, traverse, encode_decode, v2, models, health, page)
+_ROUTERS = (generate, reconstruct, interpolate, traverse, encode_decode, v2, models, health, page)
 
 
 def create_app(
@@ -45,19 +47,19 @@ def create_app(
     shared_metrics: Path | None = None,
     tracer_provider: TracerProvider | None = None,
 ) -> FastAPI:
-    """The service as an ASGI app; models are loaded when it starts, not before.
+    """Create the ASGI app; models are loaded when it starts, not before.
 
-    `shared_metrics` is the folder in which several workers sum their metrics. Requests are traced
-    where OpenTelemetry is installed and OTEL_EXPORTER_OTLP_ENDPOINT set, or to `tracer_provider`.
+    `shared_metrics` is the folder in which several workers keep their metrics. Requests are traced
+    to `tracer_provider`, or as OpenTelemetry's own OTEL_* variables say if one of them is set.
     """
-    wanted = tracer_provider is not None or any(name.startswith("OTEL_") for name in os.environ)
-    tracing = settings.telemetry and wanted
+    configured = tracer_provider is not None or any(name.startswith("OTEL_") for name in os.environ)
+    tracing = settings.telemetry and configured
     app = FastAPI(
         title="zserve",
         version="1",
         description=openapi.DESCRIPTION,
         lifespan=_lifespan,
-        routes=[route for noun in _NOUNS for route in noun.router.routes],
+        routes=[route for module in _ROUTERS for route in module.router.routes],
         telemetry={
             "tracing": tracing,
             "auto_configure": tracing,
@@ -68,6 +70,7 @@ def create_app(
         },
         docs_url=None,
         redoc_url=None,
+        openapi_external_docs=openapi.external_docs(settings.docs_url),
     )
     app.state.settings = settings
     app.state.telemetry = telemetry = Telemetry(
@@ -94,39 +97,38 @@ def create_app(
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     telemetry: Telemetry = app.state.telemetry
-    observer = telemetry if settings.telemetry else None
+    hooks = telemetry if settings.telemetry else None
     device = choose_device(settings.device)
-    if settings.device == "auto" and device.type == "cpu":
-        log.warning("no GPU can be used (%s): computing on the CPU", cuda_graphs.fault())
+    if settings.device == "auto" and device == "cpu":
+        log.warning("no GPU can be used (%s): computing on the CPU", unusable_reason())
     engine = Engine(
+        TorchBackend(device, settings.torch_threads),
         queue_images=settings.queue_images,
         timeout_s=settings.request_timeout_s,
-        threads=settings.torch_threads,
         batch_requests=settings.batch_requests,
-        observer=observer,
+        hooks=hooks,
     )
     store = open_store(settings.store)
-    catalog = Catalog(
+    cache = ModelCache(
         store,
         engine,
-        device,
         default=settings.model,
         capacity=settings.max_loaded_models,
         max_bytes=settings.max_loaded_bytes,
-        observer=observer,
+        hooks=hooks,
     )
-    app.state.services = Services(settings, store, engine, catalog, telemetry)
+    app.state.services = Services(settings, store, engine, cache, telemetry)
     try:
-        await catalog.default_or_reason()
+        await cache.default_or_reason()
     except NotReadyError as error:
-        log.error("not ready: %s; %s", error, error.remedy)  # noqa: TRY400 - a reason, no crash
-    watcher = asyncio.create_task(catalog.watch())
+        log.error("not ready: %s; %s", error, remedy(error))  # noqa: TRY400 - expected
+    watcher = asyncio.create_task(cache.watch())
     try:
         yield
     finally:
         watcher.cancel()
         await asyncio.gather(watcher, return_exceptions=True)
-        await catalog.close()
+        await cache.close()
         engine.close()
         if app.state.request_log is not None:
             app.state.request_log.flush()

@@ -1,4 +1,4 @@
-"""One timer for all who wait, since a timer for each request would cost more than its headers."""
+"""Deadlines of many items with one timer: one timer per request would cost too much."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,52 +9,57 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _TICK_S = 0.001
-"""Clocks of event loops may count in milliseconds, and timers ring that much early."""
+"""How much too early (s) a timer may fire: event loops may count in milliseconds."""
 
 
-class Patience(Generic[T]):
-    """Calls `late` once for each of those that are still waiting after so many seconds.
+class DeadlineTimer(Generic[T]):
+    """Calls `on_late(item)` once for each item that was started `grace_s` ago and not cancelled.
 
-    Call it from one event loop at a time: after the first has ended, another may take over.
+    Use it from one event loop at a time. A later loop may take over after the first has ended.
     """
 
-    def __init__(self, seconds: float, late: Callable[[T], None]) -> None:
-        self._seconds = seconds
-        self._late = late
-        self._since: dict[T, float] = {}
+    def __init__(self, grace_s: float, on_late: Callable[[T], None]) -> None:
+        self._grace_s = grace_s
+        self._on_late = on_late
+        self._started_at: dict[T, float] = {}  # in the order of insertion: the oldest is first
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def begin(self, who: T) -> None:
-        """The wait of one who is not waiting yet begins."""
+    def start(self, item: T) -> None:
+        """Start the time of an item that is not running."""
         loop = asyncio.get_running_loop()
-        self._since[who] = loop.time()
+        self._started_at[item] = loop.time()
         if self._timer is None or self._loop is not loop:
             self._loop = loop
-            self._timer = self._ring(loop, self._seconds)
+            self._timer = self._check_in(self._grace_s, loop)
 
-    def end(self, who: T) -> None:
-        """It waits no more; said again, or of one that was late, it means nothing."""
-        self._since.pop(who, None)
+    def cancel(self, item: T) -> None:
+        """Stop the time of an item. Idempotent; does nothing once the item is late."""
+        self._started_at.pop(item, None)
 
     def close(self) -> None:
-        """Nobody of these is late any more."""
-        self._since.clear()
+        """Cancel all items."""
+        self._started_at.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Call for those whose time is over; the first of the others is the next to be over."""
-        begun = loop.time() - self._seconds + _TICK_S
-        late = [who for who, _ in takewhile(lambda each: each[1] <= begun, self._since.items())]
-        for who in late:
-            del self._since[who]
-        oldest = next(iter(self._since.values()), None)
-        self._timer = None if oldest is None else self._ring(loop, oldest - begun)
-        for who in late:
-            self._late(who)
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Call `on_late` for the late items, and set the timer for the oldest of the others."""
+        now = loop.time()
+        latest_start = now - self._grace_s + _TICK_S
+        late = [
+            item
+            for item, _ in takewhile(lambda each: each[1] <= latest_start, self._started_at.items())
+        ]
+        for item in late:
+            del self._started_at[item]
+        oldest = next(iter(self._started_at.values()), None)
+        self._timer = None if oldest is None else self._check_in(oldest + self._grace_s - now, loop)
+        for item in late:
+            self._on_late(item)
 
-    def _ring(self, loop: asyncio.AbstractEventLoop, seconds: float) -> asyncio.TimerHandle:
-        """Look then, in nobody's context: whose request sets the timer has nothing to do with it."""
-        return loop.call_later(seconds, self._look, loop, context=Context())
+    def _check_in(self, seconds: float, loop: asyncio.AbstractEventLoop) -> asyncio.TimerHandle:
+        # In an empty context: otherwise the timer, and every call of `on_late`, would inherit the
+        # context variables of the request that happened to start it.
+        return loop.call_later(seconds, self._check, loop, context=Context())

@@ -17,7 +17,10 @@ ServiceError
 ├── UnavailableError           the service cannot answer now; the same request may succeed later
 │   ├── QueueFullError         more images waiting than the limit
 │   ├── TimedOutError          the answer was not ready in time
-│   └── NotReadyError          the default model is not loaded
+│   └── NotReadyError          a model cannot be served now
+│       ├── DefaultModelError  the default model cannot be loaded
+│       ├── DeviceError        the device cannot run the model
+│       └── ShuttingDownError  the service is being stopped
 ├── UnauthorizedError          the token is missing or wrong
 └── PromotionDisabledError     no token is configured
 
@@ -108,7 +111,19 @@ class TimedOutError(UnavailableError):
 
 
 class NotReadyError(UnavailableError):
-    """A model cannot be served, or nothing can."""
+    """A model cannot be served now."""
+
+
+class DefaultModelError(NotReadyError):
+    """The default model cannot be loaded."""
+
+
+class DeviceError(NotReadyError):
+    """The device cannot run the model, for example because its memory is full."""
+
+
+class ShuttingDownError(NotReadyError):
+    """The service is being stopped."""
 
 
 class UnauthorizedError(ServiceError):
@@ -175,6 +190,11 @@ REMEDIES: dict[type[Exception], str] = {
     store_errors.WrongSizeError: (
         "leave preprocess out, and the image is brought to the model's form"
     ),
+    QueueFullError: "try again after the time in Retry-After, or ask for fewer images",
+    TimedOutError: "try again after the time in Retry-After, or ask for fewer images",
+    DefaultModelError: "publish it, or choose another with ZSERVE_MODEL and ZSERVE_STORE",
+    DeviceError: "free memory of the GPU, or set ZSERVE_DEVICE=cpu",
+    ShuttingDownError: "try again after the time in Retry-After",
     store_errors.InvalidReferenceError: "write name, name@version or name@alias",
     store_errors.NotFoundError: "GET /models lists what there is",
     store_errors.CorruptVersionError: "ask for another version, or republish this one",

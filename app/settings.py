@@ -1,9 +1,9 @@
-"""Every setting and every limit of the service, from ZSERVE_* variables; frozen."""
+"""All settings and limits of the service, read from ZSERVE_* environment variables."""
 
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
@@ -13,71 +13,111 @@ PREFIX = "ZSERVE_"
 
 
 class Settings(BaseSettings):
-    """How the service runs. The name of a field is its variable: max_images, ZSERVE_MAX_IMAGES."""
+    """Settings of the service; the field max_images is the variable ZSERVE_MAX_IMAGES."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
     )
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
-    port: int = Field(default=8000, ge=0, le=65535, description="Port; 0 takes a free one.")
-    workers: int = Field(default=1, ge=1, le=256, description="Processes behind the port.")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["text", "json"] = Field(
-        default="text", description="Lines for people, or one JSON object a line."
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="Port to listen on; 0 chooses a free port."
     )
-    log_requests: bool = Field(default=True, description="A line for each request, at info.")
-    telemetry: bool = Field(default=True, description="Count and time requests, for /metrics.")
+    workers: int = Field(
+        default=1, ge=1, le=256, description="Number of processes that share the port."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Lowest level that is logged."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Plain text, or one JSON object per line."
+    )
+    log_requests: bool = Field(
+        default=True, description="Log one line per request, at level info or debug."
+    )
+    telemetry: bool = Field(
+        default=True, description="Count and time requests for /metrics, and trace them."
+    )
+    docs_url: HttpUrl | None = Field(
+        default=None, description="Address of a documentation site, which /docs then links to."
+    )
 
     store: Path | None = Field(
         default=None,
-        description="Folder of the models; by default `models/`, into which training publishes, "
-        "together with the shipped ones.",
+        description="Folder with the models. By default `models/`, into which training publishes, "
+        "together with the shipped models.",
     )
-    model: str = Field(default="mnist", description="Model of requests that name none.")
+    model: str = Field(default="mnist", description="Model to use when a request names none.")
     max_loaded_models: int = Field(
-        default=4, ge=1, description="Versions in memory at once; the least recently used leave."
+        default=4,
+        ge=1,
+        description="Versions in memory at once; the least recently used are dropped first.",
     )
     max_loaded_bytes: int = Field(
-        default=1024**3, ge=1, description="Size of their weights together; one always stays."
+        default=1024**3,
+        ge=1,
+        description="Total size of the weights in memory; one version always stays.",
     )
     torch_threads: int = Field(
         default=1,
         ge=1,
-        description="Of one worker; with more than one the last bits depend on the place in a batch.",
+        description="PyTorch threads per worker. With more than one, an image's last bits depend on "
+        "its place in a batch.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="auto takes a GPU where there is one."
+        default="auto", description="Where to compute; auto uses a GPU if there is one."
     )
 
-    max_images: int = Field(default=256, ge=2, description="Images in one answer.")
+    max_images: int = Field(default=256, ge=2, description="Most images in one answer.")
     max_streamed_images: int = Field(
-        default=10_000, ge=2, description="Images in one zip, which is sent while it is made."
+        default=10_000,
+        ge=2,
+        description="Most images in one zip archive, which is sent while it is made.",
     )
     max_answer_pixels: int = Field(
-        default=16_000_000, ge=1, description="Pixels of one answer's images, with scale=."
+        default=16_000_000, ge=1, description="Most pixels in one answer, after scale= is applied."
     )
     batch_requests: int = Field(
-        default=64, ge=1, description="Requests that may share a tile; 1 switches batching off."
+        default=64, ge=1, description="Most requests in one batch; 1 switches batching off."
     )
-    queue_images: int = Field(default=4096, ge=1, description="Images waiting to be computed.")
+    queue_images: int = Field(
+        default=4096, ge=1, description="Most images that are queued or being computed."
+    )
     request_timeout_s: float = Field(
-        default=30.0, gt=0, allow_inf_nan=False, description="Longest wait for the model."
+        default=30.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Longest time (seconds) that a request waits for the model.",
     )
-    retry_after_s: int = Field(default=1, ge=0, description="Sent with every 503.")
-    shutdown_timeout_s: int = Field(default=30, ge=0, description="For requests under way.")
+    retry_after_s: int = Field(
+        default=1, ge=0, description="Value (seconds) of the Retry-After header of every 503."
+    )
+    shutdown_timeout_s: int = Field(
+        default=30,
+        ge=0,
+        description="Longest time (seconds) that stopping waits for running requests.",
+    )
 
-    max_body_bytes: int = Field(default=1024 * 1024, ge=1, description="Size of a request body.")
-    max_pixels: int = Field(default=1024 * 1024, ge=1, description="Pixels of one uploaded image.")
-    max_temperature: float = Field(default=10.0, gt=0, allow_inf_nan=False)
-    max_span: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+    max_body_bytes: int = Field(
+        default=1024 * 1024, ge=1, description="Most bytes in a request body."
+    )
+    max_pixels: int = Field(
+        default=1024 * 1024, ge=1, description="Most pixels in one uploaded image."
+    )
+    max_temperature: float = Field(
+        default=10.0, gt=0, allow_inf_nan=False, description="Largest temperature= of a request."
+    )
+    max_span: float = Field(
+        default=10.0, gt=0, allow_inf_nan=False, description="Largest span= of a request."
+    )
 
     admin_token: SecretStr | None = Field(
-        default=None, description="Bearer token for promotion; promotion is off without one."
+        default=None,
+        description="Bearer token that moving aliases requires; without it, no alias can be moved.",
     )
 
     @model_validator(mode="after")
-    def _check_that_one_request_fits_into_the_queue(self) -> Self:
+    def _check_queue_size(self) -> Self:
         if self.queue_images < self.max_images:
             raise ValueError(
                 f"queue_images is {self.queue_images}, max_images {self.max_images}: "
@@ -86,22 +126,25 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _check_that_the_model_can_be_named(self) -> Self:
+    def _check_model_reference(self) -> Self:
         ModelRef.parse(self.model)
         return self
 
 
 def read_settings(**options: object) -> Settings:
-    """Settings from the environment, options first; raises SettingsError with one line."""
-    given = {name: value for name, value in options.items() if value is not None}
+    """Read the environment; options that are not None come first.
+
+    Raises SettingsError with one line that names the option or variable.
+    """
+    options = {name: value for name, value in options.items() if value is not None}
     try:
-        return Settings(**given)  # type: ignore[arg-type]
+        return Settings(**options)  # type: ignore[arg-type]
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         message = str(problem["msg"]).removeprefix("Value error, ")
         if not problem["loc"]:
             raise SettingsError(message) from error
         field = str(problem["loc"][0])
-        name = f"--{field}" if field in given else f"{PREFIX}{field.upper()}"
-        shown = "" if field == "admin_token" else f" (got {str(problem['input'])[:80]!r})"
-        raise SettingsError(f"{name}: {message}{shown}") from error
+        name = f"--{field.replace('_', '-')}" if field in options else f"{PREFIX}{field.upper()}"
+        value = "" if field == "admin_token" else f" (got {str(problem['input'])[:80]!r})"
+        raise SettingsError(f"{name}: {message}{value}") from error

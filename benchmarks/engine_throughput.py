@@ -16,11 +16,15 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
 
-from app.inference.engine import Engine, LoadedModel, choose_device
+from app.inference.devices import Device, choose_device
+from app.inference.engine import Engine
+from app.inference.loaded_model import LoadedModel
+from app.inference.torch_executor import TorchBackend, TorchExecutor
 from benchmarks.common.machine import Machine, read_machine
 from benchmarks.common.recording import add_record_option, record, table
 from benchmarks.common.statistics import ratio
@@ -40,7 +44,7 @@ def main() -> None:
     """Measure and print."""
     options = _parser().parse_args()
     device = choose_device(options.device)
-    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    gpu = torch.cuda.get_device_name(device) if device == "cuda" else None
     machine = read_machine(gpu)
     torch.set_num_threads(1)
     network, engine = asyncio.run(_measure(options.model, device, options.rounds, options.seconds))
@@ -61,15 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _measure(
-    name: str, device: torch.device, rounds: int, seconds: float
-) -> tuple[Rates, Rates]:
+async def _measure(name: str, device: Device, rounds: int, seconds: float) -> tuple[Rates, Rates]:
     """Return the rates of the network alone and of the engine."""
-    engine = Engine(queue_images=PENDING_REQUESTS * max(REQUEST_SIZES), timeout_s=600)
+    queue_images = PENDING_REQUESTS * max(REQUEST_SIZES)
+    engine = Engine(TorchBackend(device), queue_images=queue_images, timeout_s=600)
     store = Store(SHIPPED)
-    model = await engine.warm_up(store.load(store.resolve(ModelRef.parse(name))), device)
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
-    network: Rates = {size: [] for size in BATCHES[device.type]}
+    model = await engine.warm_up(store.load(store.resolve(ModelRef.parse(name))))
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    network: Rates = {size: [] for size in BATCHES[device]}
     served: Rates = {size: [] for size in REQUEST_SIZES}
     try:
         for size in network:  # warm-up: kernels are chosen and buffers allocated
@@ -107,12 +110,13 @@ def _record(model: str, machine: Machine, text: str, network: Rates, engine: Rat
 
 def _decode_call(model: LoadedModel, size: int) -> Callable[[], object]:
     """Return a call that decodes latents which are on the device, and leaves the images there."""
+    vae = cast(TorchExecutor, model.executor).vae
     z = torch.randn(size, model.latent, device=model.device)
 
     @torch.inference_mode()
     def call() -> None:
-        model.vae.mean_image(model.vae.decode(z))
-        if model.device.type == "cuda":
+        vae.mean_image(vae.decode(z))
+        if model.device == "cuda":
             torch.cuda.synchronize(model.device)
 
     return call

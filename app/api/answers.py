@@ -21,7 +21,7 @@ from starlette.responses import Response
 from app.api.schemas import ModelQuery, PictureQuery, Pixels, at_most
 from app.errors import NotAcceptableError
 from app.imaging import formats
-from app.inference.engine import LoadedModel
+from app.inference.loaded_model import LoadedModel
 from app.sampling import latents
 from app.settings import Settings
 from model_store.preprocessing import to_bytes
@@ -149,7 +149,7 @@ def headers(model: LoadedModel, seed: int | None = None) -> dict[str, str]:
 
 def etag(model: LoadedModel, form: Form, facts: Mapping[str, object]) -> str:
     """The name of the bytes that these facts lead to, known before they are made."""
-    versions = (formats.VERSION, latents.GENERATOR, _COMPUTED_BY, model.device.type)
+    versions = (formats.VERSION, latents.GENERATOR, _COMPUTED_BY, model.device)
     meant = json_lines.dumps([versions, vars(form), facts], sort_keys=True)
     return f'"{hashlib.sha256(meant.encode()).hexdigest()[:32]}"'
 

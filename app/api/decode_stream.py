@@ -16,7 +16,7 @@ from app.api.dependencies import Services
 from app.api.schemas import Answer, Sample, at_most
 from app.errors import QueueFullError
 from app.imaging import formats
-from app.inference.engine import LoadedModel
+from app.inference.loaded_model import LoadedModel
 from model_store.preprocessing import to_bytes
 
 Floats = NDArray[np.float32]

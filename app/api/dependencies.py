@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from app.errors import UnsupportedBodyError
 from app.inference.engine import Engine
-from app.inference.model_cache import Catalog
+from app.inference.model_cache import ModelCache
 from app.observability.metrics import Telemetry
 from app.settings import Settings
 from model_store.store import Store
@@ -25,7 +25,7 @@ class Services:
     settings: Settings
     store: Store
     engine: Engine
-    catalog: Catalog
+    catalog: ModelCache
     telemetry: Telemetry
 
 

@@ -18,10 +18,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import respond
-from app.deadlines import Patience
+from app.deadlines import DeadlineTimer
 from app.errors import BodyTooLargeError
-from app.observability.logs import REQUEST, Answered, RequestLabels, RequestLog, Trace
+from app.observability.logs import REQUEST, Answered, RequestLabels, RequestLog
 from app.observability.metrics import TIMES, Telemetry, Times
+from app.observability.tracing import Trace
 
 log = logging.getLogger("zserve")
 
@@ -183,14 +184,14 @@ class HeadLikeGet:
 class Abandonment:
     """Cancels the work for a client that has gone, also after its whole body was read.
 
-    Most requests are answered within PATIENCE_S, and nobody watches their clients.
+    Most requests are answered within GRACE_S, and nobody watches their clients.
     """
 
-    PATIENCE_S = 0.05
+    GRACE_S = 0.05
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._patience = Patience(self.PATIENCE_S, self._watch)
+        self._deadlines = DeadlineTimer(self.GRACE_S, self._watch)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -199,7 +200,7 @@ class Abandonment:
             await self._app(scope, receive, send)
             return
         guard = _Guard(receive, work)
-        self._patience.begin(guard)
+        self._deadlines.start(guard)
         try:
             await self._app(scope, guard.receive, send)
         except asyncio.CancelledError:
@@ -207,7 +208,7 @@ class Abandonment:
                 raise
             log.info("the client of request %s left", scope["state"]["request_id"])
         finally:
-            self._patience.end(guard)
+            self._deadlines.cancel(guard)
             guard.end()
 
     def _watch(self, guard: "_Guard") -> None:
@@ -215,7 +216,7 @@ class Abandonment:
         if guard.body_read:
             guard.watch()
         else:
-            self._patience.begin(guard)
+            self._deadlines.start(guard)
 
 
 class _Guard:

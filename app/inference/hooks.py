@@ -1,35 +1,35 @@
-"""Who wants to know what the engine and the catalog did: one interface, and one that forgets."""
+"""Hooks that the engine and the model cache call; metrics implement them."""
 
 from typing import Protocol
 
 
-class Observer(Protocol):
-    """Models are named `name@version`; times are in seconds."""
+class EngineHooks(Protocol):
+    """Events of inference. A model is named `name@version`; times are in seconds."""
 
-    def tile_done(self, model: str, images: int, inference_s: float) -> None:
-        """A tile was computed, `images` of its rows for requests."""
-
-    def request_done(self, model: str, images: int, queue_s: float, inference_s: float) -> None:
-        """A request got its answer; called within the task of its waiter."""
-
-    def model_loaded(self, model: str, *, ok: bool) -> None:
-        """A version was loaded and warmed up, or refused."""
-
-    def swapped(self, alias: str, *, ok: bool) -> None:
-        """An alias in use now means another version, or stays where it was because that is bad."""
-
-
-class Silence:
-    """An observer that keeps nothing."""
-
-    def tile_done(self, model: str, images: int, inference_s: float) -> None:
-        """Forget it."""
+    def batch_done(self, model: str, images: int, inference_s: float) -> None:
+        """Record a computed batch; `images` of its rows belong to requests."""
 
     def request_done(self, model: str, images: int, queue_s: float, inference_s: float) -> None:
-        """Forget it."""
+        """Record an answered request; called within the task that awaits the answer."""
 
     def model_loaded(self, model: str, *, ok: bool) -> None:
-        """Forget it."""
+        """Record that a version was loaded and warmed up, or could not be."""
 
     def swapped(self, alias: str, *, ok: bool) -> None:
-        """Forget it."""
+        """Record that an alias now means another version, or that this version was refused."""
+
+
+class NullHooks:
+    """Hooks that do nothing."""
+
+    def batch_done(self, model: str, images: int, inference_s: float) -> None:
+        """Do nothing."""
+
+    def request_done(self, model: str, images: int, queue_s: float, inference_s: float) -> None:
+        """Do nothing."""
+
+    def model_loaded(self, model: str, *, ok: bool) -> None:
+        """Do nothing."""
+
+    def swapped(self, alias: str, *, ok: bool) -> None:
+        """Do nothing."""

@@ -1,76 +1,39 @@
-"""Logs: lines for people or JSON for machines, each with the request that it belongs to."""
+"""Log lines as text or JSON, each with the request that it belongs to."""
 
 import asyncio
 import json
 import logging
-import re
-import secrets
 import sys
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
-from opentelemetry.trace import get_current_span
 from uvicorn.config import LOGGING_CONFIG
 
+from app.observability.tracing import Trace
+
 LogFormat = Literal["text", "json"]
-
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """Our part of a distributed trace: https://www.w3.org/TR/trace-context/."""
-
-    trace_id: str
-    parent_id: str
-    span_id: str
-    flags: str
-
-    @classmethod
-    def continued(cls, traceparent: str) -> Self | None:
-        """A child of the span that a caller named; None where the header is missing or wrong."""
-        match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
-        if match is None or not int(match[1], 16) or not int(match[2], 16):
-            return None
-        return cls(match[1], match[2], secrets.token_hex(8), match[3])
-
-    @classmethod
-    def current(cls, traceparent: str) -> Self | None:
-        """The span that OpenTelemetry records now, else a child of the caller's."""
-        continued = cls.continued(traceparent)
-        span = get_current_span()
-        if not span.is_recording():
-            return continued
-        of = span.get_span_context()
-        parent_id = "0" * 16 if continued is None else continued.parent_id
-        return cls(f"{of.trace_id:032x}", parent_id, f"{of.span_id:016x}", f"{of.trace_flags:02x}")
-
-    @property
-    def traceparent(self) -> str:
-        """What to pass on."""
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLabels:
-    """What every line of a log says about the request."""
+    """Fields of every JSON log line that is written while a request is handled."""
 
     request_id: str
     trace: Trace | None = None
 
 
 REQUEST: ContextVar[RequestLabels | None] = ContextVar("request", default=None)
-"""The request that this task handles."""
+"""Labels of the request that the current task handles."""
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """A line without its end."""
+        """Return the line without a newline."""
         line: dict[str, Any] = {
             "time": _iso(record.created),
             "level": record.levelname.lower(),
@@ -90,61 +53,64 @@ class JsonFormatter(logging.Formatter):
 
 
 class Answered(NamedTuple):
-    """What a line says of a request that was answered; seconds in all, of wait, and of tiles."""
+    """An answered request, as the request log describes it."""
 
     method: str
     path: str
     status: int
     seconds: float
+    """Time from the first byte of the request to the last byte of the answer."""
     queue_s: float
+    """Time that its images waited for the model."""
     inference_s: float
+    """Time that the batches with its images took."""
 
 
 class _Entry(NamedTuple):
     at: float
     labels: RequestLabels
-    of: Answered
+    request: Answered
 
 
 class RequestLog:
-    """A line for each request, at level info.
+    """One line per request, at level info.
 
-    `logging` takes about 40 microseconds a line, a tenth of what a request for 16 images costs;
-    these are composed and written together, at the latest after PATIENCE_S.
+    `logging` takes about 40 microseconds per line, a tenth of the time of a request for 16 images.
+    These lines are formatted and written together instead, at most FLUSH_AFTER_S later.
     """
 
-    PATIENCE_S = 0.1
+    FLUSH_AFTER_S = 0.1
 
     def __init__(self, log_format: LogFormat) -> None:
-        self._compose = _json_line if log_format == "json" else _text_line
+        self._format = _json_line if log_format == "json" else _text_line
         self._entries: list[_Entry] = []
 
     def add(self, answered: Answered) -> None:
-        """Note one answer; call it from the event loop, within the task of the request."""
+        """Record an answered request; call it on the event loop, in the task of the request."""
         if not self._entries:
-            asyncio.get_running_loop().call_later(self.PATIENCE_S, self.flush)
+            asyncio.get_running_loop().call_later(self.FLUSH_AFTER_S, self.flush)
         labels = REQUEST.get() or RequestLabels("none")
         self._entries.append(_Entry(time.time(), labels, answered))
 
     def flush(self) -> None:
-        """Write what is waiting."""
+        """Write the recorded lines."""
         entries, self._entries = self._entries, []
-        sys.stderr.write("".join(map(self._compose, entries)))
+        sys.stderr.write("".join(map(self._format, entries)))
         sys.stderr.flush()
 
 
 def _text_line(entry: _Entry) -> str:
-    of = entry.of
+    request = entry.request
     return (
-        f"INFO:     {of.method} {of.path!r} {of.status} in {of.seconds * 1e3:.1f} ms, "
-        f"request {entry.labels.request_id}\n"
+        f"INFO:     {request.method} {request.path!r} {request.status} "
+        f"in {request.seconds * 1e3:.1f} ms, request {entry.labels.request_id}\n"
     )
 
 
 def _json_line(entry: _Entry) -> str:
-    """All but the path is known to need no escapes."""
-    of, trace = entry.of, entry.labels.trace
-    traced = (
+    # Only the path can contain characters that JSON escapes.
+    request, trace = entry.request, entry.labels.trace
+    trace_fields = (
         ""
         if trace is None
         else f'"trace_id": "{trace.trace_id}", "span_id": "{trace.span_id}", '
@@ -152,10 +118,11 @@ def _json_line(entry: _Entry) -> str:
     )
     return (
         f'{{"time": "{_iso(entry.at)}", "level": "info", "logger": "zserve.access", '
-        f'"message": "answered", "request_id": "{entry.labels.request_id}", {traced}'
-        f'"method": "{of.method}", "path": {json.dumps(of.path)}, "status": {of.status}, '
-        f'"duration_ms": {of.seconds * 1e3:.3f}, "queue_ms": {of.queue_s * 1e3:.3f}, '
-        f'"inference_ms": {of.inference_s * 1e3:.3f}}}\n'
+        f'"message": "answered", "request_id": "{entry.labels.request_id}", {trace_fields}'
+        f'"method": "{request.method}", "path": {json.dumps(request.path)}, '
+        f'"status": {request.status}, "duration_ms": {request.seconds * 1e3:.3f}, '
+        f'"queue_ms": {request.queue_s * 1e3:.3f}, '
+        f'"inference_ms": {request.inference_s * 1e3:.3f}}}\n'
     )
 
 
@@ -164,9 +131,9 @@ def _iso(seconds: float) -> str:
 
 
 def log_config(log_format: LogFormat, level: str) -> dict[str, Any]:
-    """uvicorn's own loggers, and `zserve` beside them in the same form."""
-    own = {"handlers": ["default"], "level": level.upper(), "propagate": False}
-    config = LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | {"zserve": own}}
+    """Return a logging configuration for uvicorn's loggers and `zserve`, all in one format."""
+    zserve = {"handlers": ["default"], "level": level.upper(), "propagate": False}
+    config = LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | {"zserve": zserve}}
     if log_format == "json":
         formatter = {"()": "app.observability.logs.JsonFormatter"}
         config["formatters"] = {"default": formatter, "access": formatter}

@@ -1,8 +1,8 @@
-"""What is counted, for Prometheus, what is traced, for OpenTelemetry, and the times of one request, for its headers.
+"""Metrics for Prometheus, spans for OpenTelemetry, and the times of a request for its headers.
 
-Counts belong to a version (`model="mnist@1"`) where one was involved. With several workers each
-writes its own files in a folder that the supervisor made, and any of them answers for all:
-counters and histograms are summed, those of workers that died included.
+Metrics of inference have the version as a label (`model="mnist@1"`). With several workers, each
+writes files in a folder of the supervisor, and every worker reports the sum: counters and
+histograms of all workers, also of those that died.
 """
 
 import time
@@ -18,24 +18,27 @@ from prometheus_client.multiprocess import MultiProcessCollector
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-_TILE_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 @dataclass(slots=True)
 class Times:
-    """Seconds that one request waited for the model and that its tiles took, and how often."""
+    """Times of the calls that one HTTP request made to the engine."""
 
     queue_s: float = 0.0
+    """Seconds that its images waited for the model."""
     inference_s: float = 0.0
+    """Seconds that the batches with its images took."""
     calls: int = 0
+    """Number of calls to the engine."""
 
 
 TIMES: ContextVar[Times | None] = ContextVar("times", default=None)
-"""Of the request that this task handles."""
+"""Times of the request that the current task handles."""
 
 
-class _OfModel(NamedTuple):
-    """The metrics of one version; looking them up by label each time would cost more."""
+class _ModelMetrics(NamedTuple):
+    """The metrics of one version, kept because looking them up by label takes longer."""
 
     images: Counter
     queue: Histogram
@@ -44,10 +47,10 @@ class _OfModel(NamedTuple):
 
 
 class Telemetry:
-    """The metrics of one app; an `Observer` of its engine and its catalog.
+    """The metrics of one app; implements the `EngineHooks` of its engine and model cache.
 
-    `shared` is the folder of the workers' files, where there are several workers; `tracer` makes the
-    spans, where requests are traced.
+    `shared` is the folder of the workers' files if there are several workers. `tracer` makes spans
+    if requests are traced.
     """
 
     def __init__(self, shared: Path | None = None, tracer: Tracer | None = None) -> None:
@@ -55,50 +58,59 @@ class Telemetry:
         self._tracer = tracer
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
-            "zserve_requests", "Answers.", ["method", "path", "status"], registry=registry
+            "zserve_requests", "Answered requests.", ["method", "path", "status"], registry=registry
         )
         self._latency = Histogram(
             "zserve_request_seconds",
-            "From the first byte of a request to the last of its answer.",
+            "Seconds from the first byte of a request to the last byte of its answer.",
             ["path"],
             buckets=_SECONDS,
             registry=registry,
         )
         self._rejects = Counter(
-            "zserve_rejects", "Requests that were refused.", ["reason"], registry=registry
+            "zserve_rejects",
+            "Requests that were refused, by reason.",
+            ["reason"],
+            registry=registry,
         )
         self._left = Counter(
-            "zserve_clients_left", "Clients that left before their answer.", registry=registry
+            "zserve_clients_left",
+            "Clients that closed the connection before their answer.",
+            registry=registry,
         )
-        self._images = Counter(
-            "zserve_images", "Images that were computed.", ["model"], registry=registry
-        )
+        self._images = Counter("zserve_images", "Computed images.", ["model"], registry=registry)
         self._queue = Histogram(
             "zserve_queue_seconds",
-            "Wait for the model.",
+            "Seconds that a request waited for the model.",
             ["model"],
             buckets=_SECONDS,
             registry=registry,
         )
         self._inference = Histogram(
             "zserve_inference_seconds",
-            "One tile.",
+            "Seconds that one batch took.",
             ["model"],
             buckets=_SECONDS,
             registry=registry,
         )
         self._batch = Histogram(
             "zserve_batch_images",
-            "Rows of a tile that requests asked for.",
+            "Requested images in one batch.",
             ["model"],
-            buckets=_TILE_ROWS,
+            buckets=_BATCH_ROWS,
             registry=registry,
         )
         self._loads = Counter(
-            "zserve_model_loads", "Versions loaded.", ["model", "outcome"], registry=registry
+            "zserve_model_loads",
+            "Attempts to load a version, by outcome.",
+            ["model", "outcome"],
+            registry=registry,
         )
         self._swaps = Counter(
-            "zserve_model_swaps", "Aliases that moved.", ["alias", "outcome"], registry=registry
+            "zserve_model_swaps",
+            "Attempts to serve another version under an alias, by outcome.",
+            ["alias", "outcome"],
+            registry=registry,
         )
         self._waiting = Gauge(
             "zserve_waiting_images",
@@ -107,20 +119,20 @@ class Telemetry:
             registry=registry,
         )
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._models: dict[str, _OfModel] = {}
+        self._models: dict[str, _ModelMetrics] = {}
 
-    # --- what the engine and the catalog say ---
+    # --- hooks of the engine and the model cache ---
 
-    def tile_done(self, model: str, images: int, inference_s: float) -> None:
-        """Count the tile and its images."""
-        of = self._of(model)
-        of.images.inc(images)
-        of.inference.observe(inference_s)
-        of.batch.observe(images)
+    def batch_done(self, model: str, images: int, inference_s: float) -> None:
+        """Count a batch and its images."""
+        metrics = self._model_metrics(model)
+        metrics.images.inc(images)
+        metrics.inference.observe(inference_s)
+        metrics.batch.observe(images)
 
     def request_done(self, model: str, images: int, queue_s: float, inference_s: float) -> None:
-        """Count the wait, and keep the times for the headers of this answer."""
-        self._of(model).queue.observe(queue_s)
+        """Record the wait, and add to the times that the answer's headers show."""
+        self._model_metrics(model).queue.observe(queue_s)
         times = TIMES.get()
         if times is not None:
             times.queue_s += queue_s
@@ -130,64 +142,64 @@ class Telemetry:
             self._trace(self._tracer, model, images, queue_s, inference_s)
 
     def model_loaded(self, model: str, *, ok: bool) -> None:
-        """Count the load."""
+        """Count a load."""
         self._loads.labels(model, "loaded" if ok else "refused").inc()
 
     def swapped(self, alias: str, *, ok: bool) -> None:
-        """Count the swap."""
+        """Count a swap."""
         self._swaps.labels(alias, "swapped" if ok else "refused").inc()
 
-    # --- what the middleware says ---
+    # --- called by the middleware ---
 
     def answered(
         self, method: str, path: str, status: int, seconds: float, reason: str | None
     ) -> None:
-        """Count an answer; `path` is the pattern of its route, `reason` the slug of a problem."""
+        """Count an answer. `path` is the pattern of its route; `reason` the slug of its problem."""
         key = (method, path, status)
-        known = self._answers.get(key)
-        if known is None:
+        metrics = self._answers.get(key)
+        if metrics is None:
             answers = self._requests.labels(method, path, str(status))
-            known = self._answers[key] = (answers, self._latency.labels(path))
-        known[0].inc()
-        known[1].observe(seconds)
+            metrics = self._answers[key] = (answers, self._latency.labels(path))
+        metrics[0].inc()
+        metrics[1].observe(seconds)
         if reason is not None:
             self._rejects.labels(reason).inc()
 
     def client_left(self) -> None:
-        """Count a client that did not wait for its answer."""
+        """Count a client that closed the connection before its answer."""
         self._left.inc()
 
-    # --- what Prometheus reads ---
+    # --- read by Prometheus ---
 
     def exposition(self, waiting_images: int) -> bytes:
-        """All of it as text; of all workers where there are several."""
+        """Return all metrics in Prometheus' text format, summed over all workers."""
         self._waiting.set(waiting_images)
         if self._shared is None:
             return generate_latest(self._registry)
-        everybody = CollectorRegistry()
-        MultiProcessCollector(everybody, path=str(self._shared))  # type: ignore[no-untyped-call]
-        return generate_latest(everybody)
+        all_workers = CollectorRegistry()
+        MultiProcessCollector(all_workers, path=str(self._shared))  # type: ignore[no-untyped-call]
+        return generate_latest(all_workers)
 
     @staticmethod
     def _trace(tracer: Tracer, model: str, images: int, queue_s: float, inference_s: float) -> None:
-        """Two spans within that of the request, for an OpenTelemetry that is set up.
+        """Record the wait and the computation as two spans within the span of the request.
 
-        The tiles of a large request, between which others had their turns, are shown as one.
+        The batches of a large request become one span, although batches of others ran in between.
         """
         end = time.time_ns()
         computing = end - round(inference_s * 1e9)
-        about: dict[str, str | int] = {"zserve.model": model, "zserve.images": images}
+        attributes: dict[str, str | int] = {"zserve.model": model, "zserve.images": images}
         waiting = computing - round(queue_s * 1e9)
         for name, start, stop in (("queue", waiting, computing), ("inference", computing, end)):
-            tracer.start_span(name, start_time=start, attributes=about).end(stop)
+            tracer.start_span(name, start_time=start, attributes=attributes).end(stop)
 
-    def _of(self, model: str) -> _OfModel:
-        known = self._models.get(model)
-        if known is None:
-            known = self._models[model] = _OfModel(
+    def _model_metrics(self, model: str) -> _ModelMetrics:
+        metrics = self._models.get(model)
+        if metrics is None:
+            metrics = self._models[model] = _ModelMetrics(
                 self._images.labels(model),
                 self._queue.labels(model),
                 self._inference.labels(model),
                 self._batch.labels(model),
             )
-        return known
+        return metrics

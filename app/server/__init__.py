@@ -1,1 +1,1 @@
-"""Processes, sockets and workers: everything around the ASGI app."""
+"""The process around the ASGI app: command line, sockets, worker processes."""

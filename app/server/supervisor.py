@@ -1,8 +1,8 @@
-"""Several processes behind one port: started, started again when they die, stopped together.
+"""Several worker processes behind one port: started, restarted when they die, stopped together.
 
-The workers are forked, so that they share the memory of what was imported before, and inherit the
-listening sockets: the kernel hands each connection to one of them. When the supervisor itself is
-killed, a pipe that it held open closes, and the workers stop.
+The workers are forked, so they share the memory of what was imported before, and inherit the
+listening sockets: the kernel hands each connection to one of them. If the supervisor itself is
+killed, its end of a pipe closes, and the workers stop.
 """
 
 import contextlib
@@ -14,19 +14,40 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
+
+from app.server.signals import SignalPipe
 
 log = logging.getLogger("zserve")
 
-_STOP = {signal.SIGTERM, signal.SIGINT}
-_LIVED_S = 5.0
-"""A worker that dies younger is started again only after a while."""
-_LONGEST_DELAY_S = 5.0
+_STOP = frozenset({signal.SIGTERM, signal.SIGINT})
+_HANDLED = _STOP | {signal.SIGCHLD}
+
+
+class RestartDelay:
+    """How long to wait before a dead worker is replaced; longer if several died young."""
+
+    YOUNG_S = 5.0
+    """A worker that lived shorter than this died young."""
+    LONGEST_S = 5.0
+
+    def __init__(self) -> None:
+        self._early_deaths = 0
+
+    def after(self, lifetime_s: float) -> float:
+        """Return the seconds to wait after the death of a worker that lived for `lifetime_s`."""
+        if lifetime_s >= self.YOUNG_S:
+            self._early_deaths = 0
+            return 0.0
+        self._early_deaths += 1
+        return min(0.1 * 2.0**self._early_deaths, self.LONGEST_S)
 
 
 class Supervisor:
     """Runs `work` in `count` processes until a signal comes; `work` returns an exit status.
 
-    A status among `fatal` ends all: the next worker could not start either.
+    A status in `fatal` stops everything: the next worker could not start either. `metrics` is the
+    folder in which workers keep their counters.
     """
 
     def __init__(
@@ -45,89 +66,97 @@ class Supervisor:
         self._metrics = metrics
         self._started_at: dict[int, float] = {}
         self._due: list[float] = []
-        self._early_deaths = 0
+        self._restart_delay = RestartDelay()
+        self._signals = SignalPipe(_HANDLED)
         self._lifeline = os.pipe()
 
     def run(self) -> int:
-        """0 after a signal, else the status of the worker that could not start."""
-        old = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP | {signal.SIGCHLD})
-        try:
-            self._due = [0.0] * self._count
-            while True:
-                self._start_those_due()
-                caught = signal.sigtimedwait(_STOP | {signal.SIGCHLD}, self._patience_s())
-                if caught is not None and caught.si_signo in _STOP:
-                    return 0
-                for status in self._reap():
-                    if status in self._fatal:
-                        return status
-        finally:
-            self._stop()
-            signal.pthread_sigmask(signal.SIG_SETMASK, old)
+        """Return 0 after a signal, else the status of the worker that could not start."""
+        with self._signals:
+            try:
+                self._due = [0.0] * self._count
+                while True:
+                    self._start_due_workers()
+                    if self._signals.wait(self._seconds_until_due()) & _STOP:
+                        return 0
+                    for status in self._reap():
+                        if status in self._fatal:
+                            return status
+            finally:
+                self._stop()
 
-    def _start_those_due(self) -> None:
+    def _start_due_workers(self) -> None:
         now = time.monotonic()
-        late = [due for due in self._due if due <= now]
+        count = sum(due <= now for due in self._due)
         self._due = [due for due in self._due if due > now]
-        for _ in late:
+        for _ in range(count):
             self._fork()
 
-    def _patience_s(self) -> float:
-        return max(0.0, min([1.0, *(due - time.monotonic() for due in self._due)]))
+    def _seconds_until_due(self) -> float | None:
+        return max(0.0, min(self._due) - time.monotonic()) if self._due else None
 
     def _fork(self) -> None:
-        pid = os.fork()
-        if pid:
-            self._started_at[pid] = time.monotonic()
-            return
+        # Signals are held back until the worker has its own handlers: until then it shares the
+        # pipe of the supervisor, which would take a signal of the worker for its own.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._run_worker(mask)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        self._started_at[pid] = time.monotonic()
+
+    def _run_worker(self, mask: set[signal.Signals | int]) -> NoReturn:
         status = 1
         try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP | {signal.SIGCHLD})
+            self._signals.restore()
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             reading, writing = self._lifeline
             os.close(writing)
             threading.Thread(target=_stop_with_supervisor, args=(reading,), daemon=True).start()
             status = self._work()
-        except BaseException:  # noqa: BLE001 - nothing may run on into the supervisor's code
+        except BaseException:  # noqa: BLE001 - no error may continue in the supervisor's code
             traceback.print_exc()
         finally:
             os._exit(status)
 
     def _reap(self) -> list[int]:
-        """Exit statuses of the workers that ended; a new one is due for each."""
+        """Return the exit statuses of the workers that ended, and schedule their replacements."""
         statuses = []
-        while self._started_at:
-            pid, ended = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                break
-            status = os.waitstatus_to_exitcode(ended)
+        for pid, status in self._ended_workers():
+            now = time.monotonic()
+            self._due.append(now + self._restart_delay.after(now - self._started_at.pop(pid, now)))
+            for file in self._metrics.glob(f"gauge_live*_{pid}.db"):
+                file.unlink(missing_ok=True)  # gauges of a dead worker end; its counters stay
+            log.error("worker %d ended with status %d; another one starts", pid, status)
             statuses.append(status)
-            self._forget(pid, status)
         return statuses
 
-    def _forget(self, pid: int, status: int) -> None:
-        now = time.monotonic()
-        young = now - self._started_at.pop(pid, now) < _LIVED_S
-        self._early_deaths = self._early_deaths + 1 if young else 0
-        delay_s = min(0.1 * 2.0**self._early_deaths, _LONGEST_DELAY_S) if young else 0.0
-        self._due.append(now + delay_s)
-        for file in self._metrics.glob(f"gauge_live*_{pid}.db"):
-            file.unlink(missing_ok=True)  # what it had waiting waits no more; its counts stay
-        log.error("worker %d ended with status %d; another one starts", pid, status)
+    def _ended_workers(self) -> list[tuple[int, int]]:
+        """Return process ids and exit statuses of workers that ended and were not waited for."""
+        ended: list[tuple[int, int]] = []
+        while len(ended) < len(self._started_at):
+            pid, wait_status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            ended.append((pid, os.waitstatus_to_exitcode(wait_status)))
+        return ended
 
     def _stop(self) -> None:
-        """Ask all to stop, wait, and end by force those that do not."""
+        """Ask all workers to stop, wait for them, and kill those that do not stop in time."""
         _signal_all(self._started_at, signal.SIGTERM)
         deadline = time.monotonic() + self._stop_timeout_s
-        while self._started_at:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
-            if pid:
+        while True:
+            for pid, _ in self._ended_workers():
                 self._started_at.pop(pid, None)
-            elif time.monotonic() > deadline:
+            if not self._started_at:
+                return
+            if time.monotonic() > deadline:
                 log.error("%d workers do not stop, and are killed", len(self._started_at))
                 _signal_all(self._started_at, signal.SIGKILL)
                 deadline += self._stop_timeout_s
-            else:
-                time.sleep(0.01)
+            self._signals.wait(max(0.0, deadline - time.monotonic()))
 
 
 def _signal_all(pids: dict[int, float], number: signal.Signals) -> None:
@@ -137,6 +166,6 @@ def _signal_all(pids: dict[int, float], number: signal.Signals) -> None:
 
 
 def _stop_with_supervisor(lifeline: int) -> None:
-    """Ends when nobody holds the other end any more."""
+    """Wait until the supervisor has closed the other end of the pipe, then stop this process."""
     os.read(lifeline, 1)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.__main__ import UNUSABLE, main
 from app.errors import SettingsError
-from app.inference import cuda_graphs
+from app.inference.cuda_graphs import unusable_reason
+from app.server.cli import main
+from app.server.serve import EXIT_UNUSABLE
 from app.settings import Settings, read_settings
 
 
-def test_the_defaults_serve_what_is_shipped_beside_what_people_train() -> None:
+def test_the_defaults_serve_the_shipped_models_beside_ones_own() -> None:
     settings = Settings()
     assert settings.store is None  # model_store.store.open_store reads OWN and SHIPPED then
     assert (settings.model, settings.port, settings.device) == ("mnist", 8000, "auto")
@@ -51,6 +52,7 @@ def test_the_token_is_not_shown_by_accident(monkeypatch: pytest.MonkeyPatch) -> 
         ("ZSERVE_QUEUE_IMAGES", "10", "queue_images"),
         ("ZSERVE_MODEL", "No Such Name", "not a model reference"),
         ("ZSERVE_REQUEST_TIMEOUT_S", "nan", "ZSERVE_REQUEST_TIMEOUT_S"),
+        ("ZSERVE_DOCS_URL", "javascript:alert(1)", "ZSERVE_DOCS_URL"),
     ],
 )
 def test_an_unusable_setting_is_one_line_and_exit_2(
@@ -61,18 +63,21 @@ def test_an_unusable_setting_is_one_line_and_exit_2(
     named: str,
 ) -> None:
     monkeypatch.setenv(variable, value)
-    assert main([]) == UNUSABLE == 2
+    assert main([]) == EXIT_UNUSABLE == 2
     printed = capsys.readouterr().err
     assert printed.count("\n") == 1
     assert named in printed
 
 
-def test_an_unusable_option_is_named_as_it_was_given(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--port", "abc"]) == 2
-    assert "--port" in capsys.readouterr().err
+@pytest.mark.parametrize(("option", "value"), [("--port", "abc"), ("--log-level", "loud")])
+def test_an_unusable_option_is_named_as_it_was_typed(
+    capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    assert main([option, value]) == 2
+    assert f"zserve: {option}: " in capsys.readouterr().err
 
 
-@pytest.mark.skipif(cuda_graphs.fault() is None, reason="there is a GPU here")
+@pytest.mark.skipif(unusable_reason() is None, reason="there is a GPU here")
 def test_cuda_asked_for_and_absent_is_one_line_and_exit_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -95,7 +100,7 @@ def test_a_port_in_use_is_one_line_and_exit_2(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("host", ["no such host", "256.1.1.1", "x" * 300])
-def test_a_host_that_is_none_is_one_line_and_exit_2(
+def test_an_unknown_host_is_one_line_and_exit_2(
     host: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--host", host, "--port", "0"]) == 2
@@ -120,3 +125,7 @@ def test_serving_imports_nothing_that_only_training_needs() -> None:
 def test_settings_errors_are_domain_errors() -> None:
     with pytest.raises(SettingsError):
         read_settings(port="x")
+
+
+def test_every_setting_has_a_description() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []

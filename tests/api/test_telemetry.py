@@ -29,21 +29,18 @@ def metrics(service: Service) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
-def test_images_requests_and_times_are_counted(
-    own: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.inference.engine._BRIEF_S", 0.0)
+def test_images_requests_and_times_are_counted(own: Service) -> None:
     for _ in range(3):
         own.get("/generate?n=5")
-    own.get("/generate?n=20&model=mnist@2")
+    own.get("/generate?n=80&model=mnist@2")
     found = metrics(own)
     assert found['zserve_requests_total{method="GET",path="/generate",status="200"}'] == 4
     assert found['zserve_request_seconds_count{path="/generate"}'] == 4
     assert found['zserve_images_total{model="mnist@1"}'] == 15
-    assert found['zserve_images_total{model="mnist@2"}'] == 20
+    assert found['zserve_images_total{model="mnist@2"}'] == 80
     assert found['zserve_queue_seconds_count{model="mnist@1"}'] == 3
-    assert found['zserve_batch_images_count{model="mnist@2"}'] == 2
-    assert found['zserve_batch_images_sum{model="mnist@2"}'] == 20
+    assert 2 <= found['zserve_batch_images_count{model="mnist@2"}'] <= 5  # of 16 to 64 images
+    assert found['zserve_batch_images_sum{model="mnist@2"}'] == 80
     assert found['zserve_inference_seconds_sum{model="mnist@1"}'] > 0
     assert found['zserve_model_loads_total{model="mnist@2",outcome="loaded"}'] == 1
     assert found["zserve_waiting_images"] == 0
@@ -77,16 +74,17 @@ def test_paths_and_methods_of_strangers_add_no_series(own: Service) -> None:
     assert series() == before
 
 
-def test_swaps_are_counted(own: Service, tmp_path: Path) -> None:
-    store, catalog = own.app.state.services.store, own.app.state.services.catalog
-    store.set_alias("mnist", "production", 2)
-    own.portal.call(catalog.refresh)
-    (tmp_path / "mnist" / "1" / "manifest.json").write_text("{")
-    own.portal.call(catalog._make_room)
-    catalog._loaded.popitem(last=False)
-    store.set_alias("mnist", "production", 1)
-    own.portal.call(catalog.refresh)
-    found = metrics(own)
+def test_swaps_are_counted(tmp_path: Path) -> None:
+    publish(tmp_path)
+    publish(tmp_path, seed=1)
+    with started(Settings(store=tmp_path, device="cpu", max_loaded_models=1)) as service:
+        store, cache = service.app.state.services.store, service.app.state.services.catalog
+        store.set_alias("mnist", "production", 2)
+        service.portal.call(cache.refresh)
+        (tmp_path / "mnist" / "1" / "manifest.json").write_text("{")
+        store.set_alias("mnist", "production", 1)
+        service.portal.call(cache.refresh)
+        found = metrics(service)
     name = 'zserve_model_swaps_total{alias="mnist@production",outcome='
     assert found[name + '"swapped"}'] == 1
     assert found[name + '"refused"}'] == 1
@@ -200,7 +198,7 @@ def test_a_thousand_clients_that_leave_while_queued_cost_no_image(own: Service) 
 
     async def run() -> None:
         left = asyncio.Event()
-        engine._awake = True  # takes requests, and computes none
+        engine.pause()
         clients = [asyncio.create_task(client(left)) for _ in range(1000)]
         await asyncio.sleep(0)
         assert engine.waiting_images == 4000
@@ -209,7 +207,7 @@ def test_a_thousand_clients_that_leave_while_queued_cost_no_image(own: Service) 
         for task in clients:
             assert await task == []
         assert engine.waiting_images == 0
-        engine._awake = False
+        engine.resume()
 
     own.portal.call(run)
     assert own.get("/generate?n=3").status_code == 200

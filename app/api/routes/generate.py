@@ -15,7 +15,7 @@ from app.api.openapi import images
 from app.api.query_route import QueryRoute
 from app.api.schemas import Generated, GenerateQuery, at_most
 from app.errors import ParameterError
-from app.inference.engine import LoadedModel
+from app.inference.loaded_model import LoadedModel
 from app.sampling import latents
 from model_store.spec import ModelRef
 

@@ -39,7 +39,7 @@ async def readyz(services: ServicesDep) -> Health:
     return Health(
         status="ready",
         model=model.name,
-        device=str(model.device),
+        device=model.device,
         degraded=list(refusals) if refusals else None,
     )
 

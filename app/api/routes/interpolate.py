@@ -16,7 +16,7 @@ from app.api.query_route import QueryRoute
 from app.api.request_body import Upload, Uploads, read_uploads, see
 from app.api.schemas import Frame, Interpolated, InterpolateQuery, at_most
 from app.errors import ParameterError
-from app.inference.engine import LoadedModel
+from app.inference.loaded_model import LoadedModel
 from app.sampling import latents
 
 router = APIRouter(tags=["images"], route_class=QueryRoute)

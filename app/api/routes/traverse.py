@@ -15,7 +15,7 @@ from app.api.query_route import QueryRoute
 from app.api.request_body import Uploads, read_uploads, see
 from app.api.schemas import Traversed, TraversedDimension, TraverseQuery, at_most, parse_dimensions
 from app.errors import ParameterError
-from app.inference.engine import LoadedModel
+from app.inference.loaded_model import LoadedModel
 from app.sampling import latents
 
 router = APIRouter(tags=["images"], route_class=QueryRoute)

@@ -13,7 +13,7 @@ from app.api import answers, v2_codec
 from app.api.dependencies import Services, ServicesDep
 from app.api.schemas import ServerMetadata, TensorMetadata, VersionMetadata, at_most
 from app.errors import ParameterError, ServiceError, UnsupportedBodyError, problem_type
-from app.inference.engine import LoadedModel
+from app.inference.loaded_model import LoadedModel
 from model_store.errors import StoreError
 from model_store.spec import ModelRef
 

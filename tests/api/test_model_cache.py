@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.inference import cuda_graphs
+from app.inference.cuda_graphs import unusable_reason
 from app.inference.engine import Engine
-from app.inference.model_cache import Catalog
+from app.inference.model_cache import RETRY_S, ModelCache
+from app.inference.torch_executor import TorchBackend
 from app.settings import Settings
 from model_store.spec import ModelRef
 from model_store.store import WEIGHTS, Store, StoredModel
@@ -17,15 +18,15 @@ from tests.api.service import Service, publish, started
 
 
 class CountingStore(Store):
-    """A store that remembers what was loaded."""
+    """A store that records which versions were resolved and loaded."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.loads: list[str] = []
-        self.looks: list[str] = []
+        self.resolved: list[str] = []
 
     def resolve(self, ref: ModelRef) -> ModelRef:
-        self.looks.append(str(ref))
+        self.resolved.append(str(ref))
         return super().resolve(ref)
 
     def load(self, ref: ModelRef) -> StoredModel:
@@ -40,79 +41,78 @@ def store(tmp_path: Path) -> CountingStore:
     return CountingStore(tmp_path)
 
 
-def in_catalog(
+def an_engine() -> Engine:
+    return Engine(TorchBackend("cpu"), queue_images=64, timeout_s=30)
+
+
+def in_cache(
     store: Store, references: list[list[str]], capacity: int = 2, max_bytes: int | None = None
 ) -> list[str]:
-    """Ask for groups of models, those of a group at once; -> what was given."""
+    """Get groups of models, those of a group at once; return the versions that came."""
 
     async def run() -> list[str]:
-        engine = Engine(queue_images=64, timeout_s=30)
-        catalog = Catalog(
-            *(store, engine, torch.device("cpu")),
-            default="mnist",
-            capacity=capacity,
-            max_bytes=max_bytes,
-        )
+        engine = an_engine()
+        cache = ModelCache(store, engine, default="mnist", capacity=capacity, max_bytes=max_bytes)
         try:
-            given = []
+            versions = []
             for group in references:
-                models = await asyncio.gather(*(catalog.get(reference) for reference in group))
-                given += [str(model.ref) for model in models]
-            return given
+                models = await asyncio.gather(*(cache.get(reference) for reference in group))
+                versions += [str(model.ref) for model in models]
+            return versions
         finally:
-            await catalog.close()
+            await cache.close()
             engine.close()
 
     return asyncio.run(run())
 
 
-def test_a_version_is_loaded_once_for_all_who_ask_at_once(store: CountingStore) -> None:
-    given = in_catalog(store, [["mnist", "mnist@1", "mnist@production"] * 5])
-    assert set(given) == {"mnist@1"}
+def test_concurrent_requests_for_a_version_load_it_once(store: CountingStore) -> None:
+    versions = in_cache(store, [["mnist", "mnist@1", "mnist@production"] * 5])
+    assert set(versions) == {"mnist@1"}
     assert store.loads == ["mnist@1"]
 
 
-def test_the_least_recently_used_version_leaves_first(store: CountingStore) -> None:
-    in_catalog(store, [["mnist@1"], ["mnist@2"], ["mnist@1"], ["mnist@3"], ["mnist@1"]])
+def test_the_least_recently_used_version_is_dropped_first(store: CountingStore) -> None:
+    in_cache(store, [["mnist@1"], ["mnist@2"], ["mnist@1"], ["mnist@3"], ["mnist@1"]])
     assert store.loads == ["mnist@1", "mnist@2", "mnist@3"]
     store.loads.clear()
-    in_catalog(store, [["mnist@1"], ["mnist@2"], ["mnist@3"], ["mnist@1"]])
+    in_cache(store, [["mnist@1"], ["mnist@2"], ["mnist@3"], ["mnist@1"]])
     assert store.loads == ["mnist@1", "mnist@2", "mnist@3", "mnist@1"]
 
 
-def test_memory_is_bounded_by_the_size_of_the_weights_too(store: CountingStore) -> None:
+def test_memory_is_also_bounded_by_the_size_of_the_weights(store: CountingStore) -> None:
     size = store.manifest(ModelRef.parse("mnist@1")).files["weights.safetensors"].size_bytes
     asked = [["mnist@1"], ["mnist@2"], ["mnist@1"]]
-    in_catalog(store, asked, capacity=9, max_bytes=2 * size)
+    in_cache(store, asked, capacity=9, max_bytes=2 * size)
     assert store.loads == ["mnist@1", "mnist@2"]
     store.loads.clear()
-    in_catalog(store, asked, capacity=9, max_bytes=2 * size - 1)
+    in_cache(store, asked, capacity=9, max_bytes=2 * size - 1)
     assert store.loads == ["mnist@1", "mnist@2", "mnist@1"]
     store.loads.clear()
-    in_catalog(store, asked[:1] * 2, capacity=9, max_bytes=1)
+    in_cache(store, asked[:1] * 2, capacity=9, max_bytes=1)
     assert store.loads == ["mnist@1"]
 
 
-def test_a_reference_that_is_known_costs_no_look_at_the_store(store: CountingStore) -> None:
-    in_catalog(store, [["mnist"], ["mnist"], ["mnist@2"], ["mnist@2"], ["mnist@production"]])
-    looks = len(store.looks)
-    store.looks.clear()
-    in_catalog(store, [["mnist"], ["mnist@2"]])
-    assert len(store.looks) == looks
+def test_a_reference_is_resolved_in_the_store_only_once(store: CountingStore) -> None:
+    in_cache(store, [["mnist"], ["mnist"], ["mnist@2"], ["mnist@2"], ["mnist@production"]])
+    resolved = len(store.resolved)
+    store.resolved.clear()
+    in_cache(store, [["mnist"], ["mnist@2"]])
+    assert len(store.resolved) == resolved
 
 
-def test_a_waiter_that_leaves_does_not_stop_the_load_for_the_others(store: CountingStore) -> None:
+def test_a_cancelled_caller_does_not_stop_the_load_for_the_others(store: CountingStore) -> None:
     async def run() -> str:
-        engine = Engine(queue_images=64, timeout_s=30)
-        catalog = Catalog(store, engine, torch.device("cpu"), default="mnist", capacity=2)
-        leaving = asyncio.create_task(catalog.get("mnist"))
-        staying = asyncio.create_task(catalog.get("mnist"))
+        engine = an_engine()
+        cache = ModelCache(store, engine, default="mnist", capacity=2)
+        leaving = asyncio.create_task(cache.get("mnist"))
+        staying = asyncio.create_task(cache.get("mnist"))
         await asyncio.sleep(0)
         leaving.cancel()
         try:
             return str((await staying).ref)
         finally:
-            await catalog.close()
+            await cache.close()
             engine.close()
 
     assert asyncio.run(run()) == "mnist@1"
@@ -165,37 +165,45 @@ def test_a_bad_version_is_refused_and_the_old_one_stays(
 
 
 @pytest.mark.skipif(
-    cuda_graphs.fault() is None or not torch.backends.cuda.is_built(),
+    unusable_reason() is None or not torch.backends.cuda.is_built(),
     reason="needs a CUDA build of torch, and no GPU",
 )
 def test_a_version_that_the_gpu_cannot_take_is_refused_and_the_old_one_stays(
     store: CountingStore,
 ) -> None:
     with started(Settings(store=store.root, device="cpu")) as service:
-        catalog = service.app.state.services.catalog
-        catalog.device = torch.device("cuda")
+        services = service.app.state.services
+        services.engine.backend = TorchBackend("cuda")
         store.set_alias("mnist", "production", 2)
-        service.portal.call(catalog.refresh)
+        service.portal.call(services.catalog.refresh)
         ready = service.get("/readyz").json()
         assert ready["model"] == "mnist@1"
         assert "mnist@2 cannot run on cuda" in ready["degraded"][0]
 
 
-def test_a_refused_version_is_tried_again_after_a_while(
-    store: CountingStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_version_is_tried_again_after_a_while(store: CountingStore) -> None:
     content = damage(store, 2)
-    with started(Settings(store=store.root, device="cpu")) as service:
-        refresh = service.app.state.services.catalog.refresh
-        service.get("/generate?n=1")
+    now = 1000.0
+
+    async def run() -> None:
+        nonlocal now
+        engine = an_engine()
+        cache = ModelCache(store, engine, default="mnist", capacity=4, clock=lambda: now)
+        await cache.get()
         store.set_alias("mnist", "production", 2)
-        service.portal.call(refresh)
+        await cache.refresh()
         (store.root / "mnist" / "2" / WEIGHTS).write_bytes(content)
-        service.portal.call(refresh)
-        assert service.get("/readyz").json()["model"] == "mnist@1"
-        monkeypatch.setattr("app.inference.model_cache._RETRY_S", 0.0)
-        service.portal.call(refresh)
-        assert service.get("/readyz").json()["model"] == "mnist@2"
+        now += RETRY_S - 0.1
+        await cache.refresh()
+        assert str((await cache.get()).ref) == "mnist@1"
+        now += 0.1
+        await cache.refresh()
+        assert str((await cache.get()).ref) == "mnist@2"
+        assert cache.refusals == ()
+        await cache.close()
+        engine.close()
+
+    asyncio.run(run())
 
 
 def test_a_store_that_cannot_be_read_for_a_while_stops_nothing(store: CountingStore) -> None:
@@ -232,15 +240,15 @@ def swap_under_load(store: Store, swaps: int, capacity: int) -> int:
             expected[answer.headers["x-weights-sha256"]] = answer.content
         assert len(expected) == 3
         stop = asyncio.Event()
-        catalog: Catalog = service.app.state.services.catalog
+        cache: ModelCache = service.app.state.services.catalog
         async with asyncio.TaskGroup() as group:
             for _ in range(4):
                 group.create_task(load(service, expected, stop))
             for swap in range(swaps):
                 version = 1 + swap % 3
                 store.set_alias("mnist", "production", version)
-                await catalog.refresh()
-                assert (await catalog.get()).ref.version == version
+                await cache.refresh()
+                assert (await cache.get()).ref.version == version
             stop.set()
 
     settings = Settings(store=store.root, device="cpu", max_loaded_models=capacity)

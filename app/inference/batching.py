@@ -1,0 +1,135 @@
+"""Batches: which rows of which requests are computed together, and their results back.
+
+A batch has one of a few fixed sizes and is filled up with rows of zeros. Rows of several requests
+share a batch if they need the same function of the same model. Requests take turns, one batch at a
+time, so that a small request never waits for all of a large one.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from app.inference.executor import Function
+from app.inference.loaded_model import LoadedModel
+from app.typing import Floats
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One request to the engine: a function of a model, for the rows of its inputs."""
+
+    model: LoadedModel
+    function: Function
+    inputs: tuple[Floats, ...]
+    answer: "asyncio.Future[tuple[Floats, ...]]"
+    queued_at: float = field(default_factory=time.perf_counter)
+    dispatched: int = 0
+    """Number of rows that are already in a batch."""
+    outputs: tuple[Floats, ...] = ()
+    queue_s: float = 0.0
+    """Seconds between queueing and the start of the first batch."""
+    inference_s: float = 0.0
+    """Seconds that the batches with rows of this request took together."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of the inputs."""
+        return len(self.inputs[0])
+
+
+@dataclass(eq=False, slots=True)
+class BatchSlice:
+    """Rows start..stop of a job, as part of one batch."""
+
+    job: Job
+    start: int
+    stop: int
+    seconds: float = 0.0
+    """Time that the whole batch took."""
+
+
+def next_batch(queue: deque[Job], max_requests: int) -> list[BatchSlice]:
+    """Take rows for one batch from the queue: of the first job, and of others that fit beside it.
+
+    If rows of the first job remain, it goes to the end of the queue. Jobs whose answer is no
+    longer awaited are dropped. Returns an empty list if nothing is left to compute.
+    """
+    slices: list[BatchSlice] = []
+    room = 1
+    skipped: list[Job] = []
+    first: Job | None = None
+    while queue and room and len(slices) < max_requests:
+        job = queue.popleft()
+        if job.answer.done():
+            continue
+        if first is None:
+            first = job
+            room = job.model.max_batch
+        elif job.model is not first.model or job.function != first.function:
+            skipped.append(job)
+            continue
+        start = job.dispatched
+        stop = min(job.rows, start + room)
+        slices.append(BatchSlice(job, start, stop))
+        job.dispatched = stop
+        room -= stop - start
+        if stop < job.rows:
+            if job is first:
+                queue.append(job)
+            else:
+                skipped.append(job)
+    queue.extendleft(reversed(skipped))
+    return slices
+
+
+def compute(slices: Sequence[BatchSlice]) -> None:
+    """Run one batch and give each job its rows of the outputs."""
+    first = slices[0].job
+    begin = time.perf_counter()
+    size = first.model.batch_size_for(sum(part.stop - part.start for part in slices))
+    inputs = tuple(
+        _stack([part.job.inputs[i][part.start : part.stop] for part in slices], size)
+        for i in range(len(first.inputs))
+    )
+    outputs = first.model.executor.run(first.function, inputs)
+    row = 0
+    for part in slices:
+        _store_rows(part, outputs, row)
+        row += part.stop - part.start
+    seconds = time.perf_counter() - begin
+    for part in slices:
+        part.seconds = seconds
+        if part.start == 0:
+            part.job.queue_s = begin - part.job.queued_at
+        part.job.inference_s += seconds
+
+
+def _stack(parts: Sequence[Floats], size: int) -> Floats:
+    """Stack the parts and fill up with zeros; (size, ...)."""
+    batch = np.zeros((size, *parts[0].shape[1:]), np.float32)
+    row = 0
+    for part in parts:
+        batch[row : row + len(part)] = part
+        row += len(part)
+    return batch
+
+
+def _store_rows(part: BatchSlice, outputs: Sequence[Floats], row: int) -> None:
+    """Give the job its rows of a batch, which begin at `row`.
+
+    A job that fills at least a quarter of the batch gets views instead of copies; they keep the
+    memory of the whole batch alive.
+    """
+    job, rows = part.job, part.stop - part.start
+    values = [output[row : row + rows] for output in outputs]
+    if rows == job.rows and rows * 4 >= len(outputs[0]):
+        job.outputs = tuple(values)
+        return
+    if not job.outputs:
+        job.outputs = tuple(np.empty((job.rows, *each.shape[1:]), each.dtype) for each in values)
+    for output, each in zip(job.outputs, values, strict=True):
+        output[part.start : part.stop] = each

@@ -1,0 +1,56 @@
+"""The interface between inference and a numeric library, such as PyTorch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+from app.typing import Floats
+from model_store.store import StoredModel
+
+Function = Literal["encode", "decode", "to_u", "log_likelihood"]
+"""What a model computes.
+
+encode          x -> mu, logvar
+decode          z -> mean image
+to_u            z of q(z | x) -> u ~ N(0, I); only models with a flow have it
+log_likelihood  x, z -> ln p(x | z)
+"""
+
+
+class Executor(Protocol):
+    """Runs the functions of one model on batches of fixed sizes.
+
+    `run` is called by one thread at a time.
+    """
+
+    @property
+    def input_shapes(self) -> Mapping[Function, Sequence[tuple[int, ...]]]:
+        """The functions of this model and the shapes of their inputs, without the batch axis."""
+
+    @property
+    def reference_batch(self) -> int:
+        """Rows of the batch that defines the output bits."""
+
+    @property
+    def other_batches(self) -> Sequence[int]:
+        """Further batch sizes that `run` accepts, ascending; their bits may differ."""
+
+    @property
+    def always_off_loop(self) -> bool:
+        """True if `run` waits for another device, and so must never run on the event loop."""
+
+    def run(self, function: Function, inputs: Sequence[Floats]) -> Sequence[Floats]:
+        """Return new arrays, one for each output, (batch, ...); inputs are (batch, ...)."""
+
+
+class Backend(Protocol):
+    """Makes executors for one device."""
+
+    @property
+    def device(self) -> str:
+        """Name of the device, such as `cpu`."""
+
+    def configure_thread(self) -> None:
+        """Prepare the calling thread for running executors; called once in each thread."""
+
+    def load(self, stored: StoredModel) -> Executor:
+        """Bring a model to the device. Raises RuntimeError if the device cannot take it."""

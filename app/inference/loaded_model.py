@@ -1,0 +1,72 @@
+"""One version of a model, ready to run."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from app.inference.executor import Executor, Function
+from model_store.class_latents import NO_CLASSES, ClassLatents
+from model_store.spec import Manifest, ModelRef
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A version, its executor, and what the warm-up measured about it."""
+
+    manifest: Manifest
+    executor: Executor
+    device: str
+    """Name of the device that the executor computes on."""
+    class_latents: ClassLatents = NO_CLASSES
+    """One mixture per class, in the order of `manifest.classes`."""
+    reference_batch: int = 1
+    """Batch size that defines the output: every other size must reproduce it bit for bit."""
+    equivalent_batches: tuple[int, ...] = ()
+    """Other batch sizes that reproduce these bits, ascending."""
+    position_sensitive: bool = False
+    """True if a row's output depends on its position in the batch; then only row 0 is used."""
+    off_loop_functions: frozenset[Function] = frozenset()
+    """Functions that run in a thread beside the event loop; the others run on the loop."""
+
+    @cached_property
+    def ref(self) -> ModelRef:
+        """The reference `name@version`."""
+        return self.manifest.ref
+
+    @cached_property
+    def name(self) -> str:
+        """The reference `name@version` as text."""
+        return str(self.ref)
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the weight files that the manifest lists."""
+        files = self.manifest.files.items()
+        return sum(file.size_bytes for name, file in files if name.endswith(".safetensors"))
+
+    @property
+    def latent(self) -> int:
+        """Number of latent dimensions."""
+        return self.manifest.spec.latent
+
+    @cached_property
+    def has_flow(self) -> bool:
+        """True if the prior is a flow, so that z of q(z | x) and u ~ N(0, I) differ."""
+        return self.manifest.spec.prior is not None
+
+    @cached_property
+    def max_batch(self) -> int:
+        """Largest number of requested rows in one batch."""
+        if self.position_sensitive:
+            return 1
+        return max((self.reference_batch, *self.equivalent_batches))
+
+    def batch_size_for(self, rows: int) -> int:
+        """Return the smallest batch size that has room for this many rows."""
+        return min(
+            size for size in (self.reference_batch, *self.equivalent_batches) if size >= rows
+        )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that can be drawn; empty for a model without class latents."""
+        return (self.manifest.classes or ()) if self.class_latents else ()

@@ -1,0 +1,113 @@
+"""Run models by PyTorch: on the CPU, or as captured graphs on a GPU."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from app.inference import cuda_graphs
+from app.inference.devices import Device
+from app.inference.executor import Function
+from app.typing import Floats
+from model_store.store import StoredModel
+from model_store.vae import VAE, build_vae, compile_for_inference
+
+CPU_REFERENCE_BATCH = 16
+"""Part of what makes answers repeatable: another number gives images with other last bits."""
+
+CPU_OTHER_BATCHES = (2, 4, 8, 32, 64)
+"""Single rows are left out: libraries compute vectors in other ways, which gives other bits."""
+
+GPU_REFERENCE_BATCH = 256
+"""Larger than on a CPU: a GPU computes many rows in the time of few."""
+
+TensorFunction = Callable[..., tuple[Tensor, ...]]
+
+
+class TorchBackend:
+    """PyTorch on one device. More threads than one make the output bits depend on the batch."""
+
+    def __init__(self, device: Device, threads: int = 1) -> None:
+        self._device = device
+        self._threads = threads
+
+    @property
+    def device(self) -> Device:
+        """Name of the device."""
+        return self._device
+
+    def configure_thread(self) -> None:
+        """Make PyTorch repeatable: a fixed number of threads, and the same kernels each time."""
+        torch.set_num_threads(self._threads)
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+
+    def load(self, stored: StoredModel) -> "TorchExecutor":
+        """Optimise the model for its device. Raises RuntimeError if a GPU cannot take it."""
+        return TorchExecutor(build_vae(stored.spec, stored.weights), self._device)
+
+
+class TorchExecutor:
+    """One model on one device; a GPU runs each function as a graph of one batch size."""
+
+    def __init__(self, vae: VAE, device: Device) -> None:
+        on_gpu = device == "cuda"
+        self.reference_batch = GPU_REFERENCE_BATCH if on_gpu else CPU_REFERENCE_BATCH
+        self.other_batches: Sequence[int] = () if on_gpu else CPU_OTHER_BATCHES
+        self.always_off_loop = on_gpu
+        self.vae = compile_for_inference(vae, torch.device(device), self.reference_batch)
+        x, z = vae.spec.image.shape, (vae.spec.latent,)
+        shapes: dict[Function, list[tuple[int, ...]]] = {
+            "encode": [x],
+            "decode": [z],
+            "log_likelihood": [x, z],
+        }
+        if vae.flow is not None:
+            shapes["to_u"] = [z]
+        self.input_shapes: Mapping[Function, Sequence[tuple[int, ...]]] = shapes
+        functions = _functions(self.vae)
+        self._run: dict[Function, Callable[..., list[Floats]]] = {
+            name: self._captured(functions[name], inputs) if on_gpu else _on_cpu(functions[name])
+            for name, inputs in shapes.items()
+        }
+
+    def run(self, function: Function, inputs: Sequence[Floats]) -> list[Floats]:
+        """Compute one batch; new arrays, (batch, ...)."""
+        return self._run[function](*inputs)
+
+    def _captured(
+        self, function: TensorFunction, shapes: Sequence[tuple[int, ...]]
+    ) -> cuda_graphs.StaticFunction:
+        return cuda_graphs.capture(function, [(self.reference_batch, *shape) for shape in shapes])
+
+
+def _functions(vae: VAE) -> dict[Function, TensorFunction]:
+    """Return the functions of a model between tensors on its device."""
+
+    def decode(z: Tensor) -> tuple[Tensor, ...]:
+        return (vae.mean_image(vae.decode(z)),)
+
+    def to_u(z: Tensor) -> tuple[Tensor, ...]:
+        return (vae.to_u(z),)
+
+    def log_likelihood(x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+        return (vae.log_likelihood(x, vae.decode(z)),)
+
+    return {
+        "encode": vae.encode,
+        "decode": decode,
+        "to_u": to_u,
+        "log_likelihood": log_likelihood,
+    }
+
+
+def _on_cpu(function: TensorFunction) -> Callable[..., list[Floats]]:
+    """Wrap a function between tensors as one between arrays, which share their memory."""
+
+    @torch.inference_mode()
+    def run(*inputs: Floats) -> list[Floats]:
+        return [output.numpy() for output in function(*map(torch.from_numpy, inputs))]
+
+    return run

@@ -1,0 +1,121 @@
+"""Measure a model when it is loaded: which batch sizes are equivalent, and which thread computes.
+
+Floating-point sums change with the shape of a batch, so a model has one reference batch size. Other
+sizes are used only if they are found to give the same bits for every row of every function.
+"""
+
+import logging
+import timeit
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from app.inference.executor import Executor, Function
+from app.inference.loaded_model import LoadedModel
+from app.typing import Floats
+from model_store.class_latents import NO_CLASSES, ClassLatents
+from model_store.spec import Manifest
+
+log = logging.getLogger("zserve")
+
+MAX_LARGE_BATCH_S = 0.002
+"""Longest time (s) of a batch that is larger than the reference batch.
+
+For a batch as quick as this, the Python code around it takes much of the time, and computing more
+rows at once adds hardly any latency.
+"""
+
+MAX_ON_LOOP_S = 0.005
+"""Longest time (s) of a batch on the event loop; slower functions run in a thread beside it."""
+
+
+def warm_up(
+    manifest: Manifest,
+    executor: Executor,
+    device: str,
+    class_latents: ClassLatents = NO_CLASSES,
+    *,
+    max_large_batch_s: float = MAX_LARGE_BATCH_S,
+    max_on_loop_s: float = MAX_ON_LOOP_S,
+) -> LoadedModel:
+    """Run every function of the model and decide how to batch its rows and where to compute.
+
+    `max_large_batch_s` bounds the time of batches above the reference size, `max_on_loop_s` that
+    of a batch on the event loop.
+    """
+    reference = executor.reference_batch
+    seconds = {
+        function: min(timeit.repeat(partial(executor.run, function, inputs), number=1))
+        for function, inputs in _examples(executor, reference)
+    }
+    model = LoadedModel(
+        manifest,
+        executor,
+        device,
+        class_latents,
+        reference_batch=reference,
+        off_loop_functions=_off_loop_functions(executor, seconds, max_on_loop_s),
+    )
+    if not _is_position_invariant(executor):
+        log.warning("%s is so small that its images are computed one by one", model.ref)
+        return replace(model, position_sensitive=True)
+    largest = max(reference, max_large_batch_s / max(seconds.values()) * reference)
+    sizes = [size for size in executor.other_batches if size <= largest]
+    return replace(model, equivalent_batches=_equivalent_batches(executor, sizes))
+
+
+def _off_loop_functions(
+    executor: Executor, seconds: Mapping[Function, float], max_on_loop_s: float
+) -> frozenset[Function]:
+    if executor.always_off_loop:
+        return frozenset(seconds)
+    return frozenset(function for function, each in seconds.items() if each > max_on_loop_s)
+
+
+def _is_position_invariant(executor: Executor) -> bool:
+    """Return True if every row has the same output bits in whatever row of a batch it stands.
+
+    Matrix libraries compute the edges of very small products, of less than a dozen odd rows and
+    columns, in another order.
+    """
+    for function, inputs in _examples(executor, executor.reference_batch):
+        outputs = executor.run(function, inputs)
+        reversed_outputs = executor.run(function, tuple(rows[::-1].copy() for rows in inputs))
+        pairs = zip(outputs, reversed_outputs, strict=True)
+        if not all(np.array_equal(rows[::-1], reversed_rows) for rows, reversed_rows in pairs):
+            return False
+    return True
+
+
+def _equivalent_batches(executor: Executor, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the batch sizes that give the bits of the reference batch for every function."""
+    reference = executor.reference_batch
+    equivalent = tuple(size for size in sizes if size != reference)
+    if not equivalent:
+        return ()
+    for function, inputs in _examples(executor, max((reference, *sizes))):
+        expected = _run_in_batches(executor, function, inputs, reference)
+        equivalent = tuple(
+            size
+            for size in equivalent
+            if all(map(np.array_equal, _run_in_batches(executor, function, inputs, size), expected))
+        )
+    return equivalent
+
+
+def _run_in_batches(
+    executor: Executor, function: Function, inputs: tuple[Floats, ...], size: int
+) -> list[Floats]:
+    """Run a function on many rows, `size` at a time; the number of rows is a multiple of `size`."""
+    batches = (tuple(rows[i : i + size] for rows in inputs) for i in range(0, len(inputs[0]), size))
+    parts = [executor.run(function, batch) for batch in batches]
+    return [np.concatenate(rows) for rows in zip(*parts, strict=True)]
+
+
+def _examples(executor: Executor, rows: int) -> Iterator[tuple[Function, tuple[Floats, ...]]]:
+    """Yield every function with inputs of this many rows; numbers in [0, 1)."""
+    generator = np.random.default_rng(0)
+    for function, shapes in executor.input_shapes.items():
+        yield function, tuple(generator.random((rows, *shape), np.float32) for shape in shapes)

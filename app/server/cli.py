@@ -1,0 +1,66 @@
+"""The command line: read the settings, open the sockets, serve."""
+
+import argparse
+import multiprocessing
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+from app.errors import SettingsError
+from app.inference.devices import choose_device
+from app.server.serve import EXIT_UNUSABLE, serve, serve_workers
+from app.server.sockets import listen
+from app.settings import PREFIX, Settings, read_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until a signal comes; return the exit status.
+
+    The status is 2, with one line on stderr, if the service cannot start with these settings.
+    """
+    options = vars(_parser().parse_args(arguments))
+    try:
+        settings = read_settings(**options)
+        _check_device(settings)
+        listeners = listen(settings)
+    except SettingsError as error:
+        print(f"zserve: {error}", file=sys.stderr)
+        return EXIT_UNUSABLE
+    run = serve if settings.workers == 1 else serve_workers
+    return run(settings, listeners)
+
+
+def _check_device(settings: Settings) -> None:
+    """Raise SettingsError if a GPU is requested by name and cannot be used.
+
+    With several workers the check runs in a process of its own: CUDA does not survive the fork of
+    the workers.
+    """
+    if settings.workers == 1:
+        choose_device(settings.device)
+    elif settings.device == "cuda":
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+            pool.submit(choose_device, settings.device).result()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m app",
+        description="Serve the models of a store over HTTP.",
+        epilog="Every option can also be set by an environment variable, for example "
+        f"{PREFIX}PORT, and so can every limit, for example {PREFIX}MAX_IMAGES.",
+    )
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    for name, metavar, text in (
+        ("host", "ADDRESS", "address to listen on"),
+        ("port", "PORT", "port to listen on; 0 chooses a free port"),
+        ("store", "FOLDER", "folder with the models"),
+        ("model", "NAME", "model to use when a request names none"),
+        ("device", "auto|cpu|cuda", "where to compute; auto uses a GPU if there is one"),
+        ("workers", "N", "number of processes that share the port; each loads its own models"),
+        ("log-level", "LEVEL", "debug, info, warning or error"),
+    ):
+        value = defaults[name.replace("-", "_")]
+        default = "models/ and the shipped models" if name == "store" else value
+        parser.add_argument(f"--{name}", metavar=metavar, help=f"{text} (default: {default})")
+    return parser

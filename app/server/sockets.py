@@ -1,0 +1,58 @@
+"""Open the listening sockets, so that an address in use is found before anything is loaded."""
+
+import errno
+import socket
+from typing import Any
+
+from app.errors import SettingsError
+from app.settings import PREFIX, Settings
+
+_FAMILY_UNAVAILABLE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+"""errno values that mean "this machine lacks the address family".
+
+`localhost` may resolve to ::1 on a machine without IPv6; that address is left out.
+"""
+
+
+def listen(settings: Settings) -> list[socket.socket]:
+    """Bind a socket to each address of the host, all with the same port.
+
+    Raises SettingsError if the host has no address or one of them cannot be bound.
+    """
+    host_and_port = f"{settings.host[:80]}:{settings.port}"
+    advice = f"choose another with --host and --port, or {PREFIX}HOST and {PREFIX}PORT"
+    try:
+        addresses = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"{host_and_port} is not an address to listen on; {advice}") from error
+    listeners: list[socket.socket] = []
+    reason = "this machine has no such address"
+    for family, _, _, _, address in dict.fromkeys(addresses):
+        port = listeners[0].getsockname()[1] if listeners else settings.port
+        try:
+            listeners.append(_bind(family, (address[0], port, *address[2:])))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if error.errno not in _FAMILY_UNAVAILABLE:
+                break
+    else:
+        if listeners:
+            return listeners
+    for listener in listeners:
+        listener.close()
+    raise SettingsError(f"cannot listen on {host_and_port}: {reason}; {advice}")
+
+
+def _bind(family: int, address: tuple[Any, ...]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,110 @@
+"""Loaded models and engines for the tests of `app.inference`."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from app.inference.cuda_graphs import unusable_reason
+from app.inference.devices import Device
+from app.inference.engine import Engine
+from app.inference.executor import Executor, Function
+from app.inference.hooks import EngineHooks
+from app.inference.loaded_model import LoadedModel
+from app.inference.torch_executor import TorchBackend, TorchExecutor
+from app.inference.warm_up import warm_up
+from app.typing import Floats
+from model_store.spec import MLP, Conv, FileRecord, Manifest, ModelSpec
+from model_store.store import StoredModel
+from model_store.store.tensors import to_arrays
+from tests.unit.models import tiny_description, tiny_weights
+
+LAB = ModelSpec(network=MLP(), latent=20)
+DIGITS = ModelSpec(network=Conv(), latent=20)
+NORMED = ModelSpec(network=Conv(kernel=3, batch_norm=True), latent=20)
+TINY = ModelSpec(network=MLP(hidden=(8,)), latent=3)
+
+NO_GPU_REASON = unusable_reason()
+
+
+def a_manifest(spec: ModelSpec) -> Manifest:
+    return Manifest(
+        **dict(tiny_description(spec)),
+        name="tiny",
+        version=1,
+        created_at=datetime(2020, 1, 1, tzinfo=UTC),
+        files={"weights.safetensors": FileRecord(sha256="0" * 64, size_bytes=1)},
+    )
+
+
+def stored(spec: ModelSpec) -> StoredModel:
+    """An untrained model, the same each time."""
+    return StoredModel(a_manifest(spec), to_arrays(tiny_weights(spec=spec)))
+
+
+def executor_of(spec: ModelSpec) -> TorchExecutor:
+    return TorchBackend("cpu").load(stored(spec))
+
+
+def loaded(spec: ModelSpec, *, off_loop: bool = False) -> LoadedModel:
+    """A model that runs in batches of 16 only, on the event loop or beside it."""
+    executor = executor_of(spec)
+    return with_executor(executor, spec, off_loop=off_loop)
+
+
+def with_executor(executor: Executor, spec: ModelSpec, *, off_loop: bool = False) -> LoadedModel:
+    return LoadedModel(
+        a_manifest(spec),
+        executor,
+        "cpu",
+        reference_batch=executor.reference_batch,
+        off_loop_functions=frozenset(executor.input_shapes) if off_loop else frozenset(),
+    )
+
+
+def warm(spec: ModelSpec) -> LoadedModel:
+    """A model in batches of every size that gives the same bits, however long they take."""
+    executor = executor_of(spec)
+    return warm_up(a_manifest(spec), executor, "cpu", max_large_batch_s=60.0)
+
+
+def an_engine(
+    *,
+    device: Device = "cpu",
+    queue_images: int = 1000,
+    timeout_s: float = 30.0,
+    batch_requests: int = 64,
+    hooks: EngineHooks | None = None,
+) -> Engine:
+    return Engine(
+        TorchBackend(device),
+        queue_images=queue_images,
+        timeout_s=timeout_s,
+        batch_requests=batch_requests,
+        hooks=hooks,
+    )
+
+
+def random_images(n: int) -> Floats:
+    return np.random.default_rng(0).random((n, 1, 28, 28), np.float32)
+
+
+class Elementwise:
+    """An executor by numpy, whose rows have the same bits in batches of any size.
+
+    Decodes a latent of 3 to twice its values.
+    """
+
+    reference_batch = 16
+    other_batches: Sequence[int] = (2, 4, 8, 32, 64)
+    always_off_loop = False
+    input_shapes: Mapping[Function, Sequence[tuple[int, ...]]] = {"decode": [(3,)]}
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        """Size of each batch that was run."""
+
+    def run(self, function: Function, inputs: Sequence[Floats]) -> Sequence[Floats]:
+        (z,) = inputs
+        self.batches.append(len(z))
+        return [2 * z]
