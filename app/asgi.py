@@ -70,7 +70,7 @@ def create_app(
         },
         docs_url=None,
         redoc_url=None,
-        openapi_external_docs=openapi.external_docs(settings.docs_url),
+        openapi_external_docs=_external_docs(settings),
     )
     app.state.settings = settings
     app.state.telemetry = telemetry = Telemetry(
@@ -91,6 +91,13 @@ def create_app(
     app.add_middleware(RequestContext, tracing=tracing)
     app.mount("/static", StaticFiles(directory=page.FILES), name="static")
     return app
+
+
+def _external_docs(settings: Settings) -> dict[str, str] | None:
+    """Return the entry of the API description that /docs shows as a link."""
+    if settings.docs_url is None:
+        return None
+    return {"description": "Documentation", "url": str(settings.docs_url)}
 
 
 @contextlib.asynccontextmanager

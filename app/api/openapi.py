@@ -86,11 +86,6 @@ def json_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]
     return {"requestBody": {"required": True, "content": {MEDIA_TYPES["json"]: {"schema": schema}}}}
 
 
-def external_docs(url: object) -> dict[str, Any] | None:
-    """Return the link to documentation elsewhere, which /docs shows; None if there is no URL."""
-    return None if url is None else {"description": "Documentation", "url": str(url)}
-
-
 def describe(app: FastAPI) -> None:
     """Complete the description that FastAPI makes of the app, once, when it is first asked for."""
     plain = app.openapi

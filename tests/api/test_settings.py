@@ -11,6 +11,7 @@ from app.inference.cuda_graphs import unusable_reason
 from app.server.cli import main
 from app.server.serve import EXIT_UNUSABLE
 from app.settings import Settings, read_settings
+from tests.api.service import started
 
 
 def test_the_defaults_serve_the_shipped_models_beside_ones_own() -> None:
@@ -129,3 +130,22 @@ def test_settings_errors_are_domain_errors() -> None:
 
 def test_every_setting_has_a_description() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize(
+    ("docs_url", "link"),
+    [
+        (None, None),
+        (
+            "https://example.org/zserve",
+            {"description": "Documentation", "url": "https://example.org/zserve"},
+        ),
+    ],
+)
+def test_the_api_description_behind_docs_links_to_the_documentation_if_it_is_configured(
+    monkeypatch: pytest.MonkeyPatch, store: Path, docs_url: str | None, link: object
+) -> None:
+    if docs_url is not None:
+        monkeypatch.setenv("ZSERVE_DOCS_URL", docs_url)
+    with started(read_settings(store=store, device="cpu")) as service:
+        assert service.get("/openapi.json").json().get("externalDocs") == link
