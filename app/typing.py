@@ -1,6 +1,7 @@
-"""Array types that several packages of the service share."""
+"""Array types."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
