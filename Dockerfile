@@ -1,9 +1,9 @@
-# The service and nothing else: app/, model_store/, the shipped weights, and what serving needs.
+# The service alone: app/, model_store/, the shipped weights, and the packages that serving needs.
 #   docker build --tag zserve .
 
 FROM python:3.11-slim AS build
 ARG TORCH=cpu
-# Byte code now: the service could not keep it, and would compile torch at every start.
+# Compile to byte code here: on a read-only root, torch would be compiled at every start.
 ENV UV_COMPILE_BYTECODE=1
 COPY requirements/ /build/requirements/
 COPY scripts/install.py /build/scripts/install.py

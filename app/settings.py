@@ -33,7 +33,7 @@ class Settings(BaseSettings):
         default="text", description="Plain text, or one JSON object per line."
     )
     log_requests: bool = Field(
-        default=True, description="Log one line per request, at level info or debug."
+        default=True, description="Log one line per request, if log_level is info or debug."
     )
     telemetry: bool = Field(
         default=True, description="Count and time requests for /metrics, and trace them."
@@ -68,20 +68,28 @@ class Settings(BaseSettings):
         default="auto", description="Where to compute; auto uses a GPU if there is one."
     )
 
-    max_images: int = Field(default=256, ge=2, description="Most images in one answer.")
+    max_images: int = Field(
+        default=256, ge=2, description="Maximum number of images in one answer."
+    )
     max_streamed_images: int = Field(
         default=10_000,
         ge=2,
-        description="Most images in one zip archive, which is sent while it is made.",
+        description="Maximum number of images in one zip archive, which is sent while it is made.",
     )
     max_answer_pixels: int = Field(
-        default=16_000_000, ge=1, description="Most pixels in one answer, after scale= is applied."
+        default=16_000_000,
+        ge=1,
+        description="Maximum number of pixels in one answer, after scale= is applied.",
     )
     batch_requests: int = Field(
-        default=64, ge=1, description="Most requests in one batch; 1 switches batching off."
+        default=64,
+        ge=1,
+        description="Maximum number of requests in one batch; 1 switches batching off.",
     )
     queue_images: int = Field(
-        default=4096, ge=1, description="Most images that are queued or being computed."
+        default=4096,
+        ge=1,
+        description="Maximum number of images that are queued or being computed.",
     )
     request_timeout_s: float = Field(
         default=30.0,
@@ -99,16 +107,16 @@ class Settings(BaseSettings):
     )
 
     max_body_bytes: int = Field(
-        default=1024 * 1024, ge=1, description="Most bytes in a request body."
+        default=1024 * 1024, ge=1, description="Maximum number of bytes in a request body."
     )
     max_pixels: int = Field(
-        default=1024 * 1024, ge=1, description="Most pixels in one uploaded image."
+        default=1024 * 1024, ge=1, description="Maximum number of pixels in one uploaded image."
     )
     max_temperature: float = Field(
-        default=10.0, gt=0, allow_inf_nan=False, description="Largest temperature= of a request."
+        default=10.0, gt=0, allow_inf_nan=False, description="Maximum of the parameter temperature."
     )
     max_span: float = Field(
-        default=10.0, gt=0, allow_inf_nan=False, description="Largest span= of a request."
+        default=10.0, gt=0, allow_inf_nan=False, description="Maximum of the parameter span."
     )
 
     admin_token: SecretStr | None = Field(

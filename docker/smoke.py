@@ -1,13 +1,13 @@
-"""Check the Dockerfile: build it, run it, wait until it is healthy, ask it for 16 samples.
+"""Check the Dockerfile: build the image, run it, wait until it is healthy, request 16 samples.
 
     python docker/smoke.py        (make docker-smoke)
 
-With a container engine this is the real thing. Without one, on Linux as root, the Dockerfile
-is replayed: each stage is a folder entered by chroot, in which this machine's /usr stands for
-the base image, with its Python laid over /usr/local. COPY brings what .dockerignore lets in,
-RUN runs there, and the last stage is started as its USER: without privileges, on a root that
-cannot be written, with nothing of the checkout in sight. What the replay cannot show is the
-base image itself.
+With a container engine, the image itself is built and run. Without one, on Linux as root, the
+Dockerfile is replayed: each stage is a folder entered by chroot. This machine's /usr takes the place
+of the base image, with the running Python mounted over /usr/local. COPY copies the files that
+.dockerignore allows, RUN runs in the folder, and the last stage is started as its USER, without
+privileges, on a read-only root, and without access to the checkout. The replay does not check the
+base image.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 HEALTHY_WITHIN_S = 120
 STOPPED_WITHIN_S = 20
 BASE_PATH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
-# What a build may know of the user's registries; the running service knows none of it.
+# Variables about package registries and proxies: passed to RUN, not to the service.
 BUILD_ENVIRONMENT = re.compile(r"(PIP|UV|SSL|REQUESTS)_|(https?|no)_proxy$", re.IGNORECASE)
 ENTER = """
 set -eu
@@ -43,7 +43,7 @@ mount --bind "$root" "$root"
 mount --rbind /usr "$root/usr"
 mount -o remount,bind,ro "$root/usr"
 mkdir -p "$root$python"
-mount --bind "$python" "$root$python" # where its own libraries are looked for
+mount --bind "$python" "$root$python" # Python looks for its libraries here
 mount -t overlay overlay -o "lowerdir=$python:/usr/local" "$root/usr/local"
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
@@ -68,7 +68,7 @@ class Stage:
     healthcheck: list[str] = field(default_factory=list)
 
     def lay_out(self) -> None:
-        """A bare system: the folders, a copy of /etc, and mount points."""
+        """Create an empty system: the folders, a copy of /etc, and mount points."""
         for folder in ("usr", "dev", "proc", "tmp", "root", "opt", "home", "var", "run"):
             self.root.joinpath(folder).mkdir(parents=True)
         self.root.chmod(0o755)
@@ -78,11 +78,11 @@ class Stage:
         subprocess.run(["cp", "--archive", "/etc", str(self.root)], check=True)
 
     def path(self, inside: str) -> Path:
-        """Where a path of the image lies on this machine."""
+        """Return the path on this machine of a path of the image."""
         return self.root / Path(self.workdir, inside).relative_to("/")
 
     def enter(self, command: list[str], access: str, extra: dict[str, str]) -> list[str]:
-        """The command line that runs `command` inside, alone with its own processes."""
+        """Return a command line that runs `command` in the stage, in namespaces of its own."""
         uid, _, gid = self.user.partition(":")
         inner = ["env", f"--chdir={self.workdir}"]
         if uid != "0":
@@ -95,7 +95,7 @@ class Stage:
 
 
 def instructions(dockerfile: str) -> Iterator[tuple[str, str]]:
-    """The instructions of a Dockerfile, continued lines joined, comments left out."""
+    """Yield the instructions of a Dockerfile; continued lines are joined, comments left out."""
     lines = [line for line in dockerfile.splitlines() if not line.lstrip().startswith("#")]
     for line in "\n".join(lines).replace("\\\n", " ").splitlines():
         if line.strip():
@@ -103,8 +103,8 @@ def instructions(dockerfile: str) -> Iterator[tuple[str, str]]:
             yield word.upper(), rest.strip()
 
 
-def let_in(path: str, ignore: list[str]) -> bool:
-    """Whether .dockerignore lets `path`, relative to the checkout, into the build."""
+def is_allowed(path: str, ignore: list[str]) -> bool:
+    """Return True if .dockerignore allows `path`, relative to the checkout, in the build."""
     allowed = True
     candidates = [path, *map(str, Path(path).parents)][:-1]
     for line in ignore:
@@ -116,12 +116,12 @@ def let_in(path: str, ignore: list[str]) -> bool:
 
 
 def copy_in(source: str, target: Path, ignore: list[str]) -> None:
-    """COPY of a file or a folder of the checkout, as .dockerignore lets it in."""
+    """Copy the allowed files of a file or folder of the checkout."""
     here = ROOT / source
     files = [here] if here.is_file() else [file for file in here.rglob("*") if file.is_file()]
-    kept = [file for file in files if let_in(str(file.relative_to(ROOT)), ignore)]
+    kept = [file for file in files if is_allowed(str(file.relative_to(ROOT)), ignore)]
     if not kept:
-        sys.exit(f"Dockerfile: COPY {source}: .dockerignore lets nothing of it in")
+        sys.exit(f"Dockerfile: COPY {source}: .dockerignore excludes all of it")
     for file in kept:
         place = target if here.is_file() else target / file.relative_to(here)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -129,12 +129,12 @@ def copy_in(source: str, target: Path, ignore: list[str]) -> None:
 
 
 def shell_or_exec(rest: str) -> list[str]:
-    """The two forms of CMD and RUN."""
+    """Return the command of a CMD or RUN in shell form or exec form."""
     return list(json.loads(rest)) if rest.startswith("[") else ["/bin/sh", "-c", rest]
 
 
-def replay(folder: Path) -> Stage:  # noqa: C901, PLR0912 - a case for each word
-    """Do what the Dockerfile says, and return its last stage."""
+def replay(folder: Path) -> Stage:  # noqa: C901, PLR0912 - a case for each instruction
+    """Run the instructions of the Dockerfile and return its last stage."""
     ignore = [line for line in _lines(ROOT / ".dockerignore") if not line.startswith("#")]
     python = _python_prefix(folder)
     stages: dict[str, Stage] = {}
@@ -160,8 +160,8 @@ def replay(folder: Path) -> Stage:  # noqa: C901, PLR0912 - a case for each word
                 copy_in(words[0], stage.path(words[1]), ignore)
             case "RUN":
                 print(f"RUN {rest}", flush=True)
-                with _registries(stage) as known:
-                    inside = stage.enter(shell_or_exec(rest), "rw", known)
+                with _registries(stage) as variables:
+                    inside = stage.enter(shell_or_exec(rest), "rw", variables)
                     if code := subprocess.run(inside, check=False).returncode:
                         sys.exit(f"Dockerfile: RUN ended with code {code}: {rest}")
             case "USER":
@@ -173,30 +173,28 @@ def replay(folder: Path) -> Stage:  # noqa: C901, PLR0912 - a case for each word
             case "EXPOSE" | "LABEL":
                 pass
             case _:
-                sys.exit(
-                    f"Dockerfile: the replay does not know {word} {rest}; teach docker/smoke.py"
-                )
+                sys.exit(f"Dockerfile: docker/smoke.py cannot replay {word} {rest}")
     return stage
 
 
 @contextlib.contextmanager
 def _registries(stage: Stage) -> Iterator[dict[str, str]]:
-    """The user's registry settings, visible to one RUN."""
+    """Make the user's registry settings available to one RUN; yields its environment."""
     settings = stage.root / "root" / ".config"
     for tool in ("pip", "uv"):
-        mine = Path.home() / ".config" / tool
-        if mine.is_dir():
-            shutil.copytree(mine, settings / tool)
-    known = {name: value for name, value in os.environ.items() if BUILD_ENVIRONMENT.match(name)}
-    known.pop("UV_CACHE_DIR", None)
+        own = Path.home() / ".config" / tool
+        if own.is_dir():
+            shutil.copytree(own, settings / tool)
+    variables = {name: value for name, value in os.environ.items() if BUILD_ENVIRONMENT.match(name)}
+    variables.pop("UV_CACHE_DIR", None)
     try:
-        yield {**known, "HOME": "/root"}
+        yield {**variables, "HOME": "/root"}
     finally:
         shutil.rmtree(settings, ignore_errors=True)
 
 
 def _python_prefix(folder: Path) -> Path:
-    """What stands for /usr/local of the base image: a prefix with bin/python in it."""
+    """Return the folder to use as /usr/local of the base image; it has bin/python."""
     prefix = Path(sys.base_prefix)
     if prefix.joinpath("bin", "python").exists() and prefix != Path("/usr"):
         return prefix
@@ -212,7 +210,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def ask_for_samples(port: int) -> None:
-    """POST /generate?n=16 and look at what comes."""
+    """Request POST /generate?n=16 and check that a PNG comes back."""
     url = f"http://127.0.0.1:{port}/generate?n=16"
     request = urllib.request.Request(url, method="POST")
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - built above
@@ -220,32 +218,32 @@ def ask_for_samples(port: int) -> None:
         model = answer.headers["X-Model"]
     if not body.startswith(PNG_MAGIC):
         sys.exit(f"POST /generate?n=16: expected a PNG, got {body[:80]!r}")
-    print(f"POST /generate?n=16: a PNG of {len(body)} bytes from {model}")
+    print(f"POST /generate?n=16: a PNG of {len(body)} bytes by {model}")
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def smoke_replayed() -> None:
-    """Replay the Dockerfile in a throw-away folder and try the service in it."""
+    """Replay the Dockerfile in a temporary folder and test the service in it."""
     with tempfile.TemporaryDirectory(prefix="zserve-smoke-") as scratch:
         image = replay(Path(scratch))
-        given = {"ZSERVE_PORT": str(free_port())}
-        server = subprocess.Popen(image.enter(image.command, "ro", given))
+        variables = {"ZSERVE_PORT": str(free_port())}
+        server = subprocess.Popen(image.enter(image.command, "ro", variables))
         try:
-            check = image.enter(image.healthcheck, "ro", given)
+            check = image.enter(image.healthcheck, "ro", variables)
             deadline = time.monotonic() + HEALTHY_WITHIN_S
             while subprocess.run(check, stderr=subprocess.DEVNULL, check=False).returncode != 0:
                 if server.poll() is not None:
-                    sys.exit(f"the service stopped by itself with code {server.returncode}")
+                    sys.exit(f"the service stopped unexpectedly with code {server.returncode}")
                 if time.monotonic() > deadline:
                     sys.exit(f"not healthy within {HEALTHY_WITHIN_S} s")
                 time.sleep(0.5)
-            ask_for_samples(int(given["ZSERVE_PORT"]))
+            ask_for_samples(int(variables["ZSERVE_PORT"]))
             children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
             os.kill(int(children.read_text().split()[0]), 15)
             code = server.wait(timeout=STOPPED_WITHIN_S)
@@ -256,7 +254,7 @@ def smoke_replayed() -> None:
 
 
 def smoke_in_docker() -> None:
-    """Build the image, run it as compose.yaml does, and try it."""
+    """Build the image, run it as compose.yaml does, and test it."""
 
     def docker(*words: str) -> str:
         return subprocess.run(
@@ -282,7 +280,7 @@ def smoke_in_docker() -> None:
 
 
 def main() -> None:
-    """Choose between the engine and the replay."""
+    """Use a container engine if one answers, else replay the Dockerfile."""
     engine = shutil.which("docker") and subprocess.run(
         ["docker", "info"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
     )
@@ -292,7 +290,7 @@ def main() -> None:
         print("no container engine answers: replaying the Dockerfile in a bare root folder")
         smoke_replayed()
     else:
-        sys.exit("docker/smoke.py needs a container engine, or root on Linux for a replay")
+        sys.exit("docker/smoke.py needs a container engine, or root on Linux for the replay")
     print("passed")
 
 
