@@ -22,7 +22,7 @@ def own(tmp_path: Path) -> Iterator[Service]:
 
 
 def metrics(service: Service) -> dict[str, float]:
-    """Every sample by its name and labels, as Prometheus would read it."""
+    """Return every sample by its name and labels."""
     answer = service.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     lines = (line for line in answer.text.splitlines() if not line.startswith("#"))
@@ -33,17 +33,17 @@ def test_images_requests_and_times_are_counted(own: Service) -> None:
     for _ in range(3):
         own.get("/generate?n=5")
     own.get("/generate?n=80&model=mnist@2")
-    found = metrics(own)
-    assert found['zserve_requests_total{method="GET",path="/generate",status="200"}'] == 4
-    assert found['zserve_request_seconds_count{path="/generate"}'] == 4
-    assert found['zserve_images_total{model="mnist@1"}'] == 15
-    assert found['zserve_images_total{model="mnist@2"}'] == 80
-    assert found['zserve_queue_seconds_count{model="mnist@1"}'] == 3
-    assert 2 <= found['zserve_batch_images_count{model="mnist@2"}'] <= 5  # of 16 to 64 images
-    assert found['zserve_batch_images_sum{model="mnist@2"}'] == 80
-    assert found['zserve_inference_seconds_sum{model="mnist@1"}'] > 0
-    assert found['zserve_model_loads_total{model="mnist@2",outcome="loaded"}'] == 1
-    assert found["zserve_waiting_images"] == 0
+    samples = metrics(own)
+    assert samples['zserve_requests_total{method="GET",path="/generate",status="200"}'] == 4
+    assert samples['zserve_request_seconds_count{path="/generate"}'] == 4
+    assert samples['zserve_images_total{model="mnist@1"}'] == 15
+    assert samples['zserve_images_total{model="mnist@2"}'] == 80
+    assert samples['zserve_queue_seconds_count{model="mnist@1"}'] == 3
+    assert 2 <= samples['zserve_batch_images_count{model="mnist@2"}'] <= 5  # of 16 to 64 images
+    assert samples['zserve_batch_images_sum{model="mnist@2"}'] == 80
+    assert samples['zserve_inference_seconds_sum{model="mnist@1"}'] > 0
+    assert samples['zserve_model_loads_total{model="mnist@2",outcome="loaded"}'] == 1
+    assert samples["zserve_waiting_images"] == 0
 
 
 def test_rejects_are_counted_by_their_reason(own: Service) -> None:
@@ -51,13 +51,13 @@ def test_rejects_are_counted_by_their_reason(own: Service) -> None:
     own.get("/generate?n=1000")
     own.get("/generate?model=nothing")
     own.get("/nothing")
-    found = metrics(own)
-    assert found['zserve_rejects_total{reason="limit-exceeded"}'] == 2
-    assert found['zserve_rejects_total{reason="model-not-found"}'] == 1
-    assert found['zserve_requests_total{method="GET",path="other",status="404"}'] == 1
+    samples = metrics(own)
+    assert samples['zserve_rejects_total{reason="limit-exceeded"}'] == 2
+    assert samples['zserve_rejects_total{reason="model-not-found"}'] == 1
+    assert samples['zserve_requests_total{method="GET",path="other",status="404"}'] == 1
 
 
-def test_paths_and_methods_of_strangers_add_no_series(own: Service) -> None:
+def test_unknown_paths_and_methods_add_no_series(own: Service) -> None:
     def series() -> int:
         return len([name for name in metrics(own) if name.startswith("zserve_requests_total")])
 
@@ -84,11 +84,11 @@ def test_swaps_are_counted(tmp_path: Path) -> None:
         (tmp_path / "mnist" / "1" / "manifest.json").write_text("{")
         store.set_alias("mnist", "production", 1)
         service.portal.call(cache.refresh)
-        found = metrics(service)
+        samples = metrics(service)
     name = 'zserve_model_swaps_total{alias="mnist@production",outcome='
-    assert found[name + '"swapped"}'] == 1
-    assert found[name + '"refused"}'] == 1
-    assert found['zserve_model_loads_total{model="mnist@1",outcome="refused"}'] == 1
+    assert samples[name + '"swapped"}'] == 1
+    assert samples[name + '"refused"}'] == 1
+    assert samples['zserve_model_loads_total{model="mnist@1",outcome="refused"}'] == 1
 
 
 def test_an_answer_says_how_long_it_waited_and_how_long_the_model_took(service: Service) -> None:
@@ -98,7 +98,7 @@ def test_an_answer_says_how_long_it_waited_and_how_long_the_model_took(service: 
     assert "x-inference-time" not in service.get("/healthz").headers
 
 
-def test_without_telemetry_it_answers_all_the_same(store: Path) -> None:
+def test_without_telemetry_requests_are_answered_but_not_counted(store: Path) -> None:
     with started(Settings(store=store, device="cpu", telemetry=False)) as service:
         answer = service.get("/generate?seed=7")
         assert answer.status_code == 200
@@ -106,20 +106,20 @@ def test_without_telemetry_it_answers_all_the_same(store: Path) -> None:
         assert "zserve_requests_total{" not in service.get("/metrics").text
 
 
-def test_a_trace_is_continued_with_a_span_of_our_own(service: Service) -> None:
-    given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    answered = service.get("/healthz", headers={"traceparent": given}).headers["traceparent"]
-    assert re.fullmatch("00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-01", answered)
-    assert answered != given
+def test_a_trace_is_continued_with_a_span_of_the_service(service: Service) -> None:
+    callers = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    own_span = service.get("/healthz", headers={"traceparent": callers}).headers["traceparent"]
+    assert re.fullmatch("00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-01", own_span)
+    assert own_span != callers
 
 
 @pytest.mark.parametrize("bad", ["", "x", "00-" + "0" * 32 + "-b7ad6b7169203331-01", "ff-1-2-3"])
-def test_a_trace_that_is_none_is_ignored(service: Service, bad: str) -> None:
+def test_a_malformed_trace_is_ignored(service: Service, bad: str) -> None:
     assert "traceparent" not in service.get("/healthz", headers={"traceparent": bad}).headers
 
 
 def lines_of(store: Path, capsys: pytest.CaptureFixture[str], **settings: Any) -> list[str]:
-    """What is written of two requests; the service has stopped before it is read."""
+    """Return the log lines of two requests, read after the service has stopped."""
     headers = {
         "X-Request-ID": "my-id",
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
@@ -135,24 +135,24 @@ def lines_of(store: Path, capsys: pytest.CaptureFixture[str], **settings: Any) -
 def test_a_line_of_json_names_the_request_its_trace_and_its_times(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found, missing = map(json.loads, lines_of(store, capsys, log_format="json"))
-    assert found["request_id"] == "my-id"
-    assert found["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
-    assert (found["method"], found["path"], found["status"]) == ("GET", "/generate", 200)
-    assert found["duration_ms"] >= found["inference_ms"] > 0
+    answered, missing = map(json.loads, lines_of(store, capsys, log_format="json"))
+    assert answered["request_id"] == "my-id"
+    assert answered["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert (answered["method"], answered["path"], answered["status"]) == ("GET", "/generate", 200)
+    assert answered["duration_ms"] >= answered["inference_ms"] > 0
     assert (missing["path"], missing["status"]) == ('/nothing "here"', 404)
     assert "trace_id" not in missing
 
 
-def test_a_line_for_people_says_what_was_answered(
+def test_a_text_line_names_the_request_and_its_status(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found, _ = lines_of(store, capsys)
-    assert re.fullmatch(r"INFO:     GET '/generate' 200 in [0-9.]+ ms, request my-id", found)
+    line, _ = lines_of(store, capsys)
+    assert re.fullmatch(r"INFO:     GET '/generate' 200 in [0-9.]+ ms, request my-id", line)
 
 
 @pytest.mark.parametrize("quiet", [{"log_requests": False}, {"log_level": "warning"}])
-def test_requests_are_not_logged_where_nobody_wants_it(
+def test_requests_are_not_logged_if_that_is_switched_off(
     store: Path, capsys: pytest.CaptureFixture[str], quiet: dict[str, Any]
 ) -> None:
     assert lines_of(store, capsys, **quiet) == []
@@ -168,8 +168,8 @@ def test_a_line_of_json_names_the_request_that_it_belongs_to() -> None:
     assert (line["message"], line["level"], line["request_id"]) == ("3 fell", "error", "my-id")
 
 
-def test_a_thousand_clients_that_leave_while_queued_cost_no_image(own: Service) -> None:
-    """As a server sees it: the whole body has been read, and then the connection is closed."""
+def test_a_thousand_clients_that_disconnect_while_queued_cost_no_image(own: Service) -> None:
+    """The server has read the whole body of each request when the connection is closed."""
     engine = own.app.state.services.engine
     images = 'zserve_images_total{model="mnist@1"}'
 
@@ -211,6 +211,6 @@ def test_a_thousand_clients_that_leave_while_queued_cost_no_image(own: Service) 
 
     own.portal.call(run)
     assert own.get("/generate?n=3").status_code == 200
-    found = metrics(own)
-    assert found[images] == 3
-    assert found["zserve_clients_left_total"] == 1000
+    samples = metrics(own)
+    assert samples[images] == 3
+    assert samples["zserve_clients_left_total"] == 1000

@@ -1,4 +1,4 @@
-"""Requests as spans, as an exporter of OpenTelemetry gets them."""
+"""Requests as spans, as an OpenTelemetry exporter receives them."""
 
 import subprocess
 import sys
@@ -15,13 +15,13 @@ TRACE_ID, PARENT_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 def spans_of(store: Path, *paths: str, **settings: bool) -> tuple[dict[str, ReadableSpan], str]:
-    """The spans of requests of one trace by their names, and the last answer's traceparent."""
+    """Return the spans of some requests by name, and the traceparent of the last answer."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     headers = {"traceparent": f"00-{TRACE_ID}-{PARENT_ID}-01"}
-    given = Settings(store=store, device="cpu", **settings)  # type: ignore[arg-type]
-    with started(given, tracer_provider=provider) as service:
+    configured = Settings(store=store, device="cpu", **settings)  # type: ignore[arg-type]
+    with started(configured, tracer_provider=provider) as service:
         answers = [service.get(path, headers=headers) for path in paths]
     spans = {span.name: span for span in exporter.get_finished_spans()}
     return spans, answers[-1].headers["traceparent"]

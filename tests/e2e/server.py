@@ -1,4 +1,4 @@
-"""The real server as a process of its own, on loopback."""
+"""The real server in a process of its own, on loopback."""
 
 import os
 import re
@@ -13,7 +13,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 def run(*arguments: str | Path, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
-    """Run Python in the checkout, as a user would."""
+    """Run Python in the checkout, as a user does."""
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=timeout_s, cwd=CHECKOUT, check=False
@@ -22,7 +22,7 @@ def run(*arguments: str | Path, timeout_s: float = 240) -> subprocess.CompletedP
 
 @contextmanager
 def serving(store: Path, log: Path, **variables: str) -> Iterator[str]:
-    """The address of a server on this store; it is stopped at the end."""
+    """Run a server on this store; yields its address."""
     command = [sys.executable, "-m", "app", "--port", "0", "--store", str(store)]
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -36,11 +36,11 @@ def serving(store: Path, log: Path, **variables: str) -> Iterator[str]:
 
 
 def _address(process: "subprocess.Popen[bytes]", log: Path, timeout_s: float = 90) -> str:
-    """Wait until it says where it serves."""
+    """Wait until the log names the address."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and process.poll() is None:
-        found = re.search(r"serving on (http://\S+)", log.read_text())
-        if found:
-            return found[1]
+        match = re.search(r"serving on (http://\S+)", log.read_text())
+        if match:
+            return match[1]
         time.sleep(0.05)
     raise AssertionError(f"the server did not start:\n{log.read_text()}")

@@ -1,4 +1,4 @@
-"""Servers that look for a GPU where there is none, or whose driver does not start."""
+"""Servers on a machine without a GPU, or with a driver that does not start."""
 
 import os
 import shutil
@@ -14,14 +14,14 @@ from tests.e2e.server import run, serving
 DRIVER = (
     "int cuDriverGetVersion(int *v) { *v = 99000; return 0; } int cuInit(int f) { return 999; }"
 )
-"""CUDA_ERROR_UNKNOWN, as after a driver was updated under a running kernel module."""
+"""A driver that returns CUDA_ERROR_UNKNOWN, as after an update under a loaded kernel module."""
 
 
 @pytest.fixture(params=["no GPU", "broken driver"])
 def without_gpu(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An environment in which CUDA cannot be used."""
+    """Make CUDA unusable for the servers that a test starts."""
     if request.param == "no GPU":
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
         return
@@ -32,8 +32,8 @@ def without_gpu(
     source.write_text(DRIVER)
     command = [compiler, "-shared", "-fPIC", "-o", str(tmp_path / "libcuda.so.1"), str(source)]
     subprocess.run(command, check=True)
-    others = os.environ.get("LD_LIBRARY_PATH", "")
-    monkeypatch.setenv("LD_LIBRARY_PATH", f"{tmp_path}:{others}" if others else str(tmp_path))
+    paths = os.environ.get("LD_LIBRARY_PATH", "")
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"{tmp_path}:{paths}" if paths else str(tmp_path))
 
 
 @pytest.mark.usefixtures("without_gpu")

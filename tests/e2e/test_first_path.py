@@ -1,4 +1,4 @@
-"""From images to a PNG over HTTP: train, publish, serve, call; each as a user would do it."""
+"""From training images to a PNG over HTTP: train, publish, serve and call, as a user does."""
 
 import io
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.training.conftest import write_mnist
 
 @dataclass(frozen=True)
 class Trained:
-    """What two epochs made, and the server that shows it."""
+    """A store with a model of two epochs, and the address of its server."""
 
     store: Path
     url: str
@@ -54,7 +54,7 @@ def size(png: bytes) -> tuple[int, int]:
     return image.size
 
 
-def test_training_published_a_version_that_stands_every_check(trained: Trained) -> None:
+def test_training_published_a_version_that_passes_every_check(trained: Trained) -> None:
     manifest = Store(trained.store).verify(ModelRef.parse("e2e@1"))
     assert manifest.training.epochs == 2
 
@@ -132,7 +132,7 @@ def test_every_client_script_saves_its_png(trained: Trained, drawing: Path, tmp_
         out.unlink()
 
 
-def test_the_way_between_two_images_can_be_saved_as_a_gif(
+def test_an_interpolation_can_be_saved_as_a_gif(
     trained: Trained, drawing: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "walk.gif"
@@ -146,16 +146,16 @@ def test_the_way_between_two_images_can_be_saved_as_a_gif(
 
 
 @pytest.mark.parametrize("script", ["generate", "reconstruct", "interpolate", "traverse", "models"])
-def test_a_client_script_says_in_one_line_what_is_wrong(
+def test_a_client_script_reports_an_error_in_one_line(
     trained: Trained, drawing: Path, tmp_path: Path, script: str
 ) -> None:
     images = [drawing] * {"reconstruct": 1, "interpolate": 2}.get(script, 0)
     command: list[str | Path] = [f"clients/examples/{script}.py", *images]
     command += ["--out", tmp_path / "out.png", "--url"]
-    nobody = run(*command, "http://127.0.0.1:9")
-    assert nobody.returncode == 1
-    assert "is the server running?" in nobody.stderr
-    assert nobody.stderr.count("\n") == 1
+    unreachable = run(*command, "http://127.0.0.1:9")
+    assert unreachable.returncode == 1
+    assert "is the server running?" in unreachable.stderr
+    assert unreachable.stderr.count("\n") == 1
     if script != "models":
         refused = run(*command, trained.url, "--model", "nothing")
         assert refused.returncode == 1

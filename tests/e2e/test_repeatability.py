@@ -1,4 +1,4 @@
-"""The same seed gives the same bytes: whatever else is computed, whoever answers, and tomorrow."""
+"""The same seed gives the same bytes: in any batch, from any worker, and after a restart."""
 
 import io
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ SEEDS = 1000
 
 
 def images_by_seed(url: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, bytes]]:
-    """Ask for (seed, n) one after the other; each image's seed and pixels."""
-    found: list[tuple[int, bytes]] = []
+    """Request each (seed, n) in turn; return the seed and the pixels of every image."""
+    images: list[tuple[int, bytes]] = []
     with httpx.Client(base_url=url, timeout=60) as client:
-        for seed, n in spans:
-            answer = client.get(f"/generate?format=npz&metadata=false&seed={seed}&n={n}")
+        for first_seed, n in spans:
+            answer = client.get(f"/generate?format=npz&metadata=false&seed={first_seed}&n={n}")
             with np.load(io.BytesIO(answer.content), allow_pickle=False) as arrays:
                 pairs = zip(arrays["seeds"], arrays["images"], strict=True)
-                found += [(int(of), image.tobytes()) for of, image in pairs]
-    return found
+                images += [(int(seed), image.tobytes()) for seed, image in pairs]
+    return images
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ def test_no_byte_differs_between_batches_workers_and_restarts(
     tmp_path: Path, requests: int
 ) -> None:
     """Requests for 1 to 64 images, 16 at a time, by two workers, half of them after a restart."""
-    chance = np.random.default_rng(0)
-    known: dict[int, bytes] = {}
+    random = np.random.default_rng(0)
+    pixels: dict[int, bytes] = {}
     compared = 0
     variables = {"ZSERVE_WORKERS": "2", "ZSERVE_DEVICE": "cpu", "ZSERVE_MODEL": "mnist"}
     for start in ("first", "second"):
@@ -46,13 +46,13 @@ def test_no_byte_differs_between_batches_workers_and_restarts(
         ):
             spans = [
                 [
-                    (int(chance.integers(SEEDS)), int(chance.integers(1, 65)))
+                    (int(random.integers(SEEDS)), int(random.integers(1, 65)))
                     for _ in range(requests // 2 // CLIENTS)
                 ]
                 for _ in range(CLIENTS)
             ]
-            for found in clients.map(images_by_seed, [url] * CLIENTS, spans):
-                for seed, image in found:
-                    assert known.setdefault(seed, image) == image, f"seed {seed}"
+            for images in clients.map(images_by_seed, [url] * CLIENTS, spans):
+                for seed, image in images:
+                    assert pixels.setdefault(seed, image) == image, f"seed {seed}"
                     compared += 1
     assert compared > 10 * requests

@@ -1,4 +1,4 @@
-"""An unmodified tritonclient against the real server."""
+"""An unmodified tritonclient talks to the real server."""
 
 from collections.abc import Iterator
 
@@ -7,8 +7,10 @@ import pytest
 import tritonclient.http as triton  # type: ignore[import-untyped]
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-from model_store.store import SHIPPED
+from model_store.store import SHIPPED, Store
 from tests.e2e.server import serving
+
+VERSION = str(Store(SHIPPED).versions("mnist")[-1])
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +27,11 @@ def ask(
     client: triton.InferenceServerClient, name: str, values: object, *, binary: bool = True
 ) -> triton.InferResult:
     values = np.asarray(values, np.float32)
-    given = triton.InferInput(name, list(values.shape), "FP32")
-    given.set_data_from_numpy(values, binary_data=binary)
-    wanted = {"z": ["image"], "image": ["mu", "logvar"]}[name]
-    outputs = [triton.InferRequestedOutput(each, binary_data=binary) for each in wanted]
-    return client.infer("mnist", [given], outputs=outputs, request_id="7")
+    request = triton.InferInput(name, list(values.shape), "FP32")
+    request.set_data_from_numpy(values, binary_data=binary)
+    names = {"z": ["image"], "image": ["mu", "logvar"]}[name]
+    outputs = [triton.InferRequestedOutput(output, binary_data=binary) for output in names]
+    return client.infer("mnist", [request], outputs=outputs, request_id="7")
 
 
 def test_it_sees_a_server_and_a_model_that_are_ready(
@@ -38,12 +40,12 @@ def test_it_sees_a_server_and_a_model_that_are_ready(
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("mnist")
-    assert client.is_model_ready("mnist", "1")
+    assert client.is_model_ready("mnist", VERSION)
     assert not client.is_model_ready("nothing")
     assert client.get_server_metadata()["name"] == "zserve"
-    found = client.get_model_metadata("mnist", "1")
-    assert [each["name"] for each in found["inputs"]] == ["z", "image"]
-    assert found["versions"][0] == "1"
+    metadata = client.get_model_metadata("mnist", VERSION)
+    assert [each["name"] for each in metadata["inputs"]] == ["z", "image"]
+    assert metadata["versions"] == [VERSION]
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -64,10 +66,10 @@ def test_it_decodes_and_encodes(client: triton.InferenceServerClient, binary: bo
 
 
 def test_all_outputs_come_where_none_is_named(client: triton.InferenceServerClient) -> None:
-    given = triton.InferInput("image", [1, 1, 28, 28], "FP32")
-    given.set_data_from_numpy(np.zeros((1, 1, 28, 28), np.float32))
-    found = client.infer("mnist", [given], model_version="1")
-    assert found.as_numpy("mu").shape == found.as_numpy("logvar").shape
+    request = triton.InferInput("image", [1, 1, 28, 28], "FP32")
+    request.set_data_from_numpy(np.zeros((1, 1, 28, 28), np.float32))
+    result = client.infer("mnist", [request], model_version=VERSION)
+    assert result.as_numpy("mu").shape == result.as_numpy("logvar").shape
 
 
 def test_its_mistakes_are_told_in_its_own_words(client: triton.InferenceServerClient) -> None:

@@ -1,4 +1,4 @@
-"""Several workers behind one port, as processes that can be killed."""
+"""Several workers behind one port, in processes that can be killed."""
 
 import os
 import re
@@ -17,24 +17,24 @@ from tests.e2e.server import serving
 
 @dataclass(frozen=True)
 class Workers:
-    """A server with two workers, and what it writes."""
+    """A server with two workers, and its log."""
 
     url: str
     log: Path
 
     @property
     def pids(self) -> list[int]:
-        """Workers that said that they had started, in order."""
+        """Process ids of the workers that logged their start, in order."""
         return [int(pid) for pid in re.findall(r"server process \[(\d+)\]", self.log.read_text())]
 
     def get(self, path: str) -> httpx.Response:
-        """Over a connection of its own, so that any worker may answer."""
+        """Send a request over a new connection, so that any worker may answer."""
         return httpx.get(self.url + path, timeout=30)
 
     def count(self, sample: str) -> float:
-        """One number of /metrics; 0 where it is not there."""
-        found = re.search(rf"^{re.escape(sample)} (\S+)$", self.get("/metrics").text, re.MULTILINE)
-        return float(found[1]) if found else 0.0
+        """Return one sample of /metrics; 0 if it is missing."""
+        match = re.search(rf"^{re.escape(sample)} (\S+)$", self.get("/metrics").text, re.MULTILINE)
+        return float(match[1]) if match else 0.0
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def workers(tmp_path: Path) -> Iterator[Workers]:
     publish(tmp_path / "store")
     log = tmp_path / "log"
     with serving(tmp_path / "store", log, ZSERVE_WORKERS="2", ZSERVE_DEVICE="cpu") as url:
-        found = Workers(url, log)
-        until(lambda: len(found.pids) == 2)
-        yield found
-    assert all(not alive(pid) for pid in found.pids)
+        workers = Workers(url, log)
+        until(lambda: len(workers.pids) == 2)
+        yield workers
+    assert all(not alive(pid) for pid in workers.pids)
 
 
 def until(condition: object, timeout_s: float = 60) -> None:
@@ -63,7 +63,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-def test_a_worker_is_killed_and_the_others_go_on_and_it_comes_back(workers: Workers) -> None:
+def test_a_killed_worker_is_replaced_while_the_others_go_on(workers: Workers) -> None:
     answered = 'zserve_requests_total{method="GET",path="/generate",status="200"}'
     first = workers.get("/generate?n=20&seed=7")
     for _ in range(30):
@@ -83,10 +83,10 @@ def test_a_worker_is_killed_and_the_others_go_on_and_it_comes_back(workers: Work
     assert workers.count("zserve_waiting_images") == 0
 
 
-def test_a_promotion_reaches_every_worker_within_a_second(workers: Workers, tmp_path: Path) -> None:
+def test_a_promotion_reaches_every_worker(workers: Workers, tmp_path: Path) -> None:
     publish(tmp_path / "store", seed=1)
     assert workers.get("/generate").headers["x-model"] == "mnist@1"
     (tmp_path / "store" / "mnist" / "aliases.json").write_text('{"production": 2}')
-    time.sleep(1.5)  # the machine may be busy
-    names = {workers.get("/generate?n=1").headers["x-model"] for _ in range(30)}
-    assert names == {"mnist@2"}
+    until(
+        lambda: {workers.get("/generate?n=1").headers["x-model"] for _ in range(30)} == {"mnist@2"}
+    )
