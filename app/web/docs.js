@@ -1,8 +1,8 @@
-// Swagger UI on the service's own description; nothing is fetched from outside.
+// Swagger UI for the OpenAPI description of this service. Nothing is loaded from another host.
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const theme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
-dark.addEventListener("change", theme);
-theme();
+const applyTheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", applyTheme);
+applyTheme();
 
 const ui = SwaggerUIBundle({
   url: "openapi.json",
@@ -14,15 +14,16 @@ const ui = SwaggerUIBundle({
   onComplete: preferImages,
 });
 
-// Swagger UI asks for JSON unless told otherwise; people here want to see images.
+// Swagger UI requests JSON by default. Operations that can return a PNG request one, so that the
+// answer is shown as an image.
 function preferImages() {
   const paths = ui.specSelectors.specJson().get("paths").toJS();
   for (const [path, operations] of Object.entries(paths)) {
     for (const [method, operation] of Object.entries(operations)) {
       if (operation.responses?.["200"]?.content?.["image/png"]) {
         const choice = { value: "image/png", path, method };
-        ui.oas3Actions.setResponseContentType(choice); // what is asked for
-        ui.oas3Actions.setResponseCodeContentType({ ...choice, code: "200" }); // what is shown
+        ui.oas3Actions.setResponseContentType(choice); // the Accept header
+        ui.oas3Actions.setResponseCodeContentType({ ...choice, code: "200" }); // the example shown
       }
     }
   }

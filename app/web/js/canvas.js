@@ -1,11 +1,17 @@
-// A canvas to draw on, with a brush like the pen of MNIST: white on black, soft, a twelfth of the
-// height of the picture.
+// A canvas for drawing. The brush looks like the strokes of MNIST: white on black, with soft edges.
 
+/** Width and height of the canvas, in its own pixels. */
 const SIDE = 280;
+/** Width of a stroke with its soft edges: about a tenth of the canvas. */
 const STROKE = 26;
 const SOFTNESS = 6;
 
-/** {element, clear(), undo(), load(bitmap), blob(), isEmpty()}; `changed(done)` is called as it grows. */
+/**
+ * Make a canvas element drawable. Returns {isEmpty(), blob(), load(bitmap), undo()}.
+ *
+ * `changed(done)` is called while a stroke is drawn, with `done` true when the stroke is complete.
+ * `load(null)` clears the canvas.
+ */
 export function drawingCanvas(element, changed) {
   element.width = element.height = SIDE;
   const brush = element.getContext("2d");

@@ -1,18 +1,18 @@
-// Values <-> the short text that an address can hold.
+// Conversion between values and the short texts in an address.
 
-/** Bytes -> base64url without padding. */
+/** Encode bytes as base64url without padding. */
 export function toBase64Url(bytes) {
   return toBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
-/** Bytes -> base64. */
+/** Encode bytes as base64. */
 export function toBase64(bytes) {
   let text = "";
   for (let i = 0; i < bytes.length; i += 0x8000) text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
   return btoa(text);
 }
 
-/** base64 or base64url -> bytes; undefined where it is neither. */
+/** Decode base64 or base64url to bytes. Returns undefined if the text is neither. */
 export function fromBase64(text) {
   try {
     return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
@@ -21,13 +21,14 @@ export function fromBase64(text) {
   }
 }
 
-/** A latent is float32 on the wire: 4 bytes a dimension, little-endian, exact. */
+/** Encode a latent exactly, as base64url of little-endian float32: 4 bytes per dimension. */
 export function packLatent(z) {
   const view = new DataView(new ArrayBuffer(4 * z.length));
   z.forEach((value, i) => view.setFloat32(4 * i, value, true));
   return toBase64Url(new Uint8Array(view.buffer));
 }
 
+/** Decode the text of `packLatent`. Returns undefined if it is not a latent. */
 export function unpackLatent(text) {
   const bytes = fromBase64(text);
   if (!bytes || bytes.length === 0 || bytes.length % 4) return undefined;
@@ -36,60 +37,66 @@ export function unpackLatent(text) {
   return z.every(Number.isFinite) ? z : undefined;
 }
 
-// --- fields of an address: {initial, parse(text) -> value or undefined, format(value) -> text} ---
+// --- fields of an address ---
+//
+// A field is {initial, parse, format}: `parse(text)` returns a value, or undefined if the text is not
+// valid; `format(value)` returns the text. A value of null is left out of the address.
 
-export function natural(initial, least, most) {
+/** Create a field for an integer from `min` to `max`. */
+export function natural(initial, min, max) {
   const parse = (text) => {
     const value = Number(text);
-    return /^\d+$/.test(text) && value >= least && value <= most ? value : undefined;
+    return /^\d+$/.test(text) && value >= min && value <= max ? value : undefined;
   };
   return { initial, parse, format: String };
 }
 
 export const seed = (initial) => natural(initial, 0, 2 ** 32 - 1);
 
-export function real(initial, least, most) {
+/** Create a field for a number from `min` to `max`. */
+export function real(initial, min, max) {
   const parse = (text) => {
     const value = Number(text);
-    return text.trim() !== "" && value >= least && value <= most ? value : undefined;
+    return text.trim() !== "" && value >= min && value <= max ? value : undefined;
   };
   return { initial, parse, format: String };
 }
 
-/** Two numbers, `0.5,-1.25`. */
+/** Create a field for two numbers, such as `0.5,-1.25`. */
 export function pair(initial) {
-  const parse = (given) => {
-    const values = given.split(",").map(Number);
+  const parse = (text) => {
+    const values = text.split(",").map(Number);
     return values.length === 2 && values.every(Number.isFinite) ? values : undefined;
   };
   return { initial, parse, format: (values) => values.join(",") };
 }
 
+/** Create a field for one of the given texts. */
 export function choice(initial, values) {
   return { initial, parse: (text) => (values.includes(text) ? text : undefined), format: String };
 }
 
-/** Any text; null is left out of the address. */
-export const text = (initial = null) => ({ initial, parse: (given) => given, format: String });
+/** Create a field for any text. */
+export const text = (initial = null) => ({ initial, parse: (value) => value, format: String });
 
-/** A latent: an array of numbers. */
+/** Create a field for a latent, an array of numbers. */
 export const latent = (initial = null) => ({ initial, parse: unpackLatent, format: packLatent });
 
-/** The bytes of a PNG. */
+/** Create a field for the bytes of a PNG. */
 export const picture = (initial = null) => ({
   initial,
-  parse: (given) => {
-    const bytes = fromBase64(given);
+  parse: (text) => {
+    const bytes = fromBase64(text);
     return bytes && bytes[0] === 0x89 && bytes[1] === 0x50 ? bytes : undefined;
   },
   format: toBase64Url,
 });
 
-/** `seed:7` as {seed: 7}, `png:...` as {png: bytes}: one end of a walk. */
+/** Create a field for one end of an interpolation: `seed:7` is {seed: 7}, `png:...` is {png: bytes}. */
 export const end = (initial) => ({
   initial,
-  parse: (given) => {
-    const [kind, ...rest] = given.split(":");
+  parse: (text) => {
+    const [kind, ...rest] = text.split(":");
     if (kind === "seed") {
       const value = seed(0).parse(rest.join(":"));
       return value === undefined ? undefined : { seed: value };
@@ -100,5 +107,5 @@ export const end = (initial) => ({
   format: (value) => (value.png ? `png:${toBase64Url(value.png)}` : `seed:${value.seed}`),
 });
 
-/** Whether two byte arrays, or nothing, are the same. */
+/** Return true if two byte arrays are equal, or both are the same empty value. */
 export const sameBytes = (a, b) => a === b || (!!a && !!b && a.length === b.length && a.every((byte, i) => byte === b[i]));

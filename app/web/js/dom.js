@@ -1,6 +1,10 @@
-// Elements without a framework.
+// Helpers for DOM elements.
 
-/** `h("a", {href: "#", class: "quiet", onclick}, "text", child)`; attributes that are null are left out. */
+/**
+ * Create an element: `h("a", {href: "#", class: "quiet", onclick}, "text", child)`.
+ *
+ * Attributes and children that are null, undefined or false are left out.
+ */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -12,26 +16,26 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** A button that does not submit. */
+/** Create a button that does not submit a form. */
 export function button(text, onclick, attributes = {}) {
   return h("button", { type: "button", ...attributes, onclick }, text);
 }
 
-let fields = 0;
+let fieldCount = 0;
 
-/** A label above its control; `beside` is what stands by the label, such as an output. */
+/** Create a control with a label above it. `beside` is an element next to the label, such as an output. */
 export function field(text, control, beside = null) {
-  control.id ||= `field-${(fields += 1)}`;
+  control.id ||= `field-${(fieldCount += 1)}`;
   return h("div", { class: "field" }, h("div", { class: "field-name" }, h("label", { for: control.id }, text), beside && " ", beside), control);
 }
 
-/** Fill a <select> with [value, text] pairs and choose one. */
+/** Fill a <select> with options from [value, text] pairs, and select one. */
 export function fill(select, pairs, chosen) {
   select.replaceChildren(...pairs.map(([value, text]) => h("option", { value }, text)));
   select.value = chosen;
 }
 
-/** Place what floats below a rectangle, or above it where there is no room. */
+/** Position a floating element below a rectangle, or above it if there is no room below. */
 export function placeNear(floating, near) {
   const { offsetWidth: width, offsetHeight: height } = floating;
   const left = Math.min(Math.max(8, near.left), innerWidth - width - 8);
@@ -41,14 +45,14 @@ export function placeNear(floating, near) {
   floating.style.top = `${top}px`;
 }
 
-/** Offer bytes as a file. */
+/** Save a blob as a file. */
 export function save(blob, name) {
   const address = URL.createObjectURL(blob);
   h("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-/** Copy text, also where the page is not served securely and the clipboard API is missing. */
+/** Copy text to the clipboard. Without HTTPS the clipboard API is missing, so an older command is used. */
 export async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const area = h("textarea", { class: "off-screen" });
@@ -57,5 +61,5 @@ export async function copy(text) {
   area.select();
   const copied = document.execCommand("copy");
   area.remove();
-  if (!copied) throw new Error("The browser did not let the page copy.");
+  if (!copied) throw new Error("The browser did not allow the page to copy text.");
 }

@@ -1,30 +1,29 @@
-// What the words mean, one sentence each, where they appear: a word is a button, and its sentence
-// is the button's description, which opens below it.
+// Explanations of technical terms. Each term is a button that opens its explanation in a box below,
+// which is also the button's accessible description.
 import { h, placeNear } from "./dom.js";
 
 const MEANINGS = {
-  "z": "z is the short list of numbers from which the decoder draws an image; similar z give similar images.",
-  "latent space": "The latent space is the room of all z: every place in it is an image, and near places are similar images.",
-  "mu": "mu is the z that the encoder thinks likeliest for this image: where the image lies in the latent space.",
-  "sigma": "sigma says how sure the encoder is of each number of z: small means it matters exactly, 1 means it says nothing about the image.",
-  "BCE": "BCE, binary cross-entropy, is the price of the pixels: −ln p(x | z), how badly the reconstruction predicts the image, summed over the pixels.",
-  "KL": "KL is the price of z: how many nats the image's own N(mu, sigma²) says beyond N(0, I), from which new images are drawn.",
-  "nats": "A nat is a unit of information like the bit, with the natural logarithm: 1 nat is 1.44 bits.",
-  "−ELBO": "−ELBO is reconstruction plus KL: an upper bound on −ln p(x), what an image costs in all; training makes it smaller.",
-  "Reconstruction": "The reconstruction error is −ln p(x | z), how badly an image is predicted from its z, summed over the pixels.",
-  "beta": "beta is the weight of KL against reconstruction in training: above 1, z becomes simpler and images blurrier; below 1, sharper images, and worse new ones.",
-  "blur": "Blur is the decoder's honest average: where z leaves open how the image looked, it draws the mean of all that it could have been.",
-  "temperature": "The temperature scales z: near 0 all samples become the typical image, above 1 they become strange.",
+  "z": "z is the short list of numbers from which the decoder makes an image. Similar lists give similar images.",
+  "latent space": "The latent space is the set of all possible z. Each point in it is an image, and points near each other are similar images.",
+  "mu": "mu is the encoder's best estimate of z for this image: the mean of the distribution that it predicts.",
+  "sigma": "sigma is the encoder's uncertainty about each number of z. Near 0, the number is known exactly; at 1, it says nothing about the image.",
+  "BCE": "BCE (binary cross-entropy) measures how badly the reconstruction predicts the pixels of the image: −ln p(x | z), summed over all pixels.",
+  "KL": "KL (Kullback-Leibler divergence) measures how much z says about the image: how far the encoder's N(mu, sigma²) is from N(0, I), the distribution from which new images are drawn.",
+  "−ELBO": "−ELBO is the reconstruction error plus KL, and training makes it smaller. It is an upper bound on −ln p(x), in nats per image; a nat is 1.44 bits.",
+  "Reconstruction": "The reconstruction error measures how badly the decoder predicts an image from its z: −ln p(x | z), summed over all pixels.",
+  "beta": "beta is the weight of KL in the training loss. Above 1, z becomes simpler and images blurrier; below 1, reconstructions become sharper and new images worse.",
+  "blur": "blur appears if z leaves a detail open: the decoder then draws the average of all images that would fit.",
 };
 
-/** Make all words with data-term explain themselves, those that come later too. */
+/** Show the explanation when an element with `data-term` is clicked, including elements that are added later. */
 export function explainTerms() {
   const box = document.getElementById("meaning");
   let opened = null;
   document.addEventListener("click", ({ target }) => {
     const word = target.closest?.("[data-term]");
     if (!word) return;
-    // The browser opens and closes it for its button; another button finds it closed.
+    // The browser toggles the box for the clicked button. If another term was open, close the box
+    // first, so that the browser opens it again.
     if (opened !== word && box.matches(":popover-open")) box.hidePopover();
     opened?.removeAttribute("aria-describedby");
     opened = word;
@@ -34,7 +33,7 @@ export function explainTerms() {
   });
 }
 
-/** A word that explains itself; `text` is how it is written here. */
+/** Create a button that explains a term. `text` is shown instead of the term itself. */
 export function term(word, text = word) {
   return h("button", { type: "button", class: "term", "data-term": word, popovertarget: "meaning" }, text);
 }

@@ -1,15 +1,18 @@
-// What was made, newest first, kept by this browser. Entries are never changed but for their pin.
+// The history of results, newest first, which the browser stores. Entries do not change, except that
+// they can be pinned.
 //
-// An entry is {id, at, part, model, caption, address, face, pinned}; `face` is a small data: PNG.
+// An entry is {id, at, part, model, caption, address, face, pinned}. `at` is the time in milliseconds
+// since 1970, and `face` is a small PNG as a data: address.
 
 const KEY = "zserve.history";
-const MOST = 60;
+const MAX_UNPINNED = 60;
 const SETTLED_MS = 700;
 
+/** Load the history from the browser's storage. */
 export function openHistory() {
   const listeners = new Set();
   let entries = load();
-  let waiting = null;
+  let timer = null;
 
   function load() {
     try {
@@ -19,14 +22,14 @@ export function openHistory() {
     }
   }
 
-  /** Pinned entries stay; of the others the newest. */
-  function keep(changed) {
-    let room = MOST;
+  /** Store new entries: all pinned ones, and the newest of the others. */
+  function save(changed) {
+    let room = MAX_UNPINNED;
     entries = changed.filter((entry) => entry.pinned || room-- > 0);
     try {
       localStorage.setItem(KEY, JSON.stringify(entries));
     } catch {
-      // Without storage the history lasts as long as the page.
+      // Without storage, the history is lost when the page is closed.
     }
     listeners.forEach((listener) => listener(entries));
   }
@@ -35,32 +38,32 @@ export function openHistory() {
     entries: () => entries,
     subscribe: (listener) => listeners.add(listener),
 
-    /** Remember once nothing newer comes for a moment, so that a slider leaves one entry. */
+    /** Add the entry that `make` returns, after a pause without newer results: moving a slider adds one entry. */
     remember(make) {
-      clearTimeout(waiting);
-      waiting = setTimeout(() => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
         const entry = make();
-        const known = entries.find((one) => one.address === entry.address);
-        if (known && entries[0] === known) return;
-        const rest = entries.filter((one) => one !== known);
-        keep([{ id: crypto.getRandomValues(new Uint32Array(1))[0], at: Date.now(), pinned: known?.pinned ?? false, ...entry }, ...rest]);
+        const duplicate = entries.find(({ address }) => address === entry.address);
+        if (duplicate && entries[0] === duplicate) return;
+        const others = entries.filter((other) => other !== duplicate);
+        save([{ id: crypto.getRandomValues(new Uint32Array(1))[0], at: Date.now(), pinned: duplicate?.pinned ?? false, ...entry }, ...others]);
       }, SETTLED_MS);
     },
-    pin: (id, pinned) => keep(entries.map((entry) => (entry.id === id ? { ...entry, pinned } : entry))),
-    clear: () => keep(entries.filter((entry) => entry.pinned)),
+    pin: (id, pinned) => save(entries.map((entry) => (entry.id === id ? { ...entry, pinned } : entry))),
+    clear: () => save(entries.filter((entry) => entry.pinned)),
   };
 }
 
-/** Images or canvases -> one small picture of at most nine of them, as a data: address. */
+/** Combine at most nine images or canvases into one small PNG, as a data: address. */
 export function faceOf(pictures) {
-  const some = pictures.slice(0, pictures.length >= 9 ? 9 : pictures.length >= 4 ? 4 : 1);
-  const across = Math.sqrt(some.length);
-  const width = some[0]?.naturalWidth ?? some[0]?.width ?? 1;
-  const height = some[0]?.naturalHeight ?? some[0]?.height ?? 1;
+  const shown = pictures.slice(0, pictures.length >= 9 ? 9 : pictures.length >= 4 ? 4 : 1);
+  const across = Math.sqrt(shown.length);
+  const width = shown[0]?.naturalWidth ?? shown[0]?.width ?? 1;
+  const height = shown[0]?.naturalHeight ?? shown[0]?.height ?? 1;
   const canvas = document.createElement("canvas");
   canvas.width = width * across;
   canvas.height = height * across;
   const brush = canvas.getContext("2d");
-  some.forEach((one, i) => brush.drawImage(one, width * (i % across), height * Math.floor(i / across)));
+  shown.forEach((picture, i) => brush.drawImage(picture, width * (i % across), height * Math.floor(i / across)));
   return canvas.toDataURL();
 }

@@ -1,23 +1,26 @@
-// Following a pointer: it moves faster than any service answers.
+// Live updates for a pointer, which moves faster than the service answers.
 
 /**
- * `const follow = oneAtATime(async (value, signal) => ...)`. While one value is worked on, only the
- * newest of those that come waits; the others are dropped. An answer that is shown late is better
- * than one that is always aborted. `follow.drop()` aborts the work and forgets what waits.
+ * Return a function that processes one value at a time:
+ * `const follow = oneAtATime(async (value, signal) => ...)`.
+ *
+ * Values that arrive during the work replace each other, so that only the newest one comes next.
+ * The work in progress is not aborted: with a moving pointer, no answer would ever be shown.
+ * `follow.drop()` aborts the work and discards the next value.
  */
 export function oneAtATime(work) {
   let controller = null;
-  let waiting = null;
+  let next = null;
 
   async function follow(value) {
-    waiting = { value };
+    next = { value };
     if (controller) return;
     const mine = (controller = new AbortController());
     try {
-      while (waiting && !mine.signal.aborted) {
-        const next = waiting.value;
-        waiting = null;
-        await work(next, mine.signal);
+      while (next && !mine.signal.aborted) {
+        const current = next.value;
+        next = null;
+        await work(current, mine.signal);
       }
     } catch (error) {
       if (!mine.signal.aborted) throw error;
@@ -29,7 +32,7 @@ export function oneAtATime(work) {
   follow.drop = () => {
     controller?.abort();
     controller = null;
-    waiting = null;
+    next = null;
   };
   return follow;
 }

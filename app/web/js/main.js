@@ -1,27 +1,29 @@
-// Wiring: the store, the model picker, the parts, and what they share.
+// The entry point of the page: connects the store, the model picker and the parts. A part is one
+// tab of the page, such as Generate.
 //
-// To add a part: write parts/<part>.js, name it in PARTS, give index.html a link in <nav> and a
-// <section id="part-<part>" data-part="<part>">. A part exports
+// To add a part, write parts/<part>.js and add it to PARTS. In index.html, add a link in <nav> and a
+// <section id="part-<part>" data-part="<part>">. The module of a part exports
 //
-//   fields                    what of it the address holds: name -> a field of codec.js
+//   fields                    its values in the address: name -> field (see codec.js)
 //   mount(section, context)   builds its controls once, and returns {show}
-//   show(values, model)       is called whenever the part is seen and its values or the model have
-//                             changed; it may be async, and what it throws is shown as a problem.
-//                             A control calls context.store.set({...}) and waits for show: nothing
-//                             else changes what is seen. Ask through newestWins (api.js).
+//   show(values, model)       draws the part. It is called when the part is selected and when its
+//                             values or the model change. It may be async; errors are shown to the
+//                             user. Controls call context.store.set({...}), and only `show` updates
+//                             what is displayed. It sends requests through newestWins (api.js).
 //
-// The context:
+// The context has
 //
-//   store                     state.js: set({seed: 7}, {push}), go({part, model, values, push})
-//   catalogue                 models.js: models, reference(text), version(reference)
-//   offer(recipes)            what the bar under the part copies and saves: a recipe (recipe.js), a
-//                             list of them, or null
-//   remember(caption, faces)  this state, with images or canvases as its face, for the history
-//   history                   history.js
-//   seen(file)                what the model sees of a file: PNG bytes
-//   receive(file)             a file from anywhere: restored where it was made here, else to Draw
-//   guard(work)               runs an async function and shows what it throws
-//   toast(text)               a word in passing
+//   store                     the state: set({seed: 7}, {push}), go({part, model, values, push})
+//   catalogue                 the models: models, reference(text), version(reference) (models.js)
+//   offer(requests)           sets what the bar below the part copies and saves: a request
+//                             (request.js), a list of requests, or null
+//   remember(caption, faces)  adds this state to the history, with images or canvases as its thumbnail
+//   history                   the entries of the history (history.js)
+//   prepare(file)             prepares an image file for the model, and returns PNG bytes
+//   receive(file)             opens an image file: restores its settings if the service made it,
+//                             otherwise shows it in Draw
+//   guard(work)               runs an async function and shows the error that it throws
+//   toast(text)               shows a short message for a moment
 import { ask } from "./api.js";
 import { copy, fill, h, save } from "./dom.js";
 import { explainTerms } from "./explain.js";
@@ -35,24 +37,24 @@ import * as interpolate from "./parts/interpolate.js";
 import * as map from "./parts/map.js";
 import * as model from "./parts/model.js";
 import * as traverse from "./parts/traverse.js";
-import { asCurl, asPython } from "./recipe.js";
+import { asCurl, asPython } from "./request.js";
 import { createStore } from "./state.js";
-import { seenBy, stateOf } from "./uploads.js";
+import * as uploads from "./uploads.js";
 
 const PARTS = { generate, draw, interpolate, traverse, map, compare, history: historyPart, model };
 
 const find = (id) => document.getElementById(id);
 const store = createStore(Object.fromEntries(Object.entries(PARTS).map(([name, part]) => [name, part.fields])), "generate");
 const history = openHistory();
-const context = { store, history, seen, receive, guard, toast };
+const context = { store, history, prepare, receive, guard, toast };
 const mounted = {};
 let offered = [];
 
-// --- what all parts share ----------------------------------------------------------------------
+// --- shared by all parts -----------------------------------------------------------------------
 
-function complain(error) {
+function showProblem(error) {
   if (!(error instanceof Error)) throw error;
-  const remedy = error.remedy ? h("span", {}, ` What helps: ${error.remedy}.`) : null;
+  const remedy = error.remedy ? h("span", {}, ` What to do: ${error.remedy}.`) : null;
   find("problem").replaceChildren(h("p", {}, h("strong", {}, error.message), remedy));
   find("problem").hidden = false;
 }
@@ -61,7 +63,7 @@ async function guard(work) {
   try {
     return await work();
   } catch (error) {
-    complain(error);
+    showProblem(error);
     return undefined;
   }
 }
@@ -74,8 +76,8 @@ function toast(text) {
   toast.timer = setTimeout(() => spot.classList.remove("seen"), 2500);
 }
 
-function offer(recipes) {
-  offered = recipes === null ? [] : [recipes].flat();
+function offer(requests) {
+  offered = requests === null ? [] : [requests].flat();
   find("share").hidden = !offered.length;
   find("request").textContent = offered.map(asCurl).join("\n\n");
 }
@@ -86,41 +88,41 @@ function remember(caption, faces) {
   history.remember(() => ({ part, model, caption, address, face: faceOf(faces) }));
 }
 
-const copying = (id, say, text) =>
+const onCopy = (id, message, text) =>
   find(id).addEventListener("click", () => guard(async () => {
     await copy(text());
-    toast(say);
+    toast(message);
   }));
 
-copying("copy-link", "The link is copied.", () => location.href);
-copying("copy-curl", "The curl command is copied.", () => offered.map(asCurl).join("\n"));
-copying("copy-python", "The Python code is copied.", () => offered.map(asPython).join("\n"));
+onCopy("copy-link", "Link copied.", () => location.href);
+onCopy("copy-curl", "curl command copied.", () => offered.map(asCurl).join("\n"));
+onCopy("copy-python", "Python code copied.", () => offered.map(asPython).join("\n"));
 find("save-file").addEventListener("click", () => guard(async () => {
-  for (const recipe of offered) save(await (await ask(recipe)).blob(), recipe.file);
+  for (const request of offered) save(await (await ask(request)).blob(), request.file);
 }));
 
-// --- files from anywhere -----------------------------------------------------------------------
+// --- dropped and pasted files ------------------------------------------------------------------
 
-async function seen(file) {
-  return seenBy(await context.catalogue.version(store.state.model), file);
+async function prepare(file) {
+  return uploads.prepare(await context.catalogue.version(store.state.model), file);
 }
 
 async function receive(file) {
-  const found = await stateOf(file, context.catalogue);
-  if (found) toast("This image brought its settings back.");
-  store.go(found ?? { part: "draw", values: { image: await seen(file) } });
+  const state = await uploads.stateOf(file, context.catalogue);
+  if (state) toast("Settings restored from this image.");
+  store.go(state ?? { part: "draw", values: { image: await prepare(file) } });
 }
 
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
-const dropping = (on) => document.documentElement.classList.toggle("dropping", on);
+const markDropping = (on) => document.documentElement.classList.toggle("dropping", on);
 document.addEventListener("dragover", (event) => {
   if (!carriesFiles(event)) return;
   event.preventDefault();
-  dropping(true);
+  markDropping(true);
 });
-document.addEventListener("dragleave", (event) => event.relatedTarget === null && dropping(false));
+document.addEventListener("dragleave", (event) => event.relatedTarget === null && markDropping(false));
 document.addEventListener("drop", (event) => {
-  dropping(false);
+  markDropping(false);
   const [file] = event.dataTransfer.files;
   if (!file) return;
   event.preventDefault();
@@ -149,7 +151,7 @@ function showPicker(model) {
 }
 
 function versionName({ aliases }, version) {
-  const names = Object.entries(aliases).filter(([, meant]) => meant === version).map(([alias]) => alias);
+  const names = Object.entries(aliases).filter(([, target]) => target === version).map(([alias]) => alias);
   return names.length ? `version ${version} (${names.join(", ")})` : `version ${version}`;
 }
 
@@ -173,7 +175,7 @@ async function show() {
   const { part } = store.state;
   find("problem").hidden = true;
   showFrame(part);
-  const model = await pinned();
+  const model = await selectedVersion();
   if (part !== store.state.part) return;
   showPicker(model);
   if (!mounted[part]) mounted[part] = PARTS[part].mount(find(`part-${part}`), contextOf(part));
@@ -189,14 +191,14 @@ async function update() {
   find("main").setAttribute("aria-busy", String(showing > 0));
 }
 
-/** An answer that comes after another part was chosen is neither offered nor remembered. */
+/** Return the context of a part, in which late answers are ignored: `offer` and `remember` do nothing once another part is selected. */
 function contextOf(part) {
-  const ifSeen = (act) => (...given) => part === store.state.part && act(...given);
-  return { ...context, offer: ifSeen(offer), remember: ifSeen(remember) };
+  const ifSelected = (act) => (...parameters) => part === store.state.part && act(...parameters);
+  return { ...context, offer: ifSelected(offer), remember: ifSelected(remember) };
 }
 
-/** The version that the state means; an unknown one becomes the standard one, and is said. */
-async function pinned() {
+/** Resolve the model of the state to a version. If it does not exist, use the default model and show the problem. */
+async function selectedVersion() {
   let problem = null;
   let reference;
   try {
@@ -209,7 +211,7 @@ async function pinned() {
     store.state.model = reference;
     window.history.replaceState(null, "", store.address());
   }
-  if (problem) complain(problem);
+  if (problem) showProblem(problem);
   return context.catalogue.version(reference);
 }
 

@@ -1,23 +1,23 @@
-// The models that are served, each version read once.
+// The models of the service. The description of each version is loaded once.
 import { get, Problem } from "./api.js";
 
-/** From this many nats on a latent dimension says something about the image. */
-const ALIVE_NATS = 0.01;
+/** A latent dimension with a smaller KL (nats) is dead: it carries no information about the image. */
+const DEAD_BELOW_NATS = 0.01;
 
-/** `{names, reference(text) -> "name@version", version(reference) -> Model}` */
+/** Load the list of models. Returns {models, reference(text), version(reference)}. */
 export async function openCatalogue() {
   const { models } = await get("models");
-  const read = new Map();
-  if (!models.length) throw new Problem({ detail: "There is no model in the store yet.", remedy: "train one: make train" });
+  const loading = new Map();
+  if (!models.length) throw new Problem({ detail: "There is no model in the store yet.", remedy: "train one with: make train" });
   const standard = models.find((model) => model.default) ?? models[0];
 
-  /** Pins a reference: mnist, mnist@production or mnist@2 -> mnist@2; throws Problem. */
+  /** Resolve mnist, mnist@production or mnist@2 to a version, such as `mnist@2`. Throws Problem if it does not exist. */
   function reference(text) {
     if (!text) return `${standard.name}@${standard.version}`;
     const [name, which = ""] = text.split("@");
     const model = models.find((one) => one.name === name);
     if (!model) {
-      throw new Problem({ detail: `There is no model ${name} here.`, remedy: `choose one of ${models.map((one) => one.name).join(", ")}` });
+      throw new Problem({ detail: `There is no model named ${name}.`, remedy: `choose one of ${models.map((one) => one.name).join(", ")}` });
     }
     const version = which === "" ? model.version : (model.aliases[which] ?? Number(which));
     if (!model.versions.includes(version)) {
@@ -26,23 +26,31 @@ export async function openCatalogue() {
     return `${name}@${version}`;
   }
 
+  /** Return a promise of the description of a version (see `describe`). */
   function version(ref) {
-    if (!read.has(ref)) {
-      const found = get(`models/${ref.replace("@", "/")}`).then((said) => describe(ref, said));
-      found.catch(() => read.delete(ref));
-      read.set(ref, found);
+    if (!loading.has(ref)) {
+      const description = get(`models/${ref.replace("@", "/")}`).then((document) => describe(ref, document));
+      description.catch(() => loading.delete(ref));
+      loading.set(ref, description);
     }
-    return read.get(ref);
+    return loading.get(ref);
   }
 
   return { models, reference, version };
 }
 
 /**
- * What the parts know of a version: shape, `latent`, `classes` (what label= takes, or empty),
- * `drawable` (whether uploads are read as digits, so that a stroke will do),
- * `ranked` (dimensions, the most informative first), `dead` (those that say nothing), and all the
- * service said in `manifest`, `card`, `figures`.
+ * Return what the page needs to know about a version. Besides the answer of the service (`manifest`,
+ * `card`, `figures`, `aliases`):
+ *
+ *   ref                       "name@version"
+ *   channels, height, width   shape of the images
+ *   latent                    number of latent dimensions
+ *   classes                   values that label= accepts; empty if the model has no classes
+ *   drawable                  true if uploads are prepared as digits, so that a drawn stroke is enough
+ *   kl_nats                   KL of each latent dimension (nats), or null
+ *   ranked                    latent dimensions, the most informative one first
+ *   dead                      latent dimensions that carry no information
  */
 function describe(ref, { manifest, card, figures, aliases }) {
   const { channels, height, width } = manifest.spec.image;
@@ -62,7 +70,7 @@ function describe(ref, { manifest, card, figures, aliases }) {
     drawable: manifest.spec.upload === "digit",
     kl_nats,
     ranked,
-    dead: kl_nats ? ranked.filter((d) => kl_nats[d] < ALIVE_NATS) : [],
+    dead: kl_nats ? ranked.filter((d) => kl_nats[d] < DEAD_BELOW_NATS) : [],
     manifest,
     card,
     figures,
@@ -70,22 +78,22 @@ function describe(ref, { manifest, card, figures, aliases }) {
   };
 }
 
-/** The numbers of a version for people: [[name, value, how it was measured], ...]. */
+/** Return the numbers to show for a version: [[name, value, how it was measured], ...]. */
 export function numbersOf(model) {
   const { metrics, training } = model.manifest;
-  const shown = [
+  const rows = [
     ["test_negative_elbo", "−ELBO", (value) => `${value.toFixed(2)} nats`],
     ["test_reconstruction", "Reconstruction", (value) => `${value.toFixed(2)} nats`],
     ["test_kl", "KL", (value) => `${value.toFixed(2)} nats`],
     ["active_units", "Active dimensions", (value) => `${value} of ${model.latent}`],
-    ["reconstruction_label_agreement", "Class kept", (value) => `${(100 * value).toFixed(1)} %`],
-    ["knn_accuracy", "Classes apart (5-NN)", (value) => `${(100 * value).toFixed(1)} %`],
+    ["reconstruction_label_agreement", "Reconstructions of the same class", (value) => `${(100 * value).toFixed(1)} %`],
+    ["knn_accuracy", "5-NN accuracy on mu", (value) => `${(100 * value).toFixed(1)} %`],
   ];
-  const facts = [
+  const properties = [
     ["Trained on", training.dataset, `preset ${training.preset}, ${training.epochs} epochs`],
-    ["Image", `${model.width}×${model.height}${model.channels === 3 ? ", colour" : ""}`, "pixels"],
-    ["Latent", `${model.latent} dimensions`, "the length of z"],
+    ["Image", `${model.width}×${model.height}${model.channels === 3 ? ", colour" : ""}`, "width and height in pixels"],
+    ["Latent", `${model.latent} dimensions`, "how many numbers z has"],
   ];
-  const measured = shown.filter(([key]) => key in metrics).map(([key, name, say]) => [name, say(metrics[key].value), metrics[key].protocol]);
-  return [...facts, ...measured];
+  const measured = rows.filter(([key]) => key in metrics).map(([key, name, format]) => [name, format(metrics[key].value), metrics[key].protocol]);
+  return [...properties, ...measured];
 }

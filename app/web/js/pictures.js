@@ -1,20 +1,22 @@
-// PNGs <-> pixels, in the browser.
+// Conversion between PNGs and pixels.
 import { fromBase64 } from "./codec.js";
 
+/** Return a data: address for a PNG in base64. */
 export const dataAddress = (base64) => `data:image/png;base64,${base64}`;
+/** Return the bytes of a PNG in base64. */
 export const pngBytes = (base64) => fromBase64(base64);
 
-/** PNG bytes -> bitmap; throws Error where it is no picture. */
+/** Decode the bytes of an image file. Throws Error if the browser cannot read it. */
 export async function bitmapOf(bytesOrBlob, type = "image/png") {
   const blob = bytesOrBlob instanceof Blob ? bytesOrBlob : new Blob([bytesOrBlob], { type });
   try {
     return await createImageBitmap(blob);
   } catch {
-    throw new Error("This file is not a picture that the browser can read.");
+    throw new Error("The browser cannot read this file as an image.");
   }
 }
 
-/** Bitmap -> ImageData. */
+/** Return the ImageData of a bitmap. */
 export function pixelsOf(bitmap) {
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const brush = canvas.getContext("2d", { willReadFrequently: true });
@@ -22,16 +24,17 @@ export function pixelsOf(bitmap) {
   return brush.getImageData(0, 0, bitmap.width, bitmap.height);
 }
 
+/** Pixels between the images of a grid, and around it. */
 const PADDING = 2;
 
-/** Where image i lies in a grid as the service lays it out; one image alone has no border. */
+/** Return the left and top pixel of image i in a grid that the service made. A single image has no padding. */
 export function placeInGrid(i, n, columns, width, height) {
   if (n === 1) return [0, 0];
   const across = Math.min(columns, n);
   return [PADDING + (i % across) * (width + PADDING), PADDING + Math.floor(i / across) * (height + PADDING)];
 }
 
-/** Draw image i of a grid's bitmap onto a canvas of the image's own size. */
+/** Draw image i of a grid onto a canvas, which gets the size of the image. */
 export function drawFromGrid(canvas, bitmap, i, n, columns, { width, height }) {
   const [x, y] = placeInGrid(i, n, columns, width, height);
   if (canvas.width !== width) canvas.width = width;
@@ -39,7 +42,7 @@ export function drawFromGrid(canvas, bitmap, i, n, columns, { width, height }) {
   canvas.getContext("2d").drawImage(bitmap, x, y, width, height, 0, 0, width, height);
 }
 
-/** Image i of a grid, which may have been enlarged, as PNG bytes in the model's size. */
+/** Cut image i out of a grid, and return it as PNG bytes in the model's size. The grid may be enlarged. */
 export async function cutFromGrid(bitmap, i, n, columns, { width, height }) {
   const across = Math.min(columns, n);
   const scale = bitmap.width / (n === 1 ? width : across * (width + PADDING) + PADDING);

@@ -2,7 +2,7 @@
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
-/** PNG bytes -> the object in its `parameters` chunk, or null. W3C PNG, section 11.3.3. */
+/** Return the JSON object in the `parameters` chunk of a PNG, or null if there is none. W3C PNG, section 11.3.3. */
 export function parametersOf(bytes) {
   if (!SIGNATURE.every((byte, i) => bytes[i] === byte)) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -11,8 +11,8 @@ export function parametersOf(bytes) {
     const length = view.getUint32(at);
     const kind = latin.decode(bytes.subarray(at + 4, at + 8));
     if (kind === "tEXt") {
-      const said = latin.decode(bytes.subarray(at + 8, at + 8 + length));
-      const [key, text] = said.split("\0");
+      const content = latin.decode(bytes.subarray(at + 8, at + 8 + length));
+      const [key, text] = content.split("\0");
       if (key === "parameters") {
         try {
           return JSON.parse(text);

@@ -1,25 +1,31 @@
-// Images as tiles: a button each, whose menu sends the image to the other parts.
+// Image tiles. A tile is a button with a menu that opens the image in the other parts of the page.
 //
-// An item is {png, model, z, seed, plain, recipe}: base64, "name@version", latent or null, seed or
-// null, whether that seed alone makes the image in any part, and the recipe of its file.
+// An item describes the image:
+//
+//   png       base64
+//   model     "name@version"
+//   z         its latent, or null
+//   seed      its seed, or null
+//   plain     true if the seed alone determines the image, without a label or temperature
+//   request   the request that makes its file, if there is one (see request.js)
 import { copy, button, h, placeNear, save } from "./dom.js";
 import { dataAddress, pngBytes } from "./pictures.js";
 import { ask } from "./api.js";
 
-/** One tile; `actions` are entries of its menu besides the usual ones. */
+/** Create a tile. `actions` are [text, act] pairs for extra menu entries at the top. */
 export function tile(item, context, { caption = "", name, actions = [] } = {}) {
-  const face = h("img", { class: "pixels", src: dataAddress(item.png), alt: "", draggable: "false" });
-  const say = name ?? `Image of seed ${item.seed}`;
-  const open = button(face, () => openMenu(open, item, context, actions), {
+  const image = h("img", { class: "pixels", src: dataAddress(item.png), alt: "", draggable: "false" });
+  const label = name ?? `Image of seed ${item.seed}`;
+  const open = button(image, () => openMenu(open, item, context, actions), {
     class: "tile",
     "aria-haspopup": "menu",
-    "aria-label": `${say}: what to do with it`,
+    "aria-label": `${label}: show actions`,
   });
   if (item.seed !== null && item.seed !== undefined) open.dataset.seed = item.seed;
   return h("figure", { class: "tile-figure" }, open, caption !== "" && h("figcaption", {}, String(caption)));
 }
 
-/** What can be done with an image: [[text, what], ...]. */
+/** Return the menu entries of an image: [[text, act], ...]. */
 function actionsOf(item, { store, toast }) {
   const end = item.plain ? { seed: item.seed } : { png: pngBytes(item.png) };
   const go = (part, values) => () => store.go({ part, model: item.model, values });
@@ -32,15 +38,15 @@ function actionsOf(item, { store, toast }) {
     item.z && ["Map around here", go("map", { plane: "dimensions", z: item.z, seed: null, at: null })],
     item.z && ["Copy z", async () => {
       await copy(JSON.stringify(item.z));
-      toast("z is copied.");
+      toast("z copied.");
     }],
-    item.recipe && ["Save PNG", async () => save(await (await ask(item.recipe)).blob(), name)],
+    item.request && ["Save PNG", async () => save(await (await ask(item.request)).blob(), name)],
   ].filter(Boolean);
 }
 
-function openMenu(opener, item, context, more) {
+function openMenu(opener, item, context, actions) {
   const menu = document.getElementById("menu");
-  const entries = [...more, ...actionsOf(item, context)];
+  const entries = [...actions, ...actionsOf(item, context)];
   menu.replaceChildren(
     ...entries.map(([text, act]) =>
       button(text, () => {

@@ -1,14 +1,15 @@
-// Files of the person's own -> what a model sees of them; files made here -> the state they show.
+// Image files from the user. They are prepared for a model; if the service made the file, the
+// settings in it are restored.
 import { askJson } from "./api.js";
 import { bitmapOf, cutFromGrid, pngBytes } from "./pictures.js";
 import { parametersOf } from "./png_text.js";
 
-const MOST_PIXELS = 600 * 600;
+const MAX_PIXELS = 600 * 600;
 
-/** A file small enough to send: photos of phones are larger than any model could see. */
-async function small(blob) {
+/** Return the bytes of an image file, made smaller if it exceeds MAX_PIXELS. No model uses as many pixels as a photo has. */
+async function shrink(blob) {
   const bitmap = await bitmapOf(blob);
-  const scale = Math.sqrt(MOST_PIXELS / (bitmap.width * bitmap.height));
+  const scale = Math.sqrt(MAX_PIXELS / (bitmap.width * bitmap.height));
   if (scale >= 1) return new Uint8Array(await blob.arrayBuffer());
   const canvas = new OffscreenCanvas(Math.max(1, Math.round(bitmap.width * scale)), Math.max(1, Math.round(bitmap.height * scale)));
   const brush = canvas.getContext("2d");
@@ -18,14 +19,14 @@ async function small(blob) {
   return new Uint8Array(await (await canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 })).arrayBuffer());
 }
 
-/** What the model sees of a picture, as PNG bytes of the model's own shape. */
-export async function seenBy(model, blob, options) {
-  const images = { image: await small(blob) };
+/** Let the service prepare an image for a model. Returns PNG bytes in the model's size. */
+export async function prepare(model, blob, options) {
+  const images = { image: await shrink(blob) };
   const answer = await askJson({ path: "reconstruct", query: { model: model.ref }, images }, options);
   return pngBytes(answer.images[0].input);
 }
 
-/** Pictures that have the model's form already are taken as they are. */
+/** Return the value for `preprocess=`: "none" if all PNGs already have the model's size, else "auto". */
 export function preprocessOf(pngs, model) {
   const fits = (bytes) => {
     const view = new DataView(bytes.buffer, bytes.byteOffset);
@@ -34,17 +35,17 @@ export function preprocessOf(pngs, model) {
   return pngs.every(fits) ? "none" : "auto";
 }
 
-/** The state that a file was saved from, as store.go takes it; null where it does not say. */
+/** Return the state that made a file, for `store.go`, or null if the file does not contain its settings. */
 export async function stateOf(blob, catalogue) {
-  const said = parametersOf(new Uint8Array(await blob.arrayBuffer()));
-  if (!said?.model) return null;
-  const model = await catalogue.version(catalogue.reference(said.model));
+  const parameters = parametersOf(new Uint8Array(await blob.arrayBuffer()));
+  if (!parameters?.model) return null;
+  const model = await catalogue.version(catalogue.reference(parameters.model));
   const restore = {
     "/generate": generated, "/decode": decoded, "/reconstruct": reconstructed,
     "/interpolate": interpolated, "/traverse": traversed,
-  }[said.endpoint];
-  const found = restore && (await restore(said, await bitmapOf(blob), model));
-  return found ? { ...found, model: model.ref } : null;
+  }[parameters.endpoint];
+  const state = restore && (await restore(parameters, await bitmapOf(blob), model));
+  return state ? { ...state, model: model.ref } : null;
 }
 
 const generated = ({ n, seed, temperature, label = null }) => ({ part: "generate", values: { n, seed, temperature, label } });
@@ -61,6 +62,6 @@ async function reconstructed({ images }, bitmap, model) {
 
 async function interpolated({ seed_a, seed_b, steps, path }, bitmap, model) {
   const count = steps + 2;
-  const at = async (seed, i) => (seed === undefined ? { png: await cutFromGrid(bitmap, i, count, count, model) } : { seed });
-  return { part: "interpolate", values: { a: await at(seed_a, 0), b: await at(seed_b, count - 1), steps, path } };
+  const endAt = async (seed, i) => (seed === undefined ? { png: await cutFromGrid(bitmap, i, count, count, model) } : { seed });
+  return { part: "interpolate", values: { a: await endAt(seed_a, 0), b: await endAt(seed_b, count - 1), steps, path } };
 }

@@ -1,4 +1,4 @@
-// An image of the person's own: what the model sees of it, what it makes of it, and what is lost.
+// Draw: an image of the user, as the model sees it, its reconstruction, and their difference.
 import { askJson, newestWins } from "../api.js";
 import { picture, sameBytes } from "../codec.js";
 import { drawingCanvas } from "../canvas.js";
@@ -7,14 +7,16 @@ import { term } from "../explain.js";
 import { latentChart } from "../latent_chart.js";
 import { bitmapOf, dataAddress, pixelsOf, pngBytes } from "../pictures.js";
 import { tile } from "../tiles.js";
-import { preprocessOf, seenBy } from "../uploads.js";
+import { prepare, preprocessOf } from "../uploads.js";
 
 export const fields = { image: picture() };
 
+/** Shortest time between two requests while the user draws. */
 const LIVE_MS = 60;
-const TRAY = 10;
+/** How many samples are offered as images to start from. */
+const SAMPLES = 10;
 
-function recipe(image, model) {
+function requestFor(image, model) {
   const query = { model: model.ref, preprocess: preprocessOf([image], model) };
   return { path: "reconstruct", query, images: { image }, file: "reconstruction.png" };
 }
@@ -24,15 +26,15 @@ export function mount(section, context) {
   const newest = newestWins();
   let model = null;
   let drawn = null;
-  let seenWith = null;
-  let asking = 0;
+  let sampledFrom = null;
+  let lastRequestAt = 0;
 
-  const pad = h("canvas", { class: "pad", "aria-label": "Canvas to draw on with a pointer; or choose one of the samples beside it", role: "img" });
+  const pad = h("canvas", { class: "pad", "aria-label": "Canvas for drawing with a pointer. Without a pointer, choose one of the samples or a file", role: "img" });
   const hint = h("p", { class: "pad-hint" });
   const canvas = drawingCanvas(pad, (done) => {
     hint.hidden = true;
-    if (done) take();
-    else if (performance.now() - asking > LIVE_MS) live();
+    if (done) keep();
+    else if (performance.now() - lastRequestAt > LIVE_MS) showLive();
   });
   const chooser = h("input", { type: "file", accept: "image/*", class: "off-screen", tabindex: "-1", "aria-label": "Image file", onchange: () => {
     const [file] = chooser.files;
@@ -48,19 +50,19 @@ export function mount(section, context) {
         button("Clear", () => store.set({ image: null }, { push: true })),
         button("Undo", undo),
         button("Choose a file", () => chooser.click()), chooser),
-      h("p", { class: "note" }, "Or drop or paste an image anywhere, or take one that the model made up:"),
+      h("p", { class: "note" }, "Or drop or paste an image anywhere on this page, or choose one that the model generated:"),
       tray),
     results));
 
   function undo() {
     canvas.undo();
     if (canvas.isEmpty()) store.set({ image: null }, { push: true });
-    else take();
+    else keep();
   }
 
-  /** While the pen moves: shown, and not yet kept. */
-  function live() {
-    asking = performance.now();
+  /** Reconstruct the unfinished drawing without storing it in the state. */
+  function showLive() {
+    lastRequestAt = performance.now();
     context.guard(async () => {
       const answer = await newest(async (signal) => {
         const blob = await canvas.blob();
@@ -71,35 +73,35 @@ export function mount(section, context) {
     });
   }
 
-  /** What the model sees of the drawing becomes the state, so that the address gives it back. */
-  function take() {
+  /** Store the prepared drawing in the state, so that the address contains it. */
+  function keep() {
     context.guard(async () => {
-      const seen = await newest(async (signal) => seenBy(model, await canvas.blob(), { signal }));
-      if (!seen) return;
-      drawn = seen;
-      store.set({ image: seen }, { push: true });
+      const image = await newest(async (signal) => prepare(model, await canvas.blob(), { signal }));
+      if (!image) return;
+      drawn = image;
+      store.set({ image }, { push: true });
     });
   }
 
-  async function show({ image }, now) {
-    model = now;
-    if (seenWith !== model.ref) context.guard(fillTray);
-    seenWith = model.ref;
-    if (!image) return empty();
+  async function show({ image }, selected) {
+    model = selected;
+    if (sampledFrom !== model.ref) context.guard(showSamples);
+    sampledFrom = model.ref;
+    if (!image) return showEmpty();
     if (!sameBytes(image, drawn)) {
       canvas.load(await bitmapOf(image));
       drawn = image;
     }
     hint.hidden = true;
-    const asked = recipe(image, model);
-    context.offer(asked);
-    const answer = await newest((signal) => askJson(asked, { signal }));
+    const request = requestFor(image, model);
+    context.offer(request);
+    const answer = await newest((signal) => askJson(request, { signal }));
     if (!answer) return;
     await render(answer.images[0]);
     context.remember("an image and its reconstruction", [...results.querySelectorAll("img")].slice(1, 2));
   }
 
-  function empty() {
+  function showEmpty() {
     drawn = null;
     canvas.load(null);
     hint.hidden = false;
@@ -107,56 +109,56 @@ export function mount(section, context) {
     context.offer(null);
     newest(() => undefined);
     results.replaceChildren(h("div", { class: "triptych" },
-      ...["What the model sees", "Its reconstruction", "Difference"].map((caption) => h("figure", {}, h("div", { class: "empty" }), h("figcaption", {}, caption)))));
+      ...["What the model sees", "Reconstruction", "Difference"].map((caption) => h("figure", {}, h("div", { class: "empty" }), h("figcaption", {}, caption)))));
   }
 
   async function render({ input, reconstruction, mu, logvar, bce_nats, kl_nats }) {
-    const [seen, made] = await Promise.all([input, reconstruction].map(async (png) => {
-      const face = h("img", { src: dataAddress(png), alt: "" });
-      await face.decode();
-      return pixelsOf(face);
+    const [inputPixels, outputPixels] = await Promise.all([input, reconstruction].map(async (png) => {
+      const element = h("img", { src: dataAddress(png), alt: "" });
+      await element.decode();
+      return pixelsOf(element);
     }));
     const item = { model: model.ref, seed: null, plain: false };
     results.replaceChildren(
       h("div", { class: "triptych" },
         tile({ ...item, png: input, z: null }, context, { caption: "What the model sees", name: "What the model sees" }),
-        tile({ ...item, png: reconstruction, z: mu }, context, { caption: "Its reconstruction", name: "The reconstruction" }),
-        h("figure", {}, errorMap(seen, made), h("figcaption", {}, "Difference: ", h("span", { class: "lost" }, "lost"), ", ", h("span", { class: "added" }, "added")))),
+        tile({ ...item, png: reconstruction, z: mu }, context, { caption: "Reconstruction", name: "Reconstruction" }),
+        h("figure", {}, differenceOf(inputPixels, outputPixels), h("figcaption", {}, "Difference: ", h("span", { class: "lost" }, "darker"), ", ", h("span", { class: "added" }, "brighter")))),
       h("dl", { class: "figures" },
-        number(term("BCE"), bce_nats),
-        number(term("KL"), kl_nats),
-        number(["Both: about ", term("−ELBO")], bce_nats + kl_nats)),
-      h("p", { class: "note" }, "What z leaves open comes back as ", term("blur"), "."),
-      h("h3", {}, "Where it lies: ", term("mu"), " and ", term("sigma"), " of each dimension"),
+        figure(term("BCE"), bce_nats),
+        figure(term("KL"), kl_nats),
+        figure(["Sum, close to ", term("−ELBO")], bce_nats + kl_nats)),
+      h("p", { class: "note" }, "Details that z does not determine come back as ", term("blur"), "."),
+      h("h3", {}, "Position in the latent space: ", term("mu"), " and ", term("sigma"), " of each dimension"),
       latentChart(mu, logvar, model),
     );
   }
 
-  async function fillTray() {
-    const wishes = model.classes.length ? model.classes.slice(0, TRAY).map((label) => ({ label, n: 1 })) : [{ n: TRAY }];
-    const answers = await Promise.all(wishes.map((wish) => askJson({ path: "generate", query: { model: model.ref, seed: 12, temperature: 0.7, ...wish } })));
-    const faces = answers.flatMap(({ images, label }) => images.map(({ png, seed }) => ({ png, name: label ?? `seed ${seed}` })));
-    tray.replaceChildren(...faces.map(({ png, name }) =>
+  async function showSamples() {
+    const queries = model.classes.length ? model.classes.slice(0, SAMPLES).map((label) => ({ label, n: 1 })) : [{ n: SAMPLES }];
+    const answers = await Promise.all(queries.map((query) => askJson({ path: "generate", query: { model: model.ref, seed: 12, temperature: 0.7, ...query } })));
+    const samples = answers.flatMap(({ images, label }) => images.map(({ png, seed }) => ({ png, name: label ?? `seed ${seed}` })));
+    tray.replaceChildren(...samples.map(({ png, name }) =>
       button(h("img", { class: "pixels", src: dataAddress(png), alt: "" }), () => store.set({ image: pngBytes(png) }, { push: true }), { class: "tile", "aria-label": `Sample: ${name}` })));
   }
 
   return { show };
 }
 
-function number(name, nats) {
+function figure(name, nats) {
   return h("div", {}, h("dt", {}, name), h("dd", {}, `${nats.toFixed(1)} nats`));
 }
 
-/** What was lost in blue and what was added in orange; mean over channels. */
-function errorMap(seen, made) {
-  const canvas = h("canvas", { class: "pixels", width: seen.width, height: seen.height, role: "img", "aria-label": "Difference of the two" });
+/** Draw the mean difference over the colour channels: blue if the reconstruction is darker, orange if it is brighter. */
+function differenceOf(input, output) {
+  const canvas = h("canvas", { class: "pixels", width: input.width, height: input.height, role: "img", "aria-label": "Difference between the reconstruction and the input" });
   const brush = canvas.getContext("2d");
-  const out = brush.createImageData(seen.width, seen.height);
-  for (let i = 0; i < out.data.length; i += 4) {
-    const by = (made.data[i] + made.data[i + 1] + made.data[i + 2] - seen.data[i] - seen.data[i + 1] - seen.data[i + 2]) / 3 / 255;
-    const [red, green, blue] = by > 0 ? [255, 140, 60] : [80, 150, 255];
-    out.data.set([red * Math.abs(by), green * Math.abs(by), blue * Math.abs(by), 255], i);
+  const difference = brush.createImageData(input.width, input.height);
+  for (let i = 0; i < difference.data.length; i += 4) {
+    const change = (output.data[i] + output.data[i + 1] + output.data[i + 2] - input.data[i] - input.data[i + 1] - input.data[i + 2]) / 3 / 255;
+    const [red, green, blue] = change > 0 ? [255, 140, 60] : [80, 150, 255];
+    difference.data.set([red * Math.abs(change), green * Math.abs(change), blue * Math.abs(change), 255], i);
   }
-  brush.putImageData(out, 0, 0);
+  brush.putImageData(difference, 0, 0);
   return canvas;
 }

@@ -1,4 +1,4 @@
-// Samples of the prior, or of a class.
+// Generate: new images from random latents, of any class or of one class.
 import { askJson, newestWins } from "../api.js";
 import { natural, real, seed, text } from "../codec.js";
 import { button, field, fill, h } from "../dom.js";
@@ -6,11 +6,12 @@ import { tile } from "../tiles.js";
 
 export const fields = { n: natural(16, 1, 256), seed: seed(1), temperature: real(1, 0, 10), label: text() };
 
-/** Seeds that people can read to each other. */
+/** Return a random seed below a million, short enough to read aloud. */
 export const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0] % 1_000_000;
 
-export function recipe({ n, seed, temperature, label }, model, more = {}) {
-  const query = { model: model.ref, n, seed, temperature, label, ...more };
+/** Return the request for n samples. */
+export function requestFor({ n, seed, temperature, label }, model) {
+  const query = { model: model.ref, n, seed, temperature, label };
   return { path: "generate", query, file: `${model.name}-seed-${seed}.png` };
 }
 
@@ -19,11 +20,11 @@ export function mount(section, context) {
   const newest = newestWins();
   const grid = h("div", { class: "tiles", id: "samples" });
   const n = h("select", { onchange: () => store.set({ n: Number(n.value) }, { push: true }) });
-  const number = h("input", {
+  const seedInput = h("input", {
     type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", required: true,
-    onchange: () => number.reportValidity() && store.set({ seed: Number(number.value) }, { push: true }),
+    onchange: () => seedInput.reportValidity() && store.set({ seed: Number(seedInput.value) }, { push: true }),
   });
-  const heat = h("output");
+  const temperatureOutput = h("output");
   const temperature = h("input", {
     type: "range", min: 0, max: 2, step: 0.05,
     oninput: () => store.set({ temperature: Number(temperature.value) }),
@@ -32,27 +33,27 @@ export function mount(section, context) {
   const labelField = field("Label", label);
   const others = button("New samples", () => store.set({ seed: randomSeed() }, { push: true }), { class: "primary", id: "others" });
   section.append(
-    h("div", { class: "controls" }, others, field("Seed", number), field("Images", n), field("Temperature", temperature, heat), labelField),
+    h("div", { class: "controls" }, others, field("Seed", seedInput), field("Images", n), field("Temperature", temperature, temperatureOutput), labelField),
     grid,
-    h("p", { class: "note" }, "Choose an image to reuse its seed, copy its z, or take it further."),
+    h("p", { class: "note" }, "Choose an image to start from its seed, copy its z, or open it in another part of this page."),
   );
 
-  function controls(values, model) {
+  function showControls(values, model) {
     const sizes = [1, 4, 8, 16, 32, 64, 100, 256];
     fill(n, [...new Set([...sizes, values.n])].sort((a, b) => a - b).map((size) => [size, size]), values.n);
-    number.value = values.seed;
+    seedInput.value = values.seed;
     temperature.value = values.temperature;
-    heat.textContent = values.temperature.toFixed(2);
+    temperatureOutput.textContent = values.temperature.toFixed(2);
     labelField.hidden = !model.classes.length;
     fill(label, [["", "any"], ...model.classes.map((name) => [name, name])], values.label ?? "");
   }
 
-  async function show(given, model) {
-    const values = { ...given, label: model.classes.includes(given.label) ? given.label : null };
-    controls(values, model);
-    const asked = recipe(values, model);
-    context.offer(asked);
-    const answer = await newest((signal) => askJson(asked, { signal }));
+  async function show(state, model) {
+    const values = { ...state, label: model.classes.includes(state.label) ? state.label : null };
+    showControls(values, model);
+    const request = requestFor(values, model);
+    context.offer(request);
+    const answer = await newest((signal) => askJson(request, { signal }));
     if (!answer) return;
     section.querySelector("#first")?.remove();
     grid.style.setProperty("--across", values.n % 10 ? Math.min(8, values.n) : 10);
@@ -63,7 +64,7 @@ export function mount(section, context) {
   function sample(image, values, model) {
     const { png, z, seed } = image;
     const plain = values.label === null && values.temperature === 1;
-    const item = { png, z, seed, plain, model: model.ref, recipe: recipe({ ...values, n: 1, seed }, model) };
+    const item = { png, z, seed, plain, model: model.ref, request: requestFor({ ...values, n: 1, seed }, model) };
     const reuse = ["Start from this seed", () => store.set({ seed }, { push: true })];
     return tile(item, context, { caption: seed, actions: [reuse] });
   }

@@ -1,9 +1,9 @@
-// The way from A to B through the latent space.
+// Interpolate: the images on the way from A to B through the latent space.
 import { ask, askJson, newestWins } from "../api.js";
 import { choice, end, natural, real } from "../codec.js";
 import { button, field, fill, h, save } from "../dom.js";
 import { dataAddress } from "../pictures.js";
-import { addressOf } from "../recipe.js";
+import { addressOf } from "../request.js";
 import { tile } from "../tiles.js";
 import { preprocessOf } from "../uploads.js";
 import { randomSeed } from "./generate.js";
@@ -16,10 +16,12 @@ export const fields = {
   t: real(0.5, 0, 1),
 };
 
+/** Time per frame while playing. */
 const FRAME_MS = 110;
-const ROW = 8;
+/** Fewest columns of the strip of frames, so that few frames are not enlarged. */
+const MIN_COLUMNS = 8;
 
-function recipe({ a, b, steps, path }, model) {
+function requestFor({ a, b, steps, path }, model) {
   const images = Object.fromEntries(Object.entries({ a, b }).filter(([, { png }]) => png).map(([name, { png }]) => [name, png]));
   const pngs = Object.values(images);
   const query = { model: model.ref, seed_a: a.seed, seed_b: b.seed, steps, path };
@@ -31,17 +33,17 @@ export function mount(section, context) {
   const { store } = context;
   const newest = newestWins();
   let answer = null;
-  let answered = null;
-  let shown = null;
-  let playing = null;
+  let answeredKey = null;
+  let request = null;
+  let playTimer = null;
 
   const slots = { a: slot("a"), b: slot("b") };
   const stage = h("div", { class: "stage" });
-  const slider = h("input", { type: "range", min: 0, "aria-label": "Place between A and B", oninput: () => {
+  const slider = h("input", { type: "range", min: 0, "aria-label": "Position between A and B", oninput: () => {
     stop();
     store.set({ t: Number(slider.value) / Number(slider.max) });
   } });
-  const play = button("Play", () => (playing ? stop() : start()), { class: "primary", "aria-pressed": "false" });
+  const play = button("Play", () => (playTimer ? stop() : start()), { class: "primary", "aria-pressed": "false" });
   const strip = h("div", { class: "strip", role: "group", "aria-label": "Frames" });
   const path = h("select", { onchange: () => store.set({ path: path.value }, { push: true }) });
   fill(path, [["slerp", "spherical"], ["linear", "linear"]], "slerp");
@@ -51,7 +53,7 @@ export function mount(section, context) {
     store.set({ a: b, b: a, t: 1 - t }, { push: true });
   });
   const gif = button("Save GIF", () => context.guard(async () => {
-    const { query, ...rest } = shown;
+    const { query, ...rest } = request;
     const response = await ask({ ...rest, query: { ...query, format: "gif", scale: 8, bounce: true } });
     save(await response.blob(), "interpolation.gif");
   }));
@@ -62,18 +64,18 @@ export function mount(section, context) {
   );
 
   function slot(name) {
-    const face = h("div", { class: "slot-face" });
-    const number = h("input", { type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", placeholder: "seed", "aria-label": `Seed of ${name.toUpperCase()}`, onchange: () => {
-      if (number.value !== "" && number.reportValidity()) store.set({ [name]: { seed: Number(number.value) } }, { push: true });
+    const frame = h("div", { class: "slot-face" });
+    const seedInput = h("input", { type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", placeholder: "seed", "aria-label": `Seed of ${name.toUpperCase()}`, onchange: () => {
+      if (seedInput.value !== "" && seedInput.reportValidity()) store.set({ [name]: { seed: Number(seedInput.value) } }, { push: true });
     } });
-    const drawing = button("Drawing", () => store.set({ [name]: { png: store.state.values.draw.image } }, { push: true }), { title: "Take the image of the part Draw" });
+    const drawing = button("Drawing", () => store.set({ [name]: { png: store.state.values.draw.image } }, { push: true }), { title: "Use the image from Draw" });
     const chooser = h("input", { type: "file", accept: "image/*", class: "off-screen", tabindex: "-1", "aria-label": `Image file for ${name.toUpperCase()}`, onchange: () => {
       const [file] = chooser.files;
       chooser.value = "";
       if (file) take(file);
     } });
-    const take = (file) => context.guard(async () => store.set({ [name]: { png: await context.seen(file) } }, { push: true }));
-    const element = h("div", { class: "slot" }, h("h3", {}, name.toUpperCase()), face, number,
+    const take = (file) => context.guard(async () => store.set({ [name]: { png: await context.prepare(file) } }, { push: true }));
+    const element = h("div", { class: "slot" }, h("h3", {}, name.toUpperCase()), frame, seedInput,
       h("div", { class: "row" }, button("New seed", () => store.set({ [name]: { seed: randomSeed() } }, { push: true })), button("File", () => chooser.click()), chooser, drawing));
     element.addEventListener("drop", (event) => {
       const [file] = event.dataTransfer.files;
@@ -86,10 +88,10 @@ export function mount(section, context) {
     return {
       element,
       show(value, png, model) {
-        number.value = value.seed ?? "";
+        seedInput.value = value.seed ?? "";
         drawing.disabled = !store.state.values.draw.image;
         const plain = value.seed !== undefined;
-        face.replaceChildren(tile({ png, z: null, seed: value.seed ?? null, plain, model: model.ref }, context, { name: `Image ${name.toUpperCase()}`, caption: plain ? `seed ${value.seed}` : "an image" }));
+        frame.replaceChildren(tile({ png, z: null, seed: value.seed ?? null, plain, model: model.ref }, context, { name: `Image ${name.toUpperCase()}`, caption: plain ? `seed ${value.seed}` : "image" }));
       },
     };
   }
@@ -100,7 +102,7 @@ export function mount(section, context) {
     let step = 1;
     play.textContent = "Pause";
     play.setAttribute("aria-pressed", "true");
-    playing = setInterval(() => {
+    playTimer = setInterval(() => {
       const last = store.state.values.interpolate.steps - 1;
       if (section.hidden) return stop();
       if (at >= last) step = -1;
@@ -111,9 +113,9 @@ export function mount(section, context) {
   }
 
   function stop() {
-    if (!playing) return;
-    clearInterval(playing);
-    playing = null;
+    if (!playTimer) return;
+    clearInterval(playTimer);
+    playTimer = null;
     play.textContent = "Play";
     play.setAttribute("aria-pressed", "false");
     store.set({ t: Number(slider.value) / Number(slider.max) });
@@ -126,37 +128,37 @@ export function mount(section, context) {
     slider.value = at;
     slider.setAttribute("aria-valuetext", `frame ${at + 1} of ${last + 1}`);
     const { png, z } = answer.frames[at];
-    const face = stage.querySelector("img");
-    if (playing && face) face.src = dataAddress(png);
+    const shown = stage.querySelector("img");
+    if (playTimer && shown) shown.src = dataAddress(png);
     else {
-      const recipe = { path: "decode", query: { model: answer.model }, json: { z: [z] } };
-      stage.replaceChildren(tile({ png, z, seed: null, plain: false, model: answer.model, recipe }, context, { name: `Frame ${at + 1}` }));
+      const frameRequest = { path: "decode", query: { model: answer.model }, json: { z: [z] } };
+      stage.replaceChildren(tile({ png, z, seed: null, plain: false, model: answer.model, request: frameRequest }, context, { name: `Frame ${at + 1}` }));
     }
-    [...strip.children].forEach((one, i) => (i === at ? one.setAttribute("aria-current", "true") : one.removeAttribute("aria-current")));
+    [...strip.children].forEach((frame, i) => (i === at ? frame.setAttribute("aria-current", "true") : frame.removeAttribute("aria-current")));
   }
 
   async function show(values, model) {
     path.value = values.path;
     fill(steps, [...new Set([8, 16, 24, 32, values.steps])].sort((a, b) => a - b).map((count) => [count, count]), values.steps);
-    shown = recipe(values, model);
-    context.offer(shown);
-    const key = addressOf(shown) + fields.a.format(values.a) + fields.b.format(values.b);
-    if (key !== answered) {
-      const found = await newest((signal) => askJson(shown, { signal }));
-      if (!found) return;
-      answer = found;
-      answered = key;
+    request = requestFor(values, model);
+    context.offer(request);
+    const key = addressOf(request) + fields.a.format(values.a) + fields.b.format(values.b);
+    if (key !== answeredKey) {
+      const received = await newest((signal) => askJson(request, { signal }));
+      if (!received) return;
+      answer = received;
+      answeredKey = key;
       slots.a.show(values.a, answer.a, model);
       slots.b.show(values.b, answer.b, model);
-      strip.style.setProperty("--across", Math.max(ROW, Math.min(16, values.steps)));
+      strip.style.setProperty("--across", Math.max(MIN_COLUMNS, Math.min(16, values.steps)));
       strip.replaceChildren(...answer.frames.map(({ png, t }, i) =>
         button(h("img", { class: "pixels", src: dataAddress(png), alt: "" }), () => {
           stop();
           store.set({ t }, { push: true });
         }, { class: "tile", "aria-label": `Frame ${i + 1}` })));
     }
-    if (!playing) showFrame(store.state.values.interpolate.t);
-    context.remember(`a walk of ${values.steps} frames`, [slots.a, slots.b].map(({ element }) => element.querySelector("img")));
+    if (!playTimer) showFrame(store.state.values.interpolate.t);
+    context.remember(`interpolation in ${values.steps} frames`, [slots.a, slots.b].map(({ element }) => element.querySelector("img")));
   }
 
   return { show };

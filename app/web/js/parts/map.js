@@ -1,4 +1,4 @@
-// A plane of the latent space as a picture: pointing at a place decodes it at once.
+// Map: a plane through the latent space as one image. Pointing at a place decodes its latent.
 import { ask, askJson, newestWins } from "../api.js";
 import { choice, latent, natural, pair, real, seed } from "../codec.js";
 import { button, field, fill, h } from "../dom.js";
@@ -8,9 +8,15 @@ import { tile } from "../tiles.js";
 import { randomSeed } from "./generate.js";
 
 /**
- * `plane` is of two dimensions, `x` and `y`, the others being those of `z`, of `seed`, or 0; or it
- * goes through the latents of three seeds, `a`, `b` and `c`. `at` is the place on it: units of z
- * along x and y, or shares of the ways from a to b and from a to c; null where it was made around.
+ * There are two kinds of plane.
+ *
+ * "dimensions": the latent dimensions `x` and `y` vary within ±`span`. The other dimensions are those
+ * of `z`, of the latent of `seed`, or 0. The place `at` is [z[x], z[y]].
+ *
+ * "seeds": the plane through the latents of the seeds `a`, `b` and `c`. The place `at` is [s, t] in
+ * a + s * (b - a) + t * (c - a).
+ *
+ * If `at` is null, the place is the point around which the plane was made.
  */
 export const fields = {
   plane: choice("dimensions", ["dimensions", "seeds"]),
@@ -19,13 +25,14 @@ export const fields = {
   at: pair(null),
 };
 
-/** Tiles along each side: odd, so that one is at the centre. */
+/** Images along each side: an odd number, so that one is at the centre. */
 const SIDE = 15;
-/** Rows in one request, so that a pointer need not wait for the whole map. */
+/** Rows in one request: few, so that the image at the pointer does not wait for the whole map. */
 const ROWS = 3;
+/** Presses of an arrow key from one edge to the other. */
 const STEPS = 60;
-/** Browsers refuse an address that changes many times a second. */
-const KEPT_MS = 250;
+/** Delay before the address changes, because browsers limit changes of the address per second. */
+const KEEP_MS = 250;
 const KEYS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 const round = (value) => Math.round(value * 1000) / 1000;
@@ -37,7 +44,7 @@ export function mount(section, context) {
   let current = null;
   let kept = null;
   let drawnMap = null;
-  let keeping = null;
+  let keepTimer = null;
   let pressed = false;
 
   const canvas = h("canvas", { class: "pixels", "aria-hidden": "true" });
@@ -47,21 +54,21 @@ export function mount(section, context) {
     class: "board", tabindex: "0", role: "application", "aria-roledescription": "map", "aria-label": "Map of the latent space",
     "aria-describedby": "map-help map-place",
   }, canvas, corners, cross);
-  const face = h("canvas", { class: "pixels map-live", "aria-hidden": "true" });
-  const held = h("div", {});
-  const place = h("output", { id: "map-place", class: "off-screen" });
+  const liveImage = h("canvas", { class: "pixels map-live", "aria-hidden": "true" });
+  const keptImage = h("div", {});
+  const placeText = h("output", { id: "map-place", class: "off-screen" });
   const sliders = ["x", "y"].map((_, i) => h("input", { type: "range", oninput: () => keep(kept.with(i, Number(sliders[i].value))) }));
-  const numbers = sliders.map(() => h("output"));
-  const sliderFields = sliders.map((slider, i) => field(" ", slider, numbers[i]));
+  const sliderOutputs = sliders.map(() => h("output"));
+  const sliderFields = sliders.map((slider, i) => field(" ", slider, sliderOutputs[i]));
 
   const plane = h("select", { onchange: () => store.set({ plane: plane.value, at: null }, { push: true }) }, h("option", { value: "dimensions" }, "two dimensions"), h("option", { value: "seeds" }, "three seeds"));
-  const planeField = field("A plane of", plane);
+  const planeField = field("Plane through", plane);
   const dims = ["x", "y"].map((name) => h("select", { onchange: (event) => store.set({ [name]: Number(event.target.value), at: null }, { push: true }) }));
-  const dimFields = [field("Across", dims[0]), field("Up", dims[1])];
+  const dimFields = [field("Horizontal", dims[0]), field("Vertical", dims[1])];
   const around = h("select", { onchange: () => store.set({ z: null, at: null, seed: around.value === "zero" ? null : randomSeed() }, { push: true }) });
-  const aroundField = field("Around", around);
+  const aroundField = field("Centre", around);
   const span = h("select", { onchange: () => store.set({ span: Number(span.value), at: null }, { push: true }) });
-  const spanField = field("Span", span);
+  const spanField = field("Range", span);
   const seeds = ["a", "b", "c"].map((name) => h("input", {
     type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", required: true,
     onchange: (event) => event.target.reportValidity() && store.set({ [name]: Number(event.target.value) }, { push: true }),
@@ -71,17 +78,21 @@ export function mount(section, context) {
   const controls = h("div", { class: "controls" }, planeField, ...dimFields, aroundField, spanField, ...seedFields, others);
 
   section.append(controls, h("div", { class: "map" },
-    h("div", { class: "map-place-frame" }, h("div", { class: "map-face" }, held, face), place, ...sliderFields),
-    h("div", {}, board, h("p", { class: "note", id: "map-help" }, "Point, and the image of that place appears; click, drag or use the arrow keys to stay there."))));
+    h("div", { class: "map-place-frame" }, h("div", { class: "map-face" }, keptImage, liveImage), placeText, ...sliderFields),
+    h("div", {}, board, h("p", { class: "note", id: "map-help" }, "Point at a place to see its image. Click, drag or use the arrow keys to select a place."))));
 
   // --- the plane ---
 
-  /** A place (s, t) -> z = origin + s * across + t * up, from `edges[0]` to `edges[1]`, `home` first. */
+  /**
+   * Return the plane as {origin, across, up, home, edges, names}. The latent at a place [s, t] is
+   * origin + s * across + t * up, with s and t from edges[0] to edges[1]. `home` is the place that is
+   * selected first.
+   */
   async function planeOf(values, model, signal) {
     const latentOf = async (seed) => (await askJson({ path: "generate", query: { model: model.ref, n: 1, seed } }, { signal })).images[0].z;
     if (values.plane === "seeds") {
       const [a, b, c] = await Promise.all([values.a, values.b, values.c].map(latentOf));
-      return { origin: a, across: b.map((value, d) => value - a[d]), up: c.map((value, d) => value - a[d]), home: [0, 0], edges: [-0.5, 1.5], names: ["to B", "to C"] };
+      return { origin: a, across: b.map((value, d) => value - a[d]), up: c.map((value, d) => value - a[d]), home: [0, 0], edges: [-0.5, 1.5], names: ["towards B", "towards C"] };
     }
     const [x, y] = dimensionsOf(values, model);
     const unit = (dim) => Array.from({ length: model.latent }, (_, d) => Number(d === dim));
@@ -89,7 +100,8 @@ export function mount(section, context) {
     return { origin: centre.map((value, d) => (d === x || d === y ? 0 : value)), across: unit(x), up: unit(y), home: [x, y].map((d) => Math.min(Math.max(centre[d], -values.span), values.span)), edges: [-values.span, values.span], names: [`z${x}`, `z${y}`] };
   }
 
-  const at = ({ origin, across, up }, [s, t]) => origin.map((value, d) => value + s * across[d] + t * up[d]);
+  /** Return the latent at a place of the plane. */
+  const latentAt = ({ origin, across, up }, [s, t]) => origin.map((value, d) => value + s * across[d] + t * up[d]);
 
   async function drawMap({ edges, ...plane }, model, signal) {
     const [width, height] = [SIDE * model.width, SIDE * model.height];
@@ -98,7 +110,7 @@ export function mount(section, context) {
     const middle = (i) => edges[0] + ((i + 0.5) / SIDE) * (edges[1] - edges[0]);
     const brush = canvas.getContext("2d");
     for (let top = 0; top < SIDE && !signal.aborted; top += ROWS) {
-      const z = Array.from({ length: ROWS * SIDE }, (_, i) => at(plane, [middle(i % SIDE), middle(SIDE - 1 - top - Math.floor(i / SIDE))]));
+      const z = Array.from({ length: ROWS * SIDE }, (_, i) => latentAt(plane, [middle(i % SIDE), middle(SIDE - 1 - top - Math.floor(i / SIDE))]));
       const bitmap = await bitmapOf(await (await ask({ path: "decode", query: { model: model.ref, columns: SIDE, metadata: false }, json: { z } }, { signal })).blob());
       if (signal.aborted) return;
       for (let i = 0; i < z.length; i++) {
@@ -108,44 +120,44 @@ export function mount(section, context) {
     }
   }
 
-  // --- a place on it ---
+  // --- the selected place ---
 
   const decodeNow = oneAtATime(async (place, signal) => {
     const { plane, model } = current;
-    const response = await ask({ path: "decode", query: { model: model.ref, metadata: false }, json: { z: [at(plane, place)] } }, { signal });
+    const response = await ask({ path: "decode", query: { model: model.ref, metadata: false }, json: { z: [latentAt(plane, place)] } }, { signal });
     const bitmap = await bitmapOf(await response.blob());
     if (signal.aborted) return;
-    drawFromGrid(face, bitmap, 0, 1, 1, model);
-    face.dataset.at = place.join(",");
+    drawFromGrid(liveImage, bitmap, 0, 1, 1, model);
+    liveImage.dataset.at = place.join(",");
   });
 
-  /** Show a place at once, without keeping it. */
-  function look(place) {
-    const { edges: [least, greatest] } = current.plane;
-    const share = (value) => `${(100 * (value - least)) / (greatest - least)}%`;
-    cross.style.left = share(place[0]);
-    cross.style.bottom = share(place[1]);
+  /** Show the image at a place without selecting the place. */
+  function preview(place) {
+    const { edges: [min, max] } = current.plane;
+    const percent = (value) => `${(100 * (value - min)) / (max - min)}%`;
+    cross.style.left = percent(place[0]);
+    cross.style.bottom = percent(place[1]);
     sliders.forEach((slider, i) => {
       slider.value = place[i];
-      numbers[i].textContent = place[i].toFixed(2);
+      sliderOutputs[i].textContent = place[i].toFixed(2);
     });
     context.guard(() => decodeNow(place));
   }
 
-  /** Show a place and make it the state once it stays for a moment. */
-  function keep(next) {
-    const [least, greatest] = current.plane.edges;
-    kept = next.map((value) => round(Math.min(Math.max(value, least), greatest)));
-    look(kept);
-    clearTimeout(keeping);
-    keeping = setTimeout(() => store.set({ at: kept }), KEPT_MS);
+  /** Select a place. It is stored in the state after a moment without changes. */
+  function keep(place) {
+    const [min, max] = current.plane.edges;
+    kept = place.map((value) => round(Math.min(Math.max(value, min), max)));
+    preview(kept);
+    clearTimeout(keepTimer);
+    keepTimer = setTimeout(() => store.set({ at: kept }), KEEP_MS);
   }
 
   function placeOf(event) {
     const { left, top, width, height } = canvas.getBoundingClientRect();
-    const [least, greatest] = current.plane.edges;
-    const within = (share) => round(least + Math.min(Math.max(share, 0), 1) * (greatest - least));
-    return [within((event.clientX - left) / width), within(1 - (event.clientY - top) / height)];
+    const [min, max] = current.plane.edges;
+    const coordinate = (fraction) => round(min + Math.min(Math.max(fraction, 0), 1) * (max - min));
+    return [coordinate((event.clientX - left) / width), coordinate(1 - (event.clientY - top) / height)];
   }
 
   board.addEventListener("pointerdown", (event) => {
@@ -155,27 +167,27 @@ export function mount(section, context) {
     keep(placeOf(event));
   });
   board.addEventListener("pointermove", (event) => {
-    if (current) (pressed ? keep : look)(placeOf(event));
+    if (current) (pressed ? keep : preview)(placeOf(event));
   });
   const release = () => (pressed = false);
   board.addEventListener("pointerup", release);
   board.addEventListener("pointercancel", release);
-  board.addEventListener("pointerleave", () => current && look(kept));
+  board.addEventListener("pointerleave", () => current && preview(kept));
   board.addEventListener("keydown", (event) => {
-    const way = KEYS[event.key];
-    if (!current || (!way && event.key !== "Home")) return;
+    const direction = KEYS[event.key];
+    if (!current || (!direction && event.key !== "Home")) return;
     event.preventDefault();
-    const [least, greatest] = current.plane.edges;
-    const step = ((greatest - least) / STEPS) * (event.shiftKey ? 5 : 1);
-    keep(way ? kept.map((value, i) => value + step * way[i]) : current.plane.home);
+    const [min, max] = current.plane.edges;
+    const step = ((max - min) / STEPS) * (event.shiftKey ? 5 : 1);
+    keep(direction ? kept.map((value, i) => value + step * direction[i]) : current.plane.home);
   });
 
   // --- showing ---
 
   const dimensionsOf = ({ x, y }, model) => {
-    const known = (dim) => dim !== null && dim < model.latent;
-    const across = known(x) ? x : model.latent === 2 ? 0 : model.ranked.find((dim) => dim !== y) ?? 0;
-    const up = known(y) && y !== across ? y : model.latent === 2 ? 1 - across : model.ranked.find((dim) => dim !== across) ?? 0;
+    const exists = (dim) => dim !== null && dim < model.latent;
+    const across = exists(x) ? x : model.latent === 2 ? 0 : model.ranked.find((dim) => dim !== y) ?? 0;
+    const up = exists(y) && y !== across ? y : model.latent === 2 ? 1 - across : model.ranked.find((dim) => dim !== across) ?? 0;
     return [across, up];
   };
 
@@ -183,9 +195,9 @@ export function mount(section, context) {
     const flat = model.latent <= 2;
     const bySeeds = values.plane === "seeds";
     planeField.hidden = flat;
-    [...dimFields, aroundField].forEach((one) => (one.hidden = bySeeds || flat));
+    [...dimFields, aroundField].forEach((element) => (element.hidden = bySeeds || flat));
     spanField.hidden = bySeeds;
-    [...seedFields, others].forEach((one) => (one.hidden = !bySeeds));
+    [...seedFields, others].forEach((element) => (element.hidden = !bySeeds));
     plane.value = values.plane;
     const chosen = dimensionsOf(values, model);
     dims.forEach((select, i) => fill(select, model.ranked.map((dim) => [dim, model.kl_nats ? `z${dim} (${model.kl_nats[dim].toFixed(2)} nats)` : `z${dim}`]), chosen[i]));
@@ -197,11 +209,11 @@ export function mount(section, context) {
 
   function showPlane({ edges, names }, values) {
     const bySeeds = values.plane === "seeds";
-    const share = (value) => `${(100 * (value - edges[0])) / (edges[1] - edges[0])}%`;
+    const percent = (value) => `${(100 * (value - edges[0])) / (edges[1] - edges[0])}%`;
     corners.replaceChildren(...(bySeeds ? [["A", 0, 0], ["B", 1, 0], ["C", 0, 1]] : []).map(([name, s, t]) => {
       const mark = h("span", {}, name);
-      mark.style.left = share(s);
-      mark.style.bottom = share(t);
+      mark.style.left = percent(s);
+      mark.style.bottom = percent(t);
       return mark;
     }));
     sliders.forEach((slider, i) => {
@@ -210,10 +222,10 @@ export function mount(section, context) {
     });
   }
 
-  async function show(given, model) {
-    const values = { ...given, z: given.z?.length === model.latent ? given.z : null, plane: model.latent <= 2 ? "dimensions" : given.plane };
+  async function show(state, model) {
+    const values = { ...state, z: state.z?.length === model.latent ? state.z : null, plane: model.latent <= 2 ? "dimensions" : state.plane };
     showControls(values, model);
-    const { at: wished, ...rest } = values;
+    const { at, ...rest } = values;
     const key = JSON.stringify([model.ref, rest]);
     if (drawnMap !== key) {
       drawnMap = null;
@@ -226,20 +238,20 @@ export function mount(section, context) {
       showPlane(plane, values);
       context.guard(() => newestMap((signal) => drawMap(plane, model, signal)));
     }
-    clearTimeout(keeping);
-    kept = wished ?? current.plane.home;
-    look(kept);
-    const z = at(current.plane, kept);
-    const recipe = { path: "decode", query: { model: model.ref }, json: { z: [z] }, file: "image.png" };
-    context.offer(recipe);
-    const answer = await newestPlace((signal) => askJson(recipe, { signal }));
+    clearTimeout(keepTimer);
+    kept = at ?? current.plane.home;
+    preview(kept);
+    const z = latentAt(current.plane, kept);
+    const request = { path: "decode", query: { model: model.ref }, json: { z: [z] }, file: "image.png" };
+    context.offer(request);
+    const answer = await newestPlace((signal) => askJson(request, { signal }));
     if (!answer) return;
     const [image] = answer.images;
-    const focused = held.contains(document.activeElement);
-    held.replaceChildren(tile({ png: image.png, z: image.z, seed: null, plain: false, model: model.ref, recipe }, context, { name: "The image at this place" }));
-    if (focused) held.querySelector("button").focus();
-    place.textContent = current.plane.names.map((name, i) => `${name} ${kept[i].toFixed(2)}`).join(", ");
-    context.remember(`a place on a map: ${place.textContent}`, [...held.querySelectorAll("img")]);
+    const hadFocus = keptImage.contains(document.activeElement);
+    keptImage.replaceChildren(tile({ png: image.png, z: image.z, seed: null, plain: false, model: model.ref, request }, context, { name: "Image at the selected place" }));
+    if (hadFocus) keptImage.querySelector("button").focus();
+    placeText.textContent = current.plane.names.map((name, i) => `${name} ${kept[i].toFixed(2)}`).join(", ");
+    context.remember(`map at ${placeText.textContent}`, [...keptImage.querySelectorAll("img")]);
   }
 
   return { show };

@@ -1,4 +1,4 @@
-// What a version is, and its numbers.
+// Model: how a version was trained, its figures and its metrics.
 import { h } from "../dom.js";
 import { trainingCurves } from "../curves.js";
 import { term } from "../explain.js";
@@ -6,13 +6,14 @@ import { numbersOf } from "../models.js";
 
 export const fields = {};
 
-const WORDS = ["−ELBO", "Reconstruction", "KL", "beta"];
+/** Metrics that have an explanation in explain.js. */
+const TERMS = ["−ELBO", "Reconstruction", "KL", "beta"];
 
 const CAPTIONS = {
   samples: "Samples",
-  classes: "A row for each class",
-  manifold: "Every place of the latent space",
-  latents: "Where the test images lie",
+  classes: "Samples of each class, one row per class",
+  manifold: "Images across the latent space",
+  latents: "Test images in the latent space",
 };
 
 export function mount(section, { offer }) {
@@ -24,18 +25,18 @@ export function mount(section, { offer }) {
     const { metrics, created_at } = model.manifest;
     body.replaceChildren(
       h("p", { class: "model-name" }, h("strong", {}, model.ref), ` was published on ${new Date(created_at).toLocaleDateString([], { dateStyle: "long" })}.`),
-      h("dl", { class: "figures" }, ...[...numbersOf(model), ...betaOf(model)].map(([name, value, how]) => h("div", { title: how }, h("dt", {}, WORDS.includes(name) ? term(name) : name), h("dd", {}, value)))),
-      h("section", { class: "training", "aria-label": "Training" }, h("h3", {}, "How it was trained"), curvesOf(model)),
+      h("dl", { class: "figures" }, ...[...numbersOf(model), ...betaOf(model)].map(([name, value, how]) => h("div", { title: how }, h("dt", {}, TERMS.includes(name) ? term(name) : name), h("dd", {}, value)))),
+      h("section", { class: "training", "aria-label": "Training" }, h("h3", {}, "Training"), curvesOf(model)),
       h("div", { class: "model-figures" }, ...Object.entries(CAPTIONS).filter(([figure]) => figure in model.figures).map(([figure, caption]) =>
         h("figure", {}, h("img", { src: model.figures[figure].replace(/^\//, ""), alt: `${caption} of ${model.ref}`, loading: "lazy" }), h("figcaption", {}, caption)))),
-      h("details", {}, h("summary", {}, "All numbers, and how each was measured"), h("div", { class: "table" }, allNumbers(metrics))),
+      h("details", {}, h("summary", {}, "All metrics, and how each was measured"), h("div", { class: "table" }, allNumbers(metrics))),
     );
   }
 
   return { show };
 }
 
-/** The weight of KL in training, where the version says it. */
+/** Return beta as a row for the figures, if the manifest records it. */
 function betaOf({ manifest }) {
   const beta = manifest.training.settings.objective?.beta;
   return typeof beta === "number" ? [["beta", String(beta), "the weight of KL in the loss"]] : [];
@@ -44,13 +45,13 @@ function betaOf({ manifest }) {
 function curvesOf({ ref, manifest, figures }) {
   const { history } = manifest.training;
   if (history?.length > 1) return trainingCurves(history);
-  if (figures.loss) return h("figure", { class: "loss" }, h("img", { src: figures.loss.replace(/^\//, ""), alt: `Loss of each epoch of ${ref}`, loading: "lazy" }));
-  return h("p", { class: "note" }, "This version does not say how its epochs went.");
+  if (figures.loss) return h("figure", { class: "loss" }, h("img", { src: figures.loss.replace(/^\//, ""), alt: `Training loss of ${ref} by epoch`, loading: "lazy" }));
+  return h("p", { class: "note" }, "This version has no record of its training epochs.");
 }
 
 function allNumbers(metrics) {
   return h("table", { class: "measured" },
-    h("thead", {}, h("tr", {}, ...["Number", "Value", "How"].map((text) => h("th", { scope: "col" }, text)))),
+    h("thead", {}, h("tr", {}, ...["Metric", "Value", "How it was measured"].map((text) => h("th", { scope: "col" }, text)))),
     h("tbody", {}, ...Object.entries(metrics).map(([name, { value, unit, protocol }]) =>
       h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, `${Number(value.toPrecision(5))} ${unit.split(",")[0]}`), h("td", {}, protocol)))));
 }

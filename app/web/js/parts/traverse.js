@@ -1,4 +1,4 @@
-// One strip for each latent dimension; a tile becomes the new z.
+// Traverse: one strip of images for each latent dimension. Choosing an image makes its z the new z.
 import { ask, askJson, newestWins } from "../api.js";
 import { latent, natural, real, seed } from "../codec.js";
 import { button, field, fill, h } from "../dom.js";
@@ -8,10 +8,10 @@ import { randomSeed } from "./generate.js";
 
 export const fields = { z: latent(), seed: seed(5), steps: natural(9, 3, 25), span: real(3, 0.5, 10) };
 
-/** Images in one request, so that the first strips need not wait for the last. */
-const TOGETHER = 72;
+/** Most images in one request. Several small requests show the first strips sooner. */
+const IMAGES_PER_REQUEST = 72;
 
-function recipe({ z, seed, steps, span }, model) {
+function requestFor({ z, seed, steps, span }, model) {
   if (!z) return { path: "traverse", query: { model: model.ref, seed, steps, span }, file: "traversal.png" };
   return { path: "decode", query: { model: model.ref }, json: { z: [z] }, file: "image.png" };
 }
@@ -19,27 +19,27 @@ function recipe({ z, seed, steps, span }, model) {
 export function mount(section, context) {
   const { store } = context;
   const newest = newestWins();
-  const undone = [];
+  const previous = [];
   let layout = null;
   let strips = new Map();
   let current = null;
 
-  const face = h("div", { class: "slot-face" });
-  const number = h("input", { type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", "aria-label": "Seed to start from", onchange: () => {
-    if (number.value !== "" && number.reportValidity()) start({ seed: Number(number.value), z: null });
+  const frame = h("div", { class: "slot-face" });
+  const seedInput = h("input", { type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", "aria-label": "Seed to start from", onchange: () => {
+    if (seedInput.value !== "" && seedInput.reportValidity()) start({ seed: Number(seedInput.value), z: null });
   } });
   const undo = button("Undo", back, { disabled: true });
   const steps = h("select", { onchange: () => store.set({ steps: Number(steps.value) }, { push: true }) });
   const span = h("select", { onchange: () => store.set({ span: Number(span.value) }, { push: true }) });
-  const alive = h("div", { class: "strips" });
+  const activeStrips = h("div", { class: "strips" });
   const deadStrips = h("div", { class: "strips" });
-  const deadName = h("summary", {});
-  const dead = h("details", { class: "dead-dimensions", ontoggle: () => context.guard(decodeAll) }, deadName, deadStrips);
+  const deadSummary = h("summary", {});
+  const dead = h("details", { class: "dead-dimensions", ontoggle: () => context.guard(decodeAll) }, deadSummary, deadStrips);
   section.append(h("div", { class: "split traverse" },
-    h("div", { class: "side sticky" }, face, h("div", { class: "side-controls" },
-      h("div", { class: "row" }, undo, button("New seed", () => start({ seed: randomSeed(), z: null })), button("Zero", () => start({ z: new Array(current.model.latent).fill(0) }), { title: "Start where every dimension is 0" })),
-      field("Seed", number), h("div", { class: "row" }, field("Tiles", steps), field("Span", span)))),
-    h("div", {}, alive, dead)));
+    h("div", { class: "side sticky" }, frame, h("div", { class: "side-controls" },
+      h("div", { class: "row" }, undo, button("New seed", () => start({ seed: randomSeed(), z: null })), button("Zero", () => start({ z: new Array(current.model.latent).fill(0) }), { title: "Start from the z in which every dimension is 0" })),
+      field("Seed", seedInput), h("div", { class: "row" }, field("Images", steps), field("Range", span)))),
+    h("div", {}, activeStrips, dead)));
   section.addEventListener("keydown", (event) => {
     if (event.key === "z" && (event.ctrlKey || event.metaKey) && event.target.tagName !== "INPUT") {
       event.preventDefault();
@@ -49,13 +49,13 @@ export function mount(section, context) {
 
   function start(values) {
     const { z, seed } = store.state.values.traverse;
-    undone.push({ z, seed });
+    previous.push({ z, seed });
     store.set(values, { push: true });
   }
 
   function back() {
-    const before = undone.pop();
-    if (before) store.set(before, { push: true });
+    const values = previous.pop();
+    if (values) store.set(values, { push: true });
   }
 
   const valueAt = (i, { steps, span }) => Math.fround(-span + (2 * span * i) / (steps - 1));
@@ -70,11 +70,11 @@ export function mount(section, context) {
 
   function build(model, { steps }) {
     strips = new Map(model.ranked.map((dim) => [dim, strip(dim, steps, model)]));
-    const of = (dims) => dims.map((dim) => strips.get(dim).element);
-    alive.replaceChildren(...of(model.ranked.filter((dim) => !model.dead.includes(dim))));
-    deadStrips.replaceChildren(...of(model.dead));
+    const elementsOf = (dims) => dims.map((dim) => strips.get(dim).element);
+    activeStrips.replaceChildren(...elementsOf(model.ranked.filter((dim) => !model.dead.includes(dim))));
+    deadStrips.replaceChildren(...elementsOf(model.dead));
     dead.hidden = !model.dead.length;
-    deadName.textContent = `${model.dead.length} dead ${model.dead.length === 1 ? "dimension" : "dimensions"}: the model does not use ${model.dead.length === 1 ? "it" : "them"}`;
+    deadSummary.textContent = `${model.dead.length} dead ${model.dead.length === 1 ? "dimension" : "dimensions"}: the model does not use ${model.dead.length === 1 ? "it" : "them"}`;
   }
 
   function strip(dim, steps, model) {
@@ -94,8 +94,8 @@ export function mount(section, context) {
     if (along === undefined && across === undefined) return;
     event.preventDefault();
     if (across) {
-      const seen = [...strips.values()].filter(({ element }) => element.checkVisibility());
-      const next = seen[seen.findIndex((one) => one.tiles === tiles) + across];
+      const visible = [...strips.values()].filter(({ element }) => element.checkVisibility());
+      const next = visible[visible.findIndex((strip) => strip.tiles === tiles) + across];
       next?.tiles.find((one) => one.tabIndex === 0).focus();
     } else if (along >= 0 && along < tiles.length) {
       tiles[along].focus();
@@ -103,7 +103,7 @@ export function mount(section, context) {
     }
   }
 
-  /** Marks in each strip the tile nearest to z, which is where the Tab key arrives. */
+  /** Mark in each strip the image nearest to z. The Tab key moves the focus to it. */
   function mark({ z, values }) {
     const pitch = (2 * values.span) / (values.steps - 1);
     for (const [dim, { tiles }] of strips) {
@@ -121,8 +121,8 @@ export function mount(section, context) {
   async function decodeAll() {
     const { z, model, values } = current;
     const dims = model.ranked.filter((dim) => !model.dead.includes(dim) || dead.open);
-    const each = Math.max(1, Math.floor(TOGETHER / values.steps));
-    const groups = Array.from({ length: Math.ceil(dims.length / each) }, (_, i) => dims.slice(i * each, (i + 1) * each));
+    const size = Math.max(1, Math.floor(IMAGES_PER_REQUEST / values.steps));
+    const groups = Array.from({ length: Math.ceil(dims.length / size) }, (_, i) => dims.slice(i * size, (i + 1) * size));
     await newest((signal) => Promise.all(groups.map((group) => decode(group, { z, model, values }, signal))));
   }
 
@@ -139,30 +139,30 @@ export function mount(section, context) {
 
   const newestCentre = newestWins();
 
-  async function show(given, model) {
-    const values = { ...given, z: given.z?.length === model.latent ? given.z : null };
+  async function show(state, model) {
+    const values = { ...state, z: state.z?.length === model.latent ? state.z : null };
     fill(steps, [...new Set([5, 7, 9, 11, 15, values.steps])].sort((a, b) => a - b).map((count) => [count, count]), values.steps);
     fill(span, [...new Set([1, 2, 3, 4, values.span])].sort((a, b) => a - b).map((size) => [size, `±${size}`]), values.span);
-    number.value = values.z ? "" : values.seed;
-    undo.disabled = !undone.length;
-    context.offer(recipe(values, model));
-    const centre = values.z
+    seedInput.value = values.z ? "" : values.seed;
+    undo.disabled = !previous.length;
+    context.offer(requestFor(values, model));
+    const request = values.z
       ? { path: "decode", query: { model: model.ref }, json: { z: [values.z] } }
       : { path: "generate", query: { model: model.ref, n: 1, seed: values.seed } };
-    const answer = await newestCentre((signal) => askJson(centre, { signal }));
+    const answer = await newestCentre((signal) => askJson(request, { signal }));
     if (!answer) return;
     const [{ png, z }] = answer.images;
     const key = `${model.ref} ${values.steps}`;
     if (layout !== key) build(model, values);
     layout = key;
     current = { z, model, values };
-    const held = face.contains(document.activeElement);
-    const caption = values.z ? "z of your own" : `seed ${values.seed}`;
-    face.replaceChildren(tile({ png, z, seed: values.z ? null : values.seed, plain: !values.z, model: model.ref, recipe: centre }, context, { caption, name: "The image at z" }));
-    if (held) face.querySelector("button").focus();
+    const hadFocus = frame.contains(document.activeElement);
+    const caption = values.z ? "modified z" : `seed ${values.seed}`;
+    frame.replaceChildren(tile({ png, z, seed: values.z ? null : values.seed, plain: !values.z, model: model.ref, request }, context, { caption, name: "Image at z" }));
+    if (hadFocus) frame.querySelector("button").focus();
     mark(current);
     await decodeAll();
-    context.remember(values.z ? "a z of your own" : `dimensions around seed ${values.seed}`, [face.querySelector("img")]);
+    context.remember(values.z ? "traversal from a modified z" : `traversal from seed ${values.seed}`, [frame.querySelector("img")]);
   }
 
   return { show };
