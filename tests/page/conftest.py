@@ -1,4 +1,4 @@
-"""A real server with the shipped models, and a real Chromium that may speak to nothing else."""
+"""A real server with the shipped models, and a real Chromium that can reach no other host."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from model_store.spec import MLP, PRODUCTION, ImageShape, ModelSpec
-from model_store.store import SHIPPED, Store
+from model_store.spec import MLP, ImageShape, ModelSpec
+from model_store.store import SHIPPED
 from tests.api.service import publish
 from tests.e2e.server import serving
 from tests.page.visitor import Visitor
 
 CHROMIUM = shutil.which("chromium")
-PATIENCE_MS = 60_000
-ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
+TIMEOUT_MS = 60_000
+NO_OTHER_HOST = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 
 COLOUR = ModelSpec(
     network=MLP(hidden=(8,)),
@@ -30,70 +30,72 @@ COLOUR = ModelSpec(
     image=ImageShape(channels=3, height=20, width=24),
     upload="resize",
 )
-"""Untrained: what the page must not take for granted is 28x28 and grey."""
+"""An untrained model, because the page must not assume that images are grey and 28x28."""
 
 
-# Of the package, not of the session: while Playwright runs, no other test can run a loop of its own.
+# Package scope, not session scope: while Playwright runs, no other test can run an event loop.
 @pytest.fixture(scope="package")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("page")
     store = shutil.copytree(SHIPPED, folder / "store")
-    # the tests name its dimensions; a better version may become the shipped one at any time
-    Store(store).set_alias("mnist", PRODUCTION, 2)
     publish(store, "zcolour", spec=COLOUR)
-    with serving(store, folder / "server.log") as found:
-        yield found
+    publish(store, "zcolour", spec=COLOUR, seed=1)
+    with serving(store, folder / "server.log") as address:
+        yield address
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium to drive the page with: make test-page installs one")
+        pytest.skip("chromium is not installed; make test-page installs it")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", ALONE])
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", NO_OTHER_HOST]
+        )
         yield started
         started.close()
 
 
 @pytest.fixture
 def visitor(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Visitor]:
-    """Someone at the page; mark with `screen(width=..., theme=...)`.
+    """Open a browser tab; the mark `screen(width=..., theme=..., motion=...)` sets up its screen.
 
-    Afterwards nothing may have been said on the console, missed, or asked of another host.
+    After the test, the tab must have no console messages, errors or requests to other hosts.
     """
     mark = request.node.get_closest_marker("screen")
-    wishes = mark.kwargs if mark else {}
+    screen = mark.kwargs if mark else {}
     context = browser.new_context(
-        viewport={"width": wishes.get("width", 1200), "height": 800},
-        color_scheme=wishes.get("theme", "light"),
-        reduced_motion=wishes.get("motion", "no-preference"),
+        viewport={"width": screen.get("width", 1200), "height": 800},
+        color_scheme=screen.get("theme", "light"),
+        reduced_motion=screen.get("motion", "no-preference"),
         permissions=["clipboard-read", "clipboard-write"],
     )
-    context.set_default_timeout(PATIENCE_MS)
-    complaints: list[str] = []
-    page = _watched(context, address, complaints)
-    yield Visitor(page, address, complaints)
+    context.set_default_timeout(TIMEOUT_MS)
+    errors: list[str] = []
+    page = _watched(context, address, errors)
+    yield Visitor(page, address, errors)
     context.close()
-    assert complaints == []
+    assert errors == []
 
 
-def _watched(context: BrowserContext, address: str, complaints: list[str]) -> Page:
-    ours = urlsplit(address).netloc
+def _watched(context: BrowserContext, address: str, errors: list[str]) -> Page:
+    """Open a page that adds its errors to `errors`."""
+    host = urlsplit(address).netloc
 
-    def request(asked: Request) -> None:
-        found = urlsplit(asked.url)
-        if found.scheme.startswith("http") and found.netloc != ours:
-            complaints.append(f"foreign: {asked.url}")
+    def check_host(request: Request) -> None:
+        url = urlsplit(request.url)
+        if url.scheme.startswith("http") and url.netloc != host:
+            errors.append(f"request to another host: {request.url}")
 
-    def console(message: ConsoleMessage) -> None:
-        complaints.append(f"console {message.type}: {message.text}")
+    def add_console_message(message: ConsoleMessage) -> None:
+        errors.append(f"console {message.type}: {message.text}")
 
     page = context.new_page()
-    page.on("request", request)
-    page.on("console", console)
-    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    page.on("request", check_host)
+    page.on("console", add_console_message)
+    page.on("pageerror", lambda error: errors.append(f"error: {error}"))
     page.on(
         "response",
-        lambda r: complaints.append(f"{r.status}: {r.url}") if r.status >= 400 else None,
+        lambda r: errors.append(f"{r.status}: {r.url}") if r.status >= 400 else None,
     )
     return page

@@ -1,22 +1,24 @@
-"""Digits of a data set as a person would draw them: the middle of the ink, as strokes of a pen."""
+"""Convert images of digits to pen strokes, which follow the middle of the ink."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 Stroke = list[tuple[float, float]]
-"""Places (x, y) in pixels of the image, joined by straight lines."""
+"""Points (x, y) in image pixels, joined by straight lines."""
 
 _FINER = 4
+"""Factor by which an image is enlarged before thinning."""
 _INK = 0.4
+"""Grey level above which an enlarged pixel counts as ink."""
 _BEND = 0.25
-"""By how much a stroke may miss the middle of the ink, in pixels of the image."""
+"""Largest distance of a stroke from the middle of the ink, in image pixels."""
 _SPECK = 2.5
-"""Branches shorter than this, in pixels of the image, are roughness of the ink."""
+"""Length in image pixels below which a branch is noise at the edge of the ink."""
 
 
 def strokes_of(x: NDArray[np.float32]) -> list[Stroke]:
-    """The strokes of an image x (height, width), light ink on black in [0, 1]."""
+    """Return the strokes of an image x (height, width) in [0, 1], light ink on black."""
     height, width = x.shape
     fine = Image.fromarray(x).resize((width * _FINER, height * _FINER), Image.Resampling.BICUBIC)
     middle = {(int(j), int(i)) for i, j in np.argwhere(_thinned(np.asarray(fine) > _INK))}
@@ -29,7 +31,7 @@ def strokes_of(x: NDArray[np.float32]) -> list[Stroke]:
 
 
 def _thinned(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Ink (height, width) worn down to lines of one pixel; Zhang & Suen 1984."""
+    """Thin the ink (height, width) to lines one pixel wide; Zhang & Suen 1984."""
     ink = np.pad(ink, 1)
     while True:
         before = ink.sum()
@@ -48,14 +50,14 @@ def _thinned(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 _AROUND = [(1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1)]
-"""How far to roll an image so that each pixel meets its neighbours, from north clockwise."""
+"""Shifts that move each neighbour onto its pixel, clockwise from north."""
 
 Pixel = tuple[int, int]
 
 
-def _paths(left: set[Pixel]) -> list[list[Pixel]]:
-    """All pixels of thin lines, each in one path; a path begins at an end and at a pixel drawn."""
-    left = set(left)
+def _paths(pixels: set[Pixel]) -> list[list[Pixel]]:
+    """Split thin lines into paths. A path starts at a loose end, joined to an earlier path if near."""
+    left = set(pixels)
     drawn: set[Pixel] = set()
     paths = []
     while left:
@@ -93,7 +95,7 @@ def _length(path: list[Pixel]) -> float:
 
 
 def _straightened(path: list[Pixel], bend: float) -> list[Pixel]:
-    """The path with no more points than needed to stay within `bend` of it; Ramer 1972."""
+    """Drop the points that are not needed to stay within `bend` of the path; Ramer 1972."""
     if len(path) < 3:
         return path
     points = np.array(path, float)

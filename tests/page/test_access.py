@@ -1,4 +1,4 @@
-"""For everyone: what axe finds, the keyboard alone, and less motion."""
+"""Accessibility: axe finds no violations, the keyboard is enough, reduced motion is respected."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ AXE = Axe()
         pytest.param("dark", marks=pytest.mark.screen(theme="dark", width=375)),
     ],
 )
-def test_axe_finds_nothing_serious_in_any_part(visitor: Visitor, theme: str) -> None:
+def test_axe_finds_no_serious_violation_in_any_part(visitor: Visitor, theme: str) -> None:
     visitor.open()
     for part in visitor.parts:
         visitor.part(part)
@@ -30,11 +30,11 @@ def test_axe_finds_nothing_serious_in_any_part(visitor: Visitor, theme: str) -> 
 
 
 def _serious(visitor: Visitor) -> list[str]:
-    """What axe calls serious or critical, and where."""
-    found = AXE.run(visitor.page).response["violations"]
+    """Return the violations that axe rates serious or critical, with their elements."""
+    violations = AXE.run(visitor.page).response["violations"]
     return [
         f"{one['id']}: {node['html'][:120]}"
-        for one in found
+        for one in violations
         if one["impact"] in {"serious", "critical"}
         for node in one["nodes"]
     ]
@@ -44,7 +44,7 @@ def _pixels(pictures: str) -> Callable[[Visitor], object]:
     return lambda visitor: visitor.pixels(pictures)
 
 
-OPERATED: list[tuple[str, str, str, Callable[[Visitor], object]]] = [
+KEYBOARD_ACTIONS: list[tuple[str, str, str, Callable[[Visitor], object]]] = [
     ("generate", "#others", "Enter", _pixels(".tiles img")),
     ("draw", ".tray button", "Enter", _pixels(".triptych img")),
     ("interpolate", "input[type=range]", "ArrowRight", lambda v: v.state),
@@ -56,8 +56,10 @@ OPERATED: list[tuple[str, str, str, Callable[[Visitor], object]]] = [
 ]
 
 
-@pytest.mark.parametrize(("part", "control", "key", "look"), OPERATED, ids=[o[0] for o in OPERATED])
-def test_each_part_is_worked_by_keyboard_alone(
+@pytest.mark.parametrize(
+    ("part", "control", "key", "look"), KEYBOARD_ACTIONS, ids=[a[0] for a in KEYBOARD_ACTIONS]
+)
+def test_each_part_can_be_used_with_the_keyboard_alone(
     visitor: Visitor, part: str, control: str, key: str, look: Callable[[Visitor], object]
 ) -> None:
     visitor.open("#generate?n=4&seed=1")
@@ -76,16 +78,16 @@ def test_each_part_is_worked_by_keyboard_alone(
 
 
 def _tab_to(visitor: Visitor, selector: str) -> None:
-    """Press Tab until the focus is there."""
+    """Press Tab until an element that matches the selector has the focus."""
     for _ in range(80):
         visitor.page.keyboard.press("Tab")
-        if visitor.page.evaluate("what => document.activeElement.matches(what)", selector):
+        if visitor.page.evaluate("selector => document.activeElement.matches(selector)", selector):
             return
     raise AssertionError(f"Tab does not reach {selector}")
 
 
 @pytest.mark.screen(motion="reduce")
-def test_who_asked_for_less_motion_sees_none(visitor: Visitor) -> None:
+def test_nothing_is_animated_with_reduced_motion(visitor: Visitor) -> None:
     visitor.open("#generate?n=4&seed=1")
     visitor.click("Copy link")
     assert visitor.page.evaluate("document.getAnimations().length") == 0

@@ -1,4 +1,4 @@
-"""A model of colour images that are not square: nothing takes 28x28 and grey for granted."""
+"""A model of colour images that are not square: the page does not assume grey 28x28 images."""
 
 import io
 
@@ -7,6 +7,7 @@ from PIL import Image
 from tests.page.visitor import Visitor
 
 RGBA = 20 * 24 * 4
+"""Values in an image of `zcolour`."""
 
 
 def a_picture() -> bytes:
@@ -15,7 +16,7 @@ def a_picture() -> bytes:
     return file.getvalue()
 
 
-def test_it_generates_interpolates_and_traverses(visitor: Visitor) -> None:
+def test_colour_images_are_generated_interpolated_and_traversed(visitor: Visitor) -> None:
     visitor.open("#generate?model=zcolour@1&n=4&seed=1")
     tiles = visitor.pixels(".tiles img")
     assert [len(tile) for tile in tiles] == [RGBA] * 4
@@ -27,7 +28,7 @@ def test_it_generates_interpolates_and_traverses(visitor: Visitor) -> None:
     assert {len(tile) for tile in visitor.pixels(".strip canvas")} == {RGBA}
 
 
-def test_it_reconstructs_what_is_dropped(visitor: Visitor) -> None:
+def test_a_dropped_photo_is_reconstructed_in_colour(visitor: Visitor) -> None:
     visitor.open("#draw?model=zcolour@1")
     assert "Drop or paste an image" in visitor.shown.inner_text()
     with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
@@ -39,13 +40,13 @@ def test_it_reconstructs_what_is_dropped(visitor: Visitor) -> None:
     assert visitor.pixels(".triptych img, .triptych canvas") == before
 
 
-def test_it_stands_beside_a_model_of_another_shape(visitor: Visitor) -> None:
-    visitor.open("#compare?model=mnist@2&other=zcolour@1&n=4&seed=8")
+def test_models_of_different_image_shapes_can_be_compared(visitor: Visitor) -> None:
+    visitor.open("#compare?model=mnist@5&other=zcolour@1&n=4&seed=8")
     assert [len(tile) for tile in visitor.pixels(".tiles img")] == [28 * 28 * 4] * 4 + [RGBA] * 4
 
 
-def test_a_drawing_made_with_another_model_is_looked_at_anew(visitor: Visitor) -> None:
-    visitor.open("#draw?model=mnist@2")
+def test_a_drawing_made_with_another_model_is_prepared_again(visitor: Visitor) -> None:
+    visitor.open("#draw?model=mnist@5")
     visitor.draw((0.2, 0.2), (0.8, 0.2), (0.4, 0.9))
     with visitor.page.expect_response(lambda r: "preprocess=auto" in r.url):
         visitor.page.get_by_label("Model", exact=True).select_option("zcolour")

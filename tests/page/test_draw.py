@@ -1,4 +1,4 @@
-"""Draw: strokes, files, pasted and sample images, and what is shown of them."""
+"""Draw: strokes, files, pasted images and samples, and their reconstructions."""
 
 import io
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.page.visitor import Visitor, run_in_a_shell
 
 
 def a_seven() -> bytes:
-    """Dark on light, large, and no multiple of 28: as people have them."""
+    """Return a PNG like a photo of a digit: dark on light, large, its sides no multiples of 28."""
     picture = Image.new("RGB", (300, 360), "white")
     ImageDraw.Draw(picture).line([(70, 80), (220, 80), (120, 300)], "black", 26, "curve")
     file = io.BytesIO()
@@ -17,7 +17,7 @@ def a_seven() -> bytes:
     return file.getvalue()
 
 
-def test_a_stroke_is_seen_reconstructed_and_measured(visitor: Visitor) -> None:
+def test_a_stroke_is_reconstructed_with_its_bce_and_kl(visitor: Visitor) -> None:
     visitor.open("#draw")
     visitor.draw((0.5, 0.15), (0.48, 0.85))
     seen, made, difference = visitor.pixels(".triptych img, .triptych canvas")
@@ -28,10 +28,10 @@ def test_a_stroke_is_seen_reconstructed_and_measured(visitor: Visitor) -> None:
     assert "BCE" in text
     assert "KL" in text
     assert text.count("nats") == 3
-    assert visitor.shown.locator(".dimension").count() == 20
+    assert visitor.shown.locator(".dimension").count() == 32
 
 
-def test_what_is_drawn_is_brought_to_the_form_of_the_data(visitor: Visitor) -> None:
+def test_a_drawing_is_centred_as_in_the_training_data(visitor: Visitor) -> None:
     visitor.open("#draw")
     visitor.draw((0.1, 0.1), (0.1, 0.4))
     red = visitor.pixels(".triptych img")[0][0::4]
@@ -62,7 +62,7 @@ def test_a_reopened_drawing_shows_the_same_pixels(visitor: Visitor) -> None:
     assert visitor.pixels(".triptych img, .triptych canvas") == before
 
 
-def test_images_come_by_file_by_drop_and_by_paste(visitor: Visitor) -> None:
+def test_an_image_can_be_chosen_dropped_or_pasted(visitor: Visitor) -> None:
     visitor.open("#draw")
     with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
         visitor.page.get_by_label("Image file", exact=True).set_input_files(
@@ -70,15 +70,15 @@ def test_images_come_by_file_by_drop_and_by_paste(visitor: Visitor) -> None:
         )
     visitor.settled()
     chosen = visitor.pixels(".triptych img")
-    for arrive in (visitor.drop, visitor.paste):
+    for send in (visitor.drop, visitor.paste):
         visitor.open("#generate?n=4&seed=1")
         with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
-            arrive(a_seven())
+            send(a_seven())
         visitor.settled()
         assert visitor.pixels(".triptych img") == chosen
 
 
-def test_a_photo_that_is_too_large_to_send_is_made_smaller(visitor: Visitor) -> None:
+def test_a_large_photo_is_made_smaller_before_it_is_sent(visitor: Visitor) -> None:
     large = io.BytesIO()
     Image.effect_noise((1600, 1200), 90).save(large, "PNG")
     assert len(large.getvalue()) > 1024 * 1024
@@ -89,13 +89,13 @@ def test_a_photo_that_is_too_large_to_send_is_made_smaller(visitor: Visitor) -> 
     assert "image=iVBOR" in visitor.state
 
 
-def test_a_file_that_is_no_picture_is_refused_in_words(visitor: Visitor) -> None:
+def test_a_file_that_is_no_image_gives_an_error_message(visitor: Visitor) -> None:
     visitor.open("#draw")
     visitor.drop(b"not a picture", kind="text/plain")
-    assert "not a picture" in visitor.problem()
+    assert "cannot read this file as an image" in visitor.problem()
 
 
-def test_the_samples_to_try_are_made_by_the_model_one_of_each_class(visitor: Visitor) -> None:
+def test_the_model_offers_one_sample_of_each_class(visitor: Visitor) -> None:
     visitor.open("#draw")
     samples = visitor.page.get_by_role("group", name="Samples").get_by_role("button")
     samples.nth(9).wait_for()
@@ -105,7 +105,7 @@ def test_the_samples_to_try_are_made_by_the_model_one_of_each_class(visitor: Vis
     assert visitor.pixels(".triptych img")[0] == visitor.pixels(".tray img")[3]
 
 
-def test_another_model_looks_at_the_same_drawing(visitor: Visitor) -> None:
+def test_another_model_reconstructs_the_same_drawing(visitor: Visitor) -> None:
     visitor.open("#draw")
     visitor.draw((0.2, 0.2), (0.8, 0.2), (0.4, 0.9))
     seen, made = visitor.pixels(".triptych img")

@@ -1,4 +1,4 @@
-"""Digits of the test split, drawn by hand: the reconstruction is still the same digit."""
+"""Digits of the MNIST test split, drawn on the page: each reconstruction shows the same digit."""
 
 import io
 
@@ -16,26 +16,27 @@ from training.settings import TrainingSettings
 
 Digits = tuple[list[list[Stroke]], NDArray[np.int64]]
 
-EACH = 3
-"""Digits of each class: the first of the test split."""
-AGREE = 0.95
+PER_CLASS = 3
+"""Digits of each class, the first ones of the test split."""
+MIN_AGREEMENT = 0.95
+"""Share of reconstructions to which the judge must give the label of the digit."""
 
 
 @pytest.fixture(scope="module")
 def digits() -> Digits:
-    """The strokes of each digit and its label."""
+    """Return the strokes and the labels of the digits."""
     data_dir = TrainingSettings().data_dir
     if not (data_dir / "MNIST" / "raw").is_dir():
         pytest.skip(f"no MNIST in {data_dir}; ZSERVE_DATA_DIR names another folder")
     split = MNIST(str(data_dir), train=False)
     labels = split.targets.numpy()
-    chosen = np.sort(np.concatenate([np.flatnonzero(labels == c)[:EACH] for c in range(10)]))
+    chosen = np.sort(np.concatenate([np.flatnonzero(labels == c)[:PER_CLASS] for c in range(10)]))
     images = split.data.numpy()[chosen].astype(np.float32) / 255
     return [strokes_of(x) for x in images], labels[chosen]
 
 
 def moved(strokes: list[Stroke], scale: float, right: float = 0, down: float = 0) -> list[Stroke]:
-    """Strokes in pixels of 28 -> in shares of the paper."""
+    """Scale and move strokes, from image pixels (28x28) to fractions of the paper's side."""
     return [
         [((x - 14) / 28 * scale + 0.5 + right, (y - 14) / 28 * scale + 0.5 + down) for x, y in s]
         for s in strokes
@@ -43,14 +44,14 @@ def moved(strokes: list[Stroke], scale: float, right: float = 0, down: float = 0
 
 
 def by_brush(visitor: Visitor, strokes: list[Stroke]) -> None:
-    """Drawn with the pointer on the canvas of the page."""
+    """Draw strokes with the pointer on the canvas of the page."""
     visitor.click("Clear")
     for stroke in strokes:
         visitor.draw(*stroke, steps=1)
 
 
 def on_paper(visitor: Visitor, strokes: list[Stroke], pen: float) -> None:
-    """Drawn dark on white with a pen, in shares of the paper's side, and dropped as a file."""
+    """Draw strokes dark on white and drop the file; `pen` is a width in fractions of the side."""
     side, finer = 280, 4
     paper = Image.new("L", (side * finer, side * finer), 255)
     brush = ImageDraw.Draw(paper)
@@ -96,11 +97,11 @@ def test_drawn_digits_are_reconstructed_as_the_same_digits(
             reconstructions.append(visitor.pixels(".triptych img")[1][0::4])
     x = torch.tensor(reconstructions).reshape(-1, 1, 28, 28) / 255
     judge, _ = load_judge("mnist")
-    found = judge_images(judge, x).labels.reshape(len(variants), -1)
+    judged = judge_images(judge, x).labels.reshape(len(variants), -1)
     wrong = [
-        (draw.__name__, int(drawn), int(seen))
-        for draw, row in zip(variants, found, strict=True)
-        for drawn, seen in zip(labels, row, strict=True)
-        if drawn != seen
+        (draw.__name__, int(label), int(judged_label))
+        for draw, row in zip(variants, judged, strict=True)
+        for label, judged_label in zip(labels, row, strict=True)
+        if label != judged_label
     ]
-    assert len(wrong) <= (1 - AGREE) * len(x), f"(variant, drawn, seen): {wrong}"
+    assert len(wrong) <= (1 - MIN_AGREEMENT) * len(x), f"(variant, label, judged): {wrong}"

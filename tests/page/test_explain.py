@@ -1,4 +1,4 @@
-"""Explain in place: what the words mean, and how a version was trained."""
+"""Explanations of terms, and the curves that show how a version was trained."""
 
 import re
 
@@ -7,30 +7,31 @@ from playwright.sync_api import Route, expect
 from tests.page.visitor import Visitor
 
 
-def words(visitor: Visitor) -> list[str]:
-    found: list[str] = visitor.shown.locator("[data-term]").evaluate_all(
+def terms(visitor: Visitor) -> list[str]:
+    """Return the terms with an explanation in the selected part."""
+    names: list[str] = visitor.shown.locator("[data-term]").evaluate_all(
         "all => all.map(word => word.dataset.term)"
     )
-    return found
+    return names
 
 
-def test_each_word_says_in_one_sentence_what_it_means(visitor: Visitor) -> None:
+def test_each_term_has_an_explanation_that_contains_it(visitor: Visitor) -> None:
     visitor.open()
-    said: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for part in visitor.parts:
         visitor.part(part)
         if part == "Draw":
             visitor.draw((0.5, 0.15), (0.48, 0.85))
-        for i, word in enumerate(words(visitor)):
+        for i, term in enumerate(terms(visitor)):
             visitor.shown.locator("[data-term]").nth(i).click()
-            said[word] = visitor.page.locator("#meaning").inner_text()
-    assert {"z", "sigma", "KL", "beta", "blur"} <= set(said)
-    for word, sentence in said.items():
-        assert sentence.endswith("."), word
-        assert word.lower() in sentence.lower()
+            meanings[term] = visitor.page.locator("#meaning").inner_text()
+    assert {"z", "sigma", "KL", "beta", "blur"} <= set(meanings)
+    for term, meaning in meanings.items():
+        assert meaning.endswith("."), term
+        assert term.lower() in meaning.lower()
 
 
-def test_a_word_is_explained_by_keyboard_and_described_to_those_who_listen(
+def test_an_explanation_opens_by_keyboard_and_is_the_accessible_description(
     visitor: Visitor,
 ) -> None:
     visitor.open("#generate?n=1&seed=1")
@@ -48,14 +49,14 @@ def test_a_word_is_explained_by_keyboard_and_described_to_those_who_listen(
     expect(box).to_be_hidden()
 
 
-def test_one_explanation_gives_way_to_another(visitor: Visitor) -> None:
+def test_a_second_explanation_replaces_the_first(visitor: Visitor) -> None:
     visitor.open("#map?model=notebook@1")
     visitor.shown.get_by_role("button", name="latent space").click()
     visitor.shown.get_by_role("button", name="z", exact=True).click()
     expect(visitor.page.locator("#meaning")).to_contain_text("short list of numbers")
 
 
-def test_a_version_shows_what_each_epoch_reached(visitor: Visitor) -> None:
+def test_a_version_with_a_history_shows_its_training_curves(visitor: Visitor) -> None:
     visitor.open("#model?model=notebook@1")
     history = visitor.page.request.get(f"{visitor.address}/models/notebook/1").json()["manifest"][
         "training"
@@ -68,23 +69,23 @@ def test_a_version_shows_what_each_epoch_reached(visitor: Visitor) -> None:
         assert {"epoch", "nats", "train", "test"} <= set(chart.locator("text").all_text_contents())
         for line in chart.locator("polyline").all():
             assert len(str(line.get_attribute("points")).split()) == 30
-    visitor.shown.get_by_text("As numbers").click()
+    visitor.shown.get_by_text("Show as a table").click()
     last = visitor.shown.locator(".training tbody tr").last.inner_text().split()
     assert last[-1] == f"{history[-1]['test_kl']:.2f}"
 
 
-def test_a_version_that_kept_only_a_picture_of_its_epochs_shows_that(visitor: Visitor) -> None:
-    visitor.open("#model?model=mnist@2")
-    picture = visitor.shown.get_by_role("img", name="Loss of each epoch of mnist@2")
+def test_a_version_without_a_history_shows_the_figure_of_its_loss(visitor: Visitor) -> None:
+    visitor.open("#model?model=digits@1")
+    picture = visitor.shown.get_by_role("img", name="Training loss of digits@1 by epoch")
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth > 0)")
 
 
-def test_a_version_that_kept_nothing_of_its_epochs_says_so(visitor: Visitor) -> None:
-    def without_picture(route: Route) -> None:
+def test_a_version_without_history_and_figure_shows_a_note(visitor: Visitor) -> None:
+    def remove_figure(route: Route) -> None:
         answer = route.fetch().json()
         answer["figures"].pop("loss")
         route.fulfill(json=answer)
 
-    visitor.page.route("**/models/mnist/2", without_picture)
-    visitor.open("#model?model=mnist@2")
-    assert "does not say how its epochs went" in visitor.shown.inner_text()
+    visitor.page.route("**/models/digits/1", remove_figure)
+    visitor.open("#model?model=digits@1")
+    assert "no record of its training epochs" in visitor.shown.inner_text()

@@ -1,4 +1,4 @@
-"""Generate: seeds, labels, temperature, the menu of a tile, and what can be copied and saved."""
+"""Generate: seeds, labels, temperature, the menu of a tile, copying and saving."""
 
 import json
 import subprocess
@@ -22,8 +22,8 @@ def test_number_seed_temperature_and_label_are_in_the_address(visitor: Visitor) 
     visitor.choose("Label", "7")
     visitor.shown.get_by_role("slider").fill("0.5")
     visitor.settled()
-    for said in ("n=4", "seed=99", "label=7", "temperature=0.5"):
-        assert said in visitor.state
+    for parameter in ("n=4", "seed=99", "label=7", "temperature=0.5"):
+        assert parameter in visitor.state
     assert visitor.captions() == ["99", "100", "101", "102"]
 
 
@@ -41,24 +41,24 @@ def test_a_reopened_address_shows_the_same_pixels(visitor: Visitor) -> None:
     assert visitor.pixels(".tiles img") == before
 
 
-def test_a_tile_gives_its_seed_its_z_and_its_file(visitor: Visitor) -> None:
+def test_the_menu_of_a_tile_copies_z_saves_the_file_and_reuses_the_seed(visitor: Visitor) -> None:
     visitor.open("#generate?n=4&seed=20")
     tile = visitor.tiles.nth(2)
     visitor.menu(tile, "Copy z")
-    visitor.page.get_by_text("z is copied").wait_for()
-    assert len(json.loads(visitor.page.evaluate("navigator.clipboard.readText()"))) == 20
+    visitor.page.get_by_text("z copied").wait_for()
+    assert len(json.loads(visitor.page.evaluate("navigator.clipboard.readText()"))) == 32
     tile.click()
     with visitor.page.expect_download() as download:
         visitor.page.get_by_role("menuitem", name="Save PNG").click()
     content = Path(download.value.path()).read_bytes()
-    alone = visitor.page.request.get(f"{visitor.address}/generate?model=mnist@2&n=1&seed=22")
+    alone = visitor.page.request.get(f"{visitor.address}/generate?model=mnist@5&n=1&seed=22")
     assert content == alone.body()
     visitor.menu(tile, "Start from this seed")
     assert visitor.captions()[0] == "22"
 
 
 @pytest.mark.parametrize(
-    ("action", "part", "said"),
+    ("action", "part", "parameter"),
     [
         ("Reconstruct", "draw", "image=iVBOR"),
         ("Interpolate from here", "interpolate", "a=seed:21"),
@@ -66,14 +66,16 @@ def test_a_tile_gives_its_seed_its_z_and_its_file(visitor: Visitor) -> None:
         ("Traverse from here", "traverse", "z="),
     ],
 )
-def test_a_tile_can_be_sent_to(visitor: Visitor, action: str, part: str, said: str) -> None:
+def test_an_image_can_be_opened_in_another_part(
+    visitor: Visitor, action: str, part: str, parameter: str
+) -> None:
     visitor.open("#generate?n=4&seed=20")
     visitor.menu(visitor.tiles.nth(1), action)
     assert visitor.state.startswith(f"#{part}?")
-    assert said in visitor.state
+    assert parameter in visitor.state
 
 
-def test_a_sample_of_a_label_is_sent_as_the_image_that_it_is(visitor: Visitor) -> None:
+def test_a_sample_of_a_label_is_opened_as_an_image_and_not_by_its_seed(visitor: Visitor) -> None:
     visitor.open("#generate?n=4&seed=20&label=5")
     sent = visitor.pixels(".tiles img")[0]
     visitor.menu(visitor.tiles.nth(0), "Interpolate from here")

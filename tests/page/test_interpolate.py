@@ -1,4 +1,4 @@
-"""Interpolate: two ends, the frames between them, and the ways to watch them."""
+"""Interpolate: the two ends, the frames between them, and playing them."""
 
 import io
 import subprocess
@@ -10,7 +10,7 @@ from PIL import Image
 from tests.page.visitor import Visitor
 
 
-def test_the_walk_begins_at_a_and_ends_at_b(visitor: Visitor) -> None:
+def test_the_first_frame_is_a_and_the_last_is_b(visitor: Visitor) -> None:
     visitor.open("#interpolate?a=seed:1&b=seed:2&steps=8")
     frames = visitor.pixels(".strip img")
     assert len(frames) == 8
@@ -29,7 +29,7 @@ def test_the_slider_and_the_strip_show_the_same_frame(visitor: Visitor) -> None:
     assert visitor.shown.get_by_role("slider").input_value() == "5"
 
 
-def test_it_plays_until_it_is_paused(visitor: Visitor) -> None:
+def test_the_frames_play_until_they_are_paused(visitor: Visitor) -> None:
     visitor.open("#interpolate?a=seed:1&b=seed:2&steps=8&t=0")
     first = visitor.page.locator(".stage img").get_attribute("src")
     visitor.click("Play")
@@ -40,7 +40,7 @@ def test_it_plays_until_it_is_paused(visitor: Visitor) -> None:
     assert visitor.shown.get_by_role("button", name="Play", exact=True).is_visible()
 
 
-def test_the_two_paths_share_their_ends_alone(visitor: Visitor) -> None:
+def test_the_linear_and_the_spherical_path_have_the_same_ends_only(visitor: Visitor) -> None:
     visitor.open("#interpolate?a=seed:1&b=seed:2&steps=8&path=slerp")
     arc = visitor.pixels(".strip img")
     visitor.choose("Path", "linear")
@@ -49,7 +49,7 @@ def test_the_two_paths_share_their_ends_alone(visitor: Visitor) -> None:
     assert line[4] != arc[4]
 
 
-def test_the_ends_can_be_swapped_and_seeded_anew(visitor: Visitor) -> None:
+def test_the_ends_can_be_swapped_and_get_new_seeds(visitor: Visitor) -> None:
     visitor.open("#interpolate?a=seed:1&b=seed:2&steps=8")
     frames = visitor.pixels(".strip img")
     visitor.click("Swap A and B")
@@ -88,7 +88,7 @@ def test_an_image_can_be_dropped_on_an_end(visitor: Visitor) -> None:
     assert "b=png:" in visitor.state
 
 
-def test_the_gif_goes_there_and_back(visitor: Visitor) -> None:
+def test_the_gif_plays_forwards_and_backwards(visitor: Visitor) -> None:
     visitor.open("#interpolate?a=seed:1&b=seed:2&steps=8")
     with Image.open(io.BytesIO(visitor.saved("Save GIF").read_bytes())) as picture:
         assert picture.format == "GIF"

@@ -1,4 +1,4 @@
-"""Map: a plane of the latent space, and the image at the place that is pointed at."""
+"""Map: a plane through the latent space, and the image at the place under the pointer."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ def board(visitor: Visitor) -> Locator:
 
 
 def point(visitor: Visitor, x: float, y: float) -> None:
-    """Move the pointer to a place of the map, from (0, 0) at its top left to (1, 1)."""
+    """Move the pointer over the map, whose top left is (0, 0) and bottom right (1, 1)."""
     board(visitor).scroll_into_view_if_needed()
     box = board(visitor).bounding_box()
     assert box
@@ -26,7 +26,7 @@ def point(visitor: Visitor, x: float, y: float) -> None:
 
 
 def place(visitor: Visitor) -> tuple[float, float]:
-    """The place whose image is shown."""
+    """Return the place whose image is shown."""
     at = visitor.shown.locator(".map-live").get_attribute("data-at")
     assert at
     x, y = map(float, at.split(","))
@@ -34,13 +34,13 @@ def place(visitor: Visitor) -> tuple[float, float]:
 
 
 def wait_for_place(visitor: Visitor, x: float, y: float) -> None:
-    """Wait for the image of about this place."""
+    """Wait until the image of a place within 0.02 is shown."""
 
-    def there() -> bool:
-        found = place(visitor)
-        return abs(found[0] - x) < 0.02 and abs(found[1] - y) < 0.02
+    def is_shown() -> bool:
+        shown_x, shown_y = place(visitor)
+        return abs(shown_x - x) < 0.02 and abs(shown_y - y) < 0.02
 
-    visitor.until(there)
+    visitor.until(is_shown)
 
 
 def wait_for_state(visitor: Visitor, part: str) -> None:
@@ -54,23 +54,23 @@ def shown_image(visitor: Visitor) -> list[int]:
 
 
 def picture(visitor: Visitor) -> bytes:
-    """The whole map, as a PNG."""
+    """Return the whole map as a PNG."""
     address = visitor.shown.locator(".board canvas").evaluate("canvas => canvas.toDataURL()")
     return base64.b64decode(address.split(",")[1])
 
 
-def of_service(visitor: Visitor, path: str, **request: object) -> list[int]:
-    """RGBA of the image that the service itself gives."""
+def image_from_service(visitor: Visitor, path: str, **request: object) -> list[int]:
+    """Return the RGBA values of an image that the service returns."""
     answer = visitor.page.request.post(f"{visitor.address}/{path}", **request)  # type: ignore[arg-type]
     rgba = Image.open(io.BytesIO(answer.body())).convert("RGBA")
     return [int(value) for value in np.asarray(rgba).ravel()]
 
 
 def decoded(visitor: Visitor, model: str, z: list[float]) -> list[int]:
-    return of_service(visitor, f"decode?model={model}", data={"z": [z]})
+    return image_from_service(visitor, f"decode?model={model}", data={"z": [z]})
 
 
-def test_a_model_of_two_dimensions_shows_all_of_them(visitor: Visitor) -> None:
+def test_the_map_of_a_model_with_two_dimensions_is_its_whole_latent_space(visitor: Visitor) -> None:
     visitor.open("#map?model=notebook@1")
     visitor.page.wait_for_load_state("networkidle")
     plane = np.asarray(Image.open(io.BytesIO(picture(visitor))).convert("L"))
@@ -119,7 +119,7 @@ def test_a_touch_moves_the_place(visitor: Visitor) -> None:
     board(visitor).evaluate(
         """board => {
             const {left, top, width, height} = board.getBoundingClientRect();
-            board.setPointerCapture = () => {};  // of a finger that is there
+            board.setPointerCapture = () => {};  // Chromium rejects the id of a synthetic touch
             for (const [kind, share] of [["down", 0.5], ["move", 0.6], ["move", 0.75], ["up", 0.75]])
                 board.dispatchEvent(new PointerEvent("pointer" + kind, {
                     pointerType: "touch", pointerId: 7, clientX: left + share * width, clientY: top + height / 4,
@@ -130,17 +130,17 @@ def test_a_touch_moves_the_place(visitor: Visitor) -> None:
     wait_for_state(visitor, "at=1.5,1.5")
 
 
-def test_while_one_image_is_made_only_the_newest_place_waits(visitor: Visitor) -> None:
+def test_live_images_are_requested_one_at_a_time(visitor: Visitor) -> None:
     visitor.open("#map?model=notebook@1")
     visitor.page.wait_for_load_state("networkidle")
-    asked: list[list[float]] = []
+    requested: list[list[float]] = []
     answered: list[list[float]] = []
-    together: list[int] = []
+    in_flight: list[int] = []
 
     def pass_on(route: Route) -> None:
         [z] = json.loads(route.request.post_data or "")["z"]
-        asked.append(z)
-        together.append(len(asked) - len(answered))
+        requested.append(z)
+        in_flight.append(len(requested) - len(answered))
         answer = route.fetch()
         answered.append(z)
         route.fulfill(response=answer)
@@ -149,39 +149,41 @@ def test_while_one_image_is_made_only_the_newest_place_waits(visitor: Visitor) -
     for i in range(40):
         point(visitor, 0.1 + 0.8 * i / 39, 0.5)
     wait_for_place(visitor, 2.4, 0)
-    assert set(together) == {1}
-    assert len(asked) <= 40
-    assert asked[-1] == list(place(visitor))
+    assert set(in_flight) == {1}
+    assert len(requested) <= 40
+    assert requested[-1] == list(place(visitor))
 
 
-def test_a_wider_model_begins_with_its_two_most_informative_dimensions(visitor: Visitor) -> None:
-    visitor.open("#map?model=mnist@2")
-    assert visitor.shown.get_by_label("Across").input_value() == "11"
-    assert visitor.shown.get_by_label("Up").input_value() == "10"
+def test_the_map_of_a_larger_model_starts_with_its_two_most_informative_dimensions(
+    visitor: Visitor,
+) -> None:
+    visitor.open("#map?model=digits@1")
+    assert visitor.shown.get_by_label("Horizontal").input_value() == "11"
+    assert visitor.shown.get_by_label("Vertical").input_value() == "10"
     point(visitor, 0.75, 0.25)
     wait_for_place(visitor, 1.5, 1.5)
     x, y = place(visitor)
     z = [0.0] * 20
     z[11], z[10] = x, y
-    assert shown_image(visitor) == decoded(visitor, "mnist@2", z)
+    assert shown_image(visitor) == decoded(visitor, "digits@1", z)
     before = picture(visitor)
-    visitor.choose("Across", "3")
+    visitor.choose("Horizontal", "3")
     visitor.page.wait_for_load_state("networkidle")
     assert "x=3" in visitor.state
     assert picture(visitor) != before
 
 
-def test_a_plane_through_three_seeds_holds_their_images(visitor: Visitor) -> None:
+def test_a_plane_through_three_seeds_contains_their_images(visitor: Visitor) -> None:
     for at, seed in (("0,0", 1), ("1,0", 2), ("0,1", 3)):
-        visitor.open(f"#map?model=mnist@2&plane=seeds&a=1&b=2&c=3&at={at}")
-        mine = np.array(visitor.pixels(".map-face img")[0])
-        made = np.array(of_service(visitor, f"generate?model=mnist@2&n=1&seed={seed}"))
-        assert np.abs(mine - made).max() <= 1, seed
+        visitor.open(f"#map?model=digits@1&plane=seeds&a=1&b=2&c=3&at={at}")
+        at_place = np.array(visitor.pixels(".map-face img")[0])
+        by_seed = np.array(image_from_service(visitor, f"generate?model=digits@1&n=1&seed={seed}"))
+        assert np.abs(at_place - by_seed).max() <= 1, seed
     assert visitor.shown.locator(".corners span").all_inner_texts() == ["A", "B", "C"]
 
 
-def test_an_image_of_another_part_is_the_middle_of_its_own_map(visitor: Visitor) -> None:
-    visitor.open("#generate?n=4&seed=1&model=mnist@2")
+def test_an_image_from_another_part_is_the_first_place_of_its_map(visitor: Visitor) -> None:
+    visitor.open("#generate?n=4&seed=1&model=digits@1")
     image = visitor.pixels(".tiles img")[2]
     visitor.menu(visitor.tiles.nth(2), "Map around here")
     assert visitor.pixels(".map-face img") == [image]
@@ -190,7 +192,7 @@ def test_an_image_of_another_part_is_the_middle_of_its_own_map(visitor: Visitor)
 
 
 def test_a_reopened_map_shows_the_same_pixels(visitor: Visitor) -> None:
-    visitor.open("#map?model=mnist@2&x=3&y=7&seed=5&at=1.2,-0.4&span=2")
+    visitor.open("#map?model=digits@1&x=3&y=7&seed=5&at=1.2,-0.4&span=2")
     visitor.page.wait_for_load_state("networkidle")
     before = picture(visitor), visitor.pixels(".map-face img, .map-live")
     visitor.open(visitor.state)
@@ -206,10 +208,10 @@ def test_a_copied_curl_gives_the_image_of_the_place(visitor: Visitor, tmp_path: 
     assert (tmp_path / "image.png").read_bytes() == saved
 
 
-def test_going_elsewhere_and_to_another_model_leaves_no_trace_of_the_old_map(
+def test_another_model_gets_a_map_of_its_own(
     visitor: Visitor,
 ) -> None:
-    visitor.open("#map?model=mnist@2&plane=seeds&at=0.5,0.5")
+    visitor.open("#map?model=digits@1&plane=seeds&at=0.5,0.5")
     visitor.page.get_by_label("Model", exact=True).select_option("notebook")
     expect(visitor.shown.get_by_role("slider", name="z0")).to_be_visible()
     visitor.settled()

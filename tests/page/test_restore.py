@@ -1,15 +1,16 @@
-"""A PNG that was made here brings back what it was made with."""
+"""A dropped PNG that the service made restores its settings."""
 
 import io
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from tests.page.visitor import Visitor
 
 
 @pytest.mark.parametrize(
-    ("asked", "state"),
+    ("request_path", "state"),
     [
         (
             "generate?model=lab&n=4&seed=9&temperature=0.7&label=3",
@@ -17,7 +18,7 @@ from tests.page.visitor import Visitor
         ),
         (
             "interpolate?seed_a=4&seed_b=5&steps=8&path=linear&scale=3",
-            "#interpolate?model=mnist@2&a=seed:4&b=seed:5&steps=8&path=linear&t=0.5",
+            "#interpolate?model=mnist@5&a=seed:4&b=seed:5&steps=8&path=linear&t=0.5",
         ),
         (
             "traverse?model=notebook&seed=3&steps=5&span=2",
@@ -25,8 +26,8 @@ from tests.page.visitor import Visitor
         ),
     ],
 )
-def test_a_dropped_png_restores_its_state(visitor: Visitor, asked: str, state: str) -> None:
-    png = visitor.page.request.post(f"{visitor.address}/{asked}").body()
+def test_a_dropped_png_restores_its_state(visitor: Visitor, request_path: str, state: str) -> None:
+    png = visitor.page.request.post(f"{visitor.address}/{request_path}").body()
     visitor.open()
     visitor.drop(png)
     visitor.page.wait_for_url("**" + state)
@@ -34,7 +35,7 @@ def test_a_dropped_png_restores_its_state(visitor: Visitor, asked: str, state: s
 
 
 @pytest.mark.parametrize("scale", [1, 4])
-def test_a_reconstruction_brings_back_what_the_model_saw(visitor: Visitor, scale: int) -> None:
+def test_a_dropped_reconstruction_restores_its_input(visitor: Visitor, scale: int) -> None:
     visitor.open("#draw")
     visitor.page.get_by_role("group", name="Samples").get_by_role("button").nth(4).click()
     visitor.settled()
@@ -51,7 +52,7 @@ def test_a_reconstruction_brings_back_what_the_model_saw(visitor: Visitor, scale
     assert visitor.pixels(".triptych img") == before
 
 
-def test_an_image_of_a_z_brings_back_the_z(visitor: Visitor) -> None:
+def test_a_dropped_image_of_a_z_restores_the_z(visitor: Visitor) -> None:
     visitor.open("#traverse?seed=5")
     visitor.shown.get_by_role("radio").nth(0).click()
     visitor.settled()
@@ -64,9 +65,8 @@ def test_an_image_of_a_z_brings_back_the_z(visitor: Visitor) -> None:
     assert visitor.pixels(".side img") == before
 
 
-def _text_of(picture: Image.Image) -> "object":
-    from PIL.PngImagePlugin import PngInfo
-
+def _text_of(picture: Image.Image) -> PngInfo:
+    """Return the settings in a PNG, to be saved in another one."""
     text = PngInfo()
     text.add_text("parameters", picture.info["parameters"])
     return text

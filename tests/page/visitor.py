@@ -1,4 +1,4 @@
-"""What someone does at the page, and what they see there."""
+"""A browser tab on the page: what a user does there, and what the user sees."""
 
 import base64
 import shutil
@@ -37,37 +37,37 @@ _PASTE = """([type, base64]) => {
 
 
 def run_in_a_shell(command: str, folder: Path) -> None:
-    """Paste a command into a shell."""
+    """Run a copied command in bash."""
     shell = shutil.which("bash")
     assert shell
     subprocess.run([shell, "-e"], input=command, text=True, cwd=folder, check=True)
 
 
 class Visitor:
-    """One browser tab at the page."""
+    """A browser tab on the page."""
 
-    def __init__(self, page: Page, address: str, complaints: list[str]) -> None:
+    def __init__(self, page: Page, address: str, errors: list[str]) -> None:
         self.page = page
         self.address = address
-        self.complaints = complaints
+        self.errors = errors
 
-    # --- going and waiting ---
+    # --- actions ---
 
     def open(self, state: str = "") -> None:
-        """Load the page anew with this state after the #."""
+        """Load the page again with a state, which begins with #."""
         self.page.goto("about:blank")
         self.page.goto(f"{self.address}/{state}")
         self.settled()
 
     def settled(self) -> None:
-        """Wait until the page shows what it was asked for."""
+        """Wait until the page has no work in progress."""
         self.page.wait_for_selector("main[aria-busy=false]")
 
-    def until(self, true: Callable[[], bool], within_s: float = 20) -> None:
-        """Wait for what no locator can see; the page's own policy forbids wait_for_function."""
-        deadline = time.monotonic() + within_s
-        while not true():
-            assert time.monotonic() < deadline, "it did not come true"
+    def until(self, condition: Callable[[], bool], timeout_s: float = 20) -> None:
+        """Wait for a condition that no locator can express."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not become true"
             self.page.wait_for_timeout(20)
 
     def part(self, name: str) -> None:
@@ -91,19 +91,19 @@ class Visitor:
         self.settled()
 
     def menu(self, tile: Locator, action: str) -> None:
-        """Open the menu of a tile and choose from it."""
+        """Open the menu of a tile and choose an action."""
         tile.click()
         self.page.get_by_role("menuitem", name=action).click()
         self.settled()
 
     def saved(self, button: str) -> Path:
-        """The file that a button saves."""
+        """Click a button, and return the file that it saves."""
         with self.page.expect_download() as download:
             self.click(button)
         return Path(download.value.path())
 
     def copied(self, button: str) -> str:
-        """The text that a button copies."""
+        """Click a button, and return the text that it copies."""
         self.click(button)
         self.page.get_by_role("status").filter(has_text="copied").wait_for()
         return str(self.page.evaluate("navigator.clipboard.readText()"))
@@ -116,7 +116,7 @@ class Visitor:
         self.page.evaluate(_PASTE, [kind, base64.b64encode(content).decode()])
 
     def draw(self, *points: tuple[float, float], steps: int = 4) -> None:
-        """A stroke on the canvas; from (0, 0) at its top left to (1, 1)."""
+        """Draw a stroke on the canvas, whose top left is (0, 0) and bottom right (1, 1)."""
         box = self.page.locator(".pad").bounding_box()
         assert box
         places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
@@ -128,16 +128,16 @@ class Visitor:
             self.page.mouse.up()
         self.settled()
 
-    # --- seeing ---
+    # --- observations ---
 
     @property
     def shown(self) -> Locator:
-        """The part that is seen."""
+        """The selected part of the page."""
         return self.page.locator("main > section[data-part]:not([hidden])")
 
     @property
     def parts(self) -> list[str]:
-        """What the navigation offers."""
+        """Names of the parts in the navigation."""
         return self.page.get_by_role("navigation").get_by_role("link").all_inner_texts()
 
     @property
@@ -146,19 +146,19 @@ class Visitor:
 
     @property
     def state(self) -> str:
-        """What the address says after the #."""
+        """The state in the address, with the #."""
         return str(self.page.evaluate("location.hash"))
 
     def captions(self) -> list[str]:
         return self.shown.locator("figcaption").all_inner_texts()
 
     def pixels(self, pictures: str = "img, canvas") -> list[Any]:
-        """RGBA of each picture of the part, row by row."""
-        found: list[Any] = self.shown.locator(pictures).evaluate_all(_PIXELS)
-        return found
+        """Return the RGBA values of each image of the selected part, row by row."""
+        rgba: list[Any] = self.shown.locator(pictures).evaluate_all(_PIXELS)
+        return rgba
 
     def problem(self) -> str:
-        """What the page says went wrong."""
+        """Return the text of the error message on the page."""
         alert = self.page.get_by_role("alert")
         alert.wait_for()
         return alert.inner_text()

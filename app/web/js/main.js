@@ -143,11 +143,7 @@ function showPicker(model) {
   fill(find("model"), models.map(({ name }) => [name, name]), model.name);
   fill(find("version"), entry.versions.map((version) => [version, versionName(entry, version)]), model.version);
   find("model").disabled = find("version").disabled = false;
-  const [, ...numbers] = numbersOf(model);
-  find("numbers").replaceChildren(
-    h("span", {}, numbersOf(model)[0][1]),
-    ...numbers.slice(0, 3).map(([name, value, how]) => h("span", { title: how }, name === "Image" || name === "Latent" ? value : `${name} ${value}`)),
-  );
+  find("numbers").replaceChildren(...numbersOf(model).slice(0, 4).map(([name, value, how]) => h("span", { title: how }, `${name} ${value}`)));
 }
 
 function versionName({ aliases }, version) {

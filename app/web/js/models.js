@@ -91,8 +91,8 @@ export function numbersOf(model) {
   ];
   const properties = [
     ["Trained on", training.dataset, `preset ${training.preset}, ${training.epochs} epochs`],
-    ["Image", `${model.width}×${model.height}${model.channels === 3 ? ", colour" : ""}`, "width and height in pixels"],
-    ["Latent", `${model.latent} dimensions`, "how many numbers z has"],
+    ["Image", `${model.width}×${model.height} pixels${model.channels === 3 ? ", colour" : ""}`, "width × height"],
+    ["Latent space", `${model.latent} dimensions`, "how many numbers z has"],
   ];
   const measured = rows.filter(([key]) => key in metrics).map(([key, name, format]) => [name, format(metrics[key].value), metrics[key].protocol]);
   return [...properties, ...measured];

@@ -6,7 +6,7 @@ export const fields = {};
 export function mount(section, { history, store, offer, toast }) {
   const cards = h("div", { class: "cards" });
   const none = h("p", { class: "note" }, "There are no results yet. Images that you make in the other parts of this page appear here.");
-  const clear = button("Delete all that are not pinned", () => history.clear());
+  const clear = button("Delete unpinned results", () => history.clear());
   section.append(cards, none, h("div", { class: "row" }, clear));
   history.subscribe(render);
 
