@@ -13,7 +13,11 @@ from starlette.staticfiles import StaticFiles
 
 from app.api import openapi, problems
 from app.api.dependencies import Services
-from app.api.middleware import Abandonment, BodyLimit, HeadLikeGet, Observe, RequestContext
+from app.api.middleware.body_limit import BodyLimitMiddleware
+from app.api.middleware.disconnect import DisconnectMiddleware
+from app.api.middleware.head import HeadMiddleware
+from app.api.middleware.metrics import MetricsMiddleware
+from app.api.middleware.request_context import RequestContextMiddleware
 from app.api.routes import (
     encode_decode,
     generate,
@@ -78,17 +82,17 @@ def create_app(
     )
     problems.install(app)
     openapi.describe(app)
-    app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
-    app.add_middleware(Abandonment)
-    app.add_middleware(HeadLikeGet)
+    app.add_middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(DisconnectMiddleware)
+    app.add_middleware(HeadMiddleware)
     app.state.request_log = request_log = (
         RequestLog(settings.log_format)
         if settings.log_requests and settings.log_level in {"debug", "info"}
         else None
     )
     if settings.telemetry:
-        app.add_middleware(Observe, telemetry=telemetry, request_log=request_log)
-    app.add_middleware(RequestContext, tracing=tracing)
+        app.add_middleware(MetricsMiddleware, telemetry=telemetry, request_log=request_log)
+    app.add_middleware(RequestContextMiddleware, tracing=tracing)
     app.mount("/static", StaticFiles(directory=page.FILES), name="static")
     return app
 

@@ -1,0 +1,8 @@
+"""ASGI middleware that every request passes, from the outside in.
+
+request_context  assigns the request id and the trace; turns uncaught exceptions into a 500 problem
+metrics          counts, times and logs the request
+head             answers HEAD with the headers of GET
+disconnect       cancels the work if the client disconnects
+body_limit       refuses bodies that are too large
+"""

@@ -1,0 +1,62 @@
+"""Request ids, traces, and the answer to exceptions that nothing else caught."""
+
+import logging
+import re
+import secrets
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.middleware.headers import header
+from app.api.problems import respond
+from app.observability.logs import REQUEST, RequestLabels
+from app.observability.tracing import Trace
+
+log = logging.getLogger("zserve")
+
+_VALID_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+class RequestContextMiddleware:
+    """Assign a request id, continue the trace, and turn uncaught exceptions into a 500 problem.
+
+    The id is returned in X-Request-ID. A client may send its own id in that header; an id that
+    could not be logged safely is replaced. A trace in `traceparent` is continued: log and answer
+    name a span of the service within it, or OpenTelemetry's span if OpenTelemetry traces requests.
+    """
+
+    def __init__(self, app: ASGIApp, *, tracing: bool) -> None:
+        self._app = app
+        self._trace_of = Trace.current if tracing else Trace.continued
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        client_id = header(scope, b"x-request-id")
+        request_id = client_id if _VALID_ID.fullmatch(client_id) else secrets.token_hex(8)
+        trace = self._trace_of(header(scope, b"traceparent"))
+        scope.setdefault("state", {})["request_id"] = request_id
+        REQUEST.set(RequestLabels(request_id, trace))
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                if trace is not None:
+                    headers.append((b"traceparent", trace.traceparent.encode()))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            log.info("request %s: the client disconnected before its body was read", request_id)
+        except Exception as error:
+            log.exception("request %s %s %s failed", request_id, scope["method"], scope["path"])
+            if started:
+                raise
+            await respond(Request(scope), error)(scope, receive, send_with_id)
