@@ -11,13 +11,14 @@ from fastapi import FastAPI
 from opentelemetry.trace import TracerProvider, get_tracer
 from starlette.staticfiles import StaticFiles
 
-from app.api import openapi, problems
+from app.api import error_handlers, openapi
 from app.api.dependencies import Services
 from app.api.middleware.body_limit import BodyLimitMiddleware
 from app.api.middleware.disconnect import DisconnectMiddleware
 from app.api.middleware.head import HeadMiddleware
 from app.api.middleware.metrics import MetricsMiddleware
 from app.api.middleware.request_context import RequestContextMiddleware
+from app.api.problems import find_remedy
 from app.api.routes import (
     encode_decode,
     generate,
@@ -29,7 +30,7 @@ from app.api.routes import (
     traverse,
     v2,
 )
-from app.errors import NotReadyError, remedy
+from app.errors import NotReadyError
 from app.inference.cuda_graphs import unusable_reason
 from app.inference.devices import choose_device
 from app.inference.engine import Engine
@@ -80,7 +81,7 @@ def create_app(
     app.state.telemetry = telemetry = Telemetry(
         shared_metrics, get_tracer("zserve", tracer_provider=tracer_provider) if tracing else None
     )
-    problems.install(app)
+    error_handlers.install(app)
     openapi.describe(app)
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(DisconnectMiddleware)
@@ -132,7 +133,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         await cache.default_or_reason()
     except NotReadyError as error:
-        log.error("not ready: %s; %s", error, remedy(error))  # noqa: TRY400 - expected
+        log.error("not ready: %s; %s", error, find_remedy(error))  # noqa: TRY400 - expected
     watcher = asyncio.create_task(cache.watch())
     try:
         yield

@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from app.api.problems import INTERNAL, PROBLEMS
 from app.asgi import create_app
-from app.errors import INTERNAL, PROBLEMS
 from app.settings import PREFIX, Settings
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

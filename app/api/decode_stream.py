@@ -1,172 +1,167 @@
-"""Latents -> decoded images in every form: what /generate, /decode and /augment have in common."""
+"""Decode the latents of /generate, /decode and /augment; send archives while they are made."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 from starlette.responses import Response, StreamingResponse
 
-from app.api import answers
+from app.api.archive import ImageArchive
 from app.api.dependencies import Services
-from app.api.schemas import Answer, Sample, at_most
+from app.api.limits import at_most, check_answer_pixels
+from app.api.render import FORMATS, answer_headers, image_field, render
+from app.api.responses_schema import Answer, Sample
+from app.api.result import Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
 from app.errors import QueueFullError
-from app.imaging import formats
 from app.inference.loaded_model import LoadedModel
-from model_store.preprocessing import to_bytes
-
-Floats = NDArray[np.float32]
+from app.settings import Settings
+from app.typing import Floats
 
 _PIECE = 128
-"""Images of a zip that are computed and sent at once."""
-_TRIES = 600
-"""How often a zip under way asks again where the queue is full; a new request is refused."""
+"""Number of images of an archive that are computed and sent at a time."""
+_RETRIES = 600
+"""How often an archive that is being sent retries a full queue; a new request is refused."""
+_RETRY_AFTER_S = 0.1
 
 
-@dataclass(frozen=True)
-class Samples:
-    """What is to be decoded.
-
-    `latents(start, stop)` gives those rows of z; `facts` says how to get all of it again, and
-    `facts_of(i)` how to get image i alone.
-    """
+@dataclass(frozen=True, eq=False)
+class DecodeTask:
+    """Latents to decode, and what the answer says about them."""
 
     model: LoadedModel
     n: int
+    columns: int
     latents: Callable[[int, int], Awaitable[Floats]]
-    facts: Mapping[str, object]
-    facts_of: Callable[[int], Mapping[str, object]]
+    """Function (start, stop) that returns these rows of z."""
+    parameters: Mapping[str, object]
+    """The parameters that reproduce all images."""
+    image_parameters: Callable[[int], Mapping[str, object]]
+    """Function that returns the parameters that reproduce image i alone."""
+    document: Callable[[list[Sample]], Answer]
+    """Function that puts the images into the JSON document of the endpoint."""
     seeds: Sequence[int] | None = None
+    """Seed of each image; None if the request sent the latents."""
 
     @property
     def seed(self) -> int | None:
-        """Of the first image."""
+        """Seed of the first image; None if the request sent the latents."""
         return None if self.seeds is None else self.seeds[0]
 
 
-def check_number(name: str, n: int, form: answers.Form, services: Services) -> None:
-    """Raise LimitError where n is more than this form can have."""
-    settings = services.settings
-    if form.format == "zip":
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DecodedImages(Result):
+    """The decoded images of a task."""
+
+    task: DecodeTask
+    z: Floats
+
+    def grid(self) -> Grid:
+        """Return the images in the requested number of columns."""
+        return Grid(self.images, self.task.columns)
+
+    def arrays(self) -> Arrays:
+        """Return images, latents and seeds."""
+        seeds = None if self.task.seeds is None else np.array(self.task.seeds, np.uint32)
+        return Arrays({"images": self.images}, {"z": self.z, "seeds": seeds})
+
+    def document(self, output: OutputOptions) -> Answer:
+        """Return the endpoint's document, with latent and seed of each image."""
+        seeds = self.task.seeds if self.task.seeds is not None else [None] * self.task.n
+        return self.task.document(
+            [
+                Sample(seed=seed, z=z.tolist(), **image_field(image, output))
+                for seed, z, image in zip(seeds, self.z, self.images, strict=True)
+            ]
+        )
+
+
+def check_image_count(name: str, n: int, output: OutputOptions, settings: Settings) -> None:
+    """Raise LimitError if n is more images than an answer of this format may have."""
+    if FORMATS[output.format].streamable:
         limit, setting = settings.max_streamed_images, "ZSERVE_MAX_STREAMED_IMAGES"
     else:
         limit, setting = settings.max_images, "ZSERVE_MAX_IMAGES"
     at_most(name, n, limit, setting)
 
 
-async def answer(
-    samples: Samples,
-    form: answers.Form,
-    columns: int,
-    services: Services,
-    describe: Callable[[list[Sample]], Answer],
+def check_decoded_pixels(
+    n: int, model: LoadedModel, output: OutputOptions, settings: Settings
+) -> None:
+    """Raise LimitError if n images have too many pixels; streamed images are checked singly."""
+    n_at_once = 1 if FORMATS[output.format].streamable else n
+    check_answer_pixels(n_at_once, model, output, settings)
+
+
+async def decode_and_render(
+    task: DecodeTask, output: OutputOptions, services: Services
 ) -> Response:
-    """The decoded images; `describe` puts them into the JSON of the endpoint."""
-    model = samples.model
-    together = samples.n if form.format != "zip" else 1
-    answers.check_size(together, model, form, services.settings)
-    if form.format == "zip":
-        return await _zip(samples, form, services)
-    z = await samples.latents(0, samples.n)
-    pixels = await services.engine.decode(model, z)
-    if form.format == "png":
-        return await answers.png(
-            pixels, columns, model, form, parameters=samples.facts, seed=samples.seed
-        )
-    if form.format == "npz":
-        seeds = None if samples.seeds is None else np.array(samples.seeds, np.uint32)
-        return await answers.npz(
-            model,
-            form,
-            parameters=samples.facts,
-            seed=samples.seed,
-            images={"images": pixels},
-            z=z,
-            seeds=seeds,
-        )
-    described = await answers.apart(
-        pixels.size * form.scale**2, lambda: describe(_in_json(samples, z, pixels, form))
+    """Decode the latents of a task and answer with the images."""
+    check_decoded_pixels(task.n, task.model, output, services.settings)
+    if FORMATS[output.format].streamable:
+        return await _stream(task, output, services)
+    z = await task.latents(0, task.n)
+    images = await services.engine.decode(task.model, z)
+    result = DecodedImages(
+        model=task.model,
+        parameters=task.parameters,
+        seed=task.seed,
+        images=images,
+        task=task,
+        z=z,
     )
-    return answers.json(described, model, seed=samples.seed)
+    return await render(result, output)
 
 
-def _in_json(samples: Samples, z: Floats, pixels: Floats, form: answers.Form) -> list[Sample]:
-    seeds = samples.seeds if samples.seeds is not None else [None] * samples.n
-    return [
-        Sample(seed=seed, z=row.tolist(), **answers.named(image, form))
-        for seed, row, image in zip(seeds, z, pixels, strict=True)
-    ]
+# --- archives that are sent while they are made ------------------------------------------------
 
 
-# --- zip ---------------------------------------------------------------------------------------
-
-
-async def _zip(samples: Samples, form: answers.Form, services: Services) -> Response:
-    """The first images are computed before the answer begins, so that it can still be an error."""
-    first = await _decode(samples, 0, services)
+async def _stream(task: DecodeTask, output: OutputOptions, services: Services) -> Response:
+    """Decode the first piece before the answer begins, so that an error can still be answered."""
+    first = await _decode_piece(task, 0, services)
     return StreamingResponse(
-        _pieces(samples, form, services, first),
-        headers=answers.file_headers(form, samples.model, samples.seed),
-        media_type=answers.MEDIA_TYPES["zip"],
+        _pieces(task, output, services, first),
+        headers=answer_headers(task.model, task.seed, output),
+        media_type=FORMATS[output.format].media_type,
     )
 
 
 async def _pieces(
-    samples: Samples, form: answers.Form, services: Services, decoded: tuple[Floats, Floats]
+    task: DecodeTask, output: OutputOptions, services: Services, decoded: tuple[Floats, Floats]
 ) -> AsyncIterator[bytes]:
-    """The archive, some images at a time: memory grows by the lines of the manifest alone."""
-    archive = formats.ZipWriter()
-    manifest = [
-        formats.csv_lines([["file", "seed", *(f"z{i}" for i in range(samples.model.latent))]])
-    ]
+    """Yield the archive, _PIECE images at a time."""
+    archive = ImageArchive(("seed",), task.model.latent, output)
 
-    def write(start: int, z: Floats, pixels: Floats) -> bytes:
-        files, lines = [], []
-        for i, (row, image) in enumerate(zip(z, to_bytes(pixels), strict=True), start):
-            name = f"{i:06d}.png"
-            said = samples.facts_of(i) if form.metadata else None
-            files.append(
-                archive.add(name, formats.encode_png(formats.enlarge(image, form.scale), said))
-            )
-            lines.append(
-                [name, None if samples.seeds is None else samples.seeds[i], *map(str, row)]
-            )
-        manifest.append(formats.csv_lines(lines))
-        return b"".join(files)
+    def add(start: int, z: Floats, images: Floats) -> bytes:
+        entries = [_file_entry(task, i, row) for i, row in enumerate(z, start)]
+        return archive.add(ImageFiles(images, entries))
 
-    for start in range(0, samples.n, _PIECE):
+    for start in range(0, task.n, _PIECE):
         if start:
-            decoded = await _decode_patiently(samples, start, services)
-        yield await asyncio.to_thread(write, start, *decoded)
-    size, checksum = (
-        sum(map(len, manifest)),
-        reduce(lambda crc, part: crc32(part, crc), manifest, 0),
-    )
-    yield archive.announce("manifest.csv", size, checksum)
-    for part in manifest:
+            decoded = await _decode_piece_with_retries(task, start, services)
+        yield await asyncio.to_thread(add, start, *decoded)
+    for part in archive.close(task.parameters):
         yield part
-    if form.metadata:
-        yield archive.add("parameters.json", json.dumps(dict(samples.facts)).encode())
-    yield archive.close()
 
 
-async def _decode(samples: Samples, start: int, services: Services) -> tuple[Floats, Floats]:
-    """z and pixels of one piece."""
-    z = await samples.latents(start, min(start + _PIECE, samples.n))
-    return z, await services.engine.decode(samples.model, z)
+def _file_entry(task: DecodeTask, i: int, z: Floats) -> FileEntry:
+    seed = None if task.seeds is None else task.seeds[i]
+    return FileEntry(f"{i:06d}.png", {"seed": seed}, z, task.image_parameters(i))
 
 
-async def _decode_patiently(
-    samples: Samples, start: int, services: Services
+async def _decode_piece(task: DecodeTask, start: int, services: Services) -> tuple[Floats, Floats]:
+    """Return z and images of one piece."""
+    z = await task.latents(start, min(start + _PIECE, task.n))
+    return z, await services.engine.decode(task.model, z)
+
+
+async def _decode_piece_with_retries(
+    task: DecodeTask, start: int, services: Services
 ) -> tuple[Floats, Floats]:
-    """The same, asking again where the queue is full: half of the answer is sent already."""
-    for _ in range(_TRIES):
+    """Decode one piece, retrying if the queue is full, because the answer has begun already."""
+    for _ in range(_RETRIES):
         try:
-            return await _decode(samples, start, services)
+            return await _decode_piece(task, start, services)
         except QueueFullError:
-            await asyncio.sleep(0.1)
-    return await _decode(samples, start, services)
+            await asyncio.sleep(_RETRY_AFTER_S)
+    return await _decode_piece(task, start, services)

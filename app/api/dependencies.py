@@ -1,7 +1,7 @@
-"""Typed access to what lives as long as the service runs.
+"""Typed access to the objects that live as long as the service.
 
-Dependencies are coroutines even where they wait for nothing: FastAPI sends plain functions to a
-thread, which costs more than all they do.
+Dependencies are coroutines even if they await nothing: FastAPI runs plain functions in a thread,
+which costs more than the functions themselves.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from model_store.store import Store
 
 @dataclass(frozen=True)
 class Services:
-    """Made by the lifespan of the app, and handed to the routes."""
+    """The objects that the app's lifespan creates and the routes use."""
 
     settings: Settings
     store: Store
@@ -30,22 +30,23 @@ class Services:
 
 
 def services_of(request: Request) -> Services:
-    """The services of the app that handles this request."""
+    """Return the services of the app that handles this request."""
     return cast(Services, request.app.state.services)
 
 
 async def services(request: Request) -> Services:
-    """The same as a dependency."""
+    """Return the services of the app, as a FastAPI dependency."""
     return services_of(request)
 
 
 ServicesDep = Annotated[Services, Depends(services)]
 
 
-async def no_body(request: Request) -> None:
-    """Raise UnsupportedBodyError where parameters were sent in a body, which nobody would read.
+async def refuse_body(request: Request) -> None:
+    """Raise UnsupportedBodyError if the request has a body, which this endpoint would ignore.
 
-    Raises ClientDisconnect where the client has gone. The first bytes of a body tell enough.
+    Clients may expect parameters in a body to be read. Stops at the first bytes of the body. Raises
+    ClientDisconnect if the client disconnects before the end of an empty body.
     """
     more = True
     while more:
@@ -54,7 +55,7 @@ async def no_body(request: Request) -> None:
             raise ClientDisconnect
         if message.get("body"):
             raise UnsupportedBodyError(
-                "this endpoint reads no body",
+                "this endpoint accepts no body",
                 remedy="send the parameters in the query: ?n=16&seed=7",
             )
         more = message.get("more_body", False)

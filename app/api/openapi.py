@@ -1,4 +1,4 @@
-"""The API description: what FastAPI cannot infer about images, forms and problems."""
+"""Complete FastAPI's API description with images, forms, problems and examples."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,50 +6,52 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from app.api.answers import MEDIA_TYPES
-from app.api.openapi_examples import EXAMPLES, in_json
-from app.api.problems import MEDIA_TYPE, Problem
-from app.errors import INTERNAL, PROBLEMS
+from app.api.openapi_examples import EXAMPLES, example_json
+from app.api.problems import INTERNAL, MEDIA_TYPE, PROBLEMS, Problem
+from app.api.render import FORMATS
 
 _LAST = ("columns", "preprocess", "scale", "pixels", "model", "format", "metadata")
-"""What many endpoints take comes behind what one of them takes alone."""
+"""Parameters that many endpoints have in common; they are listed after an endpoint's own."""
+_JSON = "application/json"
 _BINARY = {"type": "string", "format": "binary"}
 _HEADERS = {
-    "X-Queue-Time": "Milliseconds that the images waited for the model.",
-    "X-Inference-Time": "Milliseconds that their tiles took in it.",
-    "X-Model": "The version that answered: name@version.",
-    "X-Weights-SHA256": "Checksum of its weights.",
-    "X-Request-ID": "The id of this request, as in the log.",
+    "X-Queue-Time": "Milliseconds that the images waited in the queue.",
+    "X-Inference-Time": "Milliseconds that the model computed.",
+    "X-Model": "Version that computed the answer: name@version.",
+    "X-Weights-SHA256": "Checksum of the weights of that version.",
+    "X-Request-ID": "Id of the request, as in the log.",
 }
 _TYPES = {"X-Queue-Time": "number", "X-Inference-Time": "number", "X-Seed": "integer"}
 
 DESCRIPTION = """\
-Variational autoencoders of small images, served: generate, reconstruct, interpolate, traverse,
-encode, decode, augment.
+Serves variational autoencoders (VAEs) of small images: generate, reconstruct, interpolate, traverse,
+encode, decode and augment.
 
-- **PNG by default.** `format=json`, or `Accept: application/json`, gives numbers and base64 images;
-  zip, npz, GIF and APNG are chosen in the same way.
-- **The same seed gives the same bytes**, whatever else the service is doing.
-- **Every PNG says how to get it again** in a text chunk named `parameters` (JSON).
+- **PNG is the default.** `format=json`, or `Accept: application/json`, gives numbers and base64
+  images; zip, npz, GIF and APNG are chosen in the same way.
+- **The same seed gives the same bytes**, whatever else the service is computing.
+- **Every PNG contains the parameters that reproduce it**, as JSON in a text chunk named
+  `parameters`.
 - **HEAD** is answered wherever GET is, with the same headers.
 - **Errors** are `application/problem+json` with the limit, the remedy and the request id.
 """
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Responses of an endpoint for these statuses."""
+    """Return the error responses of an endpoint for these statuses."""
     return {status: _problem(status) for status in statuses}
 
 
 def images(
     description: str, formats: Sequence[str], *, seed: bool = False
 ) -> dict[int | str, dict[str, Any]]:
-    """Responses of an endpoint that answers in these formats, the default first."""
-    headers = _HEADERS | ({"X-Seed": "The seed, where there is one."} if seed else {})
+    """Return the responses of an endpoint that answers in these formats, the default first."""
+    headers = _HEADERS | ({"X-Seed": "Seed of the answer, if it has one."} if seed else {})
     answer = {
         "description": description,
         "content": {
-            MEDIA_TYPES[name]: {} if name == "json" else {"schema": _BINARY} for name in formats
+            FORMATS[name].media_type: {} if name == "json" else {"schema": _BINARY}
+            for name in formats
         },
         "headers": {
             name: {"description": text, "schema": {"type": _TYPES.get(name, "string")}}
@@ -59,15 +61,15 @@ def images(
     return {200: answer, **problems(400, 404, 406, 413, 415, 422, 503)}
 
 
-def form(fields: dict[str, str]) -> dict[str, Any]:
-    """The body of an endpoint that takes one optional file in each field."""
+def form_body(fields: dict[str, str]) -> dict[str, Any]:
+    """Return the request body of an endpoint that takes one optional file in each form field."""
     properties = {name: _BINARY | {"description": text} for name, text in fields.items()}
     schema = {"type": "object", "properties": properties}
     return {"requestBody": {"content": {"multipart/form-data": {"schema": schema}}}}
 
 
-def form_or_image(description: str, *, required: bool) -> dict[str, Any]:
-    """The body of an endpoint that takes `image` in a form, or the image itself."""
+def form_or_image_body(description: str, *, required: bool) -> dict[str, Any]:
+    """Return the request body of an endpoint that takes `image` in a form, or a single image."""
     files = {"type": "array", "items": _BINARY, "description": description}
     schema: dict[str, Any] = {"type": "object", "properties": {"image": files}}
     if required:
@@ -81,18 +83,18 @@ def form_or_image(description: str, *, required: bool) -> dict[str, Any]:
 
 
 def json_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
-    """The body of an endpoint that takes this model as JSON."""
+    """Return the request body of an endpoint that takes a pydantic model as JSON."""
     schema = model.model_json_schema() | {"examples": [example]}
-    return {"requestBody": {"required": True, "content": {MEDIA_TYPES["json"]: {"schema": schema}}}}
+    return {"requestBody": {"required": True, "content": {_JSON: {"schema": schema}}}}
 
 
 def describe(app: FastAPI) -> None:
-    """Complete the description that FastAPI makes of the app, once, when it is first asked for."""
-    plain = app.openapi
+    """Make the app complete FastAPI's description when it is first requested."""
+    fastapi_description = app.openapi
 
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
-            schema = plain()
+            schema = fastapi_description()
             reference = "#/components/schemas/{model}"
             schema["components"]["schemas"]["Problem"] = Problem.model_json_schema(
                 ref_template=reference
@@ -109,26 +111,25 @@ def describe(app: FastAPI) -> None:
 
 
 def _order_formats(operation: dict[str, Any]) -> None:
-    """The default of the service comes first, where FastAPI would put JSON."""
+    """List the formats in the order of FORMATS; FastAPI puts JSON first."""
     content = operation["responses"].get("200", {}).get("content", {})
-    found = dict(content)
+    by_media_type = dict(content)
     content.clear()
-    for media_type in (*MEDIA_TYPES.values(), *found):
-        if media_type in found:
-            content.setdefault(media_type, found[media_type])
+    for media_type in (*(each.media_type for each in FORMATS.values()), *by_media_type):
+        if media_type in by_media_type:
+            content.setdefault(media_type, by_media_type[media_type])
 
 
 def _show_example(operation: dict[str, Any]) -> None:
     content = operation["responses"].get("200", {}).get("content", {})
-    if MEDIA_TYPES["json"] in content:
-        example = EXAMPLES[operation["operationId"]]
-        content[MEDIA_TYPES["json"]]["example"] = in_json(example)
+    if _JSON in content:
+        content[_JSON]["example"] = example_json(EXAMPLES[operation["operationId"]])
 
 
 def _tidy_parameters(operation: dict[str, Any]) -> None:
-    """What an endpoint alone takes comes first; a query has no null, so none is offered."""
+    """List an endpoint's own parameters first, and remove null, which a query cannot contain."""
     parameters = operation.get("parameters", [])
-    parameters.sort(key=lambda parameter: _place(parameter["name"]))
+    parameters.sort(key=lambda parameter: _position(parameter["name"]))
     for parameter in parameters:
         schema = parameter["schema"]
         choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
@@ -137,14 +138,14 @@ def _tidy_parameters(operation: dict[str, Any]) -> None:
             schema.update(choices[0])
 
 
-def _place(name: str) -> int:
+def _position(name: str) -> int:
     return _LAST.index(name) if name in _LAST else -1
 
 
 def _problem(status: int) -> dict[str, Any]:
     kinds = [kind for kind in {*PROBLEMS.values(), INTERNAL} if kind.status == status]
     titles = sorted(kind.title for kind in kinds)
-    slug, facts = _EXAMPLES[status]
+    slug, fields = _EXAMPLES[status]
     kind = next(kind for kind in kinds if kind.slug == slug)
     example = {
         "type": kind.uri,
@@ -152,7 +153,7 @@ def _problem(status: int) -> dict[str, Any]:
         "status": status,
         "instance": "/generate",
         "request_id": "5f2b0c6a9d3e4f17",
-        **facts,
+        **fields,
     }
     return {
         "description": "; ".join(titles) + ".",
@@ -167,9 +168,9 @@ _EXAMPLES: dict[int, tuple[str, dict[str, Any]]] = {
     400: (
         "malformed-body",
         {
-            "detail": "the multipart form is damaged: Missing boundary in multipart.",
+            "detail": "the multipart form is malformed: Missing boundary in multipart.",
             "instance": _RECONSTRUCT,
-            "remedy": "let your HTTP library write the form, its boundary included",
+            "remedy": "let an HTTP library encode the form, including its boundary",
         },
     ),
     401: (
@@ -183,35 +184,35 @@ _EXAMPLES: dict[int, tuple[str, dict[str, Any]]] = {
     403: (
         "promotion-disabled",
         {
-            "detail": "this service was started without a token for promotion",
+            "detail": "the service was started without an admin token",
             "instance": _ALIAS,
-            "remedy": "set ZSERVE_ADMIN_TOKEN and restart it",
+            "remedy": "set ZSERVE_ADMIN_TOKEN and restart the service",
         },
     ),
     404: (
         "version-not-found",
-        {"detail": "mnist has no version 9", "remedy": "GET /models lists what there is"},
+        {"detail": "mnist has no version 9", "remedy": "GET /models lists the models and versions"},
     ),
     406: (
         "not-acceptable",
         {
-            "detail": "none of png, json, zip, npz is acceptable to this client",
-            "remedy": "accept image/png, or choose with format=",
+            "detail": "the Accept header allows none of png, json, zip, npz",
+            "remedy": "accept image/png, or set format=",
         },
     ),
     413: (
         "body-too-large",
         {
-            "detail": "the body has 2000000 bytes; at most 1048576 are taken",
+            "detail": "the body has 2000000 bytes; the limit is 1048576",
             "instance": _RECONSTRUCT,
             "limit": 1048576,
-            "remedy": "send a smaller image, or fewer of them",
+            "remedy": "send a smaller image, or fewer images",
         },
     ),
     415: (
         "not-an-image",
         {
-            "detail": "5 bytes that begin with b'hello' are neither a PNG nor a JPEG",
+            "detail": "the image: 5 bytes that begin with b'hello' are neither a PNG nor a JPEG",
             "instance": _RECONSTRUCT,
             "remedy": "save the image as PNG or JPEG and send that",
         },
@@ -233,4 +234,4 @@ _EXAMPLES: dict[int, tuple[str, dict[str, Any]]] = {
         },
     ),
 }
-"""Status -> the kind of problem that shows it best, and what it says."""
+"""The problem that serves as example for each status: its slug and its other fields."""

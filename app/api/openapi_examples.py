@@ -1,4 +1,4 @@
-"""One answer of each operation in JSON, as the API description shows it: made of the real types."""
+"""Example JSON answers of each operation for the API description, built from the answer types."""
 
 import base64
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from app.api.schemas import (
+from app.api.responses_schema import (
     Aliases,
     Augmented,
     Decoded,
@@ -31,15 +31,21 @@ from app.api.schemas import (
     TraversedDimension,
     VersionMetadata,
 )
-from app.imaging.formats import encode_png
+from app.imaging.png import encode_png
 from app.sampling.latents import GENERATOR
 from model_store.spec import MLP, LatentStatistics, Manifest, Metric, ModelSpec, TrainingRecord
 
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _PNG = base64.b64encode(encode_png(np.zeros((1, 28, 28), np.uint8))).decode()
 _Z, _MU, _LOGVAR = [0.5, -1.25], [0.75, -1.5], [-2.0, -0.5]
-_NAME, _FROM = "mnist", {"model": "mnist@1", "weights_sha256": _SHA256}
-_METRICS = {"test_neg_elbo": Metric(value=104.5, unit="nats", protocol="10,000 test images")}
+_NAME, _PROVENANCE = "mnist", {"model": "mnist@1", "weights_sha256": _SHA256}
+_METRICS = {
+    "test_negative_elbo": Metric(
+        value=104.5,
+        unit="nats per image, summed over pixels",
+        protocol="mean over the 10,000 test images of MNIST; 8 draws of z per image, torch seed 0",
+    )
+}
 
 _MANIFEST = Manifest.model_validate(
     {
@@ -54,7 +60,7 @@ _MANIFEST = Manifest.model_validate(
     }
 )
 _GENERATED = Generated(
-    **_FROM,
+    **_PROVENANCE,
     seed=7,
     generator=GENERATOR,
     temperature=1.0,
@@ -75,7 +81,7 @@ EXAMPLES: Mapping[str, BaseModel | dict[str, Any]] = {
     "generate": _GENERATED,
     "generate_by_post": _GENERATED,
     "reconstruct": Reconstructed(
-        **_FROM,
+        **_PROVENANCE,
         images=[
             Reconstruction(
                 mu=_MU,
@@ -88,7 +94,7 @@ EXAMPLES: Mapping[str, BaseModel | dict[str, Any]] = {
         ],
     ),
     "interpolate": Interpolated(
-        **_FROM,
+        **_PROVENANCE,
         generator=GENERATOR,
         path="linear",
         seed_a=7,
@@ -98,7 +104,7 @@ EXAMPLES: Mapping[str, BaseModel | dict[str, Any]] = {
         frames=[Frame(t=0.0, z=_Z, png=_PNG), Frame(t=1.0, z=_MU, png=_PNG)],
     ),
     "traverse": Traversed(
-        **_FROM,
+        **_PROVENANCE,
         generator=GENERATOR,
         seed=7,
         z=_Z,
@@ -106,10 +112,10 @@ EXAMPLES: Mapping[str, BaseModel | dict[str, Any]] = {
             TraversedDimension(dim=1, kl_nats=3.5, values=[-3.0, 3.0], images=[_PNG, _PNG])
         ],
     ),
-    "encode": Encoded(**_FROM, images=[Encoding(mu=_MU, logvar=_LOGVAR, kl_nats=2.19)]),
-    "decode": Decoded(**_FROM, images=[Sample(z=_Z, png=_PNG)]),
+    "encode": Encoded(**_PROVENANCE, images=[Encoding(mu=_MU, logvar=_LOGVAR, kl_nats=2.19)]),
+    "decode": Decoded(**_PROVENANCE, images=[Sample(z=_Z, png=_PNG)]),
     "augment": Augmented(
-        **_FROM,
+        **_PROVENANCE,
         seed=7,
         generator=GENERATOR,
         temperature=1.0,
@@ -155,11 +161,11 @@ EXAMPLES: Mapping[str, BaseModel | dict[str, Any]] = {
     "v2_infer": _INFERRED,
     "v2_infer_version": _INFERRED,
 }
-"""The id of an operation -> what it may answer."""
+"""Example answers by operation id."""
 
 
-def in_json(example: BaseModel | dict[str, Any]) -> dict[str, Any]:
-    """As it travels."""
+def example_json(example: BaseModel | dict[str, Any]) -> dict[str, Any]:
+    """Serialise an example to the JSON that a client receives."""
     if isinstance(example, dict):
         return example
     return example.model_dump(mode="json", exclude_none=isinstance(example, Health))

@@ -1,8 +1,9 @@
-"""Routes whose endpoint takes (request, services, query): described by FastAPI, called directly.
+"""Call endpoints with the signature (request, services, query) without FastAPI's dependency solver.
 
-FastAPI writes their description from the signature as ever. It would also solve dependencies and
-open exit stacks for each request, though these endpoints have neither: DECISIONS.md has what that
-costs. What it checks in a query, `QueryRoute` checks with the same model and the same errors.
+FastAPI still derives the API description from the signature. For each request it would also solve
+dependencies and open exit stacks, which these endpoints do not need and which takes a large part of
+the time of a small answer. `QueryRoute` validates the query with the same model as FastAPI would,
+and reports the same errors.
 """
 
 from collections import Counter
@@ -18,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import request_response
 
 from app.api.dependencies import services_of
-from app.api.schemas import Query
+from app.api.queries import Query
 from app.errors import ParameterError
 
 Endpoint = Callable[..., Awaitable[Response]]
@@ -26,14 +27,14 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class QueryRoute(APIRoute):
-    """Reads the query with the endpoint's own model, and calls the endpoint."""
+    """Validate the query with the endpoint's query model, and call the endpoint."""
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self.app = request_response(self.get_route_handler())
 
     def get_route_handler(self) -> Handler:
-        """The endpoint with its query read."""
+        """Return a handler that validates the query and calls the endpoint."""
         endpoint: Endpoint = self.endpoint
         query_type: type[Query] = get_type_hints(endpoint)["query"]
 
@@ -45,15 +46,18 @@ class QueryRoute(APIRoute):
 
 
 def read_query(text: bytes, query_type: type[Query]) -> Query:
-    """The validated query; raises RequestValidationError, and ParameterError for a repetition."""
+    """Validate a query string.
+
+    Raises RequestValidationError, and ParameterError if a parameter is repeated.
+    """
     items = parse_qsl(text.decode("latin-1"), keep_blank_values=True)
     values = dict(items)
     if len(values) < len(items):
         ((name, times),) = Counter(name for name, _ in items).most_common(1)
         name = name[:80]
-        raise ParameterError(f"{name} is given {times} times", remedy=f"send {name} once")
+        raise ParameterError(f"{name} is repeated: {times} values", remedy=f"send {name} once")
     try:
         return query_type.model_validate(values)
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        raise RequestValidationError([e | {"loc": ("query", *e["loc"])} for e in found]) from error
+        errors = error.errors(include_url=False)
+        raise RequestValidationError([e | {"loc": ("query", *e["loc"])} for e in errors]) from error

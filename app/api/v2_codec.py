@@ -1,7 +1,7 @@
-"""Tensors as the KServe and Triton v2 protocol writes them: JSON, or JSON followed by raw bytes.
+"""Encode and decode tensors of the Open Inference Protocol v2 (KServe, Triton), REST.
 
-Open Inference Protocol v2, REST; and Triton's extension for binary tensors, where the header
-`Inference-Header-Content-Length` says how long the JSON is. All tensors here are FP32.
+A body is JSON, or JSON followed by raw bytes (Triton's extension for binary tensors), with the
+length of the JSON in the header `Inference-Header-Content-Length`. All tensors are FP32.
 """
 
 import json
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from app.errors import MalformedBodyError, ParameterError
-
-Floats = NDArray[np.float32]
+from app.typing import Floats
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 DATATYPE = "FP32"
 _LITTLE_ENDIAN = np.dtype("<f4")
-_REMEDY = "send the body as the v2 inference protocol describes it; GET /v2/models/NAME says more"
+_REMEDY = (
+    "send the body as the v2 inference protocol describes it; GET /v2/models/NAME lists the tensors"
+)
 
 
 class _Input(BaseModel):
@@ -46,21 +46,28 @@ class _Request(BaseModel):
 
 @dataclass(frozen=True)
 class Inference:
-    """A request: tensors by name, and which outputs are wanted, as raw bytes or not."""
+    """An inference request."""
 
     id: str | None
     inputs: Mapping[str, Floats]
+    """Input tensors by name."""
     outputs: Mapping[str, bool]
+    """Requested outputs by name, True for raw bytes; empty to request all."""
     binary: bool
+    """True to send outputs as raw bytes if `outputs` does not name them."""
 
 
 def parse(body: bytes, json_length: str | None) -> Inference:
-    """The request in a body; raises MalformedBodyError, ParameterError."""
+    """Parse a request body.
+
+    `json_length` is the value of LENGTH_HEADER, None without one. Raises MalformedBodyError,
+    ParameterError.
+    """
     end = len(body)
     if json_length is not None:
         if not (json_length.isascii() and json_length.isdigit() and int(json_length[:18]) <= end):
             raise MalformedBodyError(
-                f"{LENGTH_HEADER} is {json_length[:20]!r}, and the body has {end} bytes",
+                f"{LENGTH_HEADER} is {json_length[:20]!r}, the body has {end} bytes",
                 remedy=_REMEDY,
             )
         end = int(json_length)
@@ -68,9 +75,9 @@ def parse(body: bytes, json_length: str | None) -> Inference:
         request = _Request.model_validate_json(body[:end])
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])[:80]
+        location = ".".join(str(part) for part in first["loc"])[:80]
         raise MalformedBodyError(
-            f"{place or 'the body'}: {first['msg']}", remedy=_REMEDY
+            f"{location or 'the body'}: {first['msg']}", remedy=_REMEDY
         ) from error
     binary = request.parameters.get("binary_data_output") is True
     return Inference(
@@ -82,14 +89,18 @@ def parse(body: bytes, json_length: str | None) -> Inference:
 
 
 def _inputs(inputs: list[_Input], raw: bytes) -> dict[str, Floats]:
-    """Those without data take theirs from the raw bytes, in order; nothing may be left over."""
+    """Return the input tensors.
+
+    Tensors with `binary_data_size` take their values from the raw bytes, in order; no byte may be
+    left over.
+    """
     tensors: dict[str, Floats] = {}
     for tensor in inputs:
         if tensor.name in tensors:
-            raise ParameterError(f"input {tensor.name[:80]} is given twice", remedy="send it once")
+            raise ParameterError(f"input {tensor.name[:80]} is repeated", remedy="send it once")
         if tensor.datatype != DATATYPE:
             raise ParameterError(
-                f"input {tensor.name[:80]} is {tensor.datatype[:20]}, {DATATYPE} is expected",
+                f"input {tensor.name[:80]} has type {tensor.datatype[:20]}, {DATATYPE} is expected",
                 remedy=f"send {DATATYPE}",
             )
         size = tensor.parameters.get("binary_data_size")
@@ -101,13 +112,13 @@ def _inputs(inputs: list[_Input], raw: bytes) -> dict[str, Floats]:
         else:
             raise MalformedBodyError(
                 f"input {tensor.name[:80]}: binary_data_size is {str(size)[:20]}, "
-                f"and {len(raw)} bytes are left",
+                f"{len(raw)} bytes are left",
                 remedy=_REMEDY,
             )
         tensors[tensor.name] = _shaped(tensor, values)
     if raw:
         raise MalformedBodyError(
-            f"{len(raw)} bytes of the body belong to no tensor", remedy=_REMEDY
+            f"{len(raw)} bytes at the end of the body belong to no tensor", remedy=_REMEDY
         )
     return tensors
 
@@ -118,7 +129,7 @@ def _numbers(tensor: _Input) -> Floats:
             return np.array(tensor.data, np.float64).ravel().astype(np.float32)
     except (TypeError, ValueError, OverflowError) as error:
         raise ParameterError(
-            f"input {tensor.name[:80]}: data is no array of numbers", remedy=_REMEDY
+            f"input {tensor.name[:80]}: data is not an array of numbers", remedy=_REMEDY
         ) from error
 
 
@@ -128,20 +139,21 @@ def _shaped(tensor: _Input, values: Floats) -> Floats:
         raise ParameterError(
             f"input {tensor.name[:80]}: the shape {str(list(shape))[:60]} does not fit "
             f"{values.size} numbers",
-            remedy="send as many numbers as the shape says",
+            remedy="send as many numbers as the shape has",
         )
     if not np.isfinite(values).all():
         raise ParameterError(
-            f"input {tensor.name[:80]} has numbers that are not finite", remedy="send finite ones"
+            f"input {tensor.name[:80]} has numbers that are not finite",
+            remedy="send finite numbers",
         )
     return values.reshape(shape)
 
 
 def render(
-    inference: Inference, outputs: Mapping[str, Floats], **facts: str
+    inference: Inference, outputs: Mapping[str, Floats], *, model_name: str, model_version: str
 ) -> tuple[bytes, dict[str, str]]:
-    """Body and headers of the answer with the outputs that were asked for, or with all."""
-    described, raw = [], []
+    """Return body and headers of the answer, with the requested outputs."""
+    tensors, raw = [], []
     for name in inference.outputs or outputs:
         values = np.ascontiguousarray(outputs[name], _LITTLE_ENDIAN)
         tensor: dict[str, Any] = {"name": name, "datatype": DATATYPE, "shape": list(values.shape)}
@@ -150,9 +162,11 @@ def render(
             raw.append(values.tobytes())
         else:
             tensor["data"] = values.ravel().tolist()
-        described.append(tensor)
-    said = {} if inference.id is None else {"id": inference.id}
-    head = json.dumps({**facts, **said, "outputs": described}).encode()
+        tensors.append(tensor)
+    document: dict[str, Any] = {"model_name": model_name, "model_version": model_version}
+    if inference.id is not None:
+        document["id"] = inference.id
+    head = json.dumps(document | {"outputs": tensors}).encode()
     if not raw:
         return head, {"Content-Type": "application/json"}
     headers = {"Content-Type": "application/octet-stream", LENGTH_HEADER: str(len(head))}

@@ -1,1 +1,1 @@
-"""Pictures as bytes: decoding uploads and encoding answers. Knows no HTTP."""
+"""Uploads to pixels, and pixels to the bytes of files. Images are arrays; no HTTP is known here."""

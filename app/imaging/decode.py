@@ -1,4 +1,4 @@
-"""Read uploads, which may be damaged or hostile: the bytes of a PNG or JPEG file to pixels."""
+"""Decode uploaded PNG and JPEG files, which may be damaged or hostile, to pixels."""
 
 import io
 
@@ -46,15 +46,15 @@ def _check_pixels(image: Image.Image, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise TooManyPixelsError(
             f"the image is {width}x{height}, that is {width * height} pixels; "
-            f"at most {max_pixels} are taken",
+            f"the limit is {max_pixels}",
             limit=max_pixels,
             remedy="make the image smaller; the models see at most a few thousand pixels",
         )
 
 
 def _corrupt(error: Exception) -> CorruptImageError:
-    """Return the one error for everything that decoders raise on damaged bytes."""
+    """Return CorruptImageError for any exception that a decoder raised on damaged bytes."""
     reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
     return CorruptImageError(
-        f"the image is damaged or cut short: {reason}", remedy="send the whole file again"
+        f"the image is damaged or incomplete: {reason}", remedy="send the whole file again"
     )

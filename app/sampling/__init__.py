@@ -1,1 +1,1 @@
-"""Seeds, latents and paths between latents. Needs numpy alone."""
+"""Latent vectors: from seeds, along paths, and around a posterior. Pure numpy."""

@@ -135,7 +135,7 @@ def test_a_label_is_refused_by_a_model_that_knows_no_classes(
     service: Service, computed: list[int]
 ) -> None:
     found = problem(service.get("/generate?label=3"), 422, "invalid-parameter")
-    assert "without statistics of its classes" in found["detail"]
+    assert "without class statistics" in found["detail"]
     assert computed == []
 
 

@@ -86,6 +86,6 @@ def test_ends_that_cannot_be_served_cost_nothing(
 
 def test_the_end_that_is_wrong_is_named(service: Service) -> None:
     found = problem(service.post("/interpolate?seed_a=1"), 422, "invalid-parameter")
-    assert found["detail"] == "nothing was given for b"
+    assert found["detail"] == "b is missing"
     found = problem(service.post("/interpolate?seed_a=1", **ends(b=b"no")), 415, "not-an-image")
     assert found["detail"].startswith("b 1: ")

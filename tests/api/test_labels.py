@@ -98,7 +98,7 @@ def test_an_unknown_class_is_refused_and_the_known_ones_are_listed(
 
 def test_a_model_without_classes_refuses_a_label_and_keeps_serving(labelled: Service) -> None:
     found = problem(labelled.get("/generate?model=mnist&label=7"), 422, "invalid-parameter")
-    assert "without statistics of its classes" in found["detail"]
+    assert "without class statistics" in found["detail"]
     assert "label" not in parameters(labelled.get("/generate?model=mnist"))
 
 

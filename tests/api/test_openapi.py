@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from app.api import schemas
+from app.api import responses_schema
 from app.api.problems import Problem
 from tests.api.service import Service
 
@@ -126,7 +126,7 @@ def test_each_answer_in_json_shows_an_example_of_its_schema(schema: dict[str, An
             shown = content["application/json"]
             reference = shown["schema"].get("$ref", "")
             if reference:
-                answer: type[BaseModel] = getattr(schemas, reference.rpartition("/")[2])
+                answer: type[BaseModel] = getattr(responses_schema, reference.rpartition("/")[2])
                 answer.model_validate(shown["example"], extra="forbid")
                 typed += 1
             assert shown["example"]

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from app import errors
+from app.api.problems import INTERNAL, PROBLEMS, problem_type
 from app.inference.engine import Engine
 from app.settings import Settings
 from model_store import errors as store_errors
@@ -69,7 +70,7 @@ def test_a_client_that_leaves_while_it_sends_is_no_crash(
     }
     caplog.set_level("INFO", logger="zserve")
     service.portal.call(service.app, scope, leave, send)
-    assert "left before its body was read" in caplog.text
+    assert "disconnected before its body was read" in caplog.text
     assert "failed" not in caplog.text
 
 
@@ -118,11 +119,11 @@ ABSTRACT = {
     ),
 )
 def test_every_domain_error_has_its_place_in_the_table(error: type[Exception]) -> None:
-    kind = errors.problem_type(error("x"))
-    assert kind is not errors.INTERNAL
+    kind = problem_type(error("x"))
+    assert kind is not INTERNAL
     assert kind.status in {400, 401, 403, 404, 406, 413, 415, 422, 503}
 
 
 def test_the_types_of_problems_are_distinct() -> None:
-    slugs = [kind.slug for kind in errors.PROBLEMS.values()]
+    slugs = [kind.slug for kind in PROBLEMS.values()]
     assert len(slugs) == len(set(slugs))

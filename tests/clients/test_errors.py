@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.errors import INTERNAL, PROBLEMS, VALIDATION
+from app.api.problems import INTERNAL, PROBLEMS, VALIDATION
 from zserve_client import (
     ForbiddenError,
     InvalidRequestError,

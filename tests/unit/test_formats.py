@@ -14,7 +14,11 @@ from hypothesis.extra import numpy as np_st
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
-from app.imaging import formats
+from app.imaging.animation import back_and_forth, encode_apng, encode_gif
+from app.imaging.grid import channels_last, enlarge, make_grid
+from app.imaging.npz import encode_npz
+from app.imaging.png import encode_png
+from app.imaging.zip import ZipWriter
 from app.sampling import latents
 from model_store.preprocessing import to_bytes
 from model_store.spec import ModelRef
@@ -67,12 +71,12 @@ def test_a_grid_is_the_one_of_torchvision(n: int, columns: int, channels: int) -
     utils = pytest.importorskip("torchvision.utils", exc_type=ImportError)
     batch = noise(n, channels, 5, 4)
     expected = utils.make_grid(torch.from_numpy(batch), nrow=columns).numpy()
-    assert np.array_equal(formats.make_grid(batch, columns), expected[:channels])
+    assert np.array_equal(make_grid(batch, columns), expected[:channels])
 
 
 def test_a_grid_can_be_cut_apart_again() -> None:
     batch = noise(6, 1, 5, 4)
-    grid = formats.make_grid(batch, 3)
+    grid = make_grid(batch, 3)
     assert grid.shape == (1, 2 + 2 * 7, 2 + 3 * 6)
     for i in range(6):
         top, left = 2 + (i // 3) * 7, 2 + (i % 3) * 6
@@ -81,12 +85,12 @@ def test_a_grid_can_be_cut_apart_again() -> None:
 
 def test_enlarging_makes_squares_of_pixels() -> None:
     image = noise(3, 4, 5)
-    large = formats.enlarge(image, 3)
+    large = enlarge(image, 3)
     assert large.shape == (3, 12, 15)
     for y in range(3):
         for x in range(3):
             assert np.array_equal(large[:, y::3, x::3], image)
-    assert formats.enlarge(image, 1) is image
+    assert enlarge(image, 1) is image
 
 
 # --- PNG ---------------------------------------------------------------------------------------
@@ -94,13 +98,13 @@ def test_enlarging_makes_squares_of_pixels() -> None:
 
 @given(PICTURES)
 def test_pillow_reads_what_was_written(image: Bytes) -> None:
-    assert np.array_equal(opened(formats.encode_png(image)), image)
+    assert np.array_equal(opened(encode_png(image)), image)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_smooth_pictures_are_filtered_and_read_back_equal(channels: int) -> None:
-    grid = formats.make_grid(slopes(9, channels), 3)
-    png = formats.encode_png(grid)
+    grid = make_grid(slopes(9, channels), 3)
+    png = encode_png(grid)
     assert np.array_equal(opened(png), grid)
     assert len(png) < 0.5 * grid.size
 
@@ -112,7 +116,7 @@ def test_every_filter_is_chosen_somewhere_and_undone_by_pillow() -> None:
     hills = (100 + 90 * np.sin(ramp / 5)).astype(np.uint8) + ramp[:16, None]
     image = np.concatenate([flat, diagonal, noise(8, 64), hills, hills[:, ::-1]])[None]
     image = np.ascontiguousarray(image.astype(np.uint8))
-    png = formats.encode_png(image)
+    png = encode_png(image)
     start = png.index(b"IDAT")
     (length,) = struct.unpack(">I", png[start - 4 : start])
     lines = zlib.decompress(png[start + 4 : start + 4 + length])
@@ -125,27 +129,27 @@ def test_every_filter_is_chosen_somewhere_and_undone_by_pillow() -> None:
 def test_a_png_is_no_more_than_a_tenth_larger_than_pillows(kind: str, n: int) -> None:
     grain = np.random.default_rng(0).integers(0, 16, (n, 3, 28, 28), np.uint8)
     textures = {"grey": slopes(n, 1) + grain[:, :1], "coloured": slopes(n, 3) + grain}
-    grid = formats.make_grid(digits(n) if kind == "digits" else textures[kind], round(n**0.5))
+    grid = make_grid(digits(n) if kind == "digits" else textures[kind], round(n**0.5))
     pillows = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(formats.channels_last(grid))).save(pillows, "PNG")
-    assert len(formats.encode_png(grid)) <= 1.1 * len(pillows.getvalue())
+    Image.fromarray(np.ascontiguousarray(channels_last(grid))).save(pillows, "PNG")
+    assert len(encode_png(grid)) <= 1.1 * len(pillows.getvalue())
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.booleans())))
 def test_parameters_come_back_whatever_they_say(parameters: dict[str, object]) -> None:
-    png = Image.open(io.BytesIO(formats.encode_png(noise(1, 2, 2), parameters)))
+    png = Image.open(io.BytesIO(encode_png(noise(1, 2, 2), parameters)))
     assert json.loads(str(png.info["parameters"])) == parameters
 
 
 def test_a_png_says_nothing_unless_asked() -> None:
-    png = Image.open(io.BytesIO(formats.encode_png(np.zeros((1, 2, 2), np.uint8))))
+    png = Image.open(io.BytesIO(encode_png(np.zeros((1, 2, 2), np.uint8))))
     assert "parameters" not in png.info
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
 def test_a_view_of_other_memory_is_written_as_it_looks(channels: int, mode: str) -> None:
     image = noise(channels, 20, 30)[:, ::2, ::3]
-    png = formats.encode_png(image)
+    png = encode_png(image)
     assert Image.open(io.BytesIO(png)).mode == mode
     assert np.array_equal(opened(png), image)
 
@@ -156,26 +160,26 @@ def test_a_view_of_other_memory_is_written_as_it_looks(channels: int, mode: str)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pillow_plays_the_apng(channels: int) -> None:
     frames = noise(5, channels, 9, 7)
-    apng = formats.encode_apng(frames, frame_ms=120, loop=True, parameters={"seed": 7})
+    apng = encode_apng(frames, frame_ms=120, loop=True, parameters={"seed": 7})
     image = Image.open(io.BytesIO(apng))
     assert (image.n_frames, image.info["loop"]) == (5, 0)  # type: ignore[attr-defined]
     assert json.loads(str(image.info["parameters"])) == {"seed": 7}
     for frame, shown in zip(frames, ImageSequence.Iterator(image), strict=True):
         assert shown.info["duration"] == 120
         mode = "L" if channels == 1 else "RGB"
-        assert np.array_equal(np.asarray(shown.convert(mode)), formats.channels_last(frame))
-    once = formats.encode_apng(frames, frame_ms=120, loop=False)
+        assert np.array_equal(np.asarray(shown.convert(mode)), channels_last(frame))
+    once = encode_apng(frames, frame_ms=120, loop=False)
     assert Image.open(io.BytesIO(once)).info["loop"] == 1
 
 
 def test_a_reader_of_plain_pngs_sees_the_first_frame() -> None:
     frames = noise(3, 1, 9, 7)
-    assert np.array_equal(opened(formats.encode_apng(frames, frame_ms=50, loop=True)), frames[0])
+    assert np.array_equal(opened(encode_apng(frames, frame_ms=50, loop=True)), frames[0])
 
 
 def test_a_grey_gif_is_exact() -> None:
     frames = noise(5, 1, 9, 7)
-    gif = formats.encode_gif(frames, frame_ms=120, loop=True, parameters={"seed": 7})
+    gif = encode_gif(frames, frame_ms=120, loop=True, parameters={"seed": 7})
     image = Image.open(io.BytesIO(gif))
     assert image.format == "GIF"
     assert image.info["loop"] == 0
@@ -183,14 +187,14 @@ def test_a_grey_gif_is_exact() -> None:
     for frame, shown in zip(frames, ImageSequence.Iterator(image), strict=True):
         assert shown.info["duration"] == 120
         assert np.array_equal(np.asarray(shown.convert("L")), frame[0])
-    once = formats.encode_gif(frames, frame_ms=120, loop=False)
+    once = encode_gif(frames, frame_ms=120, loop=False)
     assert "loop" not in Image.open(io.BytesIO(once)).info
-    assert once == formats.encode_gif(frames, frame_ms=120, loop=False)
+    assert once == encode_gif(frames, frame_ms=120, loop=False)
 
 
 def test_a_coloured_gif_comes_close() -> None:
     frames = slopes(4, 3)
-    shown = Image.open(io.BytesIO(formats.encode_gif(frames, frame_ms=50, loop=True)))
+    shown = Image.open(io.BytesIO(encode_gif(frames, frame_ms=50, loop=True)))
     assert shown.n_frames == 4  # type: ignore[attr-defined]
     for number in range(4):
         shown.seek(number)
@@ -200,15 +204,15 @@ def test_a_coloured_gif_comes_close() -> None:
 
 def test_back_and_forth_shows_each_end_once() -> None:
     frames = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
-    assert formats.back_and_forth(frames).ravel().tolist() == [0, 1, 2, 3, 2, 1]
-    assert formats.back_and_forth(frames[:2]).ravel().tolist() == [0, 1]
+    assert back_and_forth(frames).ravel().tolist() == [0, 1, 2, 3, 2, 1]
+    assert back_and_forth(frames[:2]).ravel().tolist() == [0, 1]
 
 
 # --- zip and npz -------------------------------------------------------------------------------
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
-    archive = formats.ZipWriter()
+    archive = ZipWriter()
     return b"".join([*(archive.add(name, content) for name, content in files.items())]) + (
         archive.close()
     )
@@ -232,9 +236,9 @@ def test_more_files_than_an_old_zip_can_count() -> None:
 
 def test_files_behind_four_gigabytes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     # As if 32 bits ended at 100: the same records as for a large archive, which zipfile checks.
-    writer = formats.ZipWriter()
+    writer = ZipWriter()
     first = writer.add("first", bytes(200))
-    monkeypatch.setattr(formats.ZipWriter, "_FULL_32", 100)
+    monkeypatch.setattr(ZipWriter, "_FULL_32", 100)
     second = writer.add("second", b"hello")
     monkeypatch.undo()
     directory = bytearray(writer.close())
@@ -253,15 +257,15 @@ def test_numpy_opens_the_npz_without_pickle() -> None:
         "seeds": seeds,
         "model": np.array("mnist@5"),
     }
-    npz = formats.encode_npz(arrays)
+    npz = encode_npz(arrays)
     with np.load(io.BytesIO(npz), allow_pickle=False) as found:
         assert sorted(found) == ["images", "model", "seeds"]
         assert np.array_equal(found["images"], images)
         assert found["seeds"].dtype == np.uint32
         assert str(found["model"]) == "mnist@5"
-    assert npz == formats.encode_npz(arrays)
+    assert npz == encode_npz(arrays)
 
 
 def test_objects_are_not_written() -> None:
     with pytest.raises(ValueError, match="Object arrays"):
-        formats.encode_npz({"x": np.array([object()])})
+        encode_npz({"x": np.array([object()])})

@@ -6,10 +6,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from app.sampling import latents
+from app.sampling import latents, paths, posterior
+from app.typing import Floats
 from model_store.vae import kl_to_standard_normal
 
-Walk = Callable[[latents.Floats, latents.Floats, int], latents.Floats]
+Walk = Callable[[Floats, Floats, int], Floats]
 
 SEEDS = latents.consecutive_seeds(0, 50_000)
 
@@ -94,7 +95,7 @@ def test_the_number_that_chooses_a_component_is_the_word_after_those_of_the_late
     latent: int,
 ) -> None:
     seeds = latents.consecutive_seeds(0, 20_000)
-    uniforms, eps = (part[:, 0] for part in latents.numbers_of_tries(seeds, latent, 1))
+    uniforms, eps = (part[:, 0] for part in latents.class_draws(seeds, latent, 1))
     state = latents._mix64(seeds * latents._MULTIPLIER + latents._INCREMENT)
     word = latents.splitmix64(state, 12)[:, (latent + 1) // 2]
     assert np.array_equal(uniforms, (word >> np.uint64(11)) / 2.0**53)
@@ -108,14 +109,14 @@ def test_the_number_that_chooses_a_component_is_the_word_after_those_of_the_late
 
 def test_a_further_try_is_made_of_the_words_that_follow() -> None:
     seeds = latents.consecutive_seeds(5, 50)
-    first, several = (latents.numbers_of_tries(seeds, 6, tries) for tries in (1, 3))
+    first, several = (latents.class_draws(seeds, 6, tries) for tries in (1, 3))
     for one, all_of_them in zip(first, several, strict=True):
         assert np.array_equal(one[:, 0], all_of_them[:, 0])
     longer = latents.standard_normal(seeds, 14)  # words 0 to 6; the first try takes 0 to 3
     assert np.array_equal(several[1][:, 1], longer[:, 8:14])
 
 
-@pytest.mark.parametrize("walk", [latents.lerp, latents.slerp])
+@pytest.mark.parametrize("walk", [paths.lerp, paths.slerp])
 def test_a_walk_begins_and_ends_exactly_at_its_ends(walk: Walk) -> None:
     a, b = latents.standard_normal(latents.consecutive_seeds(1, 2), 20)
     z = walk(a, b, 9)
@@ -126,7 +127,7 @@ def test_a_walk_begins_and_ends_exactly_at_its_ends(walk: Walk) -> None:
 
 
 def test_lerp_takes_equal_steps_on_a_straight_line() -> None:
-    z = latents.lerp(np.zeros(2, np.float32), np.array([3, 4], np.float32), 6)
+    z = paths.lerp(np.zeros(2, np.float32), np.array([3, 4], np.float32), 6)
     assert np.allclose(np.linalg.norm(np.diff(z, axis=0), axis=1), 1.0)
 
 
@@ -134,27 +135,27 @@ def test_slerp_between_orthogonal_unit_vectors_is_the_quarter_circle() -> None:
     a, b = np.eye(2, dtype=np.float32)
     angles = np.linspace(0, np.pi / 2, 7)
     expected = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    assert np.allclose(latents.slerp(a, b, 7), expected, atol=1e-6)
+    assert np.allclose(paths.slerp(a, b, 7), expected, atol=1e-6)
 
 
 def test_slerp_keeps_the_norm_of_ends_of_one_norm() -> None:
     a, b = latents.standard_normal(latents.consecutive_seeds(5, 2), 20)
     b *= np.linalg.norm(a) / np.linalg.norm(b)
-    assert np.allclose(np.linalg.norm(latents.slerp(a, b, 9), axis=1), np.linalg.norm(a), rtol=1e-5)
+    assert np.allclose(np.linalg.norm(paths.slerp(a, b, 9), axis=1), np.linalg.norm(a), rtol=1e-5)
 
 
 @pytest.mark.parametrize("factor", [1.0, 1 + 1e-7, 2.0, -1.0, 0.0])
 def test_slerp_between_parallel_opposite_or_zero_vectors_is_lerp(factor: float) -> None:
     a = latents.standard_normal(latents.consecutive_seeds(5, 1), 20)[0]
     b = a * np.float32(factor)
-    assert np.array_equal(latents.slerp(a, b, 5), latents.lerp(a, b, 5))
+    assert np.array_equal(paths.slerp(a, b, 5), paths.lerp(a, b, 5))
 
 
 def test_a_traversal_changes_one_dimension_at_a_time() -> None:
     z = latents.standard_normal(latents.consecutive_seeds(9, 1), 5)[0]
-    values = latents.traversal_values(3.0, 7)
+    values = paths.traversal_values(3.0, 7)
     assert values.tolist() == [-3, -2, -1, 0, 1, 2, 3]
-    rows = latents.traversal(z, (4, 0), values).reshape(2, 7, 5)
+    rows = paths.traversal(z, (4, 0), values).reshape(2, 7, 5)
     for row, d in zip(rows, (4, 0), strict=True):
         assert row[:, d].tolist() == values.tolist()
         others = [other for other in range(5) if other != d]
@@ -164,9 +165,9 @@ def test_a_traversal_changes_one_dimension_at_a_time() -> None:
 def test_kl_is_the_one_of_the_training() -> None:
     mu, logvar = latents.standard_normal(latents.consecutive_seeds(2, 8), 40).reshape(2, 8, 20)
     expected = kl_to_standard_normal(torch.from_numpy(mu), torch.from_numpy(logvar))
-    assert np.allclose(latents.kl_to_standard_normal(mu, logvar), expected.numpy(), rtol=1e-5)
+    assert np.allclose(posterior.kl_to_standard_normal(mu, logvar), expected.numpy(), rtol=1e-5)
 
 
 def test_kl_of_a_shifted_unit_gaussian_is_half_the_squared_distance() -> None:
     mu = np.array([[3.0, 4.0]], np.float32)
-    assert latents.kl_to_standard_normal(mu, np.zeros_like(mu)).tolist() == [12.5]
+    assert posterior.kl_to_standard_normal(mu, np.zeros_like(mu)).tolist() == [12.5]

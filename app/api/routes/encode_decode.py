@@ -1,32 +1,40 @@
-"""/encode, /decode, /augment: latents as input and output, and variants of an upload."""
+"""/encode, /decode, /augment: latents as output and input, and variants of an upload."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
 from starlette.responses import Response
 
-from app.api import answers, decode_stream
-from app.api.decode_stream import Floats, Samples, check_number
-from app.api.dependencies import ServicesDep
-from app.api.openapi import form_or_image, images, json_body
-from app.api.query_route import QueryRoute
-from app.api.request_body import missing, read_latents, read_uploads, see
-from app.api.schemas import (
-    Augmented,
-    AugmentQuery,
-    Decoded,
-    DecodeQuery,
-    Encoded,
-    EncodeQuery,
-    Encoding,
-    Latents,
-    at_most,
+from app.api.decode_stream import (
+    DecodeTask,
+    check_decoded_pixels,
+    check_image_count,
+    decode_and_render,
 )
+from app.api.dependencies import ServicesDep
+from app.api.encode_uploads import encode_uploads
+from app.api.limits import at_most
+from app.api.negotiation import choose_output
+from app.api.openapi import form_or_image_body, images, json_body
+from app.api.provenance import latent_parameters, provenance, request_parameters
+from app.api.queries import AugmentQuery, DecodeQuery, EncodeQuery, Latents
+from app.api.query_route import QueryRoute
+from app.api.render import render
+from app.api.request_body import read_images, read_latents
+from app.api.responses_schema import Augmented, Decoded, Encoded, Encoding, Sample
+from app.api.result import Arrays, OutputOptions, Result, square_columns
 from app.errors import ParameterError
+from app.inference.loaded_model import LoadedModel
 from app.sampling import latents
+from app.sampling.posterior import kl_to_standard_normal, sample_posterior
+from app.typing import Floats
 
 router = APIRouter(tags=["latents"], route_class=QueryRoute)
+
+
+# --- /encode -----------------------------------------------------------------------------------
 
 
 @router.post(
@@ -34,38 +42,47 @@ router = APIRouter(tags=["latents"], route_class=QueryRoute)
     summary="Encode images",
     operation_id="encode",
     response_model=Encoded,
-    responses=images("Where each image lies: mu, logvar and KL.", EncodeQuery.FORMATS),
-    openapi_extra=form_or_image("One image, or several under the same name.", required=True),
+    responses=images("The posterior of each image: mu, logvar and KL.", EncodeQuery.FORMATS),
+    openapi_extra=form_or_image_body("One image, or several under the same name.", required=True),
 )
 async def encode(
     request: Request, services: ServicesDep, query: Annotated[EncodeQuery, InQuery()]
 ) -> Response:
-    """Gives the posterior q(z | x) = N(mu, sigma^2) of each image; logvar is ln sigma^2."""
-    form = answers.choose_form(request, query)
+    """Return the posterior q(z | x) = N(mu, sigma^2) of each image; logvar is ln sigma^2."""
+    output = choose_output(request, query)
     model = await services.catalog.get(query.model)
-    uploads = (await read_uploads(request, ["image"], services.settings)).get("image")
-    if not uploads:
-        raise missing(["image"])
-    at_most("the number of images", len(uploads), services.settings.max_images, "ZSERVE_MAX_IMAGES")
-    x = await see(uploads, model.manifest.spec, query.preprocess, services.settings)
-    mu, logvar = await services.engine.encode(model, x)
-    kl_nats = latents.kl_to_standard_normal(mu, logvar)
-    if form.format == "npz":
-        facts = answers.parameters("/encode", model, images=len(x), preprocess=query.preprocess)
-        return await answers.npz(
-            model,
-            form,
-            parameters=facts,
-            images={"inputs": x},
-            mu=mu,
-            logvar=logvar,
-            kl_nats=kl_nats,
+    uploads = await read_images(request, services.settings)
+    x, mu, logvar = await encode_uploads(uploads, query, model, services)
+    parameters = request_parameters("/encode", model, images=len(x), preprocess=query.preprocess)
+    result = Encodings(model=model, parameters=parameters, images=x, mu=mu, logvar=logvar)
+    return await render(result, output)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Encodings(Result):
+    """The posteriors of uploads (`images`)."""
+
+    mu: Floats
+    logvar: Floats
+
+    def arrays(self) -> Arrays:
+        """Return the uploads as the model sees them, and their posteriors."""
+        kl_nats = kl_to_standard_normal(self.mu, self.logvar)
+        return Arrays(
+            {"inputs": self.images}, {"mu": self.mu, "logvar": self.logvar, "kl_nats": kl_nats}
         )
-    encodings = [
-        Encoding(mu=mu[i].tolist(), logvar=logvar[i].tolist(), kl_nats=float(kl_nats[i]))
-        for i in range(len(x))
-    ]
-    return answers.json(Encoded(**answers.provenance(model), images=encodings), model)
+
+    def document(self, output: OutputOptions) -> Encoded:  # noqa: ARG002 - it shows no image
+        """Return the posterior of each upload."""
+        kl_nats = kl_to_standard_normal(self.mu, self.logvar)
+        encodings = [
+            Encoding(mu=mu.tolist(), logvar=logvar.tolist(), kl_nats=float(kl))
+            for mu, logvar, kl in zip(self.mu, self.logvar, kl_nats, strict=True)
+        ]
+        return Encoded(**provenance(self.model), images=encodings)
+
+
+# --- /decode -----------------------------------------------------------------------------------
 
 
 @router.post(
@@ -79,31 +96,32 @@ async def encode(
 async def decode(
     request: Request, services: ServicesDep, query: Annotated[DecodeQuery, InQuery()]
 ) -> Response:
-    """Gives the mean image of p(x | z) for each row of z, as wide as the model's latent space."""
-    form = answers.choose_form(request, query)
+    """Return the mean image of p(x | z) for each row of z."""
+    settings = services.settings
+    output = choose_output(request, query)
     model = await services.catalog.get(query.model)
     z = await read_latents(request, model.latent)
-    check_number("the number of rows of z", len(z), form, services)
-    columns = _columns(query.columns, len(z), services.settings.max_images)
-    # One latent is short enough to be kept in the file; of many only the number is.
-    facts = answers.parameters(
-        "/decode", model, n=len(z), columns=columns, z=z.tolist() if len(z) == 1 else None
-    )
+    check_image_count("the number of rows of z", len(z), output, settings)
+    columns = _columns(query.columns, len(z), settings.max_images)
 
     async def rows(start: int, stop: int) -> Floats:
         return z[start:stop]
 
-    def facts_of(i: int) -> dict[str, object]:
-        return answers.of_latent(model, z[i])
-
-    decoded = Samples(model, len(z), rows, facts, facts_of)
-    return await decode_stream.answer(
-        decoded,
-        form,
-        columns,
-        services,
-        lambda found: Decoded(**answers.provenance(model), images=found),
+    # A single latent is short enough to be stored in the file; of several only the number is.
+    stored_z = z.tolist() if len(z) == 1 else None
+    task = DecodeTask(
+        model=model,
+        n=len(z),
+        columns=columns,
+        latents=rows,
+        parameters=request_parameters("/decode", model, n=len(z), columns=columns, z=stored_z),
+        image_parameters=lambda i: latent_parameters(model, z[i]),
+        document=lambda samples: Decoded(**provenance(model), images=samples),
     )
+    return await decode_and_render(task, output, services)
+
+
+# --- /augment ----------------------------------------------------------------------------------
 
 
 @router.post(
@@ -112,43 +130,48 @@ async def decode(
     operation_id="augment",
     response_model=Augmented,
     responses=images("The variants as a grid.", AugmentQuery.FORMATS, seed=True),
-    openapi_extra=form_or_image("The image to vary.", required=True),
+    openapi_extra=form_or_image_body("The image to vary.", required=True),
 )
 async def augment(
     request: Request, services: ServicesDep, query: Annotated[AugmentQuery, InQuery()]
 ) -> Response:
-    """Draws n variants of an image: z = mu + temperature * sigma * eps, decoded.
+    """Draw n variants of an image: z = mu + temperature * sigma * eps, decoded.
 
-    Variant i is made by the seed `seed + i`, whatever the others are. At temperature 0 each is
-    the reconstruction; larger temperatures go further away from it.
+    Variant i depends on the seed `seed + i` only, not on the other variants. At temperature 0 every
+    variant is the reconstruction; higher temperatures give variants that differ more from it.
     """
-    form = answers.choose_form(request, query)
+    output = choose_output(request, query)
     settings = services.settings
-    check_number("n", query.n, form, services)
+    check_image_count("n", query.n, output, settings)
     at_most("temperature", query.temperature, settings.max_temperature, "ZSERVE_MAX_TEMPERATURE")
     columns = _columns(query.columns, query.n, settings.max_images)
     model = await services.catalog.get(query.model)
-    uploads = (await read_uploads(request, ["image"], settings)).get("image")
-    if not uploads:
-        raise missing(["image"])
+    uploads = await read_images(request, settings)
     if len(uploads) > 1:
         raise ParameterError(
-            f"{len(uploads)} images were sent, and one is varied at a time",
+            f"{len(uploads)} images were sent, but this endpoint takes one",
             limit=1,
             remedy="send each image in a request of its own",
         )
-    answers.check_size(1 if form.format == "zip" else query.n, model, form, settings)
-    x = await see(uploads, model.manifest.spec, query.preprocess, settings)
-    mu, logvar = (rows[0] for rows in await services.engine.encode(model, x))
+    check_decoded_pixels(query.n, model, output, settings)
+    _, mu, logvar = await encode_uploads(uploads, query, model, services)
+    task = _augment_task(query, model, columns, mu[0], logvar[0])
+    return await decode_and_render(task, output, services)
+
+
+def _augment_task(
+    query: AugmentQuery, model: LoadedModel, columns: int, mu: Floats, logvar: Floats
+) -> DecodeTask:
+    """Return the task of decoding n samples of a posterior; mu, logvar (latent,)."""
     seed = latents.random_seed() if query.seed is None else query.seed
     seeds = latents.consecutive_seeds(seed, query.n)
 
-    async def z(start: int, stop: int) -> Floats:
+    async def draw(start: int, stop: int) -> Floats:
         eps = latents.standard_normal(seeds[start:stop], model.latent)
-        return latents.around(mu, logvar, eps, query.temperature)
+        return sample_posterior(mu, logvar, eps, query.temperature)
 
-    def facts(seed: int, n: int, columns: int) -> dict[str, object]:
-        return answers.parameters(
+    def parameters(seed: int, n: int, columns: int) -> dict[str, object]:
+        return request_parameters(
             "/augment",
             model,
             n=n,
@@ -159,31 +182,30 @@ async def augment(
             columns=columns,
         )
 
-    variants = Samples(
-        model,
-        query.n,
-        z,
-        facts(seed, query.n, columns),
-        lambda i: facts(int(seeds[i]), 1, 1),
-        seeds=seeds.tolist(),
-    )
-    return await decode_stream.answer(
-        variants,
-        form,
-        columns,
-        services,
-        lambda found: Augmented(
-            **answers.provenance(model),
+    def document(samples: list[Sample]) -> Augmented:
+        return Augmented(
+            **provenance(model),
             seed=seed,
             generator=latents.GENERATOR,
             temperature=query.temperature,
             mu=mu.tolist(),
             logvar=logvar.tolist(),
-            images=found,
-        ),
+            images=samples,
+        )
+
+    return DecodeTask(
+        model=model,
+        n=query.n,
+        columns=columns,
+        latents=draw,
+        parameters=parameters(seed, query.n, columns),
+        image_parameters=lambda i: parameters(int(seeds[i]), 1, 1),
+        document=document,
+        seeds=seeds.tolist(),
     )
 
 
-def _columns(asked: int | None, n: int, limit: int) -> int:
-    at_most("columns", asked or 1, limit, "ZSERVE_MAX_IMAGES")
-    return asked or answers.square(n)
+def _columns(requested: int | None, n: int, limit: int) -> int:
+    """Return the requested number of columns, or that of the squarest grid."""
+    at_most("columns", requested or 1, limit, "ZSERVE_MAX_IMAGES")
+    return requested or square_columns(n)

@@ -1,42 +1,51 @@
-"""/generate: samples of the prior, decoded."""
+"""/generate: sample latents of the prior, or of a class, and decode them."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
+from numpy.typing import NDArray
 from starlette.responses import Response
 
-from app.api import answers
-from app.api.decode_stream import Floats, Samples, check_number
-from app.api.decode_stream import answer as samples_answer
-from app.api.dependencies import Services, ServicesDep, no_body
+from app.api.caching import cache_headers, client_has, etag
+from app.api.decode_stream import DecodeTask, check_image_count, decode_and_render
+from app.api.dependencies import Services, ServicesDep, refuse_body
+from app.api.limits import at_most
+from app.api.negotiation import choose_output
 from app.api.openapi import images
+from app.api.provenance import model_headers, provenance, request_parameters
+from app.api.queries import GenerateQuery
 from app.api.query_route import QueryRoute
-from app.api.schemas import Generated, GenerateQuery, at_most
+from app.api.responses_schema import Generated, Sample
+from app.api.result import OutputOptions, square_columns
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
 from app.sampling import latents
+from app.typing import Floats
 from model_store.spec import ModelRef
 
 router = APIRouter(tags=["images"], route_class=QueryRoute)
 
 _DESCRIPTION = (
-    "Draws z ~ N(0, I) and decodes it. The same seed and model give the same bytes, and image i "
-    "of a request is what `n=1` gives with `seed + i`. With a label, z is drawn from the Gaussian "
-    "mixture of that class, and anew where another class might be meant."
+    "Draw z ~ N(0, I) and decode it. The same seed and model give the same bytes, and image i "
+    "of a request equals the image of `n=1` with `seed + i`. With a label, z is drawn from the "
+    "Gaussian mixture of that class, and drawn again if it is likely to belong to another class."
+)
+_RESPONSES = images(
+    "The images as a grid, left to right and top to bottom.", GenerateQuery.FORMATS, seed=True
 )
 
 
 @router.post(
     "/generate",
     summary="Generate images, by POST",
-    description=_DESCRIPTION + " The parameters are in the query here too.",
+    description=_DESCRIPTION + " The parameters are in the query, as with GET.",
     operation_id="generate_by_post",
     response_model=Generated,
-    responses=images(
-        "The images as a grid, left to right and top to bottom.", GenerateQuery.FORMATS, seed=True
-    ),
+    responses=_RESPONSES,
 )
 @router.get(
     "/generate",
@@ -44,101 +53,135 @@ _DESCRIPTION = (
     description=_DESCRIPTION,
     operation_id="generate",
     response_model=Generated,
-    responses=images(
-        "The images as a grid, left to right and top to bottom.", GenerateQuery.FORMATS, seed=True
-    ),
+    responses=_RESPONSES,
 )
 async def generate(
     request: Request, services: ServicesDep, query: Annotated[GenerateQuery, InQuery()]
 ) -> Response:
-    """n samples of the prior, or of a class."""
-    await no_body(request)
-    form = answers.choose_form(request, query)
-    _check(query, form, services)
+    """Sample n images of the prior, or of a class."""
+    await refuse_body(request)
+    output = choose_output(request, query)
+    _check(query, output, services)
     model = await services.catalog.get(query.model)
-    label = None if query.label is None else _label(query.label, model)
-    seed = latents.random_seed() if query.seed is None else query.seed
-    columns = query.columns or answers.square(query.n)
+    generation = _Generation(
+        query=query,
+        model=model,
+        label=None if query.label is None else _find_class(query.label, model),
+        seed=latents.random_seed() if query.seed is None else query.seed,
+        columns=query.columns or square_columns(query.n),
+    )
+    caching: dict[str, str] = {}
+    if request.method == "GET":
+        tag = None if query.seed is None else etag(model, output, generation.all_parameters)
+        caching = cache_headers(tag, pinned=_is_pinned(query.model))
+        if tag is not None and client_has(request, tag):
+            headers = model_headers(model, generation.seed) | caching
+            return Response(status_code=304, headers=headers)
+    response = await decode_and_render(generation.task(services), output, services)
+    response.headers.update(caching)
+    return response
 
-    def facts(seed: int, n: int, columns: int) -> dict[str, object]:
-        return answers.parameters(
+
+@dataclass(frozen=True, eq=False)
+class _Generation:
+    """A request of which the seed, the class and the number of columns have been determined."""
+
+    query: GenerateQuery
+    model: LoadedModel
+    label: int | None
+    """Index of the class; None without one."""
+    seed: int
+    columns: int
+
+    @cached_property
+    def all_parameters(self) -> dict[str, object]:
+        """The parameters that reproduce all images."""
+        return self.parameters(self.seed, self.query.n, self.columns)
+
+    def parameters(self, seed: int, n: int, columns: int) -> dict[str, object]:
+        """Return the parameters that reproduce n images from this seed on."""
+        return request_parameters(
             "/generate",
-            model,
+            self.model,
             n=n,
             seed=seed,
             generator=latents.GENERATOR,
-            temperature=query.temperature,
-            label=None if label is None else model.classes[label],
+            temperature=self.query.temperature,
+            label=self.class_name,
             columns=columns,
         )
 
-    wanted = facts(seed, query.n, columns)
-    caching: dict[str, str] = {}
-    if request.method == "GET":
-        tag = None if query.seed is None else answers.etag(model, form, wanted)
-        caching = answers.caching(tag, pinned=_is_pinned(query.model))
-        if tag is not None and answers.is_known(request, tag):
-            return Response(status_code=304, headers=answers.headers(model, seed) | caching)
-    seeds = latents.consecutive_seeds(seed, query.n)
+    @property
+    def class_name(self) -> str | None:
+        """Name of the class; None without one."""
+        return None if self.label is None else self.model.classes[self.label]
 
-    async def z(start: int, stop: int) -> Floats:
-        some = seeds[start:stop]
-        if label is None:
-            return latents.standard_normal(some, model.latent) * np.float32(query.temperature)
-        drawn = latents.of_class(model.class_latents, label, some, query.temperature)
-        return (
-            await services.engine.to_u(model, drawn) if model.class_latents.before_flow else drawn
+    def document(self, samples: list[Sample]) -> Generated:
+        """Return the JSON document of the answer."""
+        return Generated(
+            **provenance(self.model),
+            seed=self.seed,
+            generator=latents.GENERATOR,
+            temperature=self.query.temperature,
+            label=self.class_name,
+            images=samples,
         )
 
-    samples = Samples(
-        model, query.n, z, wanted, lambda i: facts(int(seeds[i]), 1, 1), seeds=seeds.tolist()
-    )
-    answer = await samples_answer(
-        samples,
-        form,
-        columns,
-        services,
-        lambda images: Generated(
-            **answers.provenance(model),
-            seed=seed,
-            generator=latents.GENERATOR,
-            temperature=query.temperature,
-            label=None if label is None else model.classes[label],
-            images=images,
-        ),
-    )
-    answer.headers.update(caching)
-    return answer
+    def task(self, services: Services) -> DecodeTask:
+        """Return the task of decoding n latents, with consecutive seeds."""
+        seeds = latents.consecutive_seeds(self.seed, self.query.n)
+
+        async def draw(start: int, stop: int) -> Floats:
+            return await self._draw(seeds[start:stop], services)
+
+        return DecodeTask(
+            model=self.model,
+            n=self.query.n,
+            columns=self.columns,
+            latents=draw,
+            parameters=self.all_parameters,
+            image_parameters=lambda i: self.parameters(int(seeds[i]), 1, 1),
+            document=self.document,
+            seeds=seeds.tolist(),
+        )
+
+    async def _draw(self, seeds: NDArray[np.uint64], services: Services) -> Floats:
+        """Draw one latent for each seed; (batch, latent)."""
+        model, temperature = self.model, self.query.temperature
+        if self.label is None:
+            return latents.standard_normal(seeds, model.latent) * np.float32(temperature)
+        z = latents.class_latents(model.class_latents, self.label, seeds, temperature)
+        return await services.engine.to_u(model, z) if model.class_latents.before_flow else z
 
 
-def _check(query: GenerateQuery, form: answers.Form, services: Services) -> None:
+def _check(query: GenerateQuery, output: OutputOptions, services: Services) -> None:
     settings = services.settings
-    check_number("n", query.n, form, services)
+    check_image_count("n", query.n, output, settings)
     at_most("columns", query.columns or 1, settings.max_images, "ZSERVE_MAX_IMAGES")
     at_most("temperature", query.temperature, settings.max_temperature, "ZSERVE_MAX_TEMPERATURE")
 
 
 def _is_pinned(reference: str | None) -> bool:
-    """Whether a reference means the same weights forever: a version, and no alias."""
+    """Return True if a reference names a version, so that it always stands for the same weights."""
     return reference is not None and ModelRef.parse(reference).version is not None
 
 
-def _label(text: str, model: LoadedModel) -> int:
-    """The class that a name, whatever its case, or a place from 0 on means."""
+def _find_class(label: str, model: LoadedModel) -> int:
+    """Return the index of the class with this name (in any case) or this index."""
     classes = model.classes
     if not model.class_latents:
         raise ParameterError(
-            f"{model.ref} was published without statistics of its classes, "
-            f"so it cannot draw label {text[:80]!r}",
-            remedy="leave label out, or train a version that records its classes",
+            f"{model.ref} was published without class statistics, "
+            f"so it cannot draw label {label[:80]!r}",
+            remedy="leave label out, or train a version with class statistics",
         )
-    wanted = text.strip().casefold()
-    for label, name in enumerate(classes):
-        if wanted == name.casefold():
-            return label
-    if wanted.isascii() and wanted.isdigit() and len(wanted) < 10 and int(wanted) < len(classes):
-        return int(wanted)
+    name = label.strip().casefold()
+    for index, class_name in enumerate(classes):
+        if name == class_name.casefold():
+            return index
+    if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < len(classes):
+        return int(name)
     raise ParameterError(
-        f"{model.ref} has no class {text[:80]!r}; it has: {', '.join(classes)}",
-        remedy=f"send the name of a class, or its place from 0 to {len(classes) - 1}",
+        f"{model.ref} has no class {label[:80]!r}; it has: {', '.join(classes)}",
+        remedy=f"send the name of a class, or its index from 0 to {len(classes) - 1}",
     )

@@ -1,11 +1,11 @@
-"""/healthz, /readyz and /metrics: whether the process lives and can answer, and what it did."""
+"""/healthz, /readyz and /metrics: liveness, readiness, and metrics for Prometheus."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.api.dependencies import ServicesDep
 from app.api.openapi import problems
-from app.api.schemas import Health
+from app.api.responses_schema import Health
 from app.observability.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["health"])
@@ -13,26 +13,27 @@ router = APIRouter(tags=["health"])
 
 @router.get(
     "/healthz",
-    summary="Whether the process lives",
+    summary="Check that the process is alive",
     operation_id="healthz",
     response_model_exclude_none=True,
 )
 async def healthz() -> Health:
-    """Always 200 while the process can answer at all."""
+    """Return 200 as long as the process can answer."""
     return Health(status="live")
 
 
 @router.get(
     "/readyz",
-    summary="Whether the default model is served",
+    summary="Check that the default model is ready",
     operation_id="readyz",
     response_model_exclude_none=True,
     responses=problems(503),
 )
 async def readyz(services: ServicesDep) -> Health:
-    """200 once the default model is loaded and warm; 503 with the reason where it cannot be.
+    """Return 200 once the default model is loaded and warmed up, 503 if it cannot be loaded.
 
-    Where a promoted version was refused and the one before it still answers, `degraded` says why.
+    If a promoted version was refused and the previous version still answers, `degraded` has the
+    reason.
     """
     model = await services.catalog.default_or_reason()
     refusals = services.catalog.refusals
@@ -46,12 +47,14 @@ async def readyz(services: ServicesDep) -> Health:
 
 @router.get(
     "/metrics",
-    summary="What was counted, for Prometheus",
+    summary="Show metrics for Prometheus",
     operation_id="metrics",
     response_class=Response,
-    responses={200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}},
+    responses={
+        200: {"description": "Metrics in Prometheus' text format.", "content": {"text/plain": {}}}
+    },
 )
 async def metrics(services: ServicesDep) -> Response:
-    """Counts and times of all workers since the service started."""
+    """Return counters and histograms of all workers since the service started."""
     text = services.telemetry.exposition(services.engine.waiting_images)
     return Response(text, headers={"Content-Type": CONTENT_TYPE})

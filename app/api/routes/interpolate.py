@@ -1,7 +1,8 @@
-"""/interpolate: the way from one image to another."""
+"""/interpolate: decode a path between the latents of two images or seeds."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -9,19 +10,25 @@ from fastapi import Query as InQuery
 from numpy.typing import NDArray
 from starlette.responses import Response
 
-from app.api import answers
 from app.api.dependencies import Services, ServicesDep
-from app.api.openapi import form, images
+from app.api.encode_uploads import encode_uploads
+from app.api.limits import at_most, check_answer_pixels
+from app.api.negotiation import choose_output
+from app.api.openapi import form_body, images
+from app.api.provenance import latent_parameters, provenance, request_parameters
+from app.api.queries import InterpolateQuery
 from app.api.query_route import QueryRoute
-from app.api.request_body import Upload, Uploads, read_uploads, see
-from app.api.schemas import Frame, Interpolated, InterpolateQuery, at_most
+from app.api.render import image_field, image_to_json, render
+from app.api.request_body import Upload, Uploads, read_uploads
+from app.api.responses_schema import Frame, Interpolated
+from app.api.result import Animation, Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
-from app.sampling import latents
+from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal
+from app.sampling.paths import lerp, slerp
+from app.typing import Floats
 
 router = APIRouter(tags=["images"], route_class=QueryRoute)
-
-Floats = NDArray[np.float32]
 
 
 @router.post(
@@ -32,114 +39,167 @@ Floats = NDArray[np.float32]
     responses=images(
         "One row: A, the frames from reconstruction to reconstruction, B.", InterpolateQuery.FORMATS
     ),
-    openapi_extra=form({"a": "Where to start.", "b": "Where to end."}),
+    openapi_extra=form_body({"a": "Image to start from.", "b": "Image to end at."}),
 )
 async def interpolate(
     request: Request, services: ServicesDep, query: Annotated[InterpolateQuery, InQuery()]
 ) -> Response:
-    """Goes from A to B through the latent space.
+    """Decode a path through the latent space from A to B.
 
-    Each end is an image (`a`, `b`, multipart) or a seed (`seed_a`, `seed_b`); the two may be
-    mixed. The first and the last frame are the reconstructions of A and B. A GIF or an APNG shows
-    the frames one after the other, without the originals; a grey GIF and every APNG are exact.
+    Each end is an image (`a`, `b`, multipart) or a seed (`seed_a`, `seed_b`); one end may be an
+    image and the other a seed. The first and the last frame are the reconstructions of A and B. A
+    GIF or an APNG plays the frames without the originals; a grey GIF and every APNG are exact.
     """
-    limit = services.settings.max_images - 2
-    at_most("steps", query.steps, limit, "ZSERVE_MAX_IMAGES")
-    form = answers.choose_form(request, query)
+    settings = services.settings
+    at_most("steps", query.steps, settings.max_images - 2, "ZSERVE_MAX_IMAGES")
+    output = choose_output(request, query)
     model = await services.catalog.get(query.model)
-    answers.check_size(query.steps + 2, model, form, services.settings)
-    uploads = await read_uploads(request, ["a", "b"], services.settings)
-    given = [_one_of("a", uploads, query.seed_a), _one_of("b", uploads, query.seed_b)]
-    (seen_a, z_a), (seen_b, z_b) = await _ends(given, model, query, services)
-    walk = latents.slerp if query.path == "slerp" else latents.lerp
-    z = walk(z_a, z_b, query.steps)
+    check_answer_pixels(query.steps + 2, model, output, settings)
+    uploads = await read_uploads(request, ["a", "b"], settings)
+    sources = [_source("a", uploads, query.seed_a), _source("b", uploads, query.seed_b)]
+    a, b = await _ends(sources, model, query, services)
+    path = slerp if query.path == "slerp" else lerp
+    z = path(a.z, b.z, query.steps)
     frames = await services.engine.decode(model, z)
-    a = frames[0] if seen_a is None else seen_a
-    b = frames[-1] if seen_b is None else seen_b
-    seeds = {"seed_a": query.seed_a, "seed_b": query.seed_b}
-    seeded = query.seed_a is not None or query.seed_b is not None
-    generator = latents.GENERATOR if seeded else None
-    facts = answers.parameters(
+    result = Interpolation(
+        model=model,
+        parameters=_parameters(query, model),
+        images=frames,
+        query=query,
+        a=a,
+        b=b,
+        z=z,
+    )
+    return await render(result, output)
+
+
+class End(NamedTuple):
+    """One end of the path."""
+
+    image: Floats | None
+    """The upload as the model sees it, (channels, height, width); None for a seed."""
+    z: Floats
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Interpolation(Result):
+    """The frames of a path (`images`) and its ends."""
+
+    query: InterpolateQuery
+    a: End
+    b: End
+    z: Floats
+
+    def grid(self) -> Grid:
+        """Return one row: A, the frames, B."""
+        first, last = self._end_images()
+        row = np.stack([first, *self.images, last])
+        return Grid(row, len(row))
+
+    def animation(self) -> Animation:
+        """Return the frames and how to play them."""
+        query = self.query
+        return Animation(self.images, query.frame_ms, query.loop, query.bounce)
+
+    def files(self) -> ImageFiles:
+        """Return the frames followed by A and B."""
+        t = self._positions()
+        entries = [self._entry(f"{i:06d}.png", t[i], z) for i, z in enumerate(self.z)]
+        entries += [
+            self._entry("a.png", None, self.z[0] if self.a.image is None else None),
+            self._entry("b.png", None, self.z[-1] if self.b.image is None else None),
+        ]
+        return ImageFiles(np.concatenate([self.images, np.stack(self._end_images())]), entries)
+
+    def arrays(self) -> Arrays:
+        """Return frames, ends, latents and positions."""
+        ends = np.stack(self._end_images())
+        return Arrays({"images": self.images, "ends": ends}, {"z": self.z, "t": self._positions()})
+
+    def document(self, output: OutputOptions) -> Interpolated:
+        """Return each frame with its position and latent."""
+        first, last = self._end_images()
+        steps = self.query.steps
+        return Interpolated(
+            **provenance(self.model),
+            generator=_generator(self.query),
+            path=self.query.path,
+            seed_a=self.query.seed_a,
+            seed_b=self.query.seed_b,
+            a=image_to_json(first, output),
+            b=image_to_json(last, output),
+            frames=[
+                Frame(
+                    t=i / (steps - 1),
+                    z=self.z[i].tolist(),
+                    **image_field(self.images[i], output),
+                )
+                for i in range(steps)
+            ],
+        )
+
+    def _end_images(self) -> tuple[Floats, Floats]:
+        """Return A and B: the uploads, or the decoded latents of seeds."""
+        first = self.images[0] if self.a.image is None else self.a.image
+        last = self.images[-1] if self.b.image is None else self.b.image
+        return first, last
+
+    def _positions(self) -> NDArray[np.float64]:
+        """Return the position of each frame: 0 at A, 1 at B."""
+        return np.linspace(0, 1, self.query.steps)
+
+    def _entry(self, name: str, t: float | None, z: Floats | None) -> FileEntry:
+        parameters = None if z is None else latent_parameters(self.model, z)
+        return FileEntry(name, {"t": t}, z, parameters)
+
+
+def _parameters(query: InterpolateQuery, model: LoadedModel) -> dict[str, object]:
+    return request_parameters(
         "/interpolate",
         model,
-        **seeds,
-        generator=generator,
+        seed_a=query.seed_a,
+        seed_b=query.seed_b,
+        generator=_generator(query),
         steps=query.steps,
         path=query.path,
         preprocess=query.preprocess,
     )
-    if form.format == "png":
-        row = np.stack([a, *frames, b])
-        return await answers.png(row, len(row), model, form, parameters=facts)
-    t = np.linspace(0, 1, query.steps)
-    if form.format == "zip":
-        ends = [
-            answers.Picture("a.png", a, {"t": None}, z=z[0] if seen_a is None else None),
-            answers.Picture("b.png", b, {"t": None}, z=z[-1] if seen_b is None else None),
-        ]
-        walked = [
-            answers.Picture(f"{i:06d}.png", frames[i], {"t": t[i]}, z=z[i])
-            for i in range(query.steps)
-        ]
-        return await answers.archive([*walked, *ends], model, form, parameters=facts)
-    if form.format == "npz":
-        shown = {"images": frames, "ends": np.stack([a, b])}
-        return await answers.npz(model, form, parameters=facts, images=shown, z=z, t=t)
-    if form.format != "json":
-        return await answers.moving(
-            frames,
-            model,
-            form,
-            frame_ms=query.frame_ms,
-            loop=query.loop,
-            bounce=query.bounce,
-            parameters=facts,
-        )
-    answer = Interpolated(
-        **answers.provenance(model),
-        **seeds,
-        generator=generator,
-        path=query.path,
-        a=answers.shown(a, form),
-        b=answers.shown(b, form),
-        frames=[
-            Frame(t=i / (query.steps - 1), z=z[i].tolist(), **answers.named(frames[i], form))
-            for i in range(query.steps)
-        ],
-    )
-    return answers.json(answer, model)
 
 
-def _one_of(end: str, uploads: Uploads, seed: int | None) -> Upload | int:
-    """The image or the seed of one end; raises ParameterError unless there is exactly one."""
+def _generator(query: InterpolateQuery) -> str | None:
+    """Return the name of the generator if one of the ends is a seed."""
+    return None if query.seed_a is None and query.seed_b is None else GENERATOR
+
+
+def _source(end: str, uploads: Uploads, seed: int | None) -> Upload | int:
+    """Return the image or the seed of one end; raises ParameterError unless there is exactly one."""
     sent = uploads.get(end, ())
     if len(sent) + (seed is not None) == 1:
         return sent[0] if seed is None else seed
-    found = "nothing" if not sent and seed is None else "more than one thing"
+    problem = "is missing" if not sent and seed is None else "has more than one image or seed"
     raise ParameterError(
-        f"{found} was given for {end}",
+        f"{end} {problem}",
         remedy=f"send either one image in the form field {end}, or seed_{end} in the query",
     )
 
 
 async def _ends(
-    given: Sequence[Upload | int],
+    sources: Sequence[Upload | int],
     model: LoadedModel,
     query: InterpolateQuery,
     services: Services,
-) -> list[tuple[Floats | None, Floats]]:
-    """Of each end what the model saw, where it is an image, and its latent."""
-    sent = [end for end in given if isinstance(end, Upload)]
-    seen: list[tuple[Floats, Floats]] = []
-    if sent:
-        x = await see(sent, model.manifest.spec, query.preprocess, services.settings)
-        mu, _ = await services.engine.encode(model, x)
-        seen = list(zip(x, mu, strict=True))
-    ends: list[tuple[Floats | None, Floats]] = []
-    for end in given:
-        if isinstance(end, Upload):
-            ends.append(seen.pop(0))
+) -> list[End]:
+    """Return the image and the latent of each end; uploads are encoded together."""
+    uploads = [source for source in sources if isinstance(source, Upload)]
+    encoded: list[End] = []
+    if uploads:
+        x, mu, _ = await encode_uploads(uploads, query, model, services)
+        encoded = [End(*end) for end in zip(x, mu, strict=True)]
+    ends = []
+    for source in sources:
+        if isinstance(source, Upload):
+            ends.append(encoded.pop(0))
         else:
-            seeds = latents.consecutive_seeds(end, 1)
-            ends.append((None, latents.standard_normal(seeds, model.latent)[0]))
+            seeds = consecutive_seeds(source, 1)
+            ends.append(End(None, standard_normal(seeds, model.latent)[0]))
     return ends

@@ -1,4 +1,4 @@
-"""/models: what is served, its numbers and figures, and promotion."""
+"""/models: list models and versions, show figures, and promote versions."""
 
 import hmac
 from typing import Annotated
@@ -9,13 +9,13 @@ from starlette.responses import Response
 
 from app.api.dependencies import Services, ServicesDep
 from app.api.openapi import problems
-from app.api.schemas import (
+from app.api.queries import Promotion
+from app.api.responses_schema import (
     Aliases,
     ModelList,
     ModelSummary,
     ModelVersion,
     ModelVersions,
-    Promotion,
     Unreadable,
 )
 from app.errors import PromotionDisabledError, UnauthorizedError
@@ -24,7 +24,7 @@ from model_store.spec import ModelRef
 
 router = APIRouter(tags=["models"])
 
-_bearer = HTTPBearer(auto_error=False, description="ZSERVE_ADMIN_TOKEN of the service.")
+_bearer = HTTPBearer(auto_error=False, description="Value of ZSERVE_ADMIN_TOKEN.")
 
 Name = Annotated[str, Path(description="Name of a model.", examples=["mnist"])]
 Version = Annotated[str, Path(description="Version or alias.", examples=["1", "production"])]
@@ -34,16 +34,16 @@ async def require_token(
     services: ServicesDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
-    """Raise PromotionDisabledError or UnauthorizedError unless the token is right."""
+    """Raise UnauthorizedError if the token is wrong, PromotionDisabledError if none is configured."""
     expected = services.settings.admin_token
     if expected is None:
         raise PromotionDisabledError(
-            "this service was started without a token for promotion",
-            remedy="set ZSERVE_ADMIN_TOKEN and restart it, "
-            "or use `python -m model_store promote` beside the store",
+            "the service was started without an admin token",
+            remedy="set ZSERVE_ADMIN_TOKEN and restart the service, "
+            "or run `python -m model_store promote` where the store is",
         )
-    given = credentials.credentials if credentials else ""
-    if not hmac.compare_digest(given.encode(), expected.get_secret_value().encode()):
+    token = credentials.credentials if credentials else ""
+    if not hmac.compare_digest(token.encode(), expected.get_secret_value().encode()):
         raise UnauthorizedError(
             "the token is missing or wrong", remedy="send the header Authorization: Bearer TOKEN"
         )
@@ -51,7 +51,7 @@ async def require_token(
 
 @router.get("/models", summary="List the models", operation_id="list_models")
 def list_models(services: ServicesDep) -> ModelList:
-    """Every model of the store with the version that its bare name means."""
+    """Return every model of the store, with the version that its bare name stands for."""
     answer = ModelList(models=[])
     for name in services.store.names():
         try:
@@ -68,7 +68,7 @@ def list_models(services: ServicesDep) -> ModelList:
     responses=problems(404, 422, 503),
 )
 def list_versions(services: ServicesDep, name: Name) -> ModelVersions:
-    """All versions of a model with their manifests, and its aliases."""
+    """Return the manifests of all versions of a model, and its aliases."""
     ref = ModelRef.parse(name)
     store = services.store
     manifests = [
@@ -85,13 +85,16 @@ def list_versions(services: ServicesDep, name: Name) -> ModelVersions:
     responses=problems(404, 422, 503),
 )
 def show_version(services: ServicesDep, name: Name, version: Version) -> ModelVersion:
-    """What a version is, how it was trained, its numbers, its card and its figures."""
+    """Return manifest, model card and figures of a version.
+
+    The manifest describes the model, how it was trained, and its metrics.
+    """
     store = services.store
     ref = store.resolve(ModelRef.parse(f"{name}@{version}"))
     manifest = store.manifest(ref)
     aliases = store.aliases(ref.name)
     return ModelVersion(
-        aliases=sorted(alias for alias, meant in aliases.items() if meant == ref.version),
+        aliases=sorted(alias for alias, target in aliases.items() if target == ref.version),
         figures={
             figure: f"/models/{ref.name}/{ref.version}/figures/{figure}.png"
             for figure in manifest.figures
@@ -117,7 +120,7 @@ def show_figure(
     version: Version,
     figure: Annotated[str, Path(description="Name of the figure.", examples=["samples"])],
 ) -> Response:
-    """A figure that was made when the version was published."""
+    """Return a figure that was made when the version was published."""
     ref = services.store.resolve(ModelRef.parse(f"{name}@{version}"))
     return Response(services.store.figure(ref, figure), media_type="image/png")
 
@@ -132,10 +135,10 @@ def show_figure(
 async def set_alias(
     services: ServicesDep,
     name: Name,
-    alias: Annotated[str, Path(description="Alias to point elsewhere.", examples=["production"])],
+    alias: Annotated[str, Path(description="Alias to set.", examples=["production"])],
     promotion: Promotion,
 ) -> Aliases:
-    """Point an alias at a version. The version is loaded first: one that cannot be is refused."""
+    """Point an alias at a version. The version is loaded first; if that fails it is refused."""
     model = await services.catalog.get(f"{name}@{promotion.version}")
     services.store.set_alias(model.ref.name, alias, promotion.version)
     await services.catalog.refresh()

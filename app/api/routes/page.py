@@ -1,4 +1,4 @@
-"""The page and the API docs: files of this package, nothing from outside."""
+"""The page and the API docs, from files of the package."""
 
 from pathlib import Path
 
@@ -19,11 +19,11 @@ _HEADERS = {
 
 @router.get("/")
 async def index() -> FileResponse:
-    """The page."""
+    """Return the page."""
     return FileResponse(FILES / "index.html", headers=_HEADERS)
 
 
 @router.get("/docs")
 async def docs() -> FileResponse:
-    """The API docs: Swagger UI on /openapi.json."""
+    """Return the API docs: Swagger UI for /openapi.json."""
     return FileResponse(FILES / "docs.html", headers=_HEADERS)

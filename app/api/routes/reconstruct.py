@@ -1,19 +1,28 @@
-"""/reconstruct: what the model makes of an image."""
+"""/reconstruct: encode images and decode the means of their posteriors."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
+from numpy.typing import NDArray
 from starlette.responses import Response
 
-from app.api import answers
 from app.api.dependencies import ServicesDep
-from app.api.openapi import form_or_image, images
+from app.api.encode_uploads import encode_uploads
+from app.api.limits import check_answer_pixels
+from app.api.negotiation import choose_output
+from app.api.openapi import form_or_image_body, images
+from app.api.provenance import latent_parameters, provenance, request_parameters
+from app.api.queries import ReconstructQuery
 from app.api.query_route import QueryRoute
-from app.api.request_body import missing, read_uploads, see
-from app.api.schemas import Reconstructed, Reconstruction, ReconstructQuery, at_most
-from app.sampling import latents
+from app.api.render import FORMATS, image_to_json, render
+from app.api.request_body import read_images
+from app.api.responses_schema import Reconstructed, Reconstruction
+from app.api.result import Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
+from app.sampling.posterior import kl_to_standard_normal
+from app.typing import Floats
 
 router = APIRouter(tags=["images"], route_class=QueryRoute)
 
@@ -24,66 +33,95 @@ router = APIRouter(tags=["images"], route_class=QueryRoute)
     operation_id="reconstruct",
     response_model=Reconstructed,
     responses=images(
-        "Two rows: what the model saw, and its reconstructions.", ReconstructQuery.FORMATS
+        "Two rows: the uploads as the model sees them, and their reconstructions.",
+        ReconstructQuery.FORMATS,
     ),
-    openapi_extra=form_or_image("One image, or several under the same name.", required=True),
+    openapi_extra=form_or_image_body("One image, or several under the same name.", required=True),
 )
 async def reconstruct(
     request: Request, services: ServicesDep, query: Annotated[ReconstructQuery, InQuery()]
 ) -> Response:
-    """Encodes each image and decodes the mean of its posterior.
+    """Encode each image and decode the mean of its posterior.
 
-    Uploads are brought to the form of the model's training images first: any size up to the cap,
-    colour or grey, dark on light or light on dark.
+    Uploads are first converted to the form of the model's training images: any size up to the
+    limit, colour or grey, dark on light or light on dark.
     """
-    form = answers.choose_form(request, query)
+    output = choose_output(request, query)
     model = await services.catalog.get(query.model)
-    uploads = (await read_uploads(request, ["image"], services.settings)).get("image")
-    if not uploads:
-        raise missing(["image"])
-    at_most("the number of images", len(uploads), services.settings.max_images, "ZSERVE_MAX_IMAGES")
-    answers.check_size(2 * len(uploads), model, form, services.settings)
-    x = await see(uploads, model.manifest.spec, query.preprocess, services.settings)
-    mu, logvar = await services.engine.encode(model, x)
-    pixels = await services.engine.decode(model, mu)
-    facts = answers.parameters("/reconstruct", model, images=len(x), preprocess=query.preprocess)
-    if form.format == "png":
-        rows = np.concatenate([x, pixels])
-        return await answers.png(rows, len(x), model, form, parameters=facts)
-    bce_nats = -await services.engine.log_likelihood(model, x, mu)
-    kl_nats = latents.kl_to_standard_normal(mu, logvar)
-    if form.format == "zip":
-        pictures = []
-        for i in range(len(x)):
-            facts_of = {"image": i, "bce_nats": bce_nats[i], "kl_nats": kl_nats[i]}
-            pictures += [
-                answers.Picture(f"{i:06d}-input.png", x[i], facts_of),
-                answers.Picture(f"{i:06d}-reconstruction.png", pixels[i], facts_of, z=mu[i]),
+    uploads = await read_images(request, services.settings)
+    check_answer_pixels(2 * len(uploads), model, output, services.settings)
+    x, mu, logvar = await encode_uploads(uploads, query, model, services)
+    reconstructions = await services.engine.decode(model, mu)
+    bce_nats = None
+    if FORMATS[output.format].has_numbers:
+        bce_nats = -await services.engine.log_likelihood(model, x, mu)
+    result = Reconstructions(
+        model=model,
+        parameters=request_parameters(
+            "/reconstruct", model, images=len(x), preprocess=query.preprocess
+        ),
+        images=reconstructions,
+        x=x,
+        mu=mu,
+        logvar=logvar,
+        bce_nats=bce_nats,
+    )
+    return await render(result, output)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reconstructions(Result):
+    """Uploads and their reconstructions (`images`)."""
+
+    x: Floats
+    mu: Floats
+    logvar: Floats
+    bce_nats: Floats | None
+    """-ln p(x | z = mu) of each upload; None for formats without numbers."""
+
+    def grid(self) -> Grid:
+        """Return uploads and reconstructions as two rows."""
+        return Grid(np.concatenate([self.x, self.images]), len(self.x))
+
+    def files(self) -> ImageFiles:
+        """Return each upload followed by its reconstruction."""
+        bce_nats, kl_nats = self._nats()
+        entries = []
+        for i, mu in enumerate(self.mu):
+            fields = {"image": i, "bce_nats": bce_nats[i], "kl_nats": kl_nats[i]}
+            parameters = latent_parameters(self.model, mu)
+            entries += [
+                FileEntry(f"{i:06d}-input.png", fields),
+                FileEntry(f"{i:06d}-reconstruction.png", fields, mu, parameters),
             ]
-        return await answers.archive(pictures, model, form, parameters=facts)
-    if form.format == "npz":
-        return await answers.npz(
-            model,
-            form,
-            parameters=facts,
-            images={"inputs": x, "reconstructions": pixels},
-            mu=mu,
-            logvar=logvar,
-            bce_nats=bce_nats,
-            kl_nats=kl_nats,
+        pairs = np.stack([self.x, self.images], axis=1)
+        return ImageFiles(pairs.reshape(-1, *self.x.shape[1:]), entries)
+
+    def arrays(self) -> Arrays:
+        """Return uploads, reconstructions, posteriors and nats."""
+        bce_nats, kl_nats = self._nats()
+        return Arrays(
+            {"inputs": self.x, "reconstructions": self.images},
+            {"mu": self.mu, "logvar": self.logvar, "bce_nats": bce_nats, "kl_nats": kl_nats},
         )
-    answer = Reconstructed(
-        **answers.provenance(model),
-        images=[
+
+    def document(self, output: OutputOptions) -> Reconstructed:
+        """Return each upload with its posterior, nats and reconstruction."""
+        bce_nats, kl_nats = self._nats()
+        reconstructions = [
             Reconstruction(
-                mu=mu[i].tolist(),
-                logvar=logvar[i].tolist(),
+                mu=self.mu[i].tolist(),
+                logvar=self.logvar[i].tolist(),
                 bce_nats=float(bce_nats[i]),
                 kl_nats=float(kl_nats[i]),
-                input=answers.shown(x[i], form),
-                reconstruction=answers.shown(pixels[i], form),
+                input=image_to_json(self.x[i], output),
+                reconstruction=image_to_json(self.images[i], output),
             )
-            for i in range(len(x))
-        ],
-    )
-    return answers.json(answer, model)
+            for i in range(len(self.x))
+        ]
+        return Reconstructed(**provenance(self.model), images=reconstructions)
+
+    def _nats(self) -> tuple[Floats, NDArray[np.float64]]:
+        """Return -ln p(x | z = mu) and KL(q(z | x) || N(0, I)) of each upload."""
+        assert self.bce_nats is not None  # noqa: S101 - formats with numbers always have it
+        return self.bce_nats, kl_to_standard_normal(self.mu, self.logvar)

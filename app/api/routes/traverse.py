@@ -1,22 +1,30 @@
-"""/traverse: what each latent dimension does."""
+"""/traverse: vary single latent dimensions and decode."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
-from numpy.typing import NDArray
 from starlette.responses import Response
 
-from app.api import answers
 from app.api.dependencies import Services, ServicesDep
-from app.api.openapi import form_or_image, images
+from app.api.encode_uploads import encode_uploads
+from app.api.limits import at_most, check_answer_pixels
+from app.api.negotiation import choose_output
+from app.api.openapi import form_or_image_body, images
+from app.api.provenance import latent_parameters, provenance, request_parameters
+from app.api.queries import TraverseQuery, parse_dimensions
 from app.api.query_route import QueryRoute
-from app.api.request_body import Uploads, read_uploads, see
-from app.api.schemas import Traversed, TraversedDimension, TraverseQuery, at_most, parse_dimensions
+from app.api.render import image_to_json, render
+from app.api.request_body import Uploads, read_uploads
+from app.api.responses_schema import Traversed, TraversedDimension
+from app.api.result import Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
-from app.sampling import latents
+from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal
+from app.sampling.paths import traversal, traversal_values
+from app.typing import Floats
 
 router = APIRouter(tags=["images"], route_class=QueryRoute)
 
@@ -29,90 +37,112 @@ router = APIRouter(tags=["images"], route_class=QueryRoute)
     responses=images(
         "One row for each dimension, from -span to +span.", TraverseQuery.FORMATS, seed=True
     ),
-    openapi_extra=form_or_image("Where to start; around 0 if absent.", required=False),
+    openapi_extra=form_or_image_body("Image to start from; z = 0 if absent.", required=False),
 )
 async def traverse(
     request: Request, services: ServicesDep, query: Annotated[TraverseQuery, InQuery()]
 ) -> Response:
-    """Sets one dimension after the other to values from -span to +span, and decodes.
+    """Set one latent dimension at a time to values from -span to +span, and decode.
 
-    Around the latent of an image or of a seed, else around 0. The most informative dimensions
-    come first: those with the largest KL over the test split.
+    The other dimensions stay those of an image or of a seed, or else 0. The most informative
+    dimensions come first: those with the largest KL over the test split.
     """
     settings = services.settings
     at_most("span", query.span, settings.max_span, "ZSERVE_MAX_SPAN")
     at_most("steps", query.steps, settings.max_images, "ZSERVE_MAX_IMAGES")
-    form = answers.choose_form(request, query)
+    output = choose_output(request, query)
     model = await services.catalog.get(query.model)
     dims = _dimensions(query, model, settings.max_images)
-    answers.check_size(len(dims) * query.steps, model, form, settings)
+    check_answer_pixels(len(dims) * query.steps, model, output, settings)
     uploads = await read_uploads(request, ["image"], settings)
-    z = await _start(uploads, query, model, services)
-    values = latents.traversal_values(query.span, query.steps)
-    grid = latents.traversal(z, dims, values)
-    pixels = await services.engine.decode(model, grid)
-    generator = None if query.seed is None else latents.GENERATOR
-    facts = answers.parameters(
-        "/traverse",
-        model,
-        seed=query.seed,
-        generator=generator,
-        dims=dims,
-        steps=query.steps,
-        span=query.span,
-        preprocess=query.preprocess if uploads else None,
-        z=z.tolist() if uploads else None,
-    )
-    if form.format == "png":
-        return await answers.png(
-            pixels, query.steps, model, form, parameters=facts, seed=query.seed
-        )
-    statistics = model.manifest.latents
-    kl_nats = [statistics.kl_nats[dim] if statistics else None for dim in dims]
-    if form.format == "zip":
-        pictures = [
-            answers.Picture(
-                f"{row:03d}-{step:03d}.png",
-                pixels[row * query.steps + step],
-                {"dim": dim, "value": values[step], "kl_nats": kl_nats[row]},
-                z=grid[row * query.steps + step],
-            )
-            for row, dim in enumerate(dims)
-            for step in range(query.steps)
-        ]
-        return await answers.archive(pictures, model, form, parameters=facts, seed=query.seed)
-    rows = pixels.reshape(len(dims), query.steps, *pixels.shape[1:])
-    if form.format == "npz":
-        return await answers.npz(
+    start = await _start(uploads, query, model, services)
+    values = traversal_values(query.span, query.steps)
+    z = traversal(start, dims, values)
+    result = Traversal(
+        model=model,
+        parameters=request_parameters(
+            "/traverse",
             model,
-            form,
-            parameters=facts,
             seed=query.seed,
-            images={"images": rows},
-            z=z,
+            generator=None if query.seed is None else GENERATOR,
             dims=dims,
-            values=values,
-        )
-    answer = Traversed(
-        **answers.provenance(model),
-        generator=generator,
+            steps=query.steps,
+            span=query.span,
+            preprocess=query.preprocess if uploads else None,
+            z=start.tolist() if uploads else None,
+        ),
         seed=query.seed,
-        z=z.tolist(),
-        dimensions=[
-            TraversedDimension(
-                dim=dim,
-                kl_nats=kl,
-                values=values.tolist(),
-                images=[answers.shown(image, form) for image in row],
-            )
-            for dim, kl, row in zip(dims, kl_nats, rows, strict=True)
-        ],
+        images=await services.engine.decode(model, z),
+        start=start,
+        dims=dims,
+        values=values,
+        z=z,
     )
-    return answers.json(answer, model, seed=query.seed)
+    return await render(result, output)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Traversal(Result):
+    """Images along some dimensions, those of one dimension after those of another."""
+
+    start: Floats
+    """The latent that is varied; (latent,)."""
+    dims: tuple[int, ...]
+    values: Floats
+    z: Floats
+    """The latent of each image; (dims * steps, latent)."""
+
+    def grid(self) -> Grid:
+        """Return one row for each dimension."""
+        return Grid(self.images, len(self.values))
+
+    def files(self) -> ImageFiles:
+        """Return each image with its dimension and value."""
+        steps = len(self.values)
+        entries = []
+        for i, z in enumerate(self.z):
+            row, step = divmod(i, steps)
+            dim = self.dims[row]
+            fields = {"dim": dim, "value": self.values[step], "kl_nats": self._kl_nats(dim)}
+            parameters = latent_parameters(self.model, z)
+            entries.append(FileEntry(f"{row:03d}-{step:03d}.png", fields, z, parameters))
+        return ImageFiles(self.images, entries)
+
+    def arrays(self) -> Arrays:
+        """Return the images (dims, steps, ...), and what was varied."""
+        return Arrays(
+            {"images": self._rows()}, {"z": self.start, "dims": self.dims, "values": self.values}
+        )
+
+    def document(self, output: OutputOptions) -> Traversed:
+        """Return the images of each dimension with its KL and values."""
+        return Traversed(
+            **provenance(self.model),
+            generator=None if self.seed is None else GENERATOR,
+            seed=self.seed,
+            z=self.start.tolist(),
+            dimensions=[
+                TraversedDimension(
+                    dim=dim,
+                    kl_nats=self._kl_nats(dim),
+                    values=self.values.tolist(),
+                    images=[image_to_json(image, output) for image in row],
+                )
+                for dim, row in zip(self.dims, self._rows(), strict=True)
+            ],
+        )
+
+    def _rows(self) -> Floats:
+        return self.images.reshape(len(self.dims), len(self.values), *self.images.shape[1:])
+
+    def _kl_nats(self, dim: int) -> float | None:
+        """Return the KL of a dimension over the test split, or None if it was not measured."""
+        statistics = self.model.manifest.latents
+        return statistics.kl_nats[dim] if statistics else None
 
 
 def _dimensions(query: TraverseQuery, model: LoadedModel, max_images: int) -> tuple[int, ...]:
-    """Those asked for, else as many of the most informative as fit into one answer."""
+    """Return the requested dimensions, or the most informative ones that fit into one answer."""
     if query.dims is None:
         return model.manifest.informative_dimensions()[: max_images // query.steps]
     dims = parse_dimensions(query.dims, model.latent)
@@ -122,20 +152,18 @@ def _dimensions(query: TraverseQuery, model: LoadedModel, max_images: int) -> tu
 
 async def _start(
     uploads: Uploads, query: TraverseQuery, model: LoadedModel, services: Services
-) -> NDArray[np.float32]:
-    """The latent to traverse from; (latent,)."""
+) -> Floats:
+    """Return the latent to vary; (latent,)."""
     sent = uploads.get("image", ())
     if len(sent) + (query.seed is not None) > 1:
         raise ParameterError(
-            "more than one place to start was given",
-            remedy="send one image, or seed, or neither to start from 0",
+            "more than one image or seed was sent",
+            remedy="send one image, or a seed, or neither to start from z = 0",
         )
     if sent:
-        x = await see(sent, model.manifest.spec, query.preprocess, services.settings)
-        mu, _ = await services.engine.encode(model, x)
+        _, mu, _ = await encode_uploads(sent, query, model, services)
         return np.asarray(mu[0], np.float32)
     if query.seed is not None:
-        seeds = latents.consecutive_seeds(query.seed, 1)
-        z: NDArray[np.float32] = latents.standard_normal(seeds, model.latent)[0]
+        z: Floats = standard_normal(consecutive_seeds(query.seed, 1), model.latent)[0]
         return z
     return np.zeros(model.latent, np.float32)

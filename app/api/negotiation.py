@@ -1,0 +1,65 @@
+"""Choose the format of an answer from the query and the Accept header."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from starlette.requests import Request
+
+from app.api.queries import ModelQuery, PictureQuery
+from app.api.render import FORMATS
+from app.api.result import OutputOptions
+from app.errors import NotAcceptableError
+
+
+def choose_output(request: Request, query: ModelQuery) -> OutputOptions:
+    """Return the output options of a request; raises NotAcceptableError."""
+    name = choose_format(request, query.format, query.FORMATS)
+    if isinstance(query, PictureQuery):
+        return OutputOptions(name, query.scale, query.pixels, query.metadata)
+    return OutputOptions(name, metadata=query.metadata)
+
+
+def choose_format(request: Request, requested: str | None, offered: Sequence[str]) -> str:
+    """Return the requested format, or else the offered one that the Accept header prefers.
+
+    Of equally preferred formats the first offered wins. Raises NotAcceptableError.
+    """
+    if requested is not None:
+        return requested
+    best = _best(request.headers.get("accept") or "*/*", tuple(offered))
+    if best is None:
+        raise NotAcceptableError(
+            f"the Accept header allows none of {', '.join(offered)}",
+            remedy=f"accept {FORMATS[offered[0]].media_type}, or set format=",
+        )
+    return best
+
+
+@lru_cache(maxsize=256)
+def _best(accept: str, offered: tuple[str, ...]) -> str | None:
+    """Return the offered format that the header prefers, or None if it accepts none."""
+    accepted = _accepted(accept)
+    best = max(offered, key=lambda name: _quality(FORMATS[name].media_type, accepted))
+    return best if _quality(FORMATS[best].media_type, accepted) > 0 else None
+
+
+def _accepted(header: str) -> dict[str, float]:
+    """Parse an Accept header to media range -> quality, RFC 9110 section 12.5.1.
+
+    A quality that cannot be parsed counts as 1.
+    """
+    ranges = {}
+    for item in header.lower().split(","):
+        media_range, *options = (part.strip() for part in item.split(";"))
+        quality = next((o[2:] for o in options if o.startswith("q=")), "1")
+        try:
+            ranges[media_range] = min(max(float(quality), 0.0), 1.0)
+        except ValueError:
+            ranges[media_range] = 1.0
+    return ranges
+
+
+def _quality(media_type: str, accepted: Mapping[str, float]) -> float:
+    """Return the quality of a media type, which the most specific matching range decides."""
+    ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+    return next((accepted[name] for name in ranges if name in accepted), 0.0)

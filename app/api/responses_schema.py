@@ -1,0 +1,256 @@
+"""The JSON documents that the endpoints answer with."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from model_store.spec import Manifest, Metric
+
+Pixels = list[list[int]] | list[list[list[int]]]
+Png = Annotated[
+    str | None,
+    Field(
+        description="A PNG in base64; absent with pixels=true.",
+        exclude_if=lambda png: png is None,
+    ),
+]
+Numbers = Annotated[
+    Pixels | None,
+    Field(
+        description="Levels 0..255 as (height, width) or, in colour, (height, width, 3); only with "
+        "pixels=true.",
+        exclude_if=lambda pixels: pixels is None,
+    ),
+]
+PngOrNumbers = Annotated[
+    str | Pixels,
+    Field(
+        union_mode="left_to_right",
+        description="A PNG in base64; with pixels=true levels 0..255, as (height, width) or, "
+        "in colour, (height, width, 3).",
+    ),
+]
+
+
+class Answer(BaseModel):
+    """Fields of every JSON answer that a model computed."""
+
+    model: str = Field(description="Version that computed the answer: `name@version`.")
+    weights_sha256: str = Field(description="Checksum of the weights of that version.")
+
+
+class Sample(BaseModel):
+    """One decoded image."""
+
+    seed: int | None = Field(
+        default=None, description="Seed of this image; null if the request sent z."
+    )
+    z: list[float] = Field(description="Latent that the image was decoded from.")
+    png: Png = None
+    pixels: Numbers = None
+
+
+class Generated(Answer):
+    """Answer of /generate."""
+
+    seed: int = Field(description="Seed of the first image.")
+    generator: str = Field(description="Name of the function from seeds to latents.")
+    temperature: float = Field(description="Factor on z.")
+    label: str | None = Field(
+        default=None, description="Name of the requested class; null without one."
+    )
+    images: list[Sample]
+
+
+class Decoded(Answer):
+    """Answer of /decode."""
+
+    images: list[Sample]
+
+
+class Augmented(Answer):
+    """Answer of /augment."""
+
+    seed: int = Field(description="Seed of the first variant.")
+    generator: str = Field(description="Name of the function from seeds to eps.")
+    temperature: float = Field(description="Factor on sigma.")
+    mu: list[float] = Field(description="Posterior mean of the upload.")
+    logvar: list[float] = Field(description="ln sigma^2 of the posterior of the upload.")
+    images: list[Sample]
+
+
+class Encoding(BaseModel):
+    """The posterior of one upload."""
+
+    mu: list[float] = Field(description="Posterior mean.")
+    logvar: list[float] = Field(description="ln sigma^2 of the posterior.")
+    kl_nats: float = Field(description="KL(q(z | x) || N(0, I)).")
+
+
+class Encoded(Answer):
+    """Answer of /encode."""
+
+    images: list[Encoding]
+
+
+class Reconstruction(BaseModel):
+    """One upload and its reconstruction."""
+
+    mu: list[float] = Field(description="Posterior mean.")
+    logvar: list[float] = Field(description="ln sigma^2 of the posterior.")
+    bce_nats: float = Field(description="-ln p(x | z = mu), summed over pixels.")
+    kl_nats: float = Field(description="KL(q(z | x) || N(0, I)).")
+    input: PngOrNumbers = Field(
+        description="The upload after preprocessing, as the model sees it: a PNG in base64, or "
+        "levels with pixels=true."
+    )
+    reconstruction: PngOrNumbers = Field(
+        description="The decoded posterior mean: a PNG in base64, or levels with pixels=true."
+    )
+
+
+class Reconstructed(Answer):
+    """Answer of /reconstruct."""
+
+    images: list[Reconstruction]
+
+
+class Frame(BaseModel):
+    """One frame between two images."""
+
+    t: float = Field(description="Position on the path: 0 at A, 1 at B.")
+    z: list[float] = Field(description="Latent that the frame was decoded from.")
+    png: Png = None
+    pixels: Numbers = None
+
+
+class Interpolated(Answer):
+    """Answer of /interpolate."""
+
+    generator: str | None = Field(
+        default=None, description="Name of the function from seeds to latents; null without seeds."
+    )
+    path: str = Field(description="`linear` or `slerp`.")
+    seed_a: int | None = Field(default=None, description="Seed of A; null if A is an image.")
+    seed_b: int | None = Field(default=None, description="Seed of B; null if B is an image.")
+    a: PngOrNumbers
+    b: PngOrNumbers
+    frames: list[Frame]
+
+
+class TraversedDimension(BaseModel):
+    """One row of a traversal: z[dim] set to each of the values."""
+
+    dim: int = Field(description="Latent dimension.")
+    kl_nats: float | None = Field(
+        description="KL of the dimension over the test split; null if it was not measured."
+    )
+    values: list[float] = Field(description="Values of z[dim], one per image.")
+    images: list[PngOrNumbers]
+
+
+class Traversed(Answer):
+    """Answer of /traverse."""
+
+    generator: str | None = Field(
+        default=None, description="Name of the function from seeds to latents; null without a seed."
+    )
+    seed: int | None = Field(default=None, description="Seed of z; null without one.")
+    z: list[float] = Field(description="Latent that the traversal starts from.")
+    dimensions: list[TraversedDimension]
+
+
+class ModelSummary(BaseModel):
+    """A model, and the version that its bare name stands for."""
+
+    name: str
+    version: int = Field(description="Version that the bare name stands for.")
+    aliases: dict[str, int] = Field(description="Version of each alias.")
+    versions: list[int] = Field(description="All versions.")
+    default: bool = Field(description="True for the model of requests that name none.")
+    image: tuple[int, int, int] = Field(description="Channels, height and width of an image.")
+    latent: int = Field(description="Number of latent dimensions.")
+    dataset: str = Field(description="Data that the version was trained on.")
+    classes: list[str] = Field(description="Values of label=; empty if the model has no classes.")
+    metrics: dict[str, Metric] = Field(description="Published metrics of the version.")
+    weights_sha256: str = Field(description="Checksum of the weights of the version.")
+    created_at: datetime = Field(description="Time of publication.")
+
+
+class Unreadable(BaseModel):
+    """A model of the store that cannot be read, and the reason."""
+
+    name: str
+    detail: str = Field(description="The reason.")
+
+
+class ModelList(BaseModel):
+    """Answer of /models."""
+
+    models: list[ModelSummary]
+    unreadable: list[Unreadable] = Field(
+        default=[], description="Models of the store that cannot be read."
+    )
+
+
+class ModelVersions(BaseModel):
+    """Answer of /models/{name}."""
+
+    name: str
+    aliases: dict[str, int] = Field(description="Version of each alias.")
+    versions: list[Manifest] = Field(description="Manifests of all versions.")
+
+
+class ModelVersion(BaseModel):
+    """Answer of /models/{name}/{version}."""
+
+    aliases: list[str] = Field(description="Aliases that stand for this version now.")
+    figures: dict[str, str] = Field(description="Path of each figure by its name.")
+    card: str = Field(description="Model card, in Markdown.")
+    manifest: Manifest
+
+
+class Aliases(BaseModel):
+    """Answer of PUT /models/{name}/aliases/{alias}."""
+
+    name: str
+    aliases: dict[str, int] = Field(description="Version of each alias.")
+
+
+class ServerMetadata(BaseModel):
+    """Answer of /v2."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(BaseModel):
+    """A tensor of the v2 protocol; the batch size is -1."""
+
+    name: str
+    datatype: Literal["FP32"] = "FP32"
+    shape: list[int]
+
+
+class VersionMetadata(BaseModel):
+    """Answer of /v2/models/{name}."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class Health(BaseModel):
+    """Answer of /healthz and /readyz."""
+
+    status: Literal["live", "ready"]
+    model: str | None = Field(default=None, description="The loaded default version.")
+    device: str | None = Field(default=None, description="Device that it runs on.")
+    degraded: list[str] | None = Field(
+        default=None,
+        description="Promotions that were refused; the previous version still answers.",
+    )

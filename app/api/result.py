@@ -1,0 +1,114 @@
+"""What an endpoint has made, before it is encoded, and how the client wants it encoded."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from app.inference.loaded_model import LoadedModel
+from app.typing import Floats
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """How the client wants its answer. All fields are part of the ETag."""
+
+    format: str
+    """A key of `render.FORMATS`."""
+    scale: int = 1
+    """Side of the square that shows one pixel."""
+    pixels: bool = False
+    """True to show images in JSON as nested numbers, False as base64 PNGs."""
+    metadata: bool = True
+    """True to store the parameters of the request in the file."""
+
+
+class Grid(NamedTuple):
+    """Images (batch, channels, height, width) in [0, 1] and the number of columns to show them in."""
+
+    images: Floats
+    columns: int
+
+
+class Animation(NamedTuple):
+    """Frames (batch, channels, height, width) in [0, 1] and how to play them."""
+
+    frames: Floats
+    frame_ms: int
+    loop: bool
+    bounce: bool
+    """True to play the frames backwards after the last one."""
+
+
+class Arrays(NamedTuple):
+    """Arrays by name: images (..., channels, height, width) in [0, 1], and numbers.
+
+    Numbers that are None are left out.
+    """
+
+    images: Mapping[str, Floats]
+    numbers: Mapping[str, NDArray[Any] | Sequence[Any] | None]
+
+
+class FileEntry(NamedTuple):
+    """The description of one image file in an archive."""
+
+    name: str
+    fields: Mapping[str, object]
+    """The file's columns in manifest.csv."""
+    z: Floats | None = None
+    """The latent that the image was decoded from; None for an upload."""
+    parameters: Mapping[str, object] | None = None
+    """The parameters that reproduce this image alone; None for an upload."""
+
+
+class ImageFiles(NamedTuple):
+    """Images (batch, channels, height, width) in [0, 1], each with its file entry."""
+
+    images: Floats
+    entries: Sequence[FileEntry]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result:
+    """What an endpoint has made. A subclass shows it as each kind of content that is offered.
+
+    Each method returns one kind of content (`render.FORMATS` lists which formats are made of
+    which kind). Nothing is computed for kinds that are not asked for.
+    """
+
+    model: LoadedModel
+    parameters: Mapping[str, object]
+    """The parameters that reproduce the answer; stored in files unless metadata=false."""
+    seed: int | None = None
+    """Seed for the X-Seed header and the file name."""
+    images: Floats
+    """The images that were decoded, or uploaded if none were decoded; in [0, 1]."""
+
+    def grid(self) -> Grid:
+        """Return one picture of all images."""
+        raise NotImplementedError
+
+    def animation(self) -> Animation:
+        """Return the images as frames."""
+        raise NotImplementedError
+
+    def files(self) -> ImageFiles:
+        """Return the images as files."""
+        raise NotImplementedError
+
+    def arrays(self) -> Arrays:
+        """Return images and numbers as arrays."""
+        raise NotImplementedError
+
+    def document(self, output: OutputOptions) -> BaseModel:
+        """Return the JSON document of the answer."""
+        raise NotImplementedError
+
+
+def square_columns(n: int) -> int:
+    """Return the number of columns of the squarest grid of n images: ceil(sqrt(n))."""
+    return math.isqrt(n - 1) + 1
