@@ -15,6 +15,8 @@ def encode_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
     Raises ValueError for arrays of objects.
     """
+    # numpy.savez writes ZIP64 fields into every entry and takes 2.3 to 2.7 times as long: 50 us
+    # instead of 22 us for 16 images of 28x28 with their latents, 93 us instead of 35 us for 256.
     archive = ZipWriter()
     parts = []
     for name, array in arrays.items():

@@ -15,6 +15,17 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
+from app.api.queries import (
+    AugmentQuery,
+    DecodeQuery,
+    EncodeQuery,
+    GenerateQuery,
+    InterpolateQuery,
+    ModelQuery,
+    ReconstructQuery,
+    TraverseQuery,
+)
+from app.api.render import FORMATS
 from app.settings import Settings
 from tests.api.service import (
     Service,
@@ -46,6 +57,45 @@ def arrays(answer: httpx.Response) -> dict[str, Any]:
 
 def rows(found: zipfile.ZipFile) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(found.read("manifest.csv").decode(), newline="")))
+
+
+UPLOAD = {"files": [("image", digit())]}
+ENDPOINTS: list[tuple[str, type[ModelQuery], dict[str, Any]]] = [
+    ("/generate?seed=7&n=2", GenerateQuery, {}),
+    ("/decode?", DecodeQuery, {"json": {"z": [[0.5, -1.0, 0.0]]}}),
+    ("/augment?seed=7&n=2", AugmentQuery, UPLOAD),
+    ("/encode?", EncodeQuery, UPLOAD),
+    ("/reconstruct?", ReconstructQuery, UPLOAD),
+    ("/interpolate?seed_a=1&seed_b=2", InterpolateQuery, {}),
+    ("/traverse?seed=1&steps=2", TraverseQuery, {}),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "body"),
+    [(path, name, body) for path, query, body in ENDPOINTS for name in query.FORMATS],
+)
+def test_every_endpoint_answers_in_every_format_it_offers(
+    service: Service, path: str, name: str, body: dict[str, Any]
+) -> None:
+    by_name = service.post(f"{path}&format={name}", **body)
+    assert by_name.status_code == 200, by_name.text
+    assert by_name.headers["content-type"] == FORMATS[name].media_type
+    by_accept = service.post(path, headers={"Accept": FORMATS[name].media_type}, **body)
+    assert by_accept.content == by_name.content
+    is_attachment = "content-disposition" in by_name.headers
+    assert is_attachment == FORMATS[name].attachment
+
+
+def test_numbers_that_a_format_does_not_show_are_not_computed(
+    service: Service, computed: list[int]
+) -> None:
+    calls = {}
+    for name in ReconstructQuery.FORMATS:
+        computed.clear()
+        assert service.post(f"/reconstruct?format={name}", **UPLOAD).status_code == 200
+        calls[name] = len(computed)
+    assert calls == {"png": 2, "json": 3, "zip": 3, "npz": 3}
 
 
 # --- zip ---------------------------------------------------------------------------------------
