@@ -1,1 +1,1 @@
-"""Uploads to pixels, and pixels to the bytes of files. Images are arrays; no HTTP is known here."""
+"""Decode uploads to pixels, and encode pixels as files. Independent of HTTP and of models."""

@@ -10,7 +10,7 @@ from tests.api.service import Service, publish, started
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two versions of `mnist` and one of `other`; nobody changes it."""
+    """Publish two versions of `mnist` and one of `other`; tests must not change this store."""
     root = tmp_path_factory.mktemp("store")
     publish(root, "mnist", seed=0)
     publish(root, "mnist", seed=1)
@@ -26,7 +26,7 @@ def service(store: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of images of each call of the engine, so that a test can see that none came."""
+    """Record the number of images of each call of the engine."""
     calls: list[int] = []
     run = Engine._run
 

@@ -1,4 +1,4 @@
-"""The service in process: the real app with a tiny model, called as over HTTP."""
+"""Run the app with a tiny model in the test process, and call it over an ASGI transport."""
 
 import functools
 import io
@@ -30,7 +30,7 @@ SPEC = ModelSpec(network=MLP(hidden=(8,)), latent=3)
 
 
 class Service:
-    """A started app; every call is one request."""
+    """A started app; each method call sends one request."""
 
     def __init__(self, app: FastAPI, portal: BlockingPortal) -> None:
         self.app = app
@@ -50,7 +50,7 @@ class Service:
 
 @contextmanager
 def started(settings: Settings, **options: Any) -> Iterator[Service]:
-    """The service with its lifespan around it."""
+    """Start and stop the service."""
     app = create_app(settings, **options)
     with (
         start_blocking_portal() as portal,
@@ -66,7 +66,7 @@ def publish(root: Path, name: str = "mnist", seed: int = 0, spec: ModelSpec = SP
 
 
 def publish_labelled(root: Path, name: str) -> None:
-    """A model that knows two classes, `Dress` and `7`."""
+    """Publish a model with the classes `Dress` and `7`."""
     description = tiny_description(SPEC).model_copy(update={"classes": ("Dress", "7")})
     Store(root).publish(
         name, description, tiny_weights(5, SPEC), card=a_card, class_latents=tiny_classes()
@@ -74,7 +74,10 @@ def publish_labelled(root: Path, name: str) -> None:
 
 
 def publish_labelled_before_a_flow(root: Path, name: str) -> VAE:
-    """The same classes in the space of q(z | x), and a flow that bends it; the model itself."""
+    """Publish a model with a flow and the classes `Dress` and `7` in the space of q(z | x).
+
+    Returns the model.
+    """
     spec = SPEC.model_copy(update={"prior": Flow(couplings=2, hidden=4)})
     weights = tiny_weights(5, spec)
     noise = torch.Generator().manual_seed(0)
@@ -94,28 +97,28 @@ def png(image: Bytes, kind: str = "PNG") -> bytes:
 
 
 def digit(slant: int = 0, kind: str = "PNG") -> bytes:
-    """A stroke that looks a little like a one, dark on light."""
+    """Draw a stroke that looks like a one, dark on light, as an image file."""
     drawing = Image.new("L", (90, 120), 250)
     ImageDraw.Draw(drawing).line([(45 + slant, 20), (45 - slant, 100)], fill=10, width=9)
     return png(np.asarray(drawing), kind)
 
 
 def pixels(answer: httpx.Response) -> Bytes:
-    """The pixels of a PNG that was answered."""
+    """Return the pixels of an answer, which must be a PNG."""
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "image/png"
     return np.asarray(Image.open(io.BytesIO(answer.content)))
 
 
 def parameters(answer: httpx.Response) -> dict[str, Any]:
-    """What a PNG says about how to get it again."""
+    """Return the parameters that are stored in a PNG."""
     info = Image.open(io.BytesIO(answer.content)).info
-    found: dict[str, Any] = json.loads(info["parameters"])
-    return found
+    stored: dict[str, Any] = json.loads(info["parameters"])
+    return stored
 
 
 def tiles(grid: Bytes, side: int = 28, padding: int = 2) -> list[Bytes]:
-    """A grid cut apart, left to right and top to bottom."""
+    """Cut a grid into its images, left to right and top to bottom."""
     step = side + padding
     rows, columns = (grid.shape[0] - padding) // step, (grid.shape[1] - padding) // step
     return [
@@ -126,13 +129,13 @@ def tiles(grid: Bytes, side: int = 28, padding: int = 2) -> list[Bytes]:
 
 
 def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
-    """The problem of an answer, which must be complete and of this kind."""
+    """Return the problem of an answer, which must be complete and have this status and type."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
-    found: dict[str, Any] = answer.json()
-    assert found["type"] == f"/problems/{slug}"
-    assert found["status"] == status
-    assert found["title"]
-    assert found["detail"]
-    assert found["request_id"] == answer.headers["x-request-id"]
-    return found
+    body: dict[str, Any] = answer.json()
+    assert body["type"] == f"/problems/{slug}"
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    assert body["request_id"] == answer.headers["x-request-id"]
+    return body

@@ -1,4 +1,4 @@
-"""Seeded answers have a name before they are made, so that nobody makes them twice."""
+"""ETags of seeded answers, and conditional requests."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.api.service import Service, problem
 PATH = "/generate?n=2&seed=7"
 
 
-def test_a_client_that_has_the_bytes_gets_none_and_nothing_is_computed(
+def test_a_client_with_the_current_etag_gets_304_and_nothing_is_computed(
     service: Service, computed: list[int]
 ) -> None:
     first = service.get(PATH)
@@ -23,7 +23,7 @@ def test_a_client_that_has_the_bytes_gets_none_and_nothing_is_computed(
 
 
 @pytest.mark.parametrize(
-    ("held", "status"),
+    ("if_none_match", "status"),
     [
         ("{}", 304),
         ("W/{}", 304),
@@ -36,15 +36,15 @@ def test_a_client_that_has_the_bytes_gets_none_and_nothing_is_computed(
         ('"*"', 200),
     ],
 )
-def test_if_none_match_is_read_as_the_standard_says(
-    service: Service, held: str, status: int
+def test_if_none_match_is_parsed_as_in_rfc_9110(
+    service: Service, if_none_match: str, status: int
 ) -> None:
     tag = service.get(PATH).headers["etag"]
-    answer = service.get(PATH, headers={"If-None-Match": held.replace("{}", tag)})
+    answer = service.get(PATH, headers={"If-None-Match": if_none_match.replace("{}", tag)})
     assert answer.status_code == status
 
 
-def test_whatever_changes_the_bytes_changes_the_tag(service: Service) -> None:
+def test_every_parameter_that_changes_the_bytes_changes_the_etag(service: Service) -> None:
     others = (
         *("n=3", "seed=8", "temperature=0.5", "columns=1", "model=other", "model=mnist@2"),
         *("format=json", "format=zip", "format=npz", "scale=2", "metadata=false"),
@@ -63,7 +63,7 @@ def test_whatever_changes_the_bytes_changes_the_tag(service: Service) -> None:
     assert len(contents) == len(others)
 
 
-def test_the_same_bytes_have_the_same_tag(service: Service) -> None:
+def test_requests_for_the_same_bytes_have_the_same_etag(service: Service) -> None:
     same = ("", "&temperature=1.0", "&model=mnist", "&model=mnist@1", "&columns=2", "&format=png")
     assert len({service.get(PATH + end).headers["etag"] for end in same}) == 1
 
@@ -78,7 +78,7 @@ def test_the_same_bytes_have_the_same_tag(service: Service) -> None:
         ("n=1", "no-store"),
     ],
 )
-def test_only_a_pinned_version_may_be_kept_without_asking(
+def test_only_answers_of_a_pinned_version_are_immutable(
     service: Service, query: str, expected: str
 ) -> None:
     answer = service.get(f"/generate?{query}")
@@ -86,14 +86,14 @@ def test_only_a_pinned_version_may_be_kept_without_asking(
     assert ("etag" in answer.headers) == ("seed" in query)
 
 
-def test_a_post_is_not_cached_and_always_answered(service: Service) -> None:
+def test_a_post_has_no_etag_and_is_always_answered(service: Service) -> None:
     tag = service.get(PATH).headers["etag"]
     answer = service.post(PATH, headers={"If-None-Match": tag})
     assert answer.status_code == 200
     assert "etag" not in answer.headers
 
 
-def test_an_error_is_not_hidden_by_what_the_client_has(service: Service) -> None:
+def test_an_invalid_request_is_an_error_even_if_any_etag_matches(service: Service) -> None:
     problem(
         service.get("/generate?seed=7&n=0", headers={"If-None-Match": "*"}), 422, "limit-exceeded"
     )

@@ -1,4 +1,4 @@
-"""Every form of an answer, opened as a user would open it."""
+"""All formats of answers, read with the libraries that users have."""
 
 import base64
 import csv
@@ -40,23 +40,23 @@ from tests.api.service import (
 SEEDED = "/generate?n=5&seed=4294967294"
 
 
-def archive(answer: httpx.Response) -> zipfile.ZipFile:
+def open_zip(answer: httpx.Response) -> zipfile.ZipFile:
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/zip"
-    found = zipfile.ZipFile(io.BytesIO(answer.content))
-    assert found.testzip() is None
-    return found
+    file = zipfile.ZipFile(io.BytesIO(answer.content))
+    assert file.testzip() is None
+    return file
 
 
-def arrays(answer: httpx.Response) -> dict[str, Any]:
+def open_npz(answer: httpx.Response) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/x-npz"
-    with np.load(io.BytesIO(answer.content), allow_pickle=False) as found:
-        return dict(found)
+    with np.load(io.BytesIO(answer.content), allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
-def rows(found: zipfile.ZipFile) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(found.read("manifest.csv").decode(), newline="")))
+def manifest_rows(file: zipfile.ZipFile) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(file.read("manifest.csv").decode(), newline="")))
 
 
 UPLOAD = {"files": [("image", digit())]}
@@ -101,35 +101,35 @@ def test_numbers_that_a_format_does_not_show_are_not_computed(
 # --- zip ---------------------------------------------------------------------------------------
 
 
-def test_each_file_of_a_zip_is_byte_for_byte_what_its_seed_gives(service: Service) -> None:
+def test_each_file_of_a_zip_equals_the_answer_for_its_own_seed(service: Service) -> None:
     answer = service.get(SEEDED + "&format=zip")
-    found = archive(answer)
-    manifest = rows(found)
+    file = open_zip(answer)
+    manifest = manifest_rows(file)
     assert [row["seed"] for row in manifest] == ["4294967294", "4294967295", "0", "1", "2"]
     z = [image["z"] for image in service.get(SEEDED + "&format=json").json()["images"]]
     for row, expected in zip(manifest, z, strict=True):
-        alone = service.get(f"/generate?n=1&seed={row['seed']}")
-        assert found.read(row["file"]) == alone.content
+        single = service.get(f"/generate?n=1&seed={row['seed']}")
+        assert file.read(row["file"]) == single.content
         written = [np.float32(row[f"z{i}"]) for i in range(3)]
         assert np.array_equal(np.array(written), np.array(expected, np.float32))
-    assert json.loads(found.read("parameters.json"))["n"] == 5
+    assert json.loads(file.read("parameters.json"))["n"] == 5
     assert answer.headers["x-seed"] == "4294967294"
     assert 'filename="mnist-1-seed-4294967294.zip"' in answer.headers["content-disposition"]
 
 
-def test_a_zip_may_be_larger_than_other_answers_and_has_the_same_images(service: Service) -> None:
-    found = archive(service.get("/generate?n=300&seed=5&format=zip&metadata=false"))
-    assert "parameters.json" not in found.namelist()
-    assert len(rows(found)) == 300
+def test_a_zip_may_have_more_images_than_other_formats(service: Service) -> None:
+    file = open_zip(service.get("/generate?n=300&seed=5&format=zip&metadata=false"))
+    assert "parameters.json" not in file.namelist()
+    assert len(manifest_rows(file)) == 300
     grid = tiles(pixels(service.get("/generate?n=44&seed=261")))
     for i in range(44):
-        image = Image.open(io.BytesIO(found.read(f"{256 + i:06d}.png")))
+        image = Image.open(io.BytesIO(file.read(f"{256 + i:06d}.png")))
         assert np.array_equal(np.asarray(image), grid[i])
     refused = service.get("/generate?n=10001&format=zip")
     assert problem(refused, 422, "limit-exceeded")["limit"] == 10_000
 
 
-def test_a_zip_waits_where_the_queue_is_full_in_the_middle(
+def test_a_zip_that_has_begun_retries_a_full_queue(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from app.errors import QueueFullError
@@ -137,14 +137,14 @@ def test_a_zip_waits_where_the_queue_is_full_in_the_middle(
 
     decode, calls = Engine.decode, []
 
-    async def busy(self: Engine, *given: Any) -> Any:
+    async def busy(self: Engine, *args: Any) -> Any:
         calls.append(1)
         if len(calls) == 2:
             raise QueueFullError("full")
-        return await decode(self, *given)
+        return await decode(self, *args)
 
     monkeypatch.setattr(Engine, "decode", busy)
-    assert len(rows(archive(service.get("/generate?n=300&format=zip")))) == 300
+    assert len(manifest_rows(open_zip(service.get("/generate?n=300&format=zip")))) == 300
     assert len(calls) == 4
     calls.append(1)
     calls.clear()
@@ -152,7 +152,7 @@ def test_a_zip_waits_where_the_queue_is_full_in_the_middle(
     problem(service.get("/generate?n=300&format=zip"), 503, "queue-full")
 
 
-def test_a_client_that_leaves_stops_its_zip(store: Path, computed: list[int]) -> None:
+def test_a_client_that_disconnects_stops_its_zip(store: Path, computed: list[int]) -> None:
     sent: list[int] = []
 
     async def leave() -> None:
@@ -202,31 +202,31 @@ def test_a_client_that_leaves_stops_its_zip(store: Path, computed: list[int]) ->
         ("/traverse?dims=2,0&steps=3&seed=4", [], 6, 6),
     ],
 )
-def test_a_zip_has_the_tiles_of_the_grid_and_what_was_decoded_can_be_had_again(
+def test_a_zip_has_the_images_of_the_grid_and_latents_that_reproduce_them(
     service: Service, path: str, files: list[tuple[str, bytes]], images: int, decoded: int
 ) -> None:
     upload = {"files": files} if files else {}
     sign = "&" if "?" in path else "?"
-    found = archive(service.post(f"{path}{sign}format=zip", **upload))
-    manifest = rows(found)
+    file = open_zip(service.post(f"{path}{sign}format=zip", **upload))
+    manifest = manifest_rows(file)
     assert len(manifest) == images
-    assert found.namelist() == [
+    assert file.namelist() == [
         *(row["file"] for row in manifest),
         "manifest.csv",
         "parameters.json",
     ]
-    shown = sorted(tile.tobytes() for tile in tiles(pixels(service.post(path, **upload))))
-    zipped = [np.asarray(Image.open(io.BytesIO(found.read(row["file"])))) for row in manifest]
-    assert sorted(image.tobytes() for image in zipped) == shown
+    in_grid = sorted(tile.tobytes() for tile in tiles(pixels(service.post(path, **upload))))
+    in_zip = [np.asarray(Image.open(io.BytesIO(file.read(row["file"])))) for row in manifest]
+    assert sorted(image.tobytes() for image in in_zip) == in_grid
     again = 0
     for row in manifest:
         if row["z0"]:
             z = [[float(row[f"z{i}"]) for i in range(3)]]
-            assert service.post("/decode", json={"z": z}).content == found.read(row["file"])
+            assert service.post("/decode", json={"z": z}).content == file.read(row["file"])
             again += 1
     assert again == decoded
-    assert json.loads(found.read("parameters.json"))["endpoint"] == path.partition("?")[0]
-    plain = archive(service.post(f"{path}{sign}format=zip&metadata=false&scale=2", **upload))
+    assert json.loads(file.read("parameters.json"))["endpoint"] == path.partition("?")[0]
+    plain = open_zip(service.post(f"{path}{sign}format=zip&metadata=false&scale=2", **upload))
     assert "parameters.json" not in plain.namelist()
     assert Image.open(io.BytesIO(plain.read(manifest[0]["file"]))).size == (56, 56)
 
@@ -235,34 +235,34 @@ def test_a_zip_has_the_tiles_of_the_grid_and_what_was_decoded_can_be_had_again(
 
 
 def test_an_npz_has_images_latents_and_seeds(service: Service) -> None:
-    found = arrays(service.get(SEEDED + "&format=npz"))
+    arrays = open_npz(service.get(SEEDED + "&format=npz"))
     grid = tiles(pixels(service.get(SEEDED)))
-    assert found["images"].dtype == np.uint8
-    assert np.array_equal(found["images"], np.stack(grid[:5]))
-    assert found["seeds"].tolist() == [4294967294, 4294967295, 0, 1, 2]
-    assert found["z"].dtype == np.float32
-    assert json.loads(str(found["parameters"]))["n"] == 5
-    assert "parameters" not in arrays(service.get(SEEDED + "&format=npz&metadata=false"))
+    assert arrays["images"].dtype == np.uint8
+    assert np.array_equal(arrays["images"], np.stack(grid[:5]))
+    assert arrays["seeds"].tolist() == [4294967294, 4294967295, 0, 1, 2]
+    assert arrays["z"].dtype == np.float32
+    assert json.loads(str(arrays["parameters"]))["n"] == 5
+    assert "parameters" not in open_npz(service.get(SEEDED + "&format=npz&metadata=false"))
 
 
-def test_uploads_and_walks_come_as_arrays_too(service: Service) -> None:
+def test_an_npz_of_every_endpoint_has_the_images_of_its_grid(service: Service) -> None:
     files = [("image", digit(0)), ("image", digit(9))]
-    found = arrays(service.post("/reconstruct?format=npz", files=files))
+    arrays = open_npz(service.post("/reconstruct?format=npz", files=files))
     seen = tiles(pixels(service.post("/reconstruct", files=files)))
-    assert np.array_equal(np.concatenate([found["inputs"], found["reconstructions"]]), seen)
+    assert np.array_equal(np.concatenate([arrays["inputs"], arrays["reconstructions"]]), seen)
     numbers = service.post("/reconstruct?format=json", files=files).json()["images"]
-    assert found["mu"].tolist() == [image["mu"] for image in numbers]
-    assert found["kl_nats"].tolist() == [image["kl_nats"] for image in numbers]
-    walk = arrays(service.post("/interpolate?seed_a=1&seed_b=2&format=npz"))
+    assert arrays["mu"].tolist() == [image["mu"] for image in numbers]
+    assert arrays["kl_nats"].tolist() == [image["kl_nats"] for image in numbers]
+    walk = open_npz(service.post("/interpolate?seed_a=1&seed_b=2&format=npz"))
     row = tiles(pixels(service.post("/interpolate?seed_a=1&seed_b=2")))
     assert np.array_equal(walk["images"], np.stack(row[1:-1]))
     assert np.array_equal(walk["ends"], np.stack([row[0], row[-1]]))
-    lines = arrays(service.post("/traverse?dims=2,0&format=npz"))
+    lines = open_npz(service.post("/traverse?dims=2,0&format=npz"))
     assert lines["images"].shape == (2, 7, 28, 28)
     assert lines["dims"].tolist() == [2, 0]
 
 
-def test_json_has_levels_where_asked(service: Service) -> None:
+def test_json_has_levels_if_pixels_is_true(service: Service) -> None:
     shown = service.get(SEEDED + "&format=json&pixels=true").json()["images"]
     grid = tiles(pixels(service.get(SEEDED)))
     assert [image["pixels"] for image in shown] == [tile.tolist() for tile in grid[:5]]
@@ -276,11 +276,11 @@ def test_json_has_levels_where_asked(service: Service) -> None:
     assert np.array(lines[0]["images"]).shape == (7, 28, 28)
 
 
-# --- moving pictures and scale -----------------------------------------------------------------
+# --- animations and scale ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["gif", "apng"])
-def test_the_way_between_two_seeds_moves(service: Service, kind: str) -> None:
+def test_an_animation_plays_the_frames_of_an_interpolation(service: Service, kind: str) -> None:
     path = "/interpolate?seed_a=1&seed_b=2&steps=4"
     answer = service.post(f"{path}&format={kind}&frame_ms=70&scale=2")
     assert answer.headers["content-type"] == f"image/{kind}"
@@ -296,15 +296,15 @@ def test_the_way_between_two_seeds_moves(service: Service, kind: str) -> None:
     assert once.info.get("loop") != 0
 
 
-def test_scale_makes_pictures_larger_and_leaves_numbers(service: Service) -> None:
+def test_scale_enlarges_pictures_but_not_arrays(service: Service) -> None:
     plain, large = service.get(SEEDED), service.get(SEEDED + "&scale=3")
     assert np.array_equal(pixels(large), pixels(plain).repeat(3, 0).repeat(3, 1))
     assert parameters(large) == parameters(plain)
     shown = service.get(SEEDED + "&format=json&scale=3").json()["images"][0]["png"]
     assert Image.open(io.BytesIO(base64.b64decode(shown))).size == (84, 84)
-    zipped = archive(service.get(SEEDED + "&format=zip&scale=3"))
+    zipped = open_zip(service.get(SEEDED + "&format=zip&scale=3"))
     assert Image.open(io.BytesIO(zipped.read("000000.png"))).size == (84, 84)
-    assert arrays(service.get(SEEDED + "&format=npz&scale=3"))["images"].shape == (5, 28, 28)
+    assert open_npz(service.get(SEEDED + "&format=npz&scale=3"))["images"].shape == (5, 28, 28)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_scale_makes_pictures_larger_and_leaves_numbers(service: Service) -> Non
         ("POST", "/interpolate?seed_a=1&seed_b=2&frame_ms=1&format=gif"),
     ],
 )
-def test_what_is_too_large_costs_nothing(
+def test_too_many_pixels_are_refused_before_anything_is_computed(
     service: Service, computed: list[int], method: str, path: str
 ) -> None:
     problem(service.request(method, path), 422, "limit-exceeded")

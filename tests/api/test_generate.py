@@ -24,7 +24,7 @@ def test_columns_can_be_chosen(service: Service) -> None:
     assert pixels(service.get("/generate?n=6&columns=6")).shape == (32, 2 + 6 * 30)
 
 
-def test_one_image_alone_has_no_padding(service: Service) -> None:
+def test_a_single_image_has_no_padding(service: Service) -> None:
     assert pixels(service.get("/generate?n=1")).shape == (28, 28)
 
 
@@ -34,33 +34,33 @@ def test_get_and_post_give_the_same_bytes(service: Service) -> None:
     assert got.headers["x-seed"] == "7"
 
 
-def test_image_i_is_byte_for_byte_what_its_own_seed_gives(service: Service) -> None:
+def test_image_i_equals_the_answer_for_its_own_seed(service: Service) -> None:
     together = tiles(pixels(service.get("/generate?n=20&seed=4294967290")))
     for i in (0, 5, 6, 17, 19):
         seed = (4294967290 + i) % 2**32
-        alone = pixels(service.get(f"/generate?n=1&seed={seed}"))
-        assert np.array_equal(alone, together[i])
+        single = pixels(service.get(f"/generate?n=1&seed={seed}"))
+        assert np.array_equal(single, together[i])
 
 
-def test_a_seed_is_chosen_and_returned_and_gives_the_same_bytes_again(service: Service) -> None:
+def test_a_request_without_a_seed_returns_one_that_reproduces_it(service: Service) -> None:
     first = service.get("/generate?n=3")
     again = service.get(f"/generate?n=3&seed={first.headers['x-seed']}")
     assert again.content == first.content
     assert service.get("/generate?n=3").headers["x-seed"] != first.headers["x-seed"]
 
 
-def test_the_png_says_how_to_get_it_again(service: Service) -> None:
+def test_the_parameters_in_a_png_reproduce_it(service: Service) -> None:
     first = service.get("/generate?n=5&temperature=0.5&columns=2&model=mnist@2")
-    facts = parameters(first)
-    assert facts["endpoint"] == "/generate"
-    assert facts["generator"] == latents.GENERATOR
-    assert facts["weights_sha256"] == first.headers["x-weights-sha256"]
+    stored = parameters(first)
+    assert stored["endpoint"] == "/generate"
+    assert stored["generator"] == latents.GENERATOR
+    assert stored["weights_sha256"] == first.headers["x-weights-sha256"]
     names = ("n", "seed", "temperature", "columns", "model")
-    again = service.get("/generate", params={name: facts[name] for name in names})
+    again = service.get("/generate", params={name: stored[name] for name in names})
     assert again.content == first.content
 
 
-def test_the_png_keeps_silent_where_asked(service: Service) -> None:
+def test_a_png_has_no_parameters_if_metadata_is_false(service: Service) -> None:
     silent = service.get("/generate?n=2&seed=7&metadata=false")
     assert "parameters" not in Image.open(io.BytesIO(silent.content)).info
     assert np.array_equal(pixels(silent), pixels(service.get("/generate?n=2&seed=7")))
@@ -102,12 +102,12 @@ def test_accept_chooses_the_format(service: Service, accept: str, expected: str)
     assert answer.headers["content-type"] == expected
 
 
-def test_format_is_stronger_than_accept(service: Service) -> None:
+def test_format_takes_precedence_over_accept(service: Service) -> None:
     answer = service.get("/generate?n=1&format=png", headers={"Accept": "application/json"})
     assert answer.headers["content-type"] == "image/png"
 
 
-def test_a_client_that_accepts_nothing_of_ours_is_told_so(
+def test_a_client_that_accepts_no_offered_format_gets_406(
     service: Service, computed: list[int]
 ) -> None:
     answer = service.get("/generate", headers={"Accept": "text/html"})
@@ -131,11 +131,9 @@ def test_versions_and_models_differ(service: Service) -> None:
     assert len({a.content for a in answers}) == 3
 
 
-def test_a_label_is_refused_by_a_model_that_knows_no_classes(
-    service: Service, computed: list[int]
-) -> None:
-    found = problem(service.get("/generate?label=3"), 422, "invalid-parameter")
-    assert "without class statistics" in found["detail"]
+def test_a_model_without_classes_refuses_a_label(service: Service, computed: list[int]) -> None:
+    error = problem(service.get("/generate?label=3"), 422, "invalid-parameter")
+    assert "without class statistics" in error["detail"]
     assert computed == []
 
 
@@ -168,19 +166,19 @@ def test_a_label_is_refused_by_a_model_that_knows_no_classes(
         ("model=../../etc", "invalid-reference", None),
     ],
 )
-def test_a_parameter_that_cannot_be_served_costs_nothing(
+def test_an_invalid_parameter_is_refused_before_anything_is_computed(
     service: Service, computed: list[int], query: str, slug: str, limit: float | None
 ) -> None:
-    found = problem(service.get(f"/generate?{query}"), 422, slug)
-    assert found.get("limit") == limit
-    assert found["remedy"]
-    assert len(found["detail"]) < 400
+    error = problem(service.get(f"/generate?{query}"), 422, slug)
+    assert error.get("limit") == limit
+    assert error["remedy"]
+    assert len(error["detail"]) < 400
     assert computed == []
 
 
-def test_a_misspelt_parameter_is_recognised(service: Service) -> None:
-    found = problem(service.get("/generate?sed=7"), 422, "invalid-parameter")
-    assert found["remedy"] == "did you mean seed?"
+def test_a_misspelt_parameter_gets_a_suggestion(service: Service) -> None:
+    error = problem(service.get("/generate?sed=7"), 422, "invalid-parameter")
+    assert error["remedy"] == "did you mean seed?"
 
 
 @pytest.mark.parametrize(
@@ -198,9 +196,7 @@ def test_an_unknown_model_is_not_found(
     assert computed == []
 
 
-def test_parameters_in_a_body_are_not_silently_ignored(
-    service: Service, computed: list[int]
-) -> None:
-    found = problem(service.post("/generate", data={"n": "3"}), 415, "unsupported-body")
-    assert "query" in found["remedy"]
+def test_parameters_in_a_body_are_refused(service: Service, computed: list[int]) -> None:
+    error = problem(service.post("/generate", data={"n": "3"}), 415, "unsupported-body")
+    assert "query" in error["remedy"]
     assert computed == []

@@ -1,4 +1,4 @@
-"""HEAD says what GET would answer, and sends nothing of it."""
+"""HEAD has the headers of GET and no body."""
 
 import pytest
 
@@ -20,27 +20,27 @@ def test_head_has_the_headers_of_get_and_no_body(service: Service, path: str) ->
     get, head = service.get(path), service.request("HEAD", path)
     assert head.status_code == get.status_code
     assert head.content == b""
-    told, asked = dict(head.headers), dict(get.headers)
-    assert told.keys() == asked.keys()
-    for name in told.keys() - CHANGING:
-        if name != "content-length" or get.status_code == 200:  # a problem tells its request id
-            assert told[name] == asked[name], name
+    head_headers, get_headers = dict(head.headers), dict(get.headers)
+    assert head_headers.keys() == get_headers.keys()
+    for name in head_headers.keys() - CHANGING:
+        if name != "content-length" or get.status_code == 200:  # a problem contains its request id
+            assert head_headers[name] == get_headers[name], name
 
 
-def test_head_of_what_is_known_already_is_304(service: Service) -> None:
+def test_head_with_a_current_etag_is_304(service: Service) -> None:
     tag = service.get("/generate?n=2&seed=7").headers["etag"]
     answer = service.request("HEAD", "/generate?n=2&seed=7", headers={"If-None-Match": tag})
     assert answer.status_code == 304
 
 
-def test_head_of_a_long_zip_computes_its_beginning_alone(
+def test_head_of_a_streamed_zip_computes_only_its_first_piece(
     service: Service, computed: list[int]
 ) -> None:
     service.request("HEAD", "/generate?n=5000&seed=7&format=zip")
     assert sum(computed) < 1000
 
 
-def test_head_is_refused_where_only_post_is_taken(service: Service) -> None:
+def test_head_is_refused_for_endpoints_that_accept_only_post(service: Service) -> None:
     answer = service.request("HEAD", "/reconstruct")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "POST"

@@ -7,12 +7,14 @@ from model_store.store import WEIGHTS
 from tests.api.service import Service, problem, publish, started
 
 
-def test_it_is_live_and_ready_once_the_default_model_is_loaded(service: Service) -> None:
+def test_the_service_is_live_and_ready_once_the_default_model_is_loaded(service: Service) -> None:
     assert service.get("/healthz").json() == {"status": "live"}
     assert service.get("/readyz").json() == {"status": "ready", "model": "mnist@1", "device": "cpu"}
 
 
-def test_without_a_model_it_lives_and_says_why_it_is_not_ready(tmp_path: Path) -> None:
+def test_without_a_model_the_service_is_live_and_gives_the_reason_why_it_is_not_ready(
+    tmp_path: Path,
+) -> None:
     with started(Settings(store=tmp_path / "missing")) as service:
         assert service.get("/healthz").status_code == 200
         answer = service.get("/readyz")
@@ -22,14 +24,14 @@ def test_without_a_model_it_lives_and_says_why_it_is_not_ready(tmp_path: Path) -
         assert service.get("/models").json() == {"models": [], "unreadable": []}
 
 
-def test_it_becomes_ready_when_the_model_is_published(tmp_path: Path) -> None:
+def test_the_service_becomes_ready_when_the_model_is_published(tmp_path: Path) -> None:
     with started(Settings(store=tmp_path)) as service:
         assert service.get("/readyz").status_code == 503
         publish(tmp_path)
         assert service.get("/readyz").json()["model"] == "mnist@1"
 
 
-def test_a_damaged_model_is_refused_with_the_file_that_is_wrong(
+def test_a_damaged_model_is_refused_and_the_damaged_file_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(tmp_path)

@@ -11,7 +11,7 @@ def ends(a: bytes | None = None, b: bytes | None = None) -> dict[str, Any]:
     return {"files": files} if files else {}
 
 
-def test_the_ends_are_the_originals_and_their_reconstructions_byte_for_byte(
+def test_a_row_begins_and_ends_with_the_originals_and_their_reconstructions(
     service: Service,
 ) -> None:
     for path in ("linear", "slerp"):
@@ -40,11 +40,11 @@ def test_an_image_and_a_seed_can_be_mixed(service: Service) -> None:
     assert np.array_equal(row[-1], back[0])
 
 
-def test_the_png_says_how_to_get_it_again(service: Service) -> None:
+def test_the_parameters_in_a_png_reproduce_it(service: Service) -> None:
     first = service.post("/interpolate?seed_a=3&seed_b=4&path=slerp&steps=3&model=other")
-    facts = parameters(first)
+    stored = parameters(first)
     names = ("model", "seed_a", "seed_b", "path", "steps")
-    again = service.post("/interpolate", params={name: facts[name] for name in names})
+    again = service.post("/interpolate", params={name: stored[name] for name in names})
     assert again.content == first.content
 
 
@@ -75,7 +75,7 @@ def test_json_has_every_frame_with_its_latent(service: Service) -> None:
         ("seed_a=1", ends(b=digit()[:80])),
     ],
 )
-def test_ends_that_cannot_be_served_cost_nothing(
+def test_invalid_ends_are_refused_before_anything_is_computed(
     service: Service, computed: list[int], query: str, body: dict[str, Any]
 ) -> None:
     answer = service.post(f"/interpolate?{query}", **body)
@@ -84,8 +84,8 @@ def test_ends_that_cannot_be_served_cost_nothing(
     assert computed == []
 
 
-def test_the_end_that_is_wrong_is_named(service: Service) -> None:
-    found = problem(service.post("/interpolate?seed_a=1"), 422, "invalid-parameter")
-    assert found["detail"] == "b is missing"
-    found = problem(service.post("/interpolate?seed_a=1", **ends(b=b"no")), 415, "not-an-image")
-    assert found["detail"].startswith("b 1: ")
+def test_an_error_names_the_end_it_concerns(service: Service) -> None:
+    error = problem(service.post("/interpolate?seed_a=1"), 422, "invalid-parameter")
+    assert error["detail"] == "b is missing"
+    error = problem(service.post("/interpolate?seed_a=1", **ends(b=b"no")), 415, "not-an-image")
+    assert error["detail"].startswith("b 1: ")

@@ -1,4 +1,4 @@
-"""/generate?label=: images of a class that is asked for."""
+"""/generate?label=: images of a class."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ from tests.unit.models import tiny_classes
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """`garments` knows the classes Dress and 7; `mnist` knows none."""
+    """Serve `garments`, which has the classes Dress and 7, and `mnist`, which has none."""
     root = tmp_path_factory.mktemp("labelled")
     publish_labelled(root, "garments")
     publish(root, "mnist")
@@ -33,7 +33,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-def test_a_class_is_asked_for_by_its_name_or_its_place(labelled: Service) -> None:
+def test_a_class_is_requested_by_name_or_index(labelled: Service) -> None:
     answers = [labelled.get(f"/generate?seed=3&n=4&label={label}") for label in ("7", "1", " 7 ")]
     assert len({answer.content for answer in answers}) == 1
     by_name, by_place = (
@@ -43,11 +43,11 @@ def test_a_class_is_asked_for_by_its_name_or_its_place(labelled: Service) -> Non
     assert parameters(by_name)["label"] == "Dress"
 
 
-def test_an_image_of_a_class_depends_on_its_own_seed_alone(labelled: Service) -> None:
+def test_an_image_of_a_class_depends_on_its_own_seed_only(labelled: Service) -> None:
     grid = labelled.get("/generate?seed=40&n=5&label=7&columns=5")
     for image, seed in zip(tiles(pixels(grid)), range(40, 45), strict=True):
-        alone = labelled.get(f"/generate?seed={seed}&n=1&label=7")
-        assert np.array_equal(pixels(alone), image)  # one image has no border
+        single = labelled.get(f"/generate?seed={seed}&n=1&label=7")
+        assert np.array_equal(pixels(single), image)  # one image has no border
 
 
 def test_without_a_label_the_same_seed_is_a_sample_of_the_prior(labelled: Service) -> None:
@@ -62,7 +62,7 @@ def test_without_a_label_the_same_seed_is_a_sample_of_the_prior(labelled: Servic
     assert (plain["label"], of_class["label"]) == (None, "Dress")
 
 
-def test_under_a_flow_classes_are_drawn_before_it_and_carried_through(tmp_path: Path) -> None:
+def test_draws_for_a_class_go_through_the_flow_of_the_model(tmp_path: Path) -> None:
     vae = publish_labelled_before_a_flow(tmp_path, "bent")
     with started(Settings(store=tmp_path, model="bent", device="cpu")) as service:
         answer = service.get("/generate?seed=1&n=40&label=7&temperature=0&format=json").json()
@@ -72,44 +72,48 @@ def test_under_a_flow_classes_are_drawn_before_it_and_carried_through(tmp_path: 
         assert not torch.allclose(u, u.round(), atol=0.01), "the flow bends nothing"
         grid = service.get("/generate?seed=1&n=5&label=7&columns=5")
         for image, seed in zip(tiles(pixels(grid)), range(1, 6), strict=True):
-            alone = service.get(f"/generate?seed={seed}&n=1&label=7")
-            assert np.array_equal(pixels(alone), image)
+            single = service.get(f"/generate?seed={seed}&n=1&label=7")
+            assert np.array_equal(pixels(single), image)
         plain = service.get("/generate?seed=1&n=1&format=json").json()["images"][0]["z"]
         assert plain == pytest.approx(
             latents.standard_normal(latents.consecutive_seeds(1, 1), 3)[0]
         )
 
 
-def test_at_temperature_zero_a_class_is_the_means_of_its_components(labelled: Service) -> None:
+def test_at_temperature_zero_the_latents_of_a_class_are_the_means_of_its_components(
+    labelled: Service,
+) -> None:
     answer = labelled.get("/generate?seed=1&n=200&label=7&temperature=0&format=json").json()
-    found = [image["z"][0] for image in answer["images"]]
-    assert set(found) == {2.0, 3.0}
-    assert found.count(3.0) == pytest.approx(150, abs=25)
+    first_values = [image["z"][0] for image in answer["images"]]
+    assert set(first_values) == {2.0, 3.0}
+    assert first_values.count(3.0) == pytest.approx(150, abs=25)
 
 
 @pytest.mark.parametrize("label", ["shoe", "2", "-1", "1.0", "9" * 50, "%C2%B2"])
-def test_an_unknown_class_is_refused_and_the_known_ones_are_listed(
+def test_an_unknown_class_is_refused_and_the_classes_are_listed(
     labelled: Service, label: str
 ) -> None:
-    found = problem(labelled.get(f"/generate?label={label}"), 422, "invalid-parameter")
-    assert "it has: Dress, 7" in found["detail"]
-    assert "from 0 to 1" in found["remedy"]
+    error = problem(labelled.get(f"/generate?label={label}"), 422, "invalid-parameter")
+    assert "it has: Dress, 7" in error["detail"]
+    assert "from 0 to 1" in error["remedy"]
 
 
 def test_a_model_without_classes_refuses_a_label_and_keeps_serving(labelled: Service) -> None:
-    found = problem(labelled.get("/generate?model=mnist&label=7"), 422, "invalid-parameter")
-    assert "without class statistics" in found["detail"]
+    error = problem(labelled.get("/generate?model=mnist&label=7"), 422, "invalid-parameter")
+    assert "without class statistics" in error["detail"]
     assert "label" not in parameters(labelled.get("/generate?model=mnist"))
 
 
-def test_the_list_of_models_says_which_classes_can_be_asked_for(labelled: Service) -> None:
+def test_the_list_of_models_has_the_classes_of_each(labelled: Service) -> None:
     models = {model["name"]: model for model in labelled.get("/models").json()["models"]}
     assert models["garments"]["classes"] == ["Dress", "7"]
     assert models["mnist"]["classes"] == []
 
 
-def test_making_an_image_again_from_what_its_png_says(labelled: Service) -> None:
+def test_the_parameters_in_a_png_reproduce_it(labelled: Service) -> None:
     first = labelled.get("/generate?n=3&label=1&temperature=0.8")
-    said = parameters(first)
-    query = {name: said[name] for name in ("n", "seed", "label", "temperature", "columns", "model")}
+    stored = parameters(first)
+    query = {
+        name: stored[name] for name in ("n", "seed", "label", "temperature", "columns", "model")
+    }
     assert labelled.get("/generate", params=query).content == first.content

@@ -14,34 +14,34 @@ Z = [[0.5, -1.0, 2.0], [0.0, 0.0, 0.0], [3.0, 3.0, -3.0]]
 
 
 def npz(content: bytes) -> dict[str, Any]:
-    with np.load(io.BytesIO(content), allow_pickle=False) as found:
-        return dict(found)
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 # --- encode ------------------------------------------------------------------------------------
 
 
-def test_encoding_says_what_reconstructing_says(service: Service) -> None:
+def test_encode_and_reconstruct_agree(service: Service) -> None:
     files = [("image", digit(0)), ("image", digit(9))]
-    found = service.post("/encode", files=files)
+    encoded = service.post("/encode", files=files)
     expected = service.post("/reconstruct?format=json", files=files).json()["images"]
-    assert found.headers["content-type"] == "application/json"
-    assert found.json()["images"] == [
+    assert encoded.headers["content-type"] == "application/json"
+    assert encoded.json()["images"] == [
         {name: image[name] for name in ("mu", "logvar", "kl_nats")} for image in expected
     ]
     raw = {"content": digit(9), "headers": {"Content-Type": "image/png"}}
-    assert service.post("/encode", **raw).json()["images"] == found.json()["images"][1:]
+    assert service.post("/encode", **raw).json()["images"] == encoded.json()["images"][1:]
 
 
 def test_encodings_come_as_arrays(service: Service) -> None:
-    found = npz(service.post("/encode?format=npz", files={"image": digit()}).content)
+    arrays = npz(service.post("/encode?format=npz", files={"image": digit()}).content)
     expected = service.post("/encode", files={"image": digit()}).json()["images"][0]
-    assert found["mu"].tolist() == [expected["mu"]]
-    assert found["logvar"].dtype == np.float32
-    assert found["inputs"].shape == (1, 28, 28)
+    assert arrays["mu"].tolist() == [expected["mu"]]
+    assert arrays["logvar"].dtype == np.float32
+    assert arrays["inputs"].shape == (1, 28, 28)
 
 
-def test_there_is_nothing_to_encode(service: Service, computed: list[int]) -> None:
+def test_encoding_without_an_image_is_refused(service: Service, computed: list[int]) -> None:
     problem(service.post("/encode"), 422, "wrong-field")
     problem(service.post("/encode?format=png", files={"image": digit()}), 422, "invalid-parameter")
     assert computed == []
@@ -50,7 +50,7 @@ def test_there_is_nothing_to_encode(service: Service, computed: list[int]) -> No
 # --- decode ------------------------------------------------------------------------------------
 
 
-def test_decoding_a_latent_gives_the_image_it_came_with(service: Service) -> None:
+def test_decoding_the_latents_of_an_answer_gives_its_images(service: Service) -> None:
     made = service.get("/generate?n=5&seed=7&format=json").json()["images"]
     grid = pixels(service.get("/generate?n=5&seed=7"))
     z = [image["z"] for image in made]
@@ -70,17 +70,17 @@ def test_a_reconstruction_is_encode_and_decode(service: Service) -> None:
 
 def test_decoded_images_come_as_archives(service: Service) -> None:
     grid = tiles(pixels(service.post("/decode?columns=3", json={"z": Z})))
-    found = npz(service.post("/decode?format=npz", json={"z": Z}).content)
-    assert np.array_equal(found["images"], np.stack(grid))
-    assert found["z"].tolist() == Z
-    assert "seeds" not in found
+    arrays = npz(service.post("/decode?format=npz", json={"z": Z}).content)
+    assert np.array_equal(arrays["images"], np.stack(grid))
+    assert arrays["z"].tolist() == Z
+    assert "seeds" not in arrays
     answer = service.post("/decode?format=zip", json={"z": Z})
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
     lines = list(csv.reader(io.StringIO(archive.read("manifest.csv").decode(), newline="")))
     assert lines[0] == ["file", "seed", "z0", "z1", "z2"]
     assert lines[1] == ["000000.png", "", "0.5", "-1.0", "2.0"]
-    alone = service.post("/decode", json={"z": Z[:1]})
-    assert archive.read("000000.png") == alone.content
+    single = service.post("/decode", json={"z": Z[:1]})
+    assert archive.read("000000.png") == single.content
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_decoded_images_come_as_archives(service: Service) -> None:
         ({"data": {"z": "1"}}, 415, "unsupported-body"),
     ],
 )
-def test_latents_that_cannot_be_decoded_cost_nothing(
+def test_invalid_latents_are_refused_before_anything_is_computed(
     service: Service, computed: list[int], body: Any, status: int, slug: str
 ) -> None:
     if not isinstance(body, dict):
         body = {"content": body, "headers": {"Content-Type": "application/json"}}
-    found = problem(service.post("/decode", **body), status, slug)
-    assert found["remedy"]
-    assert len(found["detail"]) < 400
+    error = problem(service.post("/decode", **body), status, slug)
+    assert error["remedy"]
+    assert len(error["detail"]) < 400
     assert computed == []
 
 
@@ -139,13 +139,13 @@ def test_variants_are_drawn_from_the_posterior(service: Service) -> None:
     assert [image["png"] for image in decoded] == [image["png"] for image in body["images"]]
 
 
-def test_at_temperature_zero_each_is_the_reconstruction(service: Service) -> None:
+def test_at_temperature_zero_every_variant_is_the_reconstruction(service: Service) -> None:
     expected = tiles(pixels(service.post("/reconstruct", files={"image": digit(9)})))[1]
     for tile in tiles(pixels(augmented(service, "n=4&temperature=0"))):
         assert np.array_equal(tile, expected)
 
 
-def test_a_variant_is_what_its_own_seed_gives_and_can_be_had_again(service: Service) -> None:
+def test_a_variant_equals_the_answer_for_its_own_seed(service: Service) -> None:
     first = augmented(service, "n=20&seed=30")
     assert augmented(service, "n=20&seed=30").content == first.content
     grid = tiles(pixels(first))

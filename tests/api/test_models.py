@@ -14,7 +14,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Service]:
-    """A service on a store of its own, with promotion."""
+    """Start a service with a store of its own and promotion enabled."""
     publish(tmp_path, seed=0)
     publish(tmp_path, seed=1)
     with started(Settings(store=tmp_path, admin_token=SecretStr(TOKEN))) as service:
@@ -68,13 +68,13 @@ def test_a_version_shows_its_card_its_manifest_and_its_figures(
         ("/models/mnist/0", 422, "invalid-reference"),
     ],
 )
-def test_what_is_not_there_is_not_found(
+def test_unknown_models_versions_and_figures_are_404(
     service: Service, path: str, status: int, slug: str
 ) -> None:
     problem(service.get(path), status, slug)
 
 
-def test_a_promotion_holds_from_the_next_request_on(own: Service) -> None:
+def test_a_promotion_takes_effect_with_the_next_request(own: Service) -> None:
     before = own.get("/generate?seed=1")
     answer = own.request(
         "PUT", "/models/mnist/aliases/production", json={"version": 2}, headers=BEARER
@@ -86,12 +86,12 @@ def test_a_promotion_holds_from_the_next_request_on(own: Service) -> None:
     assert own.get("/generate?seed=1").content == before.content != promoted.content
 
 
-def test_a_new_alias_can_be_given(own: Service) -> None:
+def test_a_new_alias_can_be_created(own: Service) -> None:
     own.request("PUT", "/models/mnist/aliases/staging", json={"version": 2}, headers=BEARER)
     assert own.get("/generate?model=mnist@staging").headers["x-model"] == "mnist@2"
 
 
-def test_a_version_published_meanwhile_can_be_asked_for(own: Service, tmp_path: Path) -> None:
+def test_a_version_published_while_serving_can_be_requested(own: Service, tmp_path: Path) -> None:
     problem(own.get("/generate?model=mnist@3"), 404, "version-not-found")
     publish(tmp_path, seed=3)
     assert own.get("/generate?model=mnist@3").headers["x-model"] == "mnist@3"
@@ -111,7 +111,9 @@ def test_a_version_that_cannot_be_loaded_is_not_promoted(own: Service, tmp_path:
     ("body", "status"),
     [({"version": 9}, 404), ({"version": 0}, 422), ({"version": "x"}, 422), ({}, 422), ([1], 422)],
 )
-def test_a_promotion_to_nowhere_is_refused(own: Service, body: object, status: int) -> None:
+def test_a_promotion_to_an_invalid_version_is_refused(
+    own: Service, body: object, status: int
+) -> None:
     answer = own.request("PUT", "/models/mnist/aliases/production", json=body, headers=BEARER)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
@@ -141,7 +143,7 @@ def test_a_missing_or_wrong_token_changes_nothing(own: Service, headers: dict[st
     assert own.get("/generate").headers["x-model"] == "mnist@1"
 
 
-def test_promotion_is_off_where_no_token_is_configured(service: Service) -> None:
+def test_promotion_is_disabled_if_no_token_is_configured(service: Service) -> None:
     answer = service.request(
         "PUT", "/models/mnist/aliases/production", json={"version": 2}, headers=BEARER
     )

@@ -10,8 +10,8 @@ from tests.api.service import Service
 
 @pytest.fixture(scope="module")
 def schema(service: Service) -> dict[str, Any]:
-    found: dict[str, Any] = service.get("/openapi.json").json()
-    return found
+    document: dict[str, Any] = service.get("/openapi.json").json()
+    return document
 
 
 def operations(schema: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -22,7 +22,7 @@ def operations(schema: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-def test_every_path_of_the_design_is_described(schema: dict[str, Any]) -> None:
+def test_every_path_is_described(schema: dict[str, Any]) -> None:
     assert {(method, path) for method, path, _ in operations(schema)} == {
         ("get", "/generate"),
         ("post", "/generate"),
@@ -67,7 +67,7 @@ def test_every_parameter_is_explained(schema: dict[str, Any]) -> None:
             assert described, f"{path}: {parameter['name']}"
 
 
-def test_images_come_first_and_json_is_offered_beside_them(schema: dict[str, Any]) -> None:
+def test_png_is_the_first_format_and_json_the_second(schema: dict[str, Any]) -> None:
     for path in ("/generate", "/reconstruct", "/interpolate", "/traverse"):
         content = schema["paths"][path]["post"]["responses"]["200"]["content"]
         assert list(content)[:3] == ["image/png", "application/json", "application/zip"]
@@ -80,7 +80,7 @@ def test_every_error_is_a_problem(schema: dict[str, Any]) -> None:
     )
     for _, path, operation in operations(schema):
         if path.startswith("/v2"):
-            continue  # the protocol has its own
+            continue  # errors have the form of the protocol
         for status, response in operation["responses"].items():
             if not status.startswith("2"):
                 assert list(response["content"]) == ["application/problem+json"], (path, status)
@@ -94,7 +94,9 @@ def test_both_forms_of_an_upload_are_described(schema: dict[str, Any]) -> None:
     assert set(form["schema"]["properties"]) == {"a", "b"}
 
 
-def test_parameters_are_plain_and_those_of_the_endpoint_come_first(schema: dict[str, Any]) -> None:
+def test_parameters_are_not_nullable_and_an_endpoints_own_come_first(
+    schema: dict[str, Any],
+) -> None:
     parameters = schema["paths"]["/generate"]["get"]["parameters"]
     names = [parameter["name"] for parameter in parameters]
     assert names[:4] == ["n", "seed", "temperature", "label"]

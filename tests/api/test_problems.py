@@ -16,43 +16,43 @@ def test_every_answer_carries_a_request_id(service: Service) -> None:
         assert re.fullmatch("[0-9a-f]{16}", service.get(path).headers["x-request-id"])
 
 
-def test_a_sane_request_id_of_the_client_is_kept(service: Service) -> None:
+def test_a_valid_request_id_of_the_client_is_kept(service: Service) -> None:
     answer = service.get("/generate?n=0", headers={"X-Request-ID": "my-id.7"})
     assert problem(answer, 422, "limit-exceeded")["request_id"] == "my-id.7"
 
 
 @pytest.mark.parametrize("bad", ["", "a b", "x" * 129, 'a"b', "ü".encode(), "a\tb"])
-def test_another_request_id_is_replaced(service: Service, bad: str) -> None:
+def test_an_invalid_request_id_is_replaced(service: Service, bad: str) -> None:
     answer = service.get("/healthz", headers={"X-Request-ID": bad})
     assert re.fullmatch("[0-9a-f]{16}", answer.headers["x-request-id"])
 
 
-def test_an_unknown_path_is_a_problem_too(service: Service) -> None:
-    found = problem(service.get("/nothing/here"), 404, "not-found")
-    assert found["instance"] == "/nothing/here"
+def test_an_unknown_path_is_a_problem(service: Service) -> None:
+    error = problem(service.get("/nothing/here"), 404, "not-found")
+    assert error["instance"] == "/nothing/here"
     problem(service.get("/static/nothing.js"), 404, "not-found")
 
 
-def test_another_method_is_a_problem_that_names_the_right_ones(service: Service) -> None:
+def test_a_wrong_method_is_a_problem_that_names_the_allowed_ones(service: Service) -> None:
     answer = service.request("DELETE", "/generate")
     problem(answer, 405, "method-not-allowed")
     assert set(answer.headers["allow"].split(", ")) >= {"GET"}
 
 
-def test_a_crash_tells_the_client_nothing_and_the_log_everything(
+def test_an_unexpected_error_is_logged_but_not_disclosed(
     service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(self: Engine, *_: object) -> object:
         raise RuntimeError("a secret of the inside")
 
     monkeypatch.setattr(Engine, "decode", broken)
-    found = problem(service.get("/generate"), 500, "internal-error")
-    assert "secret" not in str(found)
-    assert found["request_id"] in caplog.text
+    error = problem(service.get("/generate"), 500, "internal-error")
+    assert "secret" not in str(error)
+    assert error["request_id"] in caplog.text
     assert "a secret of the inside" in caplog.text
 
 
-def test_a_client_that_leaves_while_it_sends_is_no_crash(
+def test_a_client_that_disconnects_while_sending_is_not_an_error(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def leave() -> dict[str, str]:
@@ -102,7 +102,7 @@ ABSTRACT = {
     errors.UploadError,
     errors.UnavailableError,
     store_errors.ImageError,
-    errors.SettingsError,  # ends the process before it serves
+    errors.SettingsError,  # the service does not start
 }
 
 
@@ -118,7 +118,7 @@ ABSTRACT = {
         key=str,
     ),
 )
-def test_every_domain_error_has_its_place_in_the_table(error: type[Exception]) -> None:
+def test_every_domain_error_has_a_problem_type(error: type[Exception]) -> None:
     kind = problem_type(error("x"))
     assert kind is not INTERNAL
     assert kind.status in {400, 401, 403, 404, 406, 413, 415, 422, 503}

@@ -23,7 +23,7 @@ def raw(content: bytes, kind: str = "image/png") -> dict[str, Any]:
     return {"content": content, "headers": {"Content-Type": kind}}
 
 
-def test_two_rows_show_what_the_model_saw_and_what_it_made_of_it(service: Service) -> None:
+def test_two_rows_show_the_prepared_uploads_and_their_reconstructions(service: Service) -> None:
     grid = pixels(service.post("/reconstruct", **form(digit(0), digit(9), digit(20))))
     assert grid.shape == (2 + 2 * 30, 2 + 3 * 30)
     seen = tiles(grid)[:3]
@@ -32,18 +32,20 @@ def test_two_rows_show_what_the_model_saw_and_what_it_made_of_it(service: Servic
 
 
 @pytest.mark.parametrize(("kind", "media"), [("PNG", "image/png"), ("JPEG", "image/jpeg")])
-def test_a_raw_body_is_the_same_as_a_form(service: Service, kind: str, media: str) -> None:
+def test_a_body_that_is_an_image_gives_the_same_answer_as_a_form(
+    service: Service, kind: str, media: str
+) -> None:
     content = digit(5, kind)
     sent_raw = service.post("/reconstruct", **raw(content, media))
     assert pixels(sent_raw).shape == (62, 32)
     assert sent_raw.content == service.post("/reconstruct", **form(content)).content
 
 
-def test_an_image_gives_the_same_bytes_alone_and_among_others(service: Service) -> None:
+def test_an_image_gives_the_same_bytes_alone_and_with_others(service: Service) -> None:
     together = tiles(pixels(service.post("/reconstruct", **form(digit(0), digit(9), digit(20)))))
-    alone = tiles(pixels(service.post("/reconstruct", **form(digit(9)))))
-    assert np.array_equal(alone[0], together[1])
-    assert np.array_equal(alone[1], together[4])
+    single = tiles(pixels(service.post("/reconstruct", **form(digit(9)))))
+    assert np.array_equal(single[0], together[1])
+    assert np.array_equal(single[1], together[4])
 
 
 def test_headers_and_text_chunk_name_the_model_and_no_seed(service: Service) -> None:
@@ -52,7 +54,7 @@ def test_headers_and_text_chunk_name_the_model_and_no_seed(service: Service) -> 
     assert "x-seed" not in answer.headers
 
 
-def test_the_numbers_are_those_of_the_model_itself(service: Service) -> None:
+def test_the_numbers_equal_those_of_the_model_itself(service: Service) -> None:
     answer = service.post("/reconstruct?format=json", **form(digit(0), digit(9)))
     seen = tiles(pixels(service.post("/reconstruct", **form(digit(0), digit(9)))))
     assert len(answer.json()["images"]) == 2
@@ -70,7 +72,7 @@ def test_the_numbers_are_those_of_the_model_itself(service: Service) -> None:
         assert np.array_equal(np.asarray(shown), tile)
 
 
-def test_a_ready_image_is_taken_as_it_is(service: Service) -> None:
+def test_preprocess_none_leaves_an_image_unchanged(service: Service) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
     grid = pixels(service.post("/reconstruct?preprocess=none", **raw(png(noise))))
     assert np.array_equal(tiles(grid)[0], noise)
@@ -101,19 +103,19 @@ def test_a_ready_image_is_taken_as_it_is(service: Service) -> None:
         (raw(png(np.full((50, 50), 200, np.uint8))), 422, "blank-image"),
     ],
 )
-def test_a_body_that_cannot_be_served_costs_nothing(
+def test_an_invalid_body_is_refused_before_anything_is_computed(
     service: Service, computed: list[int], body: dict[str, Any], status: int, slug: str
 ) -> None:
     assert problem(service.post("/reconstruct", **body), status, slug)["remedy"]
     assert computed == []
 
 
-def test_the_image_that_is_wrong_is_named(service: Service) -> None:
+def test_an_error_names_the_image_it_concerns(service: Service) -> None:
     answer = service.post("/reconstruct", **form(digit(), digit(), b"hello"))
     assert problem(answer, 415, "not-an-image")["detail"].startswith("image 3: ")
 
 
-def test_another_size_is_refused_where_nothing_shall_be_prepared(
+def test_preprocess_none_refuses_images_of_another_size(
     service: Service, computed: list[int]
 ) -> None:
     answer = service.post("/reconstruct?preprocess=none", **raw(digit()))

@@ -19,26 +19,26 @@ def test_the_most_informative_dimension_comes_first(service: Service) -> None:
     assert rows[0]["values"] == [-3, -2, -1, 0, 1, 2, 3]
 
 
-def test_dimensions_come_in_the_order_asked_for(service: Service) -> None:
+def test_rows_have_the_order_of_dims(service: Service) -> None:
     rows = service.post("/traverse?format=json&dims=2,0&steps=2&span=1.5").json()["dimensions"]
     assert [row["dim"] for row in rows] == [2, 0]
     assert rows[0]["values"] == [-1.5, 1.5]
 
 
-def test_around_zero_the_middle_is_the_mean_image(service: Service) -> None:
+def test_without_a_start_the_middle_image_is_that_of_z_0(service: Service) -> None:
     images = tiles(pixels(service.post("/traverse")))
     mean = pixels(service.get("/generate?n=1&temperature=0"))
     assert all(np.array_equal(images[row * 7 + 3], mean) for row in range(3))
 
 
-def test_it_can_start_from_a_seed(service: Service) -> None:
+def test_a_traversal_can_start_from_a_seed(service: Service) -> None:
     answer = service.post("/traverse?seed=7&format=json")
     z = service.get("/generate?n=1&seed=7&format=json").json()["images"][0]["z"]
     assert answer.json()["z"] == z
     assert answer.headers["x-seed"] == "7"
 
 
-def test_it_can_start_from_an_image(service: Service) -> None:
+def test_a_traversal_can_start_from_an_image(service: Service) -> None:
     answer = service.post("/traverse?format=json", files={"image": digit(9)})
     mu = service.post("/reconstruct?format=json", files={"image": digit(9)}).json()
     assert answer.json()["z"] == mu["images"][0]["mu"]
@@ -47,26 +47,31 @@ def test_it_can_start_from_an_image(service: Service) -> None:
     assert service.post("/traverse?format=json", **body).json() == answer.json()
 
 
-def test_the_png_says_how_to_get_it_again(service: Service) -> None:
+def test_the_parameters_in_a_png_reproduce_it(service: Service) -> None:
     first = service.post("/traverse?seed=7&steps=3&span=2")
-    facts = parameters(first)
-    assert facts["dims"] == [1, 2, 0]
-    asked = {"dims": "1,2,0", "seed": facts["seed"], "steps": facts["steps"], "span": facts["span"]}
-    assert service.post("/traverse", params=asked).content == first.content
+    stored = parameters(first)
+    assert stored["dims"] == [1, 2, 0]
+    params = {
+        "dims": "1,2,0",
+        "seed": stored["seed"],
+        "steps": stored["steps"],
+        "span": stored["span"],
+    }
+    assert service.post("/traverse", params=params).content == first.content
 
 
-def test_the_png_of_an_upload_says_where_it_started(service: Service) -> None:
+def test_the_parameters_for_an_upload_contain_its_latent(service: Service) -> None:
     sent = {"files": {"image": digit(9)}}
-    facts = parameters(service.post("/traverse", **sent))
-    assert facts["z"] == service.post("/traverse?format=json", **sent).json()["z"]
+    stored = parameters(service.post("/traverse", **sent))
+    assert stored["z"] == service.post("/traverse?format=json", **sent).json()["z"]
 
 
-def test_as_many_dimensions_as_fit_are_shown(store: Any) -> None:
+def test_by_default_as_many_dimensions_are_shown_as_fit(store: Any) -> None:
     with started(Settings(store=store, max_images=16)) as service:
         rows = service.post("/traverse?format=json").json()["dimensions"]
         assert [row["dim"] for row in rows] == [1, 2]
-        found = problem(service.post("/traverse?dims=0,1,2"), 422, "limit-exceeded")
-        assert found["limit"] == 16
+        error = problem(service.post("/traverse?dims=0,1,2"), 422, "limit-exceeded")
+        assert error["limit"] == 16
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_as_many_dimensions_as_fit_are_shown(store: Any) -> None:
         "n=3",
     ],
 )
-def test_a_parameter_that_cannot_be_served_costs_nothing(
+def test_an_invalid_parameter_is_refused_before_anything_is_computed(
     service: Service, computed: list[int], query: str
 ) -> None:
     answer = service.post(f"/traverse?{query}")
@@ -107,7 +112,7 @@ def test_a_parameter_that_cannot_be_served_costs_nothing(
 @pytest.mark.parametrize(
     "files", [[("image", digit())], [("image", digit()), ("image", digit())]], ids=["one", "two"]
 )
-def test_there_is_only_one_place_to_start(
+def test_more_than_one_start_is_refused(
     service: Service, computed: list[int], files: list[tuple[str, bytes]]
 ) -> None:
     query = "seed=1" if len(files) == 1 else ""

@@ -40,7 +40,7 @@ def test_the_server_and_its_models_describe_themselves(service: Service) -> None
         assert service.get(path).json() == {"ready": True}
 
 
-def test_z_gives_the_image_that_decode_gives(service: Service) -> None:
+def test_inference_of_z_gives_the_image_of_decode(service: Service) -> None:
     answer = infer(service, tensor(Z.tolist()), id="mine")
     assert answer.json()["id"] == "mine"
     assert (answer.json()["model_name"], answer.json()["model_version"]) == ("mnist", "1")
@@ -52,7 +52,7 @@ def test_z_gives_the_image_that_decode_gives(service: Service) -> None:
     assert np.array_equal(output(infer(service, flat), "image"), image)
 
 
-def test_an_image_gives_mu_and_logvar(service: Service) -> None:
+def test_inference_of_an_image_gives_mu_and_logvar(service: Service) -> None:
     image = np.random.default_rng(0).random((2, 1, 28, 28), np.float32)
     both = infer(service, tensor(image.tolist(), "image"))
     assert output(both, "mu").shape == output(both, "logvar").shape == (2, 3)
@@ -61,7 +61,7 @@ def test_an_image_gives_mu_and_logvar(service: Service) -> None:
     assert np.array_equal(output(one, "logvar"), output(both, "logvar"))
 
 
-def test_tensors_travel_as_raw_bytes(service: Service) -> None:
+def test_tensors_can_be_sent_as_raw_bytes(service: Service) -> None:
     head = {
         "inputs": [
             {
@@ -110,7 +110,7 @@ def test_tensors_travel_as_raw_bytes(service: Service) -> None:
         ({"inputs": [tensor(None, shape=[1, 3], parameters={"binary_data_size": 12})]}, "left"),
     ],
 )
-def test_what_is_not_of_the_protocol_is_refused_in_its_own_form(
+def test_an_invalid_request_is_refused_in_the_form_of_the_protocol(
     service: Service, computed: list[int], body: dict[str, Any], said: str
 ) -> None:
     answer = service.post("/v2/models/mnist/infer", json=body)

@@ -32,7 +32,7 @@ PICTURES = np_st.arrays(np.uint8, SHAPES)
 
 
 def opened(file: bytes) -> Bytes:
-    """(channels, height, width) of what Pillow reads; every checksum is looked at."""
+    """Return (channels, height, width) as Pillow reads it; Pillow verifies every checksum."""
     Image.open(io.BytesIO(file)).verify()
     image = Image.open(io.BytesIO(file))
     assert image.format == "PNG"
@@ -45,7 +45,7 @@ def noise(*shape: int, seed: int = 0) -> Bytes:
 
 
 def slopes(n: int, channels: int, side: int = 28) -> Bytes:
-    """Smooth pictures without black."""
+    """Return smooth images without black."""
     x = np.linspace(40, 200, side)
     planes = [x[:, None] * (0.5 + 0.1 * i) + x * 0.4 + c * 9 for i in range(n) for c in range(3)]
     stacked = np.array(planes).reshape(n, 3, side, side)[:, :channels]
@@ -53,7 +53,7 @@ def slopes(n: int, channels: int, side: int = 28) -> Bytes:
 
 
 def digits(n: int) -> Bytes:
-    """Samples of the model that ships."""
+    """Return samples of a shipped model."""
     stored = Store(SHIPPED).load(ModelRef.parse("mnist@5"))
     vae = build_vae(stored.spec, stored.weights)
     z = latents.standard_normal(latents.consecutive_seeds(0, n), vae.spec.latent)
@@ -67,7 +67,7 @@ def digits(n: int) -> Bytes:
 @pytest.mark.parametrize(
     ("n", "columns"), [(1, 1), (2, 1), (5, 2), (6, 3), (7, 100), (16, 4), (17, 4)]
 )
-def test_a_grid_is_the_one_of_torchvision(n: int, columns: int, channels: int) -> None:
+def test_a_grid_equals_that_of_torchvision(n: int, columns: int, channels: int) -> None:
     utils = pytest.importorskip("torchvision.utils", exc_type=ImportError)
     batch = noise(n, channels, 5, 4)
     expected = utils.make_grid(torch.from_numpy(batch), nrow=columns).numpy()
@@ -83,7 +83,7 @@ def test_a_grid_can_be_cut_apart_again() -> None:
         assert np.array_equal(grid[:, top : top + 5, left : left + 4], batch[i])
 
 
-def test_enlarging_makes_squares_of_pixels() -> None:
+def test_enlarging_repeats_each_pixel_as_a_square() -> None:
     image = noise(3, 4, 5)
     large = enlarge(image, 3)
     assert large.shape == (3, 12, 15)
@@ -97,19 +97,19 @@ def test_enlarging_makes_squares_of_pixels() -> None:
 
 
 @given(PICTURES)
-def test_pillow_reads_what_was_written(image: Bytes) -> None:
+def test_pillow_reads_the_pixels_that_were_encoded(image: Bytes) -> None:
     assert np.array_equal(opened(encode_png(image)), image)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_smooth_pictures_are_filtered_and_read_back_equal(channels: int) -> None:
+def test_smooth_images_are_compressed_and_read_back_equal(channels: int) -> None:
     grid = make_grid(slopes(9, channels), 3)
     png = encode_png(grid)
     assert np.array_equal(opened(png), grid)
     assert len(png) < 0.5 * grid.size
 
 
-def test_every_filter_is_chosen_somewhere_and_undone_by_pillow() -> None:
+def test_every_filter_is_used_and_undone_by_pillow() -> None:
     ramp = np.arange(64, dtype=np.uint8)
     flat = np.full((4, 64), 7, np.uint8)
     diagonal = (ramp[:16, None] * 5 + ramp * 3).astype(np.uint8)
@@ -136,25 +136,25 @@ def test_a_png_is_no_more_than_a_tenth_larger_than_pillows(kind: str, n: int) ->
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.booleans())))
-def test_parameters_come_back_whatever_they_say(parameters: dict[str, object]) -> None:
+def test_any_parameters_can_be_stored_in_a_png(parameters: dict[str, object]) -> None:
     png = Image.open(io.BytesIO(encode_png(noise(1, 2, 2), parameters)))
     assert json.loads(str(png.info["parameters"])) == parameters
 
 
-def test_a_png_says_nothing_unless_asked() -> None:
+def test_a_png_has_no_text_chunk_without_parameters() -> None:
     png = Image.open(io.BytesIO(encode_png(np.zeros((1, 2, 2), np.uint8))))
     assert "parameters" not in png.info
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
-def test_a_view_of_other_memory_is_written_as_it_looks(channels: int, mode: str) -> None:
+def test_a_strided_view_is_encoded_like_a_copy(channels: int, mode: str) -> None:
     image = noise(channels, 20, 30)[:, ::2, ::3]
     png = encode_png(image)
     assert Image.open(io.BytesIO(png)).mode == mode
     assert np.array_equal(opened(png), image)
 
 
-# --- moving pictures ---------------------------------------------------------------------------
+# --- animations --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -172,7 +172,7 @@ def test_pillow_plays_the_apng(channels: int) -> None:
     assert Image.open(io.BytesIO(once)).info["loop"] == 1
 
 
-def test_a_reader_of_plain_pngs_sees_the_first_frame() -> None:
+def test_a_reader_of_plain_png_sees_the_first_frame_of_an_apng() -> None:
     frames = noise(3, 1, 9, 7)
     assert np.array_equal(opened(encode_apng(frames, frame_ms=50, loop=True)), frames[0])
 
@@ -192,7 +192,7 @@ def test_a_grey_gif_is_exact() -> None:
     assert once == encode_gif(frames, frame_ms=120, loop=False)
 
 
-def test_a_coloured_gif_comes_close() -> None:
+def test_a_coloured_gif_is_nearly_exact() -> None:
     frames = slopes(4, 3)
     shown = Image.open(io.BytesIO(encode_gif(frames, frame_ms=50, loop=True)))
     assert shown.n_frames == 4  # type: ignore[attr-defined]
@@ -227,15 +227,15 @@ def test_a_zip_holds_its_files() -> None:
     assert zipfile.ZipFile(io.BytesIO(zipped({}))).namelist() == []
 
 
-def test_more_files_than_an_old_zip_can_count() -> None:
+def test_an_archive_may_have_more_files_than_zip32_allows() -> None:
     content = zipped({f"{i}": b"x" for i in range(65_536)})
     archive = zipfile.ZipFile(io.BytesIO(content))
     assert len(archive.namelist()) == 65_536
     assert archive.read("65535") == b"x"
 
 
-def test_files_behind_four_gigabytes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    # As if 32 bits ended at 100: the same records as for a large archive, which zipfile checks.
+def test_files_beyond_four_gigabytes_are_listed_with_zip64(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With a 32-bit limit of 100 the writer makes the records of a large archive.
     writer = ZipWriter()
     first = writer.add("first", bytes(200))
     monkeypatch.setattr(ZipWriter, "_FULL_32", 100)
@@ -258,14 +258,14 @@ def test_numpy_opens_the_npz_without_pickle() -> None:
         "model": np.array("mnist@5"),
     }
     npz = encode_npz(arrays)
-    with np.load(io.BytesIO(npz), allow_pickle=False) as found:
-        assert sorted(found) == ["images", "model", "seeds"]
-        assert np.array_equal(found["images"], images)
-        assert found["seeds"].dtype == np.uint32
-        assert str(found["model"]) == "mnist@5"
+    with np.load(io.BytesIO(npz), allow_pickle=False) as loaded:
+        assert sorted(loaded) == ["images", "model", "seeds"]
+        assert np.array_equal(loaded["images"], images)
+        assert loaded["seeds"].dtype == np.uint32
+        assert str(loaded["model"]) == "mnist@5"
     assert npz == encode_npz(arrays)
 
 
-def test_objects_are_not_written() -> None:
+def test_arrays_of_objects_are_refused() -> None:
     with pytest.raises(ValueError, match="Object arrays"):
         encode_npz({"x": np.array([object()])})

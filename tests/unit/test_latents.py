@@ -10,7 +10,7 @@ from app.sampling import latents, paths, posterior
 from app.typing import Floats
 from model_store.vae import kl_to_standard_normal
 
-Walk = Callable[[Floats, Floats, int], Floats]
+Path = Callable[[Floats, Floats, int], Floats]
 
 SEEDS = latents.consecutive_seeds(0, 50_000)
 
@@ -26,7 +26,7 @@ def test_splitmix64_gives_the_published_sequence_of_state_1234567() -> None:
     ]
 
 
-def test_the_generator_never_changes_what_its_name_means() -> None:
+def test_the_latents_behind_the_name_of_the_generator_are_fixed() -> None:
     assert latents.GENERATOR == "splitmix64-boxmuller-1"
     first = latents.standard_normal(np.array([0, 1, 2**32 - 1], np.uint64), 4)
     expected = [
@@ -37,11 +37,11 @@ def test_the_generator_never_changes_what_its_name_means() -> None:
     assert first.tolist() == expected
 
 
-def test_a_latent_depends_on_its_own_seed_alone() -> None:
+def test_a_latent_depends_on_its_own_seed_only() -> None:
     together = latents.standard_normal(latents.consecutive_seeds(40, 30), 7)
     for i in range(30):
-        alone = latents.standard_normal(latents.consecutive_seeds(40 + i, 1), 7)
-        assert np.array_equal(alone[0], together[i])
+        single = latents.standard_normal(latents.consecutive_seeds(40 + i, 1), 7)
+        assert np.array_equal(single[0], together[i])
 
 
 def test_a_longer_latent_begins_with_the_shorter_one() -> None:
@@ -55,7 +55,7 @@ def test_seeds_wrap_around_at_two_to_the_32() -> None:
     assert latents.consecutive_seeds(2**32 - 2, 4).tolist() == [2**32 - 2, 2**32 - 1, 0, 1]
 
 
-def test_a_random_seed_is_one_that_a_request_may_name() -> None:
+def test_a_random_seed_is_valid_in_a_request() -> None:
     seeds = {latents.random_seed() for _ in range(100)}
     assert len(seeds) > 90
     assert all(0 <= seed < 2**32 for seed in seeds)
@@ -91,7 +91,7 @@ def test_neighbouring_seeds_and_neighbouring_dimensions_are_not_correlated() -> 
 
 
 @pytest.mark.parametrize("latent", [1, 2, 19, 20])
-def test_the_number_that_chooses_a_component_is_the_word_after_those_of_the_latent(
+def test_the_word_after_those_of_the_latent_chooses_the_component(
     latent: int,
 ) -> None:
     seeds = latents.consecutive_seeds(0, 20_000)
@@ -107,19 +107,19 @@ def test_the_number_that_chooses_a_component_is_the_word_after_those_of_the_late
     assert np.histogram(uniforms, 10, (0, 1))[0] == pytest.approx(2000, abs=4.5 * 2000**0.5)
 
 
-def test_a_further_try_is_made_of_the_words_that_follow() -> None:
+def test_further_draws_use_the_words_that_follow() -> None:
     seeds = latents.consecutive_seeds(5, 50)
     first, several = (latents.class_draws(seeds, 6, tries) for tries in (1, 3))
     for one, all_of_them in zip(first, several, strict=True):
         assert np.array_equal(one[:, 0], all_of_them[:, 0])
-    longer = latents.standard_normal(seeds, 14)  # words 0 to 6; the first try takes 0 to 3
+    longer = latents.standard_normal(seeds, 14)  # words 0 to 6; the first draw uses 0 to 3
     assert np.array_equal(several[1][:, 1], longer[:, 8:14])
 
 
-@pytest.mark.parametrize("walk", [paths.lerp, paths.slerp])
-def test_a_walk_begins_and_ends_exactly_at_its_ends(walk: Walk) -> None:
+@pytest.mark.parametrize("path", [paths.lerp, paths.slerp])
+def test_a_path_begins_and_ends_exactly_at_its_ends(path: Path) -> None:
     a, b = latents.standard_normal(latents.consecutive_seeds(1, 2), 20)
-    z = walk(a, b, 9)
+    z = path(a, b, 9)
     assert z.shape == (9, 20)
     assert z.dtype == np.float32
     assert np.array_equal(z[0], a)
@@ -138,7 +138,7 @@ def test_slerp_between_orthogonal_unit_vectors_is_the_quarter_circle() -> None:
     assert np.allclose(paths.slerp(a, b, 7), expected, atol=1e-6)
 
 
-def test_slerp_keeps_the_norm_of_ends_of_one_norm() -> None:
+def test_slerp_keeps_the_norm_if_both_ends_have_the_same() -> None:
     a, b = latents.standard_normal(latents.consecutive_seeds(5, 2), 20)
     b *= np.linalg.norm(a) / np.linalg.norm(b)
     assert np.allclose(np.linalg.norm(paths.slerp(a, b, 9), axis=1), np.linalg.norm(a), rtol=1e-5)
@@ -162,7 +162,7 @@ def test_a_traversal_changes_one_dimension_at_a_time() -> None:
         assert (row[:, others] == z[others]).all()
 
 
-def test_kl_is_the_one_of_the_training() -> None:
+def test_kl_equals_that_of_model_store() -> None:
     mu, logvar = latents.standard_normal(latents.consecutive_seeds(2, 8), 40).reshape(2, 8, 20)
     expected = kl_to_standard_normal(torch.from_numpy(mu), torch.from_numpy(logvar))
     assert np.allclose(posterior.kl_to_standard_normal(mu, logvar), expected.numpy(), rtol=1e-5)

@@ -44,8 +44,8 @@ async def traverse(
 ) -> Response:
     """Set one latent dimension at a time to values from -span to +span, and decode.
 
-    The other dimensions stay those of an image or of a seed, or else 0. The most informative
-    dimensions come first: those with the largest KL over the test split.
+    The other dimensions keep the values of an image's or a seed's latent, or else 0. The dimensions
+    with the largest KL over the test split, the most informative ones, come first.
     """
     settings = services.settings
     at_most("span", query.span, settings.max_span, "ZSERVE_MAX_SPAN")
@@ -83,7 +83,7 @@ async def traverse(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Traversal(Result):
-    """Images along some dimensions, those of one dimension after those of another."""
+    """Images along some latent dimensions, ordered by dimension and then by value."""
 
     start: Floats
     """The latent that is varied; (latent,)."""
