@@ -33,7 +33,23 @@ train: $(VENV)/.installed-train ## train a preset and publish it (PRESET=lab ARG
 	$(PY) -m training train --preset $(PRESET) $(ARGS)
 
 test: $(VENV)/.installed-dev ## install what the tests need and run them (ARGS="-k kl")
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest --durations=15 --durations-min=1 $(ARGS)
+
+fast: $(VENV)/.installed-dev ## formatting, lint, arrows and the quick unit tests, in less than a minute
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/lint-imports
+	$(PY) -m scripts.draw_packages --check
+	$(PY) -m scripts.check_dependencies
+	$(PY) -m pytest tests/unit -m "not slow and not processes" $(ARGS)
+
+test-lowest: $(VENV)/.installed-dev ## unit, API and training tests with the lowest versions that pyproject.toml allows
+	rm -rf $(VENV)-lowest
+	$(VENV)/bin/uv venv --quiet --python $(PY) $(VENV)-lowest
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python $(addprefix --torch-backend=,$(filter-out cuda,$(TORCH))) \
+		--resolution lowest-direct --requirement pyproject.toml --group dev --requirement clients/pyproject.toml
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --no-deps --editable clients
+	$(VENV)-lowest/bin/python -m pytest tests/unit tests/api tests/training $(ARGS)
 
 test-page: $(VENV)/.installed-dev ## the page in Debian's Chromium, which is installed where it is missing
 	command -v chromium >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends chromium; }
@@ -45,12 +61,19 @@ test-slow: $(VENV)/.installed-dev ## the tests that put minutes of load on it
 coverage: $(VENV)/.installed-dev ## the same with the coverage of app and model_store
 	$(PY) -m pytest --cov --cov-report=term $(ARGS)
 
-check: $(VENV)/.installed-dev ## formatting, lint, types, the arrows between packages
+check: $(VENV)/.installed-dev ## formatting, lint, types, arrows between packages, dependencies, workflows
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PY) scripts/unasync.py --check
+	$(PY) -m scripts.draw_packages --check
+	$(PY) -m scripts.check_dependencies
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
 format: $(VENV)/.installed-dev ## format the code and mend what lint can mend
 	$(VENV)/bin/ruff format
@@ -68,14 +91,21 @@ bench-objectives: $(VENV)/.installed-dev ## what each switch of training buys, i
 bench-serving: $(VENV)/.installed-dev ## zserve beside FastAPI, LitServe, BentoML, mosec, Ray Serve (ARGS=--quick)
 	$(PY) -m benchmarks.serving $(ARGS)
 
-docs: $(VENV)/.installed-dev ## write what is generated in docs/: the HTTP reference, the settings
+docs: $(VENV)/.installed-dev ## write what is generated: the HTTP reference, the settings, the figure of the packages
 	$(PY) -m scripts.write_docs
+	$(PY) -m scripts.draw_packages
 
 docs-site: $(VENV)/.installed-docs ## build the documentation site in build/docs-site/site; warnings are errors
 	$(PY) -m scripts.build_docs_site
 
 requirements: $(VENV)/.installed-dev ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade)
 	$(PY) scripts/compile_requirements.py $(ARGS)
+
+wheels: $(VENV)/.installed-dev ## build both distributions into dist/, and check what is in them
+	rm -rf dist
+	$(VENV)/bin/uv build --quiet --out-dir dist .
+	$(VENV)/bin/uv build --quiet --out-dir dist clients
+	$(PY) -m scripts.check_wheels dist
 
 docker-build: ## build the image zserve
 	docker build --tag zserve .
@@ -84,8 +114,10 @@ docker-smoke: ## check the Dockerfile: in a container, or without an engine in a
 	$(PYTHON) docker/smoke.py
 
 clean: ## remove .venv and caches; never data, runs or weights
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
+	rm -rf $(VENV) $(VENV)-lowest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help docs docs-site install serve clients train test test-page test-slow coverage check format bench-training bench-engine bench-serving requirements docker-build docker-smoke clean
+.PHONY: always help install serve clients train test fast test-lowest test-page test-slow coverage check format
+.PHONY: bench-training bench-engine bench-objectives bench-serving
+.PHONY: docs docs-site requirements wheels docker-build docker-smoke clean

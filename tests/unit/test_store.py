@@ -171,6 +171,7 @@ def test_an_alias_that_could_be_taken_for_something_else_is_refused(store: Store
         store.set_alias("tiny", alias, 1)
 
 
+@pytest.mark.processes
 def test_aliases_that_were_set_at_the_same_time_are_all_kept(store: Store):
     publish(store)
     run_together(_set_alias, [(store.root, f"alias-{i}") for i in range(3)])
@@ -313,6 +314,7 @@ def test_a_failed_first_publish_leaves_no_model_behind(
     assert list(store.root.iterdir()) == []
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("step", range(6))
 def test_a_publisher_killed_at_any_step_leaves_whole_versions_only(store: Store, step: int):
     publish(store)
@@ -344,6 +346,7 @@ def test_what_a_killed_publisher_left_is_swept_a_day_later(store: Store):
 # --- publishers and readers at the same time ---
 
 
+@pytest.mark.processes
 def test_parallel_publishers_get_different_versions_and_lose_none(store: Store):
     run_together(_publish_five, [(store.root, seed) for seed in range(3)])
     assert store.versions("tiny") == tuple(range(1, 16))
@@ -352,6 +355,7 @@ def test_parallel_publishers_get_different_versions_and_lose_none(store: Store):
     assert not list((store.root / "tiny").glob(".publishing-*"))
 
 
+@pytest.mark.processes
 def test_a_reader_during_publishing_never_sees_half_a_version(store: Store):
     publish(store)
     context = multiprocessing.get_context("spawn")
