@@ -1,10 +1,12 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.inference.engine import Engine
 from app.settings import Settings
+from app.typing import Floats
 from tests.api.service import Service, publish, started
 
 
@@ -28,11 +30,14 @@ def service(store: Path) -> Iterator[Service]:
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Record the number of images of each call of the engine."""
     calls: list[int] = []
-    run = Engine._run
 
-    async def counted(self: Engine, model: object, function: object, *inputs: object) -> object:
-        calls.append(len(inputs[0]))  # type: ignore[arg-type]
-        return await run(self, model, function, *inputs)  # type: ignore[arg-type]
+    def counting(function: Any) -> Any:
+        async def counted(self: Engine, model: object, images: Floats, *others: Floats) -> object:
+            calls.append(len(images))
+            return await function(self, model, images, *others)
 
-    monkeypatch.setattr(Engine, "_run", counted)
+        return counted
+
+    for name in ("encode", "decode", "log_likelihood"):
+        monkeypatch.setattr(Engine, name, counting(getattr(Engine, name)))
     return calls

@@ -18,7 +18,9 @@ def test_without_a_model_the_service_is_live_and_gives_the_reason_why_it_is_not_
     with started(Settings(store=tmp_path / "missing")) as service:
         assert service.get("/healthz").status_code == 200
         answer = service.get("/readyz")
-        assert "no model 'mnist'" in problem(answer, 503, "not-ready")["detail"]
+        refusal = problem(answer, 503, "not-ready")
+        assert "no model 'mnist'" in refusal["detail"]
+        assert "ZSERVE_MODEL" in refusal["remedy"]
         assert answer.headers["retry-after"] == "1"
         problem(service.get("/generate"), 404, "model-not-found")
         assert service.get("/models").json() == {"models": [], "unreadable": []}

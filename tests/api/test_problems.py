@@ -1,4 +1,5 @@
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -77,11 +78,17 @@ def test_a_client_that_disconnects_while_sending_is_not_an_error(
 def test_a_full_queue_answers_503_with_retry_after(store: Path) -> None:
     with started(Settings(store=store, max_images=20, queue_images=20)) as service:
         engine: Engine = service.app.state.services.engine
-        engine._waiting = 5
+        engine.pause()
+        waiting = service.portal.start_task_soon(service.client.get, "/generate?n=5")
+        while engine.waiting_images < 5:
+            time.sleep(0.001)
         answer = service.get("/generate?n=16")
-        assert problem(answer, 503, "queue-full")["limit"] == 20
+        refusal = problem(answer, 503, "queue-full")
+        assert refusal["limit"] == 20
+        assert "Retry-After" in refusal["remedy"]
         assert answer.headers["retry-after"] == "1"
-        engine._waiting = 0
+        service.portal.call(engine.resume)
+        assert waiting.result().status_code == 200
         assert service.get("/generate?n=16").status_code == 200
 
 
