@@ -6,13 +6,16 @@ StoreError
 │   ├── ModelNotFoundError     no model of that name
 │   ├── VersionNotFoundError   the model has no such version
 │   ├── AliasNotFoundError     the model has no such alias
-│   └── FigureNotFoundError    the version has no such figure
+│   ├── FigureNotFoundError    the version has no such figure
+│   └── FloatWeightsNotFoundError  an exact version is published without float weights
 ├── PublishError               a version could not be written; the store is as it was
 └── CorruptVersionError        a version on disk that must not be served
     ├── ManifestError          manifest.json is missing, unreadable or of another format
     ├── ChecksumError          a file is missing or differs from the manifest
     ├── ShapeError             the weights do not fit the spec
-    └── NonFiniteError         a tensor holds NaN or infinity
+    ├── NonFiniteError         a tensor holds NaN or infinity
+    ├── GoldenHashError        this machine's results differ from the golden hashes
+    └── ProofError             an exact network breaks a rule of its arithmetic (arithmetic/proof.py)
 
 ImageError
 ├── BlankImageError            no digit to be seen
@@ -48,6 +51,10 @@ class FigureNotFoundError(NotFoundError):
     """The version has no such figure."""
 
 
+class FloatWeightsNotFoundError(NotFoundError):
+    """An exact version is published without its float weights."""
+
+
 class PublishError(StoreError):
     """Publishing failed; no version was added."""
 
@@ -70,6 +77,10 @@ class ShapeError(CorruptVersionError):
 
 class NonFiniteError(CorruptVersionError):
     """A tensor holds NaN or infinity."""
+
+
+class GoldenHashError(CorruptVersionError):
+    """The results for the fixed inputs differ from the golden hashes of an exact version."""
 
 
 class ImageError(ValueError):

@@ -241,10 +241,16 @@ class Description(Frozen):
     """Names of the classes in the order of their labels; None if the data set has no labels."""
 
 
+Arithmetic = Literal["float", "exact-1"]
+"""Arithmetic of a version: `exact-1` gives the same bytes on every machine, `float` does not."""
+
+
 class Manifest(Description):
     """manifest.json: one immutable version of a model."""
 
     format_version: Literal[1] = 1
+    arithmetic: Arithmetic = "float"
+    """Arithmetic of the network that is served and measured; see docs/arithmetic.md."""
     name: Name
     version: PositiveInt
     created_at: datetime
@@ -257,8 +263,9 @@ class Manifest(Description):
 
     @property
     def weights_sha256(self) -> str:
-        """Return the SHA-256 of the weights' file, which identifies them."""
-        return self.files["weights.safetensors"].sha256
+        """Return the SHA-256 of the file of the served network, which identifies the weights."""
+        name = "weights" if self.arithmetic == "float" else "exact"
+        return self.files[f"{name}.safetensors"].sha256
 
     @property
     def labelled(self) -> bool:

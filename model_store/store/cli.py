@@ -3,8 +3,10 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from model_store.arithmetic import golden
 from model_store.errors import CorruptVersionError, StoreError
 from model_store.spec import PRODUCTION, Manifest, ModelRef
 from model_store.store.locations import open_store
@@ -27,36 +29,48 @@ def main(arguments: list[str] | None = None) -> int:
 
 def list_versions(store: Store, _options: argparse.Namespace) -> int:
     """Print one line for each version."""
-    row = "{:<20} {:>8}  {:<20} {:<14} {:>7}  {}".format
-    print(row("NAME", "VERSION", "PUBLISHED", "DATASET", "MB", "ALIASES"))
+    row = "{:<20} {:>8}  {:<20} {:<14} {:<10} {:>7}  {}".format
+    print(row("NAME", "VERSION", "PUBLISHED", "DATASET", "ARITHMETIC", "MB", "ALIASES"))
     for ref in _all_versions(store):
         aliases = store.aliases(ref.name).items()
         marks = ", ".join(alias for alias, version in sorted(aliases) if version == ref.version)
         try:
             manifest = store.manifest(ref)
         except CorruptVersionError as error:
-            print(row(ref.name, ref.version, f"DAMAGED: {error}", "", "", marks))
+            print(row(ref.name, ref.version, f"DAMAGED: {error}", "", "", "", marks))
             continue
         published = f"{manifest.created_at:%Y-%m-%d %H:%M} UTC"
         size_mb = f"{_size_bytes(manifest) / 1e6:.1f}"
-        print(row(ref.name, ref.version, published, manifest.training.dataset, size_mb, marks))
+        dataset, arithmetic = manifest.training.dataset, manifest.arithmetic
+        print(row(ref.name, ref.version, published, dataset, arithmetic, size_mb, marks))
     return 0
 
 
 def show(store: Store, options: argparse.Namespace) -> int:
-    """Print the card of a version, or its manifest."""
+    """Print the card of a version and its arithmetic, or its manifest."""
     ref = ModelRef.parse(options.ref)
-    print(store.manifest(ref).model_dump_json(indent=2) if options.json else store.card(ref))
+    manifest = store.manifest(ref)
+    if options.json:
+        print(manifest.model_dump_json(indent=2))
+    else:
+        print(store.card(ref))
+        print(f"Arithmetic: {manifest.arithmetic}")
     return 0
 
 
 def verify(store: Store, options: argparse.Namespace) -> int:
-    """Check every file and every weight of one version, or of all."""
+    """Check every file and every weight of one version, or of all, and prove exact networks."""
+    installed = golden.installed()
+    executors = installed if options.executor == "all" else (options.executor,)
+    if not set(executors) <= set(installed):
+        print(f"model_store: the library of executor {executors[0]} is missing", file=sys.stderr)
+        return 2
     refs = [ModelRef.parse(options.ref)] if options.ref else _all_versions(store)
     failures = 0
     for ref in refs:
         try:
-            print(f"ok      {_summary(store.verify(ref))}")
+            manifest = store.verify(ref, executors)
+            print(f"ok      {_summary(manifest)}{_proved(manifest, executors)}")
         except StoreError as error:
             failures += 1
             print(f"FAILED  {error}")
@@ -87,6 +101,12 @@ def _summary(manifest: Manifest) -> str:
     return f"{manifest.ref}  {len(manifest.files)} files, {_size_bytes(manifest):,} bytes"
 
 
+def _proved(manifest: Manifest, executors: Sequence[str]) -> str:
+    if manifest.arithmetic == "float":
+        return ""
+    return f", {manifest.arithmetic} proved, golden hashes by {', '.join(executors)}"
+
+
 def _size_bytes(manifest: Manifest) -> int:
     return sum(file.size_bytes for file in manifest.files.values())
 
@@ -114,6 +134,13 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("verify", help="check every file and every weight")
     command.add_argument("ref", metavar="NAME[@VERSION|@ALIAS]", nargs="?", help="default: all")
+    command.add_argument(
+        "--executor",
+        choices=[*golden.EXECUTORS, "all"],
+        default=golden.fastest_installed(),
+        help="what computes the golden hashes of exact versions again; all: whatever is installed "
+        "(default: %(default)s)",
+    )
     command.set_defaults(run=verify)
 
     command = commands.add_parser("promote", help="point an alias at a version, or roll back")

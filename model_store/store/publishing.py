@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from model_store.durable_files import sync_folder, write_durably
-from model_store.spec import Description, Manifest, ModelRef
+from model_store.spec import Arithmetic, Description, Manifest, ModelRef
 from model_store.store import version as version_files
 
 _STAGING = ".publishing-"
@@ -29,6 +29,7 @@ def add_version(
     files: Mapping[str, bytes],
     card: Callable[[ModelRef], str],
     *,
+    arithmetic: Arithmetic,
     after: int,
 ) -> Manifest:
     """Write a version of the model `folder.name` and return its manifest.
@@ -38,6 +39,7 @@ def add_version(
         description: the spec of the model and how it was trained.
         files: name -> content, all but card and manifest.
         card: writes the card once the version is known.
+        arithmetic: which arithmetic the network of the version computes in.
         after: the version is the first free number above this one.
 
     Raises:
@@ -50,7 +52,9 @@ def add_version(
         while True:
             version += 1
             ref = ModelRef(name=folder.name, version=version)
-            manifest = _write_card_and_manifest(staging, ref, description, files, card)
+            manifest = _write_card_and_manifest(
+                staging, ref, description, files, card, arithmetic=arithmetic
+            )
             if _rename_unless_taken(staging, folder / str(version)):
                 return manifest
 
@@ -61,12 +65,15 @@ def _write_card_and_manifest(
     description: Description,
     files: Mapping[str, bytes],
     card: Callable[[ModelRef], str],
+    *,
+    arithmetic: Arithmetic,
 ) -> Manifest:
     complete = {**files, version_files.CARD: card(ref).encode()}
     manifest = Manifest(
         **dict(description),
         name=ref.name,
         version=ref.version,
+        arithmetic=arithmetic,
         created_at=datetime.now(UTC).replace(microsecond=0),
         files={file: version_files.record(complete[file]) for file in sorted(complete)},
     )

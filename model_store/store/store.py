@@ -11,13 +11,17 @@ written to the first folder only, whose aliases take precedence.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
+from model_store.arithmetic import golden as golden_hashes
+from model_store.arithmetic.golden import ExecutorName
+from model_store.arithmetic.program import ExactNetwork
+from model_store.arithmetic.proof import prove
 from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.durable_files import replace_durably
 from model_store.errors import (
@@ -41,17 +45,25 @@ _ALIASES = TypeAdapter(dict[Alias, int])
 
 @dataclass(frozen=True, eq=False)
 class StoredModel:
-    """One version, read and checked; `model_store.vae.build_vae` makes the network of it.
+    """One version, read and checked.
+
+    `model_store.vae.build_vae` builds the network of a float version from `weights`, and
+    `model_store.arithmetic.model.ExactModel` that of an exact version from `network`.
 
     Attributes:
         manifest: what the version is and how it was made.
-        weights: name -> array in the type that the network computes in.
+        weights: name -> array in the type that the network computes in; empty for an exact version,
+            see `Store.float_weights`.
         class_latents: a mixture for each of `manifest.classes`, or NO_CLASSES.
+        network: the proved exact network; None for a float version.
+        golden: function -> SHA-256 of the exact network's results for the fixed inputs.
     """
 
     manifest: Manifest
     weights: Mapping[str, Array]
     class_latents: ClassLatents = NO_CLASSES
+    network: ExactNetwork | None = None
+    golden: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def spec(self) -> ModelSpec:
@@ -123,12 +135,26 @@ class Store:
         return version_files.read_manifest(self._folder(ref))
 
     def load(self, ref: ModelRef) -> StoredModel:
-        """Read a version with its weights and check it; raises NotFoundError, CorruptVersionError."""
+        """Read a version, check it, and prove its network if it is exact.
+
+        Raises NotFoundError, CorruptVersionError; ProofError is one of the latter.
+        """
         folder = self._folder(ref)
         manifest = version_files.read_manifest(folder)
-        weights = version_files.read_weights(folder, manifest)
+        network = version_files.read_network(folder, manifest)
+        weights = {} if network else version_files.read_weights(folder, manifest)
         class_latents = version_files.read_class_latents(folder, manifest)
-        return StoredModel(manifest, weights, class_latents)
+        golden = version_files.read_golden(folder, manifest)
+        return StoredModel(manifest, weights, class_latents, network, golden)
+
+    def float_weights(self, ref: ModelRef) -> Mapping[str, Array]:
+        """Read and check the float weights of a version, also of an exact one.
+
+        Raises FloatWeightsNotFoundError if the version is exact and published without them, and
+        NotFoundError, CorruptVersionError.
+        """
+        folder = self._folder(ref)
+        return version_files.read_weights(folder, version_files.read_manifest(folder))
 
     def figure(self, ref: ModelRef, figure: str) -> bytes:
         """Return the PNG of a figure such as `samples`; raises NotFoundError, CorruptVersionError."""
@@ -142,14 +168,22 @@ class Store:
             folder, version_files.read_manifest(folder), version_files.CARD
         ).decode()
 
-    def verify(self, ref: ModelRef) -> Manifest:
-        """Check every file and every weight of a version; raises CorruptVersionError."""
-        folder = self._folder(ref)
-        manifest = version_files.read_manifest(folder)
-        version_files.read_weights(folder, manifest)
-        version_files.read_class_latents(folder, manifest)
+    def verify(self, ref: ModelRef, executors: Sequence[ExecutorName] | None = None) -> Manifest:
+        """Check every file and every weight of a version; raises CorruptVersionError.
+
+        The network of an exact version is proved, and its golden hashes are computed again by each
+        of the executors; None means the fastest that is installed. Raises GoldenHashError if they
+        differ.
+        """
+        model = self.load(ref)
+        folder, manifest = self._folder(ref), model.manifest
+        if version_files.WEIGHTS in manifest.files:
+            version_files.read_weights(folder, manifest)
         for filename in manifest.files:
             version_files.read_file(folder, manifest, filename)
+        if model.network is not None:
+            for executor in executors or (golden_hashes.fastest_installed(),):
+                golden_hashes.check(manifest.ref, model.network, model.spec, model.golden, executor)
         return manifest
 
     # --- writing ---
@@ -158,38 +192,46 @@ class Store:
         self,
         name: str,
         description: Description,
-        weights: Weights,
+        weights: Weights | None,
         *,
         card: Callable[[ModelRef], str],
         figures: Mapping[str, bytes] | None = None,
         class_latents: ClassLatents = NO_CLASSES,
+        network: ExactNetwork | None = None,
     ) -> Manifest:
         """Add a version and return its manifest; after any error the store is as it was.
 
         Args:
             name: the model; its next version is one above the highest that exists.
             description: the spec of the model and how it was trained.
-            weights: name -> numpy array or torch tensor; bfloat16 is stored as float32.
+            weights: name -> numpy array or torch tensor; bfloat16 is stored as float32. None leaves
+                the float weights out of an exact version.
             card: writes the card, Markdown, once the version is known.
             figures: name without `.png` -> content of a PNG file.
             class_latents: a mixture for each class of the description, or NO_CLASSES.
+            network: makes the version exact; its golden hashes are computed by numpy, the reference.
 
         Raises:
-            ShapeError, NonFiniteError: the weights could not be loaded again.
+            ShapeError, NonFiniteError, ProofError: the version could not be loaded again.
             InvalidReferenceError: the name is not one of a model.
             PublishError: the disk refuses.
         """
         _check_name(name)
-        arrays = to_arrays(weights)
-        version_files.check_weights(name, description.spec, arrays)
         files = {f"{figure}.png": png for figure, png in (figures or {}).items()}
-        files[version_files.WEIGHTS] = to_safetensors(arrays)
+        files |= _network_files(name, description.spec, weights, network)
         if class_latents:
             version_files.check_class_latents(name, description, class_latents)
             files[version_files.CLASS_LATENTS] = version_files.class_latents_file(class_latents)
         highest = max(self._versions(name), default=0)
         try:
-            return add_version(self.root / name, description, files, card, after=highest)
+            return add_version(
+                self.root / name,
+                description,
+                files,
+                card,
+                arithmetic="float" if network is None else "exact-1",
+                after=highest,
+            )
         except OSError as error:
             raise PublishError(
                 f"cannot publish {name} in {self.root}: {error.strerror or error}; "
@@ -231,6 +273,24 @@ class Store:
     def _versions(self, name: str) -> tuple[int, ...]:
         entries = {entry for folder in self._folders for entry in _entries(folder / name)}
         return tuple(sorted(int(entry) for entry in entries if _is_version(entry)))
+
+
+def _network_files(
+    name: str, spec: ModelSpec, weights: Weights | None, network: ExactNetwork | None
+) -> dict[str, bytes]:
+    """Check the networks of a version and return their files."""
+    if weights is None and network is None:
+        raise PublishError(f"cannot publish {name}: it has neither weights nor an exact network")
+    files: dict[str, bytes] = {}
+    if weights is not None:
+        arrays = to_arrays(weights)
+        version_files.check_weights(name, spec, arrays)
+        files[version_files.WEIGHTS] = to_safetensors(arrays)
+    if network is not None:
+        prove(network, spec)
+        golden = golden_hashes.compute(network, spec, "numpy")
+        files |= version_files.exact_files(network, golden)
+    return files
 
 
 def _entries(folder: Path) -> list[str]:

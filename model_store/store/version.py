@@ -1,6 +1,8 @@
 """One version on disk: a folder of files that its manifest.json vouches for.
 
-    weights.safetensors         the weights; never a pickle
+    weights.safetensors         the float weights; never a pickle; optional in an exact version
+    exact.safetensors           the exact network, if the arithmetic is exact
+    golden.json                 SHA-256 of the exact network's results for fixed inputs
     class_latents.safetensors   a mixture for each class, if the model has any
     card.md                     for people
     *.png                       figures
@@ -10,30 +12,42 @@ Files are checked as they are read: the bytes whose checksum was verified are th
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from model_store import class_latents as latents
+from model_store.arithmetic import file as exact_file
+from model_store.arithmetic.program import ExactNetwork
+from model_store.arithmetic.proof import prove
 from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.errors import (
     ChecksumError,
     CorruptVersionError,
     FigureNotFoundError,
+    FloatWeightsNotFoundError,
     ManifestError,
     NonFiniteError,
     ShapeError,
 )
-from model_store.spec import Description, FileRecord, Manifest, ModelSpec
+from model_store.spec import Description, FileRecord, Manifest, ModelSpec, Sha256
 from model_store.store.tensors import Array, parse_safetensors, to_safetensors
 from model_store.weight_shapes import weight_shapes
 
 WEIGHTS = "weights.safetensors"
+EXACT = "exact.safetensors"
+GOLDEN = "golden.json"
 CLASS_LATENTS = "class_latents.safetensors"
 CARD = "card.md"
 MANIFEST = "manifest.json"
+
+REQUIRED = {"float": (WEIGHTS,), "exact-1": (EXACT, GOLDEN)}
+"""Files that a version of each arithmetic must have."""
+
+_HASHES = TypeAdapter(dict[str, Sha256])
 
 
 def record(content: bytes) -> FileRecord:
@@ -55,8 +69,9 @@ def read_manifest(folder: Path) -> Manifest:
         raise ManifestError(f"{ref}: {MANIFEST} is not valid: {_first_problem(error)}") from error
     if str(manifest.ref) != ref:
         raise ManifestError(f"{ref}: {MANIFEST} says that it is {manifest.ref}")
-    if WEIGHTS not in manifest.files:
-        raise ManifestError(f"{ref}: {MANIFEST} lists no {WEIGHTS}")
+    for filename in REQUIRED[manifest.arithmetic]:
+        if filename not in manifest.files:
+            raise ManifestError(f"{ref}: {MANIFEST} lists no {filename}")
     return manifest
 
 
@@ -90,10 +105,16 @@ def read_figure(folder: Path, manifest: Manifest, figure: str) -> bytes:
 
 
 def read_weights(folder: Path, manifest: Manifest) -> dict[str, Array]:
-    """Read the weights of a version; check checksum, names, shapes, types and values.
+    """Read the float weights of a version; check checksum, names, shapes, types and values.
 
     Weights that are stored in 16 bits are returned in the 32 bits that the network computes in.
+    Raises FloatWeightsNotFoundError, CorruptVersionError.
     """
+    if WEIGHTS not in manifest.files:
+        raise FloatWeightsNotFoundError(
+            f"{manifest.ref} is published without float weights; to train from them, choose a "
+            "version that has them"
+        )
     content = read_file(folder, manifest, WEIGHTS)
     try:
         weights = parse_safetensors(content)
@@ -101,6 +122,36 @@ def read_weights(folder: Path, manifest: Manifest) -> dict[str, Array]:
         raise CorruptVersionError(f"{manifest.ref}: {WEIGHTS} is unreadable: {error}") from error
     check_weights(str(manifest.ref), manifest.spec, weights)
     return {name: array.astype(_computed_in(array), copy=False) for name, array in weights.items()}
+
+
+def read_network(folder: Path, manifest: Manifest) -> ExactNetwork | None:
+    """Read the exact network of a version and prove it; return None for a float version."""
+    if manifest.arithmetic == "float":
+        return None
+    content = read_file(folder, manifest, EXACT)
+    try:
+        network = exact_file.from_bytes(content)
+        prove(network, manifest.spec)
+    except CorruptVersionError as error:
+        raise type(error)(f"{manifest.ref}: {EXACT}: {error}") from error
+    return network
+
+
+def read_golden(folder: Path, manifest: Manifest) -> dict[str, str]:
+    """Read the golden hashes, function -> SHA-256; return {} for a float version."""
+    if manifest.arithmetic == "float":
+        return {}
+    try:
+        return _HASHES.validate_json(read_file(folder, manifest, GOLDEN))
+    except ValidationError as error:
+        problem = _first_problem(error)
+        raise CorruptVersionError(f"{manifest.ref}: {GOLDEN} is not valid: {problem}") from error
+
+
+def exact_files(network: ExactNetwork, golden: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the files of an exact network: name -> content."""
+    hashes = json.dumps(golden, indent=2, sort_keys=True) + "\n"
+    return {EXACT: exact_file.to_bytes(network), GOLDEN: hashes.encode()}
 
 
 def read_class_latents(folder: Path, manifest: Manifest) -> ClassLatents:

@@ -1,0 +1,78 @@
+"""Golden hashes: proof that this machine and an executor compute the exact arithmetic.
+
+A version carries the SHA-256 of its results for fixed inputs. The executor that finds other hashes
+must not be used.
+"""
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from model_store.arithmetic.executors.numpy_executor import NumpyExecutor
+from model_store.arithmetic.model import ExactModel, MakeExecutor
+from model_store.arithmetic.program import ExactNetwork
+from model_store.errors import GoldenHashError
+from model_store.spec import ModelRef, ModelSpec
+
+ExecutorName = Literal["numpy", "onnx", "torch"]
+EXECUTORS: tuple[ExecutorName, ...] = get_args(ExecutorName)
+
+
+_LIBRARIES: dict[ExecutorName, str] = {"numpy": "numpy", "onnx": "onnxruntime", "torch": "torch"}
+
+
+def installed() -> tuple[ExecutorName, ...]:
+    """Return the executors whose library is installed."""
+    return tuple(name for name in EXECUTORS if importlib.util.find_spec(_LIBRARIES[name]))
+
+
+def fastest_installed() -> ExecutorName:
+    """Return `onnx` if ONNX Runtime is installed, else `numpy`."""
+    return "onnx" if "onnx" in installed() else "numpy"
+
+
+def executor_maker(name: ExecutorName) -> MakeExecutor:
+    """Return what makes executors of this name; the library is imported here.
+
+    Raises ModuleNotFoundError if the library is not installed.
+    """
+    match name:
+        case "onnx":
+            from model_store.arithmetic.executors.onnx_executor import (  # noqa: PLC0415 - optional
+                OnnxExecutor,
+            )
+
+            return OnnxExecutor
+        case "torch":
+            from model_store.arithmetic.executors.torch_executor import (  # noqa: PLC0415 - optional
+                TorchExecutor,
+            )
+
+            return lambda function, _shape: TorchExecutor(function)
+        case "numpy":
+            return lambda function, _shape: NumpyExecutor(function)
+
+
+def compute(network: ExactNetwork, spec: ModelSpec, executor: ExecutorName) -> dict[str, str]:
+    """Return function -> SHA-256 of the results of a network by an executor."""
+    return ExactModel(network, spec, executor_maker(executor)).hashes()
+
+
+def check(
+    ref: ModelRef,
+    network: ExactNetwork,
+    spec: ModelSpec,
+    golden: Mapping[str, str],
+    executor: ExecutorName,
+) -> None:
+    """Raise GoldenHashError unless an executor finds the golden hashes of a version."""
+    found = compute(network, spec, executor)
+    different = sorted(
+        name for name in found.keys() | golden.keys() if found.get(name) != golden.get(name)
+    )
+    if different:
+        raise GoldenHashError(
+            f"{ref}: executor {executor} gives other results than golden.json says for "
+            f"{', '.join(different)}; either the version was changed, or this machine does not "
+            "compute exact-1"
+        )
