@@ -25,7 +25,7 @@ class Services:
     settings: Settings
     store: Store
     engine: Engine
-    catalog: ModelCache
+    model_cache: ModelCache
     telemetry: Telemetry
 
 

@@ -150,7 +150,7 @@ def test_a_bad_version_is_refused_and_the_old_one_stays(
     with started(Settings(store=store.root, device="cpu")) as service:
         before = service.get("/generate?seed=1")
         store.set_alias("mnist", "production", 2)
-        service.portal.call(service.app.state.services.catalog.refresh)
+        service.portal.call(service.app.state.services.model_cache.refresh)
         ready = service.get("/readyz")
         assert ready.status_code == 200
         assert ready.json()["model"] == "mnist@1"
@@ -159,7 +159,7 @@ def test_a_bad_version_is_refused_and_the_old_one_stays(
         assert service.get("/generate?seed=1").content == before.content
         assert "stays mnist@1" in caplog.text
         store.set_alias("mnist", "production", 3)
-        service.portal.call(service.app.state.services.catalog.refresh)
+        service.portal.call(service.app.state.services.model_cache.refresh)
         assert service.get("/readyz").json()["model"] == "mnist@3"
         assert "degraded" not in service.get("/readyz").json()
 
@@ -175,7 +175,7 @@ def test_a_version_that_the_gpu_cannot_take_is_refused_and_the_old_one_stays(
         services = service.app.state.services
         services.engine.backend = TorchBackend("cuda")
         store.set_alias("mnist", "production", 2)
-        service.portal.call(services.catalog.refresh)
+        service.portal.call(services.model_cache.refresh)
         ready = service.get("/readyz").json()
         assert ready["model"] == "mnist@1"
         assert "mnist@2 cannot run on cuda" in ready["degraded"][0]
@@ -211,11 +211,11 @@ def test_a_store_that_cannot_be_read_for_a_while_stops_nothing(store: CountingSt
         before = service.get("/generate?seed=1").content
         hidden = store.root.with_name("hidden")
         store.root.rename(hidden)
-        service.portal.call(service.app.state.services.catalog.refresh)
+        service.portal.call(service.app.state.services.model_cache.refresh)
         assert service.get("/generate?seed=1").content == before
         assert "no model 'mnist'" in service.get("/readyz").json()["degraded"][0]
         hidden.rename(store.root)
-        service.portal.call(service.app.state.services.catalog.refresh)
+        service.portal.call(service.app.state.services.model_cache.refresh)
         assert "degraded" not in service.get("/readyz").json()
 
 
@@ -240,7 +240,7 @@ def swap_under_load(store: Store, swaps: int, capacity: int) -> int:
             expected[answer.headers["x-weights-sha256"]] = answer.content
         assert len(expected) == 3
         stop = asyncio.Event()
-        cache: ModelCache = service.app.state.services.catalog
+        cache: ModelCache = service.app.state.services.model_cache
         async with asyncio.TaskGroup() as group:
             for _ in range(4):
                 group.create_task(load(service, expected, stop))

@@ -78,7 +78,7 @@ def test_swaps_are_counted(tmp_path: Path) -> None:
     publish(tmp_path)
     publish(tmp_path, seed=1)
     with started(Settings(store=tmp_path, device="cpu", max_loaded_models=1)) as service:
-        store, cache = service.app.state.services.store, service.app.state.services.catalog
+        store, cache = service.app.state.services.store, service.app.state.services.model_cache
         store.set_alias("mnist", "production", 2)
         service.portal.call(cache.refresh)
         (tmp_path / "mnist" / "1" / "manifest.json").write_text("{")

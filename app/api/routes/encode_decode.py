@@ -50,7 +50,7 @@ async def encode(
 ) -> Response:
     """Return the posterior q(z | x) = N(mu, sigma^2) of each image; logvar is ln sigma^2."""
     output = choose_output(request, query)
-    model = await services.catalog.get(query.model)
+    model = await services.model_cache.get(query.model)
     uploads = await read_images(request, services.settings)
     x, mu, logvar = await encode_uploads(uploads, query, model, services)
     parameters = request_parameters("/encode", model, images=len(x), preprocess=query.preprocess)
@@ -99,7 +99,7 @@ async def decode(
     """Return the mean image of p(x | z) for each row of z."""
     settings = services.settings
     output = choose_output(request, query)
-    model = await services.catalog.get(query.model)
+    model = await services.model_cache.get(query.model)
     z = await read_latents(request, model.latent)
     check_image_count("the number of rows of z", len(z), output, settings)
     columns = _columns(query.columns, len(z), settings.max_images)
@@ -145,7 +145,7 @@ async def augment(
     check_image_count("n", query.n, output, settings)
     at_most("temperature", query.temperature, settings.max_temperature, "ZSERVE_MAX_TEMPERATURE")
     columns = _columns(query.columns, query.n, settings.max_images)
-    model = await services.catalog.get(query.model)
+    model = await services.model_cache.get(query.model)
     uploads = await read_images(request, settings)
     if len(uploads) > 1:
         raise ParameterError(

@@ -62,7 +62,7 @@ async def generate(
     await refuse_body(request)
     output = choose_output(request, query)
     _check(query, output, services)
-    model = await services.catalog.get(query.model)
+    model = await services.model_cache.get(query.model)
     generation = _Generation(
         query=query,
         model=model,

@@ -35,8 +35,8 @@ async def readyz(services: ServicesDep) -> Health:
     If a promoted version was refused and the previous version still answers, `degraded` has the
     reason.
     """
-    model = await services.catalog.default_or_reason()
-    refusals = services.catalog.refusals
+    model = await services.model_cache.default_or_reason()
+    refusals = services.model_cache.refusals
     return Health(
         status="ready",
         model=model.name,

@@ -53,7 +53,7 @@ async def interpolate(
     settings = services.settings
     at_most("steps", query.steps, settings.max_images - 2, "ZSERVE_MAX_IMAGES")
     output = choose_output(request, query)
-    model = await services.catalog.get(query.model)
+    model = await services.model_cache.get(query.model)
     check_answer_pixels(query.steps + 2, model, output, settings)
     uploads = await read_uploads(request, ["a", "b"], settings)
     sources = [_source("a", uploads, query.seed_a), _source("b", uploads, query.seed_b)]

@@ -139,9 +139,9 @@ async def set_alias(
     promotion: Promotion,
 ) -> Aliases:
     """Point an alias at a version. The version is loaded first; if that fails it is refused."""
-    model = await services.catalog.get(f"{name}@{promotion.version}")
+    model = await services.model_cache.get(f"{name}@{promotion.version}")
     services.store.set_alias(model.ref.name, alias, promotion.version)
-    await services.catalog.refresh()
+    await services.model_cache.refresh()
     return Aliases(name=model.ref.name, aliases=services.store.aliases(model.ref.name))
 
 
@@ -154,7 +154,7 @@ def _summary(name: str, services: Services) -> ModelSummary:
         version=manifest.version,
         aliases=store.aliases(name),
         versions=list(store.versions(name)),
-        default=name == services.catalog.default.name,
+        default=name == services.model_cache.default.name,
         image=manifest.spec.image.shape,
         latent=manifest.spec.latent,
         dataset=manifest.training.dataset,

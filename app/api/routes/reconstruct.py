@@ -47,7 +47,7 @@ async def reconstruct(
     limit, colour or grey, dark on light or light on dark.
     """
     output = choose_output(request, query)
-    model = await services.catalog.get(query.model)
+    model = await services.model_cache.get(query.model)
     uploads = await read_images(request, services.settings)
     check_answer_pixels(2 * len(uploads), model, output, services.settings)
     x, mu, logvar = await encode_uploads(uploads, query, model, services)

@@ -51,7 +51,7 @@ async def traverse(
     at_most("span", query.span, settings.max_span, "ZSERVE_MAX_SPAN")
     at_most("steps", query.steps, settings.max_images, "ZSERVE_MAX_IMAGES")
     output = choose_output(request, query)
-    model = await services.catalog.get(query.model)
+    model = await services.model_cache.get(query.model)
     dims = _dimensions(query, model, settings.max_images)
     check_answer_pixels(len(dims) * query.steps, model, output, settings)
     uploads = await read_uploads(request, ["image"], settings)

@@ -86,7 +86,7 @@ async def live() -> dict[str, bool]:
 )
 async def ready(services: ServicesDep) -> dict[str, bool]:
     """Return 200 once the default model is loaded and warmed up."""
-    await services.catalog.default_or_reason()
+    await services.model_cache.default_or_reason()
     return {"ready": True}
 
 
@@ -190,7 +190,7 @@ async def _infer(request: Request, model: LoadedModel, services: Services) -> Re
 
 async def _model(services: Services, name: str, version: str | None = None) -> LoadedModel:
     reference = name if version is None else f"{name}@{version}"
-    return await services.catalog.get(str(ModelRef.parse(reference)))
+    return await services.model_cache.get(str(ModelRef.parse(reference)))
 
 
 async def _compute(
