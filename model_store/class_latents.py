@@ -16,11 +16,14 @@ Rounding to 16 bits moves a latent by a thousandth of its standard deviation, wh
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from functools import cached_property
 from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model_store.arithmetic import rounding
 
 Array = NDArray[np.float64]
 _MIN_DIAGONAL = 1e-4
@@ -28,6 +31,11 @@ _MIN_DIAGONAL = 1e-4
 
 MAX_DRAWS = 8
 """Draws for one latent of a class; if nine of ten are kept, one latent in 10^8 needs more."""
+
+_COMPARED = Context(prec=40)
+"""Fewer digits than the decimals are computed with, so that equal probabilities compare equal."""
+_UNDECIDED = 1e-9
+"""Probabilities closer than this are compared with decimals; float64 errs by some 10^-13."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +75,8 @@ class GaussianMixture:
         Sums run in a fixed order, so the same arguments give the same bytes.
         """
         component = self.component(uniform)
-        return np.asarray(self.means[component] + (self.factors[component] * eps).sum(axis=1))
+        moved = rounding.sequential_sum(self.factors[component] * eps)
+        return np.asarray(self.means[component] + moved)
 
     def component(self, uniform: float) -> int:
         """Return the component that a number in [0, 1) chooses, in proportion to the weights."""
@@ -127,23 +136,40 @@ class ClassLatents(Sequence[GaussianMixture]):
     def draw(self, label: int, uniforms: Sequence[float], eps: Array) -> Array:
         """Return the first draw that is probable enough, or else the most probable; (latent,).
 
-        Sums have the same shape whatever else is drawn, so the same arguments give the same bytes.
+        The same arguments give the same bytes on every machine: a probability that is too near to
+        a limit for float64 to decide is computed again with decimals.
 
         Args:
             label: place of the class.
             uniforms: (max_draws,) in [0, 1).
             eps: (max_draws, latent), ~ N(0, I).
         """
-        best, highest = np.empty(0), -1.0
+        mixture, required = self.mixtures[label], self.min_class_probability
+        if required <= 0:
+            return mixture.sample(uniforms[0], eps[0])
+        draws: list[Array] = []
+        probabilities: list[float] = []
         for uniform, row in zip(uniforms, eps, strict=True):
-            z = self.mixtures[label].sample(uniform, row)
-            needs_check = self.min_class_probability > 0
-            probability = self.class_probability(label, z) if needs_check else 1.0
-            if probability > highest:
-                best, highest = z, probability
-            if probability >= self.min_class_probability:
-                break
-        return best
+            z = mixture.sample(uniform, row)
+            probability = self.class_probability(label, z)
+            if abs(probability - required) < _UNDECIDED:
+                exact = self._decimal_probability(label, z)
+                probability = required if exact >= Decimal(required) else required - _UNDECIDED
+            if probability >= required:
+                return z
+            draws.append(z)
+            probabilities.append(probability)
+        return draws[self._most_probable(label, draws, probabilities)]
+
+    def _most_probable(
+        self, label: int, draws: Sequence[Array], probabilities: Sequence[float]
+    ) -> int:
+        """Return the place of the most probable draw, the first of equals."""
+        highest = max(probabilities)
+        near = [i for i, p in enumerate(probabilities) if p >= highest - 2 * _UNDECIDED]
+        if len(near) == 1:
+            return near[0]
+        return max(near, key=lambda i: (self._decimal_probability(label, draws[i]), -i))
 
     def class_probability(self, label: int, z: Array) -> float:
         """Return p(class | z) of one latent, z (latent,); in [0, 1]."""
@@ -151,6 +177,21 @@ class ClassLatents(Sequence[GaussianMixture]):
         log_density = self._log_norm - 0.5 * (whitened * whitened).sum(axis=1)
         density = np.exp(log_density - log_density.max())
         return float(density[self._labels == label].sum() / density.sum())
+
+    def _decimal_probability(self, label: int, z: Array) -> Decimal:
+        """Return p(class | z) of one latent with forty digits; some 10 ms."""
+        context = rounding.DIGITS
+        own, total = Decimal(0), Decimal(0)
+        for place, mixture in enumerate(self.mixtures):
+            for weight, mean, factor in zip(
+                mixture.weights.tolist(), mixture.means, mixture.factors.tolist(), strict=True
+            ):
+                density = context.multiply(
+                    Decimal(weight), _decimal_density((z - mean).tolist(), factor)
+                )
+                total = context.add(total, density)
+                own = context.add(own, density) if place == label else own
+        return _COMPARED.divide(own, total)
 
     @cached_property
     def _labels(self) -> NDArray[np.intp]:
@@ -178,6 +219,23 @@ class ClassLatents(Sequence[GaussianMixture]):
 
 
 NO_CLASSES = ClassLatents()
+
+
+def _decimal_density(offset: Sequence[float], factor: Sequence[Sequence[float]]) -> Decimal:
+    """Return exp(-|F^-1 offset|^2 / 2) / det F with fifty digits; F is lower triangular."""
+    context = rounding.DIGITS
+    whitened: list[Decimal] = []
+    squares, determinant = Decimal(0), Decimal(1)
+    for row, value in zip(factor, offset, strict=True):
+        rest = Decimal(value)
+        for entry, solved in zip(row, whitened, strict=False):
+            rest = context.subtract(rest, context.multiply(Decimal(entry), solved))
+        diagonal = Decimal(row[len(whitened)])
+        solved = context.divide(rest, diagonal)
+        whitened.append(solved)
+        squares = context.add(squares, context.multiply(solved, solved))
+        determinant = context.multiply(determinant, diagonal)
+    return context.divide(context.exp(context.divide(context.minus(squares), 2)), determinant)
 
 
 def to_arrays(classes: ClassLatents) -> dict[str, NDArray[np.generic]]:

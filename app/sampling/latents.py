@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.typing import Floats
+from model_store.arithmetic.normals import box_muller
 from model_store.class_latents import ClassLatents
 
 GENERATOR = "splitmix64-boxmuller-1"
@@ -64,7 +65,7 @@ def splitmix64(state: NDArray[np.uint64], words: int) -> NDArray[np.uint64]:
 
 def standard_normal(seeds: NDArray[np.uint64], latent: int) -> Floats:
     """Draw z ~ N(0, I), row i from seeds[i] alone; (batch,) -> (batch, latent)."""
-    return _normals(_words(seeds, (latent + 1) // 2), latent)
+    return box_muller(_words(seeds, (latent + 1) // 2))[:, :latent]
 
 
 def class_latents(
@@ -93,19 +94,8 @@ def class_draws(
     normal_words = (latent + 1) // 2
     words = _words(seeds, draws * (normal_words + 1)).reshape(-1, normal_words + 1)
     uniforms = (words[:, normal_words] >> _S11).astype(np.float64) * 2.0**-53
-    eps = _normals(words[:, :normal_words], latent).astype(np.float64)
+    eps = box_muller(words[:, :normal_words])[:, :latent].astype(np.float64)
     return uniforms.reshape(-1, draws), eps.reshape(-1, draws, latent)
-
-
-def _normals(words: NDArray[np.uint64], latent: int) -> Floats:
-    """Turn uniform words into normal numbers; (batch, ceil(latent / 2)) -> (batch, latent)."""
-    u = ((words >> _S32).astype(np.float64) + 1.0) * 2.0**-32
-    angle = (words & _LOW_32).astype(np.float64) * (2.0 * np.pi * 2.0**-32)
-    radius = np.sqrt(-2.0 * np.log(u))
-    z = np.empty((len(words), 2 * words.shape[1]), np.float32)
-    z[:, 0::2] = radius * np.cos(angle)
-    z[:, 1::2] = radius * np.sin(angle)
-    return z[:, :latent]
 
 
 def _words(seeds: NDArray[np.uint64], words: int) -> NDArray[np.uint64]:

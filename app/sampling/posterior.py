@@ -1,9 +1,14 @@
-"""Functions of an encoder's output, the Gaussian posterior q(z | x) = N(mu, sigma^2)."""
+"""Functions of an encoder's output, the Gaussian posterior q(z | x) = N(mu, sigma^2).
+
+Results are correctly rounded to float32, so that they are the same on every machine.
+"""
+
+from decimal import Decimal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.typing import Floats
+from model_store.arithmetic import rounding
 
 
 def sample_posterior(mu: Floats, logvar: Floats, eps: Floats, temperature: float) -> Floats:
@@ -11,15 +16,35 @@ def sample_posterior(mu: Floats, logvar: Floats, eps: Floats, temperature: float
 
     The reparameterisation of Kingma & Welling 2014, section 2.4.
     """
-    sigma = np.exp(0.5 * logvar.astype(np.float64))
-    return np.asarray(mu + temperature * sigma * eps, np.float32)
+    moved = temperature * np.exp(0.5 * logvar.astype(np.float64)) * eps
+
+    def exactly(index: tuple[int, ...]) -> Decimal:
+        context, d = rounding.DIGITS, index[-1]
+        sigma = context.exp(context.divide(Decimal(float(logvar[d])), 2))
+        scale = context.multiply(Decimal(temperature), Decimal(float(eps[index])))
+        return context.add(Decimal(float(mu[d])), context.multiply(sigma, scale))
+
+    errors = np.abs(moved) * rounding.ERROR + np.abs(mu) * 2.0**-52
+    return rounding.to_float32(mu + moved, errors, exactly)
 
 
-def kl_to_standard_normal(mu: Floats, logvar: Floats) -> NDArray[np.float64]:
+def kl_to_standard_normal(mu: Floats, logvar: Floats) -> Floats:
     """KL(N(mu, sigma^2) || N(0, I)); both (batch, latent) -> (batch,), nats, >= 0.
 
     Kingma & Welling 2014, appendix B.
     """
     mu64, logvar64 = mu.astype(np.float64), logvar.astype(np.float64)
-    kl = 0.5 * (np.square(mu64) + np.exp(logvar64) - 1.0 - logvar64)
-    return np.asarray(kl.sum(axis=1))
+    variance = np.exp(logvar64)
+    kl = rounding.sequential_sum(0.5 * (np.square(mu64) + variance - 1.0 - logvar64))
+    size = 0.5 * (np.square(mu64) + variance + 1.0 + np.abs(logvar64)).sum(axis=1)
+
+    def exactly(index: tuple[int, ...]) -> Decimal:
+        context, total = rounding.DIGITS, Decimal(0)
+        for m, lv in zip(mu64[index].tolist(), logvar64[index].tolist(), strict=True):
+            mean, log_variance = Decimal(m), Decimal(lv)
+            term = context.add(context.multiply(mean, mean), context.exp(log_variance))
+            term = context.subtract(context.subtract(term, 1), log_variance)
+            total = context.add(total, context.divide(term, 2))
+        return total
+
+    return rounding.to_float32(kl, size * rounding.ERROR, exactly)

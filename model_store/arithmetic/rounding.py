@@ -82,7 +82,23 @@ def cos_turns(turn: Decimal) -> Decimal:
 
 def sequential_sum(values: NDArray[Any]) -> Doubles:
     """Add up the last axis in float64, first to last: one order on every machine."""
-    total = np.zeros(values.shape[:-1], np.float64)
-    for column in range(values.shape[-1]):
-        total += values[..., column]
-    return total
+    return np.asarray(np.cumsum(values, axis=-1, dtype=np.float64)[..., -1])
+
+
+def cos_radians(x: Decimal) -> Decimal:
+    """Return cos(x) with fifty digits, x in radians and at most some turns."""
+    return cos_turns(DIGITS.divide(x, DIGITS.multiply(Decimal(2), PI)))
+
+
+def sin_radians(x: Decimal) -> Decimal:
+    """Return sin(x) with fifty digits, x in radians and at most some turns."""
+    return cos_radians(DIGITS.subtract(x, DIGITS.divide(PI, Decimal(2))))
+
+
+def acos_radians(cosine: Decimal, guess: float) -> Decimal:
+    """Return the angle in (0, pi) with this cosine, by Newton's method from a float64 guess."""
+    angle = Decimal(guess)
+    for _ in range(3):
+        error = DIGITS.subtract(cos_radians(angle), cosine)
+        angle = DIGITS.add(angle, DIGITS.divide(error, sin_radians(angle)))
+    return angle

@@ -1,6 +1,7 @@
 """The mixtures of a version's classes: what they draw, and what of them is refused."""
 
 import statistics
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +203,26 @@ def test_a_least_share_that_is_no_probability_is_refused(least: float):
     arrays = to_arrays(tiny_classes()) | {"least": np.array(least, np.float32)}
     with pytest.raises(ValueError, match="probability below 1"):
         from_arrays(arrays)
+
+
+def test_decimals_find_the_probability_that_float64_finds():
+    rng = np.random.default_rng(5)
+
+    def mixture() -> GaussianMixture:
+        factors = np.tril(rng.normal(size=(2, 3, 3)) * 0.4)
+        factors[:, range(3), range(3)] = rng.uniform(0.3, 1.5, (2, 3))
+        return GaussianMixture(np.array([0.25, 0.75]), rng.normal(size=(2, 3)), factors)
+
+    classes = ClassLatents((mixture(), mixture()), min_class_probability=0.5)
+    for z in rng.normal(size=(20, 3)):
+        exact = float(classes._decimal_probability(1, z))
+        assert exact == pytest.approx(classes.class_probability(1, z), abs=1e-12)
+
+
+def test_a_probability_at_the_limit_is_decided_by_decimals(monkeypatch: pytest.MonkeyPatch):
+    classes = ClassLatents(tuple(two_on_a_line(1.0)), min_class_probability=0.5)
+    middle = np.zeros((classes.max_draws, 1))  # of two equal Gaussians: exactly one half
+    first = classes.draw(0, [0.0] * classes.max_draws, middle)
+    monkeypatch.setattr(ClassLatents, "class_probability", lambda *_: 0.5 - 1e-13)
+    monkeypatch.setattr(ClassLatents, "_decimal_probability", lambda *_: Decimal("0.5"))
+    assert classes.draw(0, [0.0] * classes.max_draws, middle).tobytes() == first.tobytes()

@@ -6,7 +6,6 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
-from numpy.typing import NDArray
 from starlette.responses import Response
 
 from app.api.dependencies import ServicesDep
@@ -121,7 +120,7 @@ class Reconstructions(Result):
         ]
         return Reconstructed(**provenance(self.model), images=reconstructions)
 
-    def _nats(self) -> tuple[Floats, NDArray[np.float64]]:
+    def _nats(self) -> tuple[Floats, Floats]:
         """Return -ln p(x | z = mu) and KL(q(z | x) || N(0, I)) of each upload."""
         assert self.bce_nats is not None  # noqa: S101 - formats with numbers always have it
         return self.bce_nats, kl_to_standard_normal(self.mu, self.logvar)
