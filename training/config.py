@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from model_store.spec import Frozen, ModelRef, ModelSpec
+from model_store.spec import Arithmetic, Frozen, ModelRef, ModelSpec
 from training.errors import PresetNotFoundError, SettingError
 
 PRESETS = Path(__file__).parent / "presets"
@@ -194,6 +194,8 @@ class Preset(Frozen):
     objective: Objective = Objective()
     optimiser: Optimiser = Optimiser()
     compute: Compute = Compute()
+    arithmetic: Arithmetic = "exact-1"
+    """Arithmetic to publish in: `exact-1` gives the same bytes on every machine; see arithmetic.md."""
 
     @model_validator(mode="after")
     def _check_that_there_is_a_prior_to_learn(self) -> Self:

@@ -12,7 +12,8 @@ TrainingError
 ├── CheckpointError            a checkpoint could not be written or read
 ├── TuningError                the study cannot be opened, or no trial finished
 ├── InterruptedRunError        Ctrl-C; the message says how to resume
-└── NonFiniteLossError         the loss became NaN or infinite
+├── NonFiniteLossError         the loss became NaN or infinite
+└── NoExactFormError           a network cannot be computed in the exact arithmetic
 """
 
 
@@ -62,6 +63,10 @@ class TuningError(TrainingError):
 
 class InterruptedRunError(TrainingError):
     """The user pressed Ctrl-C; the message says how to resume."""
+
+
+class NoExactFormError(TrainingError):
+    """A network cannot be computed in the exact arithmetic; it can be published in float."""
 
 
 class NonFiniteLossError(TrainingError):

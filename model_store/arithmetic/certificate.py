@@ -10,6 +10,7 @@ rounds by at most 2^-24 (relative).
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ FAR = 24.0
 SCALE_STEP = 2.0**-13
 """Relative distance of the scales that `nearest_certified_scale` tries."""
 TRIES = 2000
+SCALES_AT_ONCE = 64
+POINTS_AT_ONCE = 256
 
 
 def margin(scale: float, exponent: int, highest: int) -> float:
@@ -35,10 +38,8 @@ def margin(scale: float, exponent: int, highest: int) -> float:
     """
     x, silu = _silu(exponent, highest, scale)
     value = silu * scale
-    error = scale * np.abs(x) * SIGMOID_ERROR + np.abs(value) * ROUNDING + 1e-12
-    distance = np.abs(value - np.floor(value) - 0.5)
     below = value < highest + 1
-    return float((distance / error)[below].min())
+    return float((_distance(value) / _error(scale, x, value))[below].min())
 
 
 def nearest_certified_scale(scale: float, exponent: int, highest: int) -> np.float32:
@@ -46,11 +47,43 @@ def nearest_certified_scale(scale: float, exponent: int, highest: int) -> np.flo
 
     Raises ValueError if there is none within a quarter of it.
     """
-    for i in range(TRIES):
-        candidate = np.float32(scale * (1 - SCALE_STEP * i))
-        if margin(float(candidate), exponent, highest) > 1:
-            return candidate
+    for first in range(0, TRIES, SCALES_AT_ONCE):
+        steps = np.arange(first, min(first + SCALES_AT_ONCE, TRIES))
+        scales = np.asarray(scale * (1 - SCALE_STEP * steps), np.float64)
+        for candidate in _promising(scales, exponent, highest):
+            if margin(float(candidate), exponent, highest) > 1:
+                return np.float32(candidate)
     raise ValueError(f"no certified scale near {scale} with highest level {highest}")
+
+
+def _promising(scales: NDArray[np.float64], exponent: int, highest: int) -> NDArray[np.float32]:
+    """Leave out the scales that are certainly not certified, and round the others to float32.
+
+    Nearly all fail at one of the largest values, where the error is largest: these come first.
+    """
+    candidates = scales.astype(np.float32)
+    x, silu = _silu(exponent, highest, float(candidates.min()))
+    for end in range(len(x), 0, -POINTS_AT_ONCE):
+        points = slice(max(0, end - POINTS_AT_ONCE), end)
+        scale = candidates.astype(np.float64)[:, None]
+        value = silu[points] * scale
+        error = _error(scale, x[points], value)
+        certain = _distance(value) > error
+        candidates = candidates[(certain | (value >= highest + 1)).all(axis=1)]
+        if len(candidates) == 0:
+            break
+    return candidates
+
+
+def _error(scale: Any, x: NDArray[np.float64], value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the largest error of scale * silu(x) that is allowed; `value` is its value."""
+    error = scale * np.abs(x) * SIGMOID_ERROR + np.abs(value) * ROUNDING + 1e-12
+    return np.asarray(error, np.float64)
+
+
+def _distance(value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the distance from the nearest integer plus one half."""
+    return np.asarray(np.abs(value - np.floor(value) - 0.5), np.float64)
 
 
 def _silu(

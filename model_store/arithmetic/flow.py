@@ -53,13 +53,17 @@ class ExactFlow:
 
     def log_determinant(self, z: Floats) -> Floats:
         """ln |det du/dz|; (batch, latent) -> (batch,), nats."""
+        return self.forward_and_log_determinant(z)[1]
+
+    def forward_and_log_determinant(self, z: Floats) -> tuple[Floats, Floats]:
+        """z -> u, (batch, latent), and ln |det du/dz|, (batch,), nats."""
         u, total = z.copy(), np.zeros(len(z), np.float64)
         for kept, changed, net in self._steps:
             raw, shift = np.split(net(np.ascontiguousarray(u[:, kept])), 2, axis=1)
             factors = factor(raw)
             total += rounding.sequential_sum(rounding.log(factors.astype(np.float64)))
             u[:, changed] = u[:, changed] * factors + shift
-        return total.astype(np.float32)
+        return u, total.astype(np.float32)
 
     def gaussian_forward(self, mu: Floats, logvar: Floats) -> tuple[Floats, Floats]:
         """q(z | x) -> mean and ln variance of u, to first order; (batch, latent) all.

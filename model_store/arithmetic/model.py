@@ -67,7 +67,10 @@ class ExactModel:
 
     def log_likelihood(self, levels: Bytes, u: Floats) -> Floats:
         """ln p(x | u) of each pair of an image and a latent; (batch,), nats."""
-        logits = self.logits(self.to_z(u))
+        return self.log_likelihood_of_logits(levels, self.logits(self.to_z(u)))
+
+    def log_likelihood_of_logits(self, levels: Bytes, logits: Floats) -> Floats:
+        """ln p(x | z) of images and the logits, in units of 2^-8, of their z; (batch,), nats."""
         if self._logistic is None:
             return likelihood.bernoulli(levels, logits)
         return self._logistic(levels, logits)

@@ -2,9 +2,10 @@
 
 from model_store.store.locations import OWN, SHIPPED, open_store
 from model_store.store.store import Store, StoredModel
-from model_store.store.version import WEIGHTS
+from model_store.store.version import EXACT, WEIGHTS
 
 __all__ = [
+    "EXACT",
     "OWN",
     "SHIPPED",
     "WEIGHTS",

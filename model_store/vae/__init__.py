@@ -9,6 +9,7 @@ from model_store.vae.gaussian import (
     reparameterise,
     standard_normal_log_density,
 )
+from model_store.vae.interface import TrainedVAE
 from model_store.vae.likelihood import bernoulli_log_likelihood, discretised_logistic_log_likelihood
 from model_store.vae.model import VAE, build_vae
 from model_store.vae.precision import to_float32
@@ -16,6 +17,7 @@ from model_store.vae.precision import to_float32
 __all__ = [
     "ARITHMETIC",
     "VAE",
+    "TrainedVAE",
     "bernoulli_log_likelihood",
     "build_vae",
     "compile_for_inference",

@@ -35,6 +35,16 @@ class VAE(nn.Module):
         if spec.likelihood == "discretised_logistic":
             self.log_scale = nn.Parameter(torch.full((spec.image.channels, 1, 1), -2.0))
 
+    @property
+    def device(self) -> torch.device:
+        """Return the device that the weights are on."""
+        return self.to_mu.weight.device
+
+    @property
+    def has_flow(self) -> bool:
+        """Return True if the prior of z is a flow."""
+        return self.flow is not None
+
     # --- internal latent space z, in which q(z | x) is a Gaussian: training and evaluation -----
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,8 +62,14 @@ class VAE(nn.Module):
         """Return ln p(z); (batch, latent) -> (batch,), nats."""
         if self.flow is None:
             return standard_normal_log_density(z)
-        u, log_det = self.flow(z)
+        u, log_det = self.z_to_u(z)
         return torch.add(standard_normal_log_density(u), log_det)
+
+    def z_to_u(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return u, (batch, latent), and ln |det du/dz|, (batch,)."""
+        if self.flow is None:
+            return z, torch.zeros_like(z[:, 0])
+        return cast(tuple[Tensor, Tensor], self.flow(z))
 
     def logits(self, z: Tensor) -> Tensor:
         """Return the logits of p(x | z); (batch, latent) -> (batch, channels, height, width)."""

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from model_store.spec import Frozen, TrainingRecord
-from model_store.vae import VAE
+from model_store.vae import TrainedVAE
 from training.errors import JudgeError
 
 JUDGES = Path(__file__).parent / "weights"
@@ -129,7 +129,7 @@ def load_judge(dataset: str, folder: Path = JUDGES) -> tuple[Judge, JudgeCard]:
     return _build(card, content), card
 
 
-def judge_for(record: TrainingRecord, vae: VAE) -> Judge | None:
+def judge_for(record: TrainingRecord, vae: TrainedVAE) -> Judge | None:
     """Load the judge for the data set that a VAE was trained on, on the VAE's device.
 
     Returns None if there is no judge for this data set or for images of this shape.
@@ -139,7 +139,7 @@ def judge_for(record: TrainingRecord, vae: VAE) -> Judge | None:
     if not (JUDGES / f"{dataset}.json").exists() or vae.spec.image.shape != _IMAGE_SHAPE:
         return None
     judge, _ = load_judge(str(dataset))
-    return judge.to(next(vae.parameters()).device)
+    return judge.to(vae.device)
 
 
 def judge_bytes(judge: Judge) -> bytes:

@@ -4,6 +4,7 @@ Nothing here imports PyTorch, so that `--help` and `presets` answer quickly; com
 they need when they run.
 """
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,6 +58,22 @@ Level = Annotated[
 WhichStorage = Annotated[
     Storage,
     typer.Option(help="Type of stored weights; float16 is refused if it costs likelihood."),
+]
+
+
+class ArithmeticName(StrEnum):
+    """Arithmetic of a version."""
+
+    EXACT = "exact-1"
+    FLOAT = "float"
+
+
+WhichArithmetic = Annotated[
+    ArithmeticName,
+    typer.Option(
+        help="`exact-1` gives the same bytes on every machine; a network that has no exact form is "
+        "published in float."
+    ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads (default: one per core).")]
 

@@ -1,6 +1,6 @@
 """`python -m training republish`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +8,9 @@ from training.cli import options
 from training.devices import Device, choose_device, prepare_torch
 from training.evaluation.level import EvaluationLevel
 from training.publishing.options import Figures, ReleaseOptions, Storage
+
+if TYPE_CHECKING:
+    from model_store.spec import Manifest, Metric
 
 
 def republish(
@@ -22,16 +25,28 @@ def republish(
     figures: options.WhichFigures = Figures.ALL,
     level: options.Level = EvaluationLevel.FULL,
     storage: options.WhichStorage = Storage.FLOAT32,
+    arithmetic: options.WhichArithmetic = options.ArithmeticName.EXACT,
+    without_float_weights: Annotated[
+        bool,
+        typer.Option(
+            "--without-float-weights",
+            help="Leave the float weights out of an exact version: it is smaller, and training "
+            "cannot continue from it.",
+        ),
+    ] = False,
     threads: options.Threads = None,
 ) -> None:
-    """Publish the weights of a version again as a new version, with new numbers and a new card.
+    """Publish the float weights of a version again as a new version, with new numbers and card.
 
-    Adds numbers, figures and class statistics that the earlier version was published without.
+    The new version computes in the exact arithmetic, which is made of the float weights without
+    training them again. Numbers, figures and class statistics are measured anew.
     """
     from rich.console import Console
 
+    from model_store.errors import FloatWeightsNotFoundError
     from model_store.store import open_store
     from model_store.vae import build_vae
+    from training.errors import UsageError
     from training.evaluation.verify import load_splits
     from training.publishing.destination import check_destination
     from training.publishing.release import prepare_release
@@ -43,18 +58,34 @@ def republish(
     ref = options.resolve(models, reference)
     check_destination(models, name or ref.name)
     stored = models.load(ref)
+    try:
+        weights = models.float_weights(ref)
+    except FloatWeightsNotFoundError as error:
+        raise UsageError(str(error)) from error
     torch_device = choose_device(device)
     splits = load_splits(stored.manifest, data_dir or settings.data_dir, torch_device)
     loss_curve = {f: models.figure(ref, f) for f in stored.manifest.figures if f == "loss"}
     stderr = Console(stderr=True)
     release = prepare_release(
-        build_vae(stored.spec, stored.weights).to(torch_device),
+        build_vae(stored.spec, weights).to(torch_device),
         splits,
         stored.manifest.training,
-        ReleaseOptions(level, storage, figures),
+        ReleaseOptions(
+            level, storage, figures, arithmetic.value, float_weights=not without_float_weights
+        ),
         other_figures=loss_curve,
+        float_numbers=_float_numbers(stored.manifest),
         report=lambda stage: stderr.print(f"{ref}: {stage}", highlight=False),
     )
     manifest = release.publish(models, name or ref.name)
     path = models.root / manifest.name / str(manifest.version)
     typer.echo(f"published {manifest.ref} in {path}")
+
+
+def _float_numbers(manifest: "Manifest") -> "dict[str, Metric]":
+    """Return what the earlier version states about its float weights."""
+    from training.evaluation import float_metrics
+
+    if manifest.arithmetic == "float":
+        return float_metrics.named(manifest.metrics)
+    return {k: m for k, m in manifest.metrics.items() if k.startswith(float_metrics.PREFIX)}

@@ -13,7 +13,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from model_store.store import WEIGHTS
+from model_store.store import EXACT, WEIGHTS
 from training.fitting.events import Averages, EpochDone, EpochProgress
 from training.runs.events import Event, Measuring, Notice, Started
 from training.runs.pipeline import Outcome
@@ -98,7 +98,9 @@ def metrics_table(outcome: Outcome) -> Table:
     table.add_row("training time", f"{training.duration_s:.1f}", "s")
     table.add_row("training speed", f"{outcome.images_per_s:,.0f}", "images/s")
     table.add_row("peak memory", f"{outcome.peak_bytes / 1e6:,.0f}", "MB")
-    table.add_row("weights", f"{manifest.files[WEIGHTS].size_bytes / 1e6:.2f}", "MB")
+    network = manifest.files[WEIGHTS if manifest.arithmetic == "float" else EXACT]
+    table.add_row("arithmetic", manifest.arithmetic, "")
+    table.add_row("weights", f"{network.size_bytes / 1e6:.2f}", "MB")
     return table
 
 

@@ -56,7 +56,7 @@ import torch
 from torch import Tensor
 
 from model_store.class_latents import ClassLatents, GaussianMixture
-from model_store.vae import VAE
+from model_store.vae import TrainedVAE
 from training.evaluation.gaussian_mixture import Covariance, fit_mixture
 
 MIN_CLASS_PROBABILITY = 0.9
@@ -110,7 +110,7 @@ def _widened(mixture: GaussianMixture) -> GaussianMixture:
 
 
 def latents_of_class(
-    vae: VAE, classes: ClassLatents, label: int, n: int, noise: torch.Generator
+    vae: TrainedVAE, classes: ClassLatents, label: int, n: int, noise: torch.Generator
 ) -> Tensor:
     """Sample n latents of a class in the space of N(0, I), on the CPU; (n, latent), float32."""
     shape = (n, classes.max_draws)
@@ -118,7 +118,7 @@ def latents_of_class(
     eps = torch.randn((*shape, vae.spec.latent), generator=noise, dtype=torch.float64).numpy()
     drawn = [classes.draw(label, *one) for one in zip(uniforms, eps, strict=True)]
     z = torch.from_numpy(np.stack(drawn)).float()
-    return vae.to_u(z.to(next(vae.parameters()).device)).cpu() if classes.before_flow else z
+    return vae.to_u(z.to(vae.device)).cpu() if classes.before_flow else z
 
 
 def affordable_components(images: int, latent: int, classes: int) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model_store.class_latents import ClassLatents
 from model_store.spec import Metric
-from model_store.vae import VAE
+from model_store.vae import TrainedVAE
 from training.classifier.model import SURE_PROBABILITY, Judge, Predictions, judge_images
 from training.data.images import Images, Splits, batch_indices
 from training.evaluation.class_mixtures import latents_of_class
@@ -27,10 +27,11 @@ from training.evaluation.sample_quality import (
 )
 
 NEIGHBOURS = 3
+SAMPLES = "decoded from z ~ N(0, I)"
 
 
 def measure(
-    vae: VAE,
+    vae: TrainedVAE,
     judge: Judge,
     splits: Splits,
     test_mu: Tensor,
@@ -44,10 +45,9 @@ def measure(
     z = torch.randn((images, vae.spec.latent), generator=noise)
     partner = torch.randperm(images, generator=noise)
     others = torch.randperm(len(splits.train), generator=noise)[:images]
-    against = f"as many as and against the {images:,} test images of {splits.title}"
     metrics = {"reconstruction_label_agreement": _agreement(real, reconstructed, splits, images)}
     sets = {
-        "samples": (predict_latents(vae, judge, z), "decoded from z ~ N(0, I)"),
+        "samples": (predict_latents(vae, judge, z), SAMPLES),
         "midpoints": (
             predict_latents(vae, judge, 0.5 * (test_mu + test_mu[partner])),
             "decoded halfway between the mu of two test images",
@@ -59,13 +59,23 @@ def measure(
     }
     for name, (predictions, what) in sets.items():
         if len(predictions) == images:  # a smaller training split has too few images for `real`
-            how = f"{what}, torch seed {SEED}, {against}"
+            how = _how(what, splits)
             quality = measure_quality(predictions, real, k=NEIGHBOURS)
             metrics |= _quality_metrics(name, quality, how)
     return metrics | _class_metrics(vae, judge, splits, real, class_latents)
 
 
-def measure_quick(vae: VAE, judge: Judge, few: Splits, mu: Tensor) -> dict[str, Metric]:
+def measure_samples(vae: TrainedVAE, judge: Judge, splits: Splits) -> dict[str, Metric]:
+    """Measure the quality of samples alone, by the same draws as `measure`."""
+    images = len(splits.test)
+    z = torch.randn((images, vae.spec.latent), generator=torch.Generator().manual_seed(SEED))
+    quality = measure_quality(
+        predict_latents(vae, judge, z), predict_images(judge, splits.test), k=NEIGHBOURS
+    )
+    return _quality_metrics("samples", quality, _how(SAMPLES, splits))
+
+
+def measure_quick(vae: TrainedVAE, judge: Judge, few: Splits, mu: Tensor) -> dict[str, Metric]:
     """Measure two numbers on a few test images and as many samples."""
     real, reconstructed = predict_images(judge, few.test), predict_latents(vae, judge, mu)
     z = torch.randn((len(mu), vae.spec.latent), generator=torch.Generator().manual_seed(SEED))
@@ -92,9 +102,9 @@ def predict_images(judge: Judge, images: Images) -> Predictions:
     return _joined(parts)
 
 
-def predict_latents(vae: VAE, judge: Judge, z: Tensor) -> Predictions:
+def predict_latents(vae: TrainedVAE, judge: Judge, z: Tensor) -> Predictions:
     """Run the judge on the images that z (images, latent), on the CPU, decodes to."""
-    device = next(vae.parameters()).device
+    device = vae.device
     parts = [
         judge_images(judge, vae.mean_image(vae.decode(part.to(device))))
         for part in torch.split(z, BATCH)
@@ -103,7 +113,7 @@ def predict_latents(vae: VAE, judge: Judge, z: Tensor) -> Predictions:
 
 
 def _class_metrics(
-    vae: VAE,
+    vae: TrainedVAE,
     judge: Judge,
     splits: Splits,
     real: Predictions,
@@ -140,6 +150,12 @@ def _class_metrics(
                 value, f"{meaning}; {how}", tolerance=0.004
             )
     return metrics
+
+
+def _how(what: str, splits: Splits) -> str:
+    """Say what images were measured, by which seed, and against which."""
+    against = f"as many as and against the {len(splits.test):,} test images of {splits.title}"
+    return f"{what}, torch seed {SEED}, {against}"
 
 
 def _rejection(classes: ClassLatents) -> str:

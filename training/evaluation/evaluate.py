@@ -11,7 +11,7 @@ import torch
 
 from model_store.class_latents import NO_CLASSES, ClassLatents, as_stored
 from model_store.spec import LatentStatistics, Metric
-from model_store.vae import VAE
+from model_store.vae import VAE, TrainedVAE
 from training.classifier.model import Judge
 from training.data.images import Splits
 from training.evaluation import classifier_metrics
@@ -67,7 +67,7 @@ def _ignore(_stage: str) -> None:
 
 @torch.no_grad()
 def evaluate(
-    vae: VAE,
+    vae: TrainedVAE,
     splits: Splits,
     level: EvaluationLevel = EvaluationLevel.FULL,
     *,
@@ -82,7 +82,8 @@ def evaluate(
     Gaussian, which is before a flow. The linear probe and the nearest neighbours use mu in the
     space of these mixtures.
     """
-    vae.eval()
+    if isinstance(vae, VAE):
+        vae.eval()
     report("latents of the test split")
     test = posteriors(vae, splits.test)
     metrics = _latent_metrics(vae, splits, test) | _quick_metrics(vae, splits, judge)
@@ -97,7 +98,7 @@ def evaluate(
         metrics |= nll_5000_metrics(vae, splits)
     if level.includes(EvaluationLevel.BOUND) and _has_every_class(splits):
         report("latents of the training split")
-        before_flow = vae.flow is not None if class_latents is None else class_latents.before_flow
+        before_flow = vae.has_flow if class_latents is None else class_latents.before_flow
         train = encode_images(vae.posterior if before_flow else vae.encode, splits.train)
         if class_latents is None:
             report("mixtures of the classes")
@@ -119,7 +120,7 @@ def evaluate(
     return Evaluation(metrics, _latent_statistics(test), class_latents or NO_CLASSES)
 
 
-def _latent_metrics(vae: VAE, splits: Splits, test: Posteriors) -> dict[str, Metric]:
+def _latent_metrics(vae: TrainedVAE, splits: Splits, test: Posteriors) -> dict[str, Metric]:
     over = over_test_split(len(splits.test), splits)
     metrics = {
         "active_units": Metric(
@@ -129,13 +130,13 @@ def _latent_metrics(vae: VAE, splits: Splits, test: Posteriors) -> dict[str, Met
             tolerance=0,
         ),
     }
-    if vae.flow is None:  # under a flow the KL is an estimate by draws: see bound_metrics
+    if not vae.has_flow:  # under a flow the KL is an estimate by draws: see bound_metrics
         kl = float(mean_kl_per_dimension(test.mu, test.logvar).sum())
         metrics["test_kl"] = kl_metric(kl, f"KL(q(z | x) || N(0, I)), exact; {over}")
     return metrics
 
 
-def _quick_metrics(vae: VAE, splits: Splits, judge: Judge | None) -> dict[str, Metric]:
+def _quick_metrics(vae: TrainedVAE, splits: Splits, judge: Judge | None) -> dict[str, Metric]:
     images = splits.test.first(QUICK_IMAGES)
     few = Splits(splits.title, splits.train, images, splits.classes)
     posterior = posteriors(vae, images)

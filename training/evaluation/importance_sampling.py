@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model_store.vae import VAE, bernoulli_log_likelihood, normal_log_density
+from model_store.vae import TrainedVAE, bernoulli_log_likelihood, normal_log_density
 from training.fitting.targets import binarize
 
 Propose = Callable[[int], tuple[Tensor, Tensor]]
@@ -89,7 +89,7 @@ def importance_estimate(
 
 @torch.inference_mode()
 def vae_importance_estimate(
-    vae: VAE,
+    vae: TrainedVAE,
     x: Tensor,
     samples: int,
     noise: torch.Generator,
@@ -115,7 +115,7 @@ def vae_importance_estimate(
 
 
 def binarized_nll(
-    vae: VAE,
+    vae: TrainedVAE,
     x: Tensor,
     samples: int,
     seeds: Sequence[int],
@@ -162,7 +162,7 @@ def _proposal(mu: Tensor, logvar: Tensor, noise: torch.Generator) -> Propose:
     return propose
 
 
-def _log_joint(vae: VAE, x: Tensor, log_prior: LogPrior) -> LogJoint:
+def _log_joint(vae: TrainedVAE, x: Tensor, log_prior: LogPrior) -> LogJoint:
     def log_joint(z: Tensor) -> Tensor:
         flat = z.flatten(end_dim=1)
         x_logits = vae.logits(flat)
@@ -172,7 +172,7 @@ def _log_joint(vae: VAE, x: Tensor, log_prior: LogPrior) -> LogJoint:
     return log_joint
 
 
-def _log_likelihood(vae: VAE, x: Tensor, x_logits: Tensor) -> Tensor:
+def _log_likelihood(vae: TrainedVAE, x: Tensor, x_logits: Tensor) -> Tensor:
     """Return ln p(x | z) of k latents per image; x (images, ...), x_logits (images, k, ...)."""
     if vae.spec.likelihood == "bernoulli":  # broadcasts, without copying the image for each latent
         return bernoulli_log_likelihood(x.unsqueeze(1), x_logits)

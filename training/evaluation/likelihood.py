@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from model_store.spec import Metric
-from model_store.vae import VAE, reparameterise
+from model_store.vae import TrainedVAE, reparameterise
 from training.data.images import Images, Splits, batch_indices
 from training.evaluation.importance_sampling import binarized_nll, vae_importance_estimate
 from training.evaluation.metrics import (
@@ -48,7 +48,7 @@ class BoundNats(NamedTuple):
 
 
 @torch.no_grad()
-def bound_nats(vae: VAE, images: Images, draws: int) -> BoundNats:
+def bound_nats(vae: TrainedVAE, images: Images, draws: int) -> BoundNats:
     """Return -ln p(x | z) and KL(q(z | x) || p(z)); the KL is exact if the prior is N(0, I)."""
     posterior = encode_images(vae.posterior, images)
     noise = torch.Generator().manual_seed(SEED)
@@ -66,7 +66,7 @@ def bound_nats(vae: VAE, images: Images, draws: int) -> BoundNats:
     return BoundNats(*(sums / draws / len(images)).tolist())
 
 
-def bound_metrics(vae: VAE, splits: Splits) -> dict[str, Metric]:
+def bound_metrics(vae: TrainedVAE, splits: Splits) -> dict[str, Metric]:
     """Measure the test -ELBO and its parts; the KL only under a flow, where it is an estimate."""
     parts = bound_nats(vae, splits.test, DRAWS)
     protocol = (
@@ -76,12 +76,12 @@ def bound_metrics(vae: VAE, splits: Splits) -> dict[str, Metric]:
         "test_negative_elbo": nats_metric(parts.reconstruction + parts.kl, protocol),
         "test_reconstruction": nats_metric(parts.reconstruction, f"-ln p(x | z), {protocol}"),
     }
-    if vae.flow is not None:
+    if vae.has_flow:
         metrics["test_kl"] = kl_metric(parts.kl, f"KL(q(z | x) || p(z)), p(z) a flow; {protocol}")
     return metrics
 
 
-def nll_metrics(vae: VAE, splits: Splits) -> dict[str, Metric]:
+def nll_metrics(vae: TrainedVAE, splits: Splits) -> dict[str, Metric]:
     """Measure -ln p(x) of about NLL_IMAGES test images, and how reliable the estimate is."""
     step = max(1, len(splits.test) // NLL_IMAGES)
     chosen = Images(splits.test.pixels[::step])
@@ -114,7 +114,7 @@ def nll_metrics(vae: VAE, splits: Splits) -> dict[str, Metric]:
     return metrics
 
 
-def nll_5000_metrics(vae: VAE, splits: Splits) -> dict[str, Metric]:
+def nll_5000_metrics(vae: TrainedVAE, splits: Splits) -> dict[str, Metric]:
     """Measure the NLL of a few images by 5,000 draws, and by 128 draws for comparison.
 
     5,000 draws cost 39 times as much per image as 128, hence the few images.
@@ -130,7 +130,7 @@ def nll_5000_metrics(vae: VAE, splits: Splits) -> dict[str, Metric]:
 
 
 def importance_nll(
-    vae: VAE, images: Images, samples: int, seeds: Sequence[int]
+    vae: TrainedVAE, images: Images, samples: int, seeds: Sequence[int]
 ) -> tuple[tuple[float, ...], float]:
     """Return the mean NLL for each seed, in nats, and the mean number of effective samples."""
     x = images.batch(torch.arange(len(images), device=images.pixels.device))
@@ -146,7 +146,7 @@ def importance_nll(
     return tuple(means), sum(effective) / len(effective)
 
 
-def _nll_protocol(vae: VAE, splits: Splits, chosen: Images, step: int, samples: int) -> str:
+def _nll_protocol(vae: TrainedVAE, splits: Splits, chosen: Images, step: int, samples: int) -> str:
     return (
         f"-ln p(x), importance sampling, L = {samples}; "
         f"{every_nth_image(len(chosen), step, splits)}; {binarized_targets(vae)} by torch seeds "

@@ -4,7 +4,7 @@ A tolerance is how far two measurements of the same weights may lie apart on dif
 """
 
 from model_store.spec import Metric
-from model_store.vae import VAE
+from model_store.vae import TrainedVAE
 from training.data.images import Splits
 
 SEED = 0
@@ -47,14 +47,14 @@ def latent_draws(draws: int) -> str:
     return f"{draws} draw{'s' if draws > 1 else ''} of z per image, torch seed {SEED}"
 
 
-def grey_targets(vae: VAE) -> str:
+def grey_targets(vae: TrainedVAE) -> str:
     """Say how pixels enter the likelihood without binarization."""
     if vae.spec.likelihood == "bernoulli":
         return "grey pixels as probabilities"
     return "8-bit pixels"
 
 
-def binarized_targets(vae: VAE) -> str:
+def binarized_targets(vae: TrainedVAE) -> str:
     """Say how pixels enter the likelihood in importance sampling, before `by torch seed ...`."""
     if vae.spec.likelihood == "bernoulli":
         return "pixels binarized again"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model_store.vae import VAE
+from model_store.vae import TrainedVAE
 from training.data.images import Images, batch_indices
 
 BATCH = 500
@@ -24,7 +24,7 @@ class Posteriors:
     logvar: Tensor
 
 
-def posteriors(vae: VAE, images: Images) -> Posteriors:
+def posteriors(vae: TrainedVAE, images: Images) -> Posteriors:
     """Encode images into the latent space whose prior is N(0, I): u if there is a flow, else z."""
     return encode_images(vae.encode, images)
 

@@ -9,7 +9,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model_store.vae import VAE, kl_per_dimension, normal_log_density, reparameterise, to_float32
+from model_store.vae import (
+    VAE,
+    TrainedVAE,
+    kl_per_dimension,
+    normal_log_density,
+    reparameterise,
+    to_float32,
+)
 
 
 class Terms(NamedTuple):
@@ -111,16 +118,16 @@ def posterior(vae: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
     return to_float32(mu), to_float32(logvar)
 
 
-def kl_to_prior(vae: VAE, mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
+def kl_to_prior(vae: TrainedVAE, mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
     """Return KL(q(z | x) || p(z)) of each dimension, (batch, latent), nats.
 
     Exact if the prior is N(0, I). Under a flow, the sum over the dimensions is an estimate by the
     draw z: the entropy of q is exact, ln p(z) is not, and ln |det| is spread evenly over the
     dimensions.
     """
-    if vae.flow is None:
+    if not vae.has_flow:
         return kl_per_dimension(mu, logvar)
-    u, log_det = vae.flow(z)
+    u, log_det = vae.z_to_u(z)
     return torch.sub(0.5 * (u.square() - logvar - 1.0), log_det.unsqueeze(1) / z.shape[1])
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from model_store.spec import Manifest
 from model_store.store import StoredModel
-from model_store.vae import build_vae
+from training.evaluation.served import served_vae
 from training.publishing import figures
 
 METRICS = (
@@ -108,7 +108,7 @@ def draw(models: Mapping[str, StoredModel]) -> dict[str, bytes]:
     drawn = {"curves": figures.compared_curves(histories)} if histories else {}
     shapes = {model.manifest.spec.image.shape for model in models.values()}
     if len(shapes) == 1:
-        vaes = {name: build_vae(model.spec, model.weights) for name, model in models.items()}
+        vaes = {name: served_vae(model) for name, model in models.items()}
         drawn["samples"] = figures.compared_samples(vaes)
         kl_nats = {
             name: model.manifest.latents.kl_nats

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model_store.class_latents import ClassLatents
 from model_store.spec import EpochRecord
-from model_store.vae import VAE
+from model_store.vae import TrainedVAE
 from training.evaluation.class_mixtures import latents_of_class
 from training.publishing.drawing import (
     INK,
@@ -36,14 +36,14 @@ _COLOURS = {"loss": "#1f3a5f", "reconstruction": "#c8553d", "kl": "#588157"}
 
 
 @torch.no_grad()
-def samples(vae: VAE, rows: int = 10) -> bytes:
+def samples(vae: TrainedVAE, rows: int = 10) -> bytes:
     """Draw rows x rows images decoded from z ~ N(0, I), torch seed SEED."""
     z = torch.randn((rows * rows, vae.spec.latent), generator=torch.Generator().manual_seed(SEED))
     return image_png(grid(_decode(vae, z), columns=rows))
 
 
 @torch.no_grad()
-def reconstructions(vae: VAE, x: Tensor, columns: int = 12) -> bytes:
+def reconstructions(vae: TrainedVAE, x: Tensor, columns: int = 12) -> bytes:
     """Draw images and below them the images decoded from their mu; x (images, C, H, W) in [0, 1]."""
     mu, _ = vae.encode(x)
     x_mean = vae.mean_image(vae.decode(mu))
@@ -53,7 +53,12 @@ def reconstructions(vae: VAE, x: Tensor, columns: int = 12) -> bytes:
 
 @torch.no_grad()
 def traversal(
-    vae: VAE, kl_nats: Sequence[float], *, columns: int = 11, span: float = 3.0, rows: int = 20
+    vae: TrainedVAE,
+    kl_nats: Sequence[float],
+    *,
+    columns: int = 11,
+    span: float = 3.0,
+    rows: int = 20,
 ) -> bytes:
     """Draw one row per latent dimension, most informative first, from -span to +span sigma.
 
@@ -72,14 +77,14 @@ def traversal(
 
 
 @torch.no_grad()
-def seed_interpolations(vae: VAE, rows: int = 8, steps: int = 10) -> bytes:
+def seed_interpolations(vae: TrainedVAE, rows: int = 8, steps: int = 10) -> bytes:
     """Draw rows of straight lines between two z ~ N(0, I), torch seed SEED; shows no data."""
     z = torch.randn((2, rows, vae.spec.latent), generator=torch.Generator().manual_seed(SEED))
     return image_png(grid(_decode(vae, _lines(z[0], z[1], steps)), columns=steps))
 
 
 @torch.no_grad()
-def interpolations(vae: VAE, x: Tensor, steps: int = 8) -> bytes:
+def interpolations(vae: TrainedVAE, x: Tensor, steps: int = 8) -> bytes:
     """Draw rows from one image to another: the image, `steps` decoded latents, the other image.
 
     x (images, C, H, W) in [0, 1]; each image of the first half is paired with one of the second.
@@ -94,7 +99,7 @@ def interpolations(vae: VAE, x: Tensor, steps: int = 8) -> bytes:
 
 @torch.no_grad()
 def classes(
-    vae: VAE, class_latents: ClassLatents, names: Sequence[str], columns: int = 11
+    vae: TrainedVAE, class_latents: ClassLatents, names: Sequence[str], columns: int = 11
 ) -> bytes:
     """Draw one row per class: images sampled for its label, torch seed SEED."""
     noise = torch.Generator().manual_seed(SEED)
@@ -104,7 +109,7 @@ def classes(
 
 
 @torch.no_grad()
-def manifold(vae: VAE, side: int = 20) -> bytes:
+def manifold(vae: TrainedVAE, side: int = 20) -> bytes:
     """Draw the plane of a two-dimensional latent space, side x side images, z0 right, z1 up.
 
     The latents are at the quantiles (i + 1/2) / side of N(0, 1), so that every image represents the
@@ -174,7 +179,7 @@ def compared_curves(histories: Mapping[str, Sequence[EpochRecord]]) -> bytes:
 
 
 @torch.no_grad()
-def compared_samples(vaes: Mapping[str, VAE], columns: int = 16, rows: int = 2) -> bytes:
+def compared_samples(vaes: Mapping[str, TrainedVAE], columns: int = 16, rows: int = 2) -> bytes:
     """Draw samples of each version; versions with equally many latents get the same z."""
     parts = []
     for vae in vaes.values():
@@ -187,7 +192,7 @@ def compared_samples(vaes: Mapping[str, VAE], columns: int = 16, rows: int = 2) 
 
 @torch.no_grad()
 def compared_traversals(
-    vaes: Mapping[str, VAE],
+    vaes: Mapping[str, TrainedVAE],
     kl_nats: Mapping[str, Sequence[float]],
     *,
     columns: int = 11,
@@ -213,9 +218,9 @@ def most_informative(kl_nats: Sequence[float]) -> list[int]:
 # --- latents -----------------------------------------------------------------------------------
 
 
-def _decode(vae: VAE, z: Tensor) -> Tensor:
+def _decode(vae: TrainedVAE, z: Tensor) -> Tensor:
     """Decode z (images, latent) to mean images; both are on the CPU."""
-    device = next(vae.parameters()).device
+    device = vae.device
     return vae.mean_image(vae.decode(z.to(device))).cpu()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from model_store.arithmetic import ARITHMETIC
 from model_store.spec import Description, Metric, ModelRef, ModelSpec, TrainingRecord
 
 _CAPTIONS = {
@@ -20,6 +21,13 @@ _CAPTIONS = {
 _RECOMPUTE = """\
 `python -m training evaluate {ref}` recomputes every number from the weights and the data, and fails
 if one differs by more than its tolerance; with `--quick` it checks some of them in seconds.\
+"""
+
+_EXACT = """\
+The network computes with integers, so that an image has the same bytes on every machine. It was made
+of the trained float weights without training it again. All numbers and figures are those of the
+network that is served; only the numbers that begin with `float_` are those of the float weights, for
+comparison.\
 """
 
 _ACCURACY = """\
@@ -57,7 +65,9 @@ _LIMITS = """\
 """
 
 
-def write(ref: ModelRef, description: Description, figures: Iterable[str]) -> str:
+def write(
+    ref: ModelRef, description: Description, figures: Iterable[str], *, exact: bool = False
+) -> str:
     """Return the card as Markdown; `figures` are the names of its figures without `.png`."""
     training, spec = description.training, description.spec
     size = f"{spec.image.width}x{spec.image.height}"
@@ -71,6 +81,7 @@ def write(ref: ModelRef, description: Description, figures: Iterable[str]) -> st
         _RECOMPUTE.format(ref=ref),
         _numbers(overall),
         *_class_table(description),
+        *([f"### Arithmetic: {ARITHMETIC}", _EXACT] if exact else []),
         *(["### What the accuracies mean", _ACCURACY] if judged else []),
         "## Figures",
         "\n\n".join(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from model_store.spec import Arithmetic
 from training.evaluation.level import EvaluationLevel
 
 
@@ -27,3 +28,7 @@ class ReleaseOptions:
     level: EvaluationLevel = EvaluationLevel.FULL
     storage: Storage = Storage.FLOAT32
     figures: Figures = Figures.ALL
+    arithmetic: Arithmetic = "exact-1"
+    """Arithmetic of the version; one that has no exact form is published in float."""
+    float_weights: bool = True
+    """Keep the float weights in an exact version, for training that continues from it."""

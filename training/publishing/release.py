@@ -1,29 +1,33 @@
-"""Turn trained weights into a version: round, measure, draw figures, write the card, publish.
+"""Turn trained weights into a version: quantise, measure, draw figures, write the card, publish.
 
 `train`, `publish` and `republish` all end here. The numbers in a card are therefore measured on the
-weights that are stored, by the function that `evaluate` uses to verify them.
+network that is served, by the function that `evaluate` uses to verify them.
 """
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from model_store.arithmetic.program import ExactNetwork
 from model_store.class_latents import ClassLatents
-from model_store.spec import Description, Manifest, TrainingRecord
+from model_store.spec import Description, Manifest, Metric, TrainingRecord
 from model_store.store import Store
-from model_store.vae import VAE
-from training.classifier.model import judge_for
+from model_store.vae import VAE, TrainedVAE
+from training.classifier.model import Judge, judge_for
 from training.data.images import Splits
-from training.errors import SettingError
+from training.errors import NoExactFormError, SettingError
+from training.evaluation import float_metrics
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.likelihood import DRAWS, bound_nats
 from training.evaluation.posteriors import posteriors
 from training.publishing import figures, model_card
 from training.publishing.options import Figures, ReleaseOptions, Storage
 
+CALIBRATION_IMAGES = 1000
+"""Training images, evenly spaced, on which an exact network is calibrated."""
 MAX_ROUNDING_NATS = 0.01
 """Largest accepted increase of the test -ELBO when weights are rounded to 16 bits."""
 
@@ -37,9 +41,10 @@ class Release:
     """Everything that a version contains; the store chooses its number."""
 
     description: Description
-    weights: dict[str, Tensor]
+    weights: dict[str, Tensor] | None
     class_latents: ClassLatents
     figures: dict[str, bytes]
+    network: ExactNetwork | None = None
 
     def publish(self, store: Store, name: str) -> Manifest:
         """Add the version to a store; raises StoreError and then leaves the store unchanged."""
@@ -47,9 +52,12 @@ class Release:
             name,
             self.description,
             self.weights,
-            card=lambda ref: model_card.write(ref, self.description, self.figures),
+            card=lambda ref: model_card.write(
+                ref, self.description, self.figures, exact=self.network is not None
+            ),
             figures=self.figures,
             class_latents=self.class_latents,
+            network=self.network,
         )
 
 
@@ -60,20 +68,28 @@ def prepare_release(
     options: ReleaseOptions,
     *,
     other_figures: Mapping[str, bytes] | None = None,
+    float_numbers: Mapping[str, Metric] | None = None,
     report: Callable[[str], None] = _ignore,
 ) -> Release:
-    """Round, measure and draw figures; `report` is called with the name of each stage.
+    """Quantise, measure and draw figures; `report` is called with the name of each stage.
 
-    `other_figures` (name -> PNG) are added unchanged. VAE and images must be on one device. Raises
+    `other_figures` (name -> PNG) are added unchanged. `float_numbers` are metrics of these weights
+    in float, which are measured if any is missing. VAE and images must be on one device. Raises
     SettingError if rounding to 16 bits costs too much.
     """
     weights = stored_weights(vae, options.storage)
     if options.storage is Storage.FLOAT16:
         vae = _round_to_16_bits(vae, weights, splits, report)
     judge = judge_for(record, vae)
-    evaluation = evaluate(vae, splits, options.level, judge=judge, report=report)
+    network = _exact_network(vae, splits, report) if options.arithmetic != "float" else None
+    served = vae if network is None else _exact_vae(network, vae)
+    evaluation = evaluate(served, splits, options.level, judge=judge, report=report)
+    if network is not None:
+        report("the float weights")
+        numbers = _float_numbers(vae, splits, evaluation, options, judge, float_numbers or {})
+        evaluation = replace(evaluation, metrics=evaluation.metrics | numbers)
     report("figures")
-    drawn = dict(other_figures or {}) | draw(vae, splits, evaluation, record, options.figures)
+    drawn = dict(other_figures or {}) | draw(served, splits, evaluation, record, options.figures)
     description = Description(
         spec=vae.spec,
         training=record,
@@ -81,7 +97,43 @@ def prepare_release(
         latents=evaluation.latents,
         classes=splits.classes,
     )
-    return Release(description, weights, evaluation.class_latents, drawn)
+    kept = None if network is not None and not options.float_weights else weights
+    return Release(description, kept, evaluation.class_latents, drawn, network)
+
+
+def _exact_network(vae: VAE, splits: Splits, report: Callable[[str], None]) -> ExactNetwork | None:
+    """Quantise the network, or return None, with a message, if it has no exact form."""
+    from training.quantisation import quantise  # noqa: PLC0415 - switches TF32 off for the process
+
+    report("quantising")
+    step = max(1, len(splits.train) // CALIBRATION_IMAGES)
+    index = torch.arange(len(splits.train))[::step][:CALIBRATION_IMAGES]
+    images = splits.train.batch(index.to(splits.train.pixels.device)).cpu()
+    try:
+        return quantise(copy.deepcopy(vae).cpu(), images)
+    except NoExactFormError as error:
+        report(f"publishing in float, because the network has no exact form: {error}")
+        return None
+
+
+def _exact_vae(network: ExactNetwork, vae: VAE) -> TrainedVAE:
+    from model_store.vae.exact import ExactVAE  # noqa: PLC0415 - loads ONNX Runtime
+
+    return ExactVAE(network, vae.spec, vae.device)
+
+
+def _float_numbers(  # noqa: PLR0917 - the parts of one measurement
+    vae: VAE,
+    splits: Splits,
+    evaluation: Evaluation,
+    options: ReleaseOptions,
+    judge: Judge | None,
+    known: Mapping[str, Metric],
+) -> dict[str, Metric]:
+    """Return the metrics of the float weights: those that are known, if they are complete."""
+    if float_metrics.are_complete(known, evaluation.metrics):
+        return dict(known)
+    return float_metrics.measure(vae, splits, options.level, judge)
 
 
 def stored_weights(vae: VAE, storage: Storage) -> dict[str, Tensor]:
@@ -94,10 +146,11 @@ def stored_weights(vae: VAE, storage: Storage) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def draw(
-    vae: VAE, splits: Splits, evaluation: Evaluation, record: TrainingRecord, which: Figures
+    vae: TrainedVAE, splits: Splits, evaluation: Evaluation, record: TrainingRecord, which: Figures
 ) -> dict[str, bytes]:
     """Draw the figures of a version; name -> PNG."""
-    vae.eval()
+    if isinstance(vae, VAE):
+        vae.eval()
     device = splits.test.pixels.device
     drawn = {
         "samples": figures.samples(vae),

@@ -93,7 +93,7 @@ def _finest(
     weight: Doubles, bias: Doubles, largest_input: Any, stride: int
 ) -> tuple[Doubles, Doubles, Doubles]:
     """Integer weights, integer biases and exponents, (out, in, ...), (out,), (out,)."""
-    exponent = np.full(len(weight), float(HIGHEST_EXPONENT))
+    exponent = _above_every_exponent(weight, bias, largest_input, stride)
     spread = (-1, *[1] * (weight.ndim - 1))
     while True:
         scale = 2.0**exponent
@@ -104,6 +104,22 @@ def _finest(
         if not bad.any():
             return integers, offsets, exponent
         exponent[bad] -= 1
+
+
+def _above_every_exponent(
+    weight: Doubles, bias: Doubles, largest_input: Any, stride: int
+) -> Doubles:
+    """Exponents, (out,), that are too large or just fit, for the search to start from.
+
+    Rounding lowers a sum to a fraction at most, which a few more bits allow for.
+    """
+    sums = _sums(np.abs(weight) * largest_input, stride) + np.abs(bias)
+    greatest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
+    tiny = 2.0**-HIGHEST_EXPONENT
+    by_sum = np.log2(EXACT / np.maximum(sums, tiny)) + 4
+    by_weight = np.log2(GREATEST_WEIGHT / np.maximum(greatest, tiny)) + 1
+    highest = np.minimum(np.ceil(np.minimum(by_sum, by_weight)), float(HIGHEST_EXPONENT))
+    return np.asarray(highest, np.float64)
 
 
 def _sums(largest: Doubles, stride: int) -> Doubles:

@@ -33,10 +33,12 @@ from model_store.arithmetic.program import (
     Reshape,
     SiluLevels,
 )
+from model_store.arithmetic.proof import ProofError, prove
 from model_store.vae import VAE
 from model_store.vae.compiled import fold_batch_norm
 from model_store.vae.flow import Coupling as FloatCoupling
 from model_store.vae.networks import ResidualBlock
+from training.errors import NoExactFormError
 from training.quantisation.layers import (
     Doubles,
     Layer,
@@ -89,9 +91,20 @@ def quantise(vae: VAE, images: Tensor) -> ExactNetwork:
     """Return the exact network of a VAE on the CPU.
 
     `images` (batch, channels, height, width) in [0, 1], in steps of 1/255, are training images.
+    Raises NoExactFormError.
     """
+    if not all(weight.isfinite().all() for weight in vae.state_dict().values()):
+        raise NoExactFormError("a weight is NaN or infinite")
+    network = _quantise(vae.eval(), images)
+    try:
+        prove(network, vae.spec)
+    except ProofError as error:
+        raise NoExactFormError(str(error)) from error
+    return network
+
+
+def _quantise(vae: VAE, images: Tensor) -> ExactNetwork:
     with torch.inference_mode():
-        vae = vae.eval()
         mu, logvar = vae.posterior(images)
         generator = torch.Generator().manual_seed(0)
         eps = torch.randn(mu.shape, generator=generator)
@@ -184,7 +197,7 @@ def _quantise_next(
         case ResidualBlock() as block:
             _residual(block, state, program)
         case other:
-            raise TypeError(f"{type(other).__name__} has no exact form")
+            raise NoExactFormError(f"{type(other).__name__} has no exact form")
     return 1
 
 
@@ -256,12 +269,19 @@ def _silu(modules: list[nn.Module], state: _State, program: list[Operation]) -> 
         wished = min(highest / float(reach), GREATEST_SCALE)
         octave = math.floor(math.log2(wished) * SCALES_PER_OCTAVE) / SCALES_PER_OCTAVE
         if octave not in scales:
-            scales[octave] = nearest_certified_scale(2.0**octave, SILU_EXPONENT, highest)
+            scales[octave] = _certified_scale(2.0**octave, highest)
         scale[channel] = scales[octave]
     _append(program, state, SiluLevels(scale, highest, SILU_EXPONENT))
     real = 1 / scale.astype(np.float64)
     bounds = np.maximum(float(highest), np.ceil(0.2785 / real))
     state.floats, state.levels = activations, _Levels(real, bounds)
+
+
+def _certified_scale(scale: float, highest: int) -> np.float32:
+    try:
+        return nearest_certified_scale(scale, SILU_EXPONENT, highest)
+    except ValueError as error:
+        raise NoExactFormError(str(error)) from error
 
 
 def _affine(norm: nn.BatchNorm2d, state: _State, program: list[Operation]) -> None:

@@ -12,7 +12,7 @@ from statistics import median
 
 import torch
 
-from model_store.errors import NotFoundError
+from model_store.errors import FloatWeightsNotFoundError, NotFoundError
 from model_store.spec import EpochRecord, Manifest, ModelRef, TrainingRecord
 from model_store.store import SHIPPED, Store
 from model_store.vae import VAE
@@ -94,7 +94,7 @@ def run(job: Job, report: Callable[[Event], None]) -> Outcome:
         trainer.trained,
         splits,
         _record(job, state, splits),
-        job.release,
+        replace(job.release, arithmetic=preset.arithmetic),
         report=lambda stage: report(Measuring(stage)),
     )
     with _ignoring_ctrl_c():
@@ -147,11 +147,13 @@ def _load_start(vae: VAE, store: Store, ref: ModelRef) -> None:
     Raises StoreError, SettingError.
     """
     try:
-        stored = store.load(ref)
+        stored = store.float_weights(ref)
+    except FloatWeightsNotFoundError as error:
+        raise SettingError(f"start: {error}") from error
     except NotFoundError:
-        stored = Store(SHIPPED).load(ref)
+        stored = Store(SHIPPED).float_weights(ref)
     weights = {k: v for k, v in vae.state_dict().items() if k.startswith("flow.")}
-    weights |= {name: torch.as_tensor(weight) for name, weight in stored.weights.items()}
+    weights |= {name: torch.as_tensor(weight) for name, weight in stored.items()}
     try:
         vae.load_state_dict(weights)
     except RuntimeError as error:

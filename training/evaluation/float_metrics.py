@@ -1,0 +1,54 @@
+"""A few numbers of the float weights that an exact network was made of, beside its own."""
+
+from collections.abc import Mapping
+
+import torch
+
+from model_store.spec import Metric
+from model_store.vae import VAE
+from training.classifier.model import Judge
+from training.data.images import Splits
+from training.evaluation import classifier_metrics
+from training.evaluation.level import EvaluationLevel
+from training.evaluation.likelihood import bound_metrics, nll_metrics
+
+PREFIX = "float_"
+NAMES = {
+    EvaluationLevel.BOUND: ("test_negative_elbo",),
+    EvaluationLevel.FULL: ("test_nll", "samples_sure_share", "samples_frechet_distance"),
+}
+"""The metrics that are measured in float too, by the first level that measures them."""
+
+
+@torch.no_grad()
+def measure(
+    vae: VAE, splits: Splits, level: EvaluationLevel, judge: Judge | None
+) -> dict[str, Metric]:
+    """Measure the float network; the protocols and draws are those of the exact one."""
+    vae.eval()
+    metrics: dict[str, Metric] = {}
+    if level.includes(EvaluationLevel.BOUND):
+        metrics |= bound_metrics(vae, splits)
+    if level.includes(EvaluationLevel.FULL):
+        metrics |= nll_metrics(vae, splits)
+        if judge is not None:
+            metrics |= classifier_metrics.measure_samples(vae, judge, splits)
+    return named(metrics)
+
+
+def named(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """Take the metrics of a float network that stand beside an exact one's, and name them so."""
+    return {
+        f"{PREFIX}{name}": metrics[name].model_copy(
+            update={"protocol": f"the float weights, not the exact ones; {metrics[name].protocol}"}
+        )
+        for names in NAMES.values()
+        for name in names
+        if name in metrics
+    }
+
+
+def are_complete(metrics: Mapping[str, Metric], beside: Mapping[str, Metric]) -> bool:
+    """Return True if there is a float metric for each of the exact ones that should have one."""
+    wanted = {f"{PREFIX}{name}" for names in NAMES.values() for name in names if name in beside}
+    return wanted <= metrics.keys()

@@ -1,0 +1,15 @@
+"""The network of a stored version as it is served: exact if the version is, else float."""
+
+import torch
+
+from model_store.store import StoredModel
+from model_store.vae import TrainedVAE, build_vae
+
+
+def served_vae(stored: StoredModel, device: torch.device | str = "cpu") -> TrainedVAE:
+    """Return what computes the images of a version, on a device."""
+    if stored.network is None:
+        return build_vae(stored.spec, stored.weights).to(device)
+    from model_store.vae.exact import ExactVAE  # noqa: PLC0415 - loads ONNX Runtime
+
+    return ExactVAE(stored.network, stored.spec, device)
