@@ -31,11 +31,10 @@ from app.api.routes import (
     v2,
 )
 from app.errors import NotReadyError
-from app.inference.cuda_graphs import unusable_reason
-from app.inference.devices import choose_device
+from app.inference.backend import ChosenBackend
+from app.inference.devices import choose_device, unusable_reason
 from app.inference.engine import Engine
 from app.inference.model_cache import ModelCache
-from app.inference.torch_executor import TorchBackend
 from app.observability.logs import RequestLog
 from app.observability.metrics import Telemetry
 from app.settings import Settings
@@ -114,7 +113,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if settings.device == "auto" and device == "cpu":
         log.warning("no GPU can be used (%s): computing on the CPU", unusable_reason())
     engine = Engine(
-        TorchBackend(device, settings.torch_threads),
+        ChosenBackend(device, settings.torch_threads),
         queue_images=settings.queue_images,
         timeout_s=settings.request_timeout_s,
         batch_requests=settings.batch_requests,

@@ -20,6 +20,7 @@ ServiceError
 │   └── NotReadyError          a model cannot be served now
 │       ├── DefaultModelError  the default model cannot be loaded
 │       ├── DeviceError        the device cannot run the model
+│       ├── TorchMissingError  the model needs PyTorch, which is not installed
 │       └── ShuttingDownError  the service is being stopped
 ├── UnauthorizedError          the token is missing or wrong
 └── PromotionDisabledError     no token is configured
@@ -120,6 +121,10 @@ class DefaultModelError(NotReadyError):
 
 class DeviceError(NotReadyError):
     """The device cannot run the model, for example because its memory is full."""
+
+
+class TorchMissingError(NotReadyError):
+    """The model needs PyTorch, which is not installed."""
 
 
 class ShuttingDownError(NotReadyError):

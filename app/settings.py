@@ -61,8 +61,8 @@ class Settings(BaseSettings):
     torch_threads: int = Field(
         default=1,
         ge=1,
-        description="PyTorch threads per worker. With more than one, an image's last bits depend on "
-        "its place in a batch.",
+        description="Threads per worker that compute. With more than one, the last bits of a float "
+        "version's images depend on their place in a batch; exact versions do not change.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where to compute; auto uses a GPU if there is one."

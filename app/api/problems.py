@@ -68,6 +68,7 @@ REMEDIES: Mapping[type[Exception], str] = {
     errors.TimedOutError: "try again after the time in Retry-After, or ask for fewer images",
     errors.DefaultModelError: "publish it, or choose another with ZSERVE_MODEL and ZSERVE_STORE",
     errors.DeviceError: "free memory of the GPU, or set ZSERVE_DEVICE=cpu",
+    errors.TorchMissingError: "install PyTorch (`make install TORCH=cpu`), or serve an exact version",
     errors.ShuttingDownError: "try again after the time in Retry-After",
     store_errors.BlankImageError: "draw or photograph one digit, dark on light or light on dark, "
     "with some background around it",

@@ -252,5 +252,6 @@ class Health(BaseModel):
     device: str | None = Field(default=None, description="Device that it runs on.")
     degraded: list[str] | None = Field(
         default=None,
-        description="Promotions that were refused; the previous version still answers.",
+        description="Promotions that were refused, whose previous version still answers, and exact "
+        "versions that this machine computes differently.",
     )

@@ -1,7 +1,8 @@
 """Batches: which rows of which requests are computed together, and their results back.
 
-A batch has one of a few fixed sizes and is filled up with rows of zeros. Rows of several requests
-share a batch if they need the same function of the same model. Requests take turns, one batch at a
+A batch of an exact model has as many rows as there are. Other batches have one of a few fixed sizes
+and are filled up with rows of zeros. Rows of several requests share a batch if they need the same
+function of the same model. Requests take turns, one batch at a
 time, so that a small request never waits for all of a large one.
 """
 
@@ -109,7 +110,9 @@ def compute(slices: Sequence[BatchSlice]) -> None:
 
 
 def _stack(parts: Sequence[Floats], size: int) -> Floats:
-    """Stack the parts and fill up with zeros; (size, ...)."""
+    """Stack the parts and fill up with zeros; (size, ...). A part that fits is not copied."""
+    if len(parts) == 1 and len(parts[0]) == size:
+        return parts[0]
     batch = np.zeros((size, *parts[0].shape[1:]), np.float32)
     row = 0
     for part in parts:

@@ -4,9 +4,10 @@
     pixels     = await engine.decode(model, z)
 
 A batch takes the rows that arrived while the previous batch ran; the engine never waits for more.
-Batches have fixed sizes that give the same bits (see warm_up), so image i of an answer depends only
-on the weights, its own input and the kind of device, whatever else is being computed. Rows of a
-cancelled request are not computed.
+Image i of an answer depends only on the weights and its own input, whatever else is being computed:
+an exact model gives the same bits in any batch, and batches of a float model have fixed sizes that
+give the same bits on one kind of machine (see warm_up). Rows of a cancelled request are not
+computed.
 
 Quick functions run on the event loop itself: handing a batch of one millisecond to a thread and
 back costs a third of a millisecond, and more under load, when two threads compete for Python's
@@ -53,9 +54,8 @@ class Engine:
         self._halted = False
         """True while paused or closed: no further batch is started."""
         self._closed = False
-        backend.configure_thread()
-        self._worker = ThreadPoolExecutor(1, "engine", backend.configure_thread)
-        self._warmer = ThreadPoolExecutor(1, "warm-up", backend.configure_thread)
+        self._worker = ThreadPoolExecutor(1, "engine")
+        self._warmer = ThreadPoolExecutor(1, "warm-up")
 
     @property
     def waiting_images(self) -> int:
@@ -87,17 +87,20 @@ class Engine:
     async def warm_up(self, stored: StoredModel) -> LoadedModel:
         """Load a model to the device and measure it, while other models go on serving.
 
-        Raises DeviceError if a GPU cannot take the model.
+        Raises DeviceError if a GPU cannot take the model, NotReadyError if a library is missing.
         """
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._warmer, self._warmed_up, stored)
+            model = await loop.run_in_executor(self._warmer, self._warmed_up, stored)
         except RuntimeError as error:
             device = self.backend.device
             if device == "cpu":
                 raise
             reason = str(error).partition("\n")[0]
             raise DeviceError(f"{stored.manifest.ref} cannot run on {device}: {reason}") from error
+        if stored.network is not None:
+            self._hooks.arithmetic_checked(model.name, ok=not model.mismatches)
+        return model
 
     def pause(self) -> None:
         """Start no further batch. Requests are still queued, and still time out."""
@@ -120,7 +123,13 @@ class Engine:
 
     def _warmed_up(self, stored: StoredModel) -> LoadedModel:
         executor = self.backend.load(stored)
-        return warm_up(stored.manifest, executor, self.backend.device, stored.class_latents)
+        return warm_up(
+            stored.manifest,
+            executor,
+            self.backend.device,
+            stored.class_latents,
+            golden=stored.golden,
+        )
 
     async def _run(
         self, model: LoadedModel, function: Function, *inputs: Floats

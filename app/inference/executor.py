@@ -1,4 +1,4 @@
-"""The interface between inference and a numeric library, such as PyTorch."""
+"""The interface between inference and a numeric library, such as PyTorch or ONNX Runtime."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
@@ -17,10 +17,19 @@ log_likelihood  x, z -> ln p(x | z)
 
 
 class Executor(Protocol):
-    """Runs the functions of one model on batches of fixed sizes.
+    """Runs the functions of one model on batches; `run` is called by one thread at a time.
 
-    `run` is called by one thread at a time.
+    An executor of exact arithmetic takes any number of rows, of which nothing depends on the others.
+    All others are given batches of `reference_batch` or `other_batches` rows only.
     """
+
+    @property
+    def name(self) -> str:
+        """Library and version that compute, such as `onnxruntime-1.32.0`."""
+
+    @property
+    def exact(self) -> bool:
+        """True if the results should be the same bytes on every machine."""
 
     @property
     def input_shapes(self) -> Mapping[Function, Sequence[tuple[int, ...]]]:
@@ -49,8 +58,8 @@ class Backend(Protocol):
     def device(self) -> str:
         """Name of the device, such as `cpu`."""
 
-    def configure_thread(self) -> None:
-        """Prepare the calling thread for running executors; called once in each thread."""
-
     def load(self, stored: StoredModel) -> Executor:
-        """Bring a model to the device. Raises RuntimeError if the device cannot take it."""
+        """Bring a model to the device.
+
+        Raises RuntimeError if the device cannot take it, and NotReadyError if a library is missing.
+        """

@@ -15,6 +15,9 @@ class EngineHooks(Protocol):
     def model_loaded(self, model: str, *, ok: bool) -> None:
         """Record that a version was loaded and warmed up, or could not be."""
 
+    def arithmetic_checked(self, model: str, *, ok: bool) -> None:
+        """Record that an exact version gives the results of its golden hashes, or others."""
+
     def swapped(self, alias: str, *, ok: bool) -> None:
         """Record that an alias now means another version, or that this version was refused."""
 
@@ -29,6 +32,9 @@ class NullHooks:
         """Do nothing."""
 
     def model_loaded(self, model: str, *, ok: bool) -> None:
+        """Do nothing."""
+
+    def arithmetic_checked(self, model: str, *, ok: bool) -> None:
         """Do nothing."""
 
     def swapped(self, alias: str, *, ok: bool) -> None:

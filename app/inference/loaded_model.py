@@ -6,6 +6,7 @@ from functools import cached_property
 from app.inference.executor import Executor, Function
 from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.spec import Manifest, ModelRef
+from model_store.store import WEIGHTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,8 +19,18 @@ class LoadedModel:
     """Name of the device that the executor computes on."""
     class_latents: ClassLatents = NO_CLASSES
     """One mixture per class, in the order of `manifest.classes`."""
+    exact: bool = False
+    """True if every answer has the same bytes on every machine, in whatever batch it is computed."""
+    arithmetic: str = "float"
+    """Everything about the computation that the bits depend on: `exact-1`, or for a float version
+    its library, device and a hash of what they compute."""
+    mismatches: tuple[Function, ...] = ()
+    """Functions of an exact version whose results on this machine differ from the golden hashes."""
     reference_batch: int = 1
-    """Batch size that defines the output: every other size must reproduce it bit for bit."""
+    """Batch size that defines the output: every other size must reproduce it bit for bit.
+
+    For an exact model it is the largest size only: a batch has as many rows as there are.
+    """
     equivalent_batches: tuple[int, ...] = ()
     """Other batch sizes that reproduce these bits, ascending."""
     position_sensitive: bool = False
@@ -39,9 +50,10 @@ class LoadedModel:
 
     @property
     def size_bytes(self) -> int:
-        """Size of the weight files that the manifest lists."""
-        files = self.manifest.files.items()
-        return sum(file.size_bytes for name, file in files if name.endswith(".safetensors"))
+        """Size of the weight files that are loaded."""
+        unused = set() if self.manifest.arithmetic == "float" else {WEIGHTS}
+        names = {name for name in self.manifest.files if name.endswith(".safetensors")} - unused
+        return sum(self.manifest.files[name].size_bytes for name in names)
 
     @property
     def latent(self) -> int:
@@ -62,6 +74,8 @@ class LoadedModel:
 
     def batch_size_for(self, rows: int) -> int:
         """Return the smallest batch size that has room for this many rows."""
+        if self.exact:
+            return rows
         return min(
             size for size in (self.reference_batch, *self.equivalent_batches) if size >= rows
         )

@@ -107,6 +107,17 @@ class ModelCache:
             if ref in self._serving
         )
 
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """The refusals, and one line for each model that this machine computes wrongly."""
+        mismatches = tuple(
+            f"{model.name}: results of {', '.join(model.mismatches)} differ on this machine from "
+            f"those published for {model.manifest.arithmetic}"
+            for model in self._loaded.values()
+            if model.mismatches
+        )
+        return (*self.refusals, *mismatches)
+
     async def watch(self) -> None:
         """Follow the store until cancelled."""
         while True:
@@ -185,7 +196,8 @@ class ModelCache:
         if task.exception() is None:
             model = self._loaded[ref] = task.result()
             weights = model.manifest.weights_sha256
-            log.info("%s loaded on %s, weights %.12s", ref, model.device, weights)
+            arithmetic = model.arithmetic.partition(" ")[0]
+            log.info("%s (%s) loaded on %s, weights %.12s", ref, arithmetic, model.device, weights)
 
     def _make_room(self) -> None:
         """Drop the least recently used models; running requests keep theirs alive."""

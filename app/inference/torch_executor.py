@@ -1,5 +1,9 @@
-"""Run models by PyTorch: on the CPU, or as captured graphs on a GPU."""
+"""Run models by PyTorch: float versions on the CPU, and all versions on a GPU.
 
+The process imports this module when it loads the first version that needs it.
+"""
+
+import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -7,10 +11,12 @@ from torch import Tensor
 
 from app.inference import cuda_graphs
 from app.inference.devices import Device
-from app.inference.executor import Function
+from app.inference.exact_executor import BATCHES, ExactExecutor
+from app.inference.executor import Executor, Function
 from app.typing import Floats
+from model_store.arithmetic.model import ExactModel
 from model_store.store import StoredModel
-from model_store.vae import VAE, build_vae, compile_for_inference
+from model_store.vae import ARITHMETIC, VAE, build_vae, compile_for_inference
 
 CPU_REFERENCE_BATCH = 16
 """Part of what makes answers repeatable: another number gives images with other last bits."""
@@ -20,6 +26,10 @@ CPU_OTHER_BATCHES = (2, 4, 8, 32, 64)
 
 GPU_REFERENCE_BATCH = 256
 """Larger than on a CPU: a GPU computes many rows in the time of few."""
+
+NAME = f"{ARITHMETIC}-torch-{torch.__version__}"
+
+_thread = threading.local()
 
 TensorFunction = Callable[..., tuple[Tensor, ...]]
 
@@ -36,24 +46,38 @@ class TorchBackend:
         """Name of the device."""
         return self._device
 
-    def configure_thread(self) -> None:
-        """Make PyTorch repeatable: a fixed number of threads, and the same kernels each time."""
-        torch.set_num_threads(self._threads)
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.deterministic = True
-        torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cuda.matmul.allow_tf32 = False
-
-    def load(self, stored: StoredModel) -> "TorchExecutor":
+    def load(self, stored: StoredModel) -> Executor:
         """Optimise the model for its device. Raises RuntimeError if a GPU cannot take it."""
-        return TorchExecutor(build_vae(stored.spec, stored.weights), self._device)
+        _configure_thread(self._threads)
+        if stored.network is None:
+            return TorchExecutor(
+                build_vae(stored.spec, stored.weights), self._device, self._threads
+            )
+        # Imported late: it switches libraries off that float versions may use.
+        from model_store.arithmetic.executors import torch_executor  # noqa: PLC0415
+
+        on_gpu = self._device == "cuda"
+        return ExactExecutor(
+            ExactModel(
+                stored.network,
+                stored.spec,
+                lambda program, _: torch_executor.TorchExecutor(program, self._device),
+            ),
+            NAME,
+            batches=(GPU_REFERENCE_BATCH,) if on_gpu else BATCHES,
+            always_off_loop=on_gpu,
+        )
 
 
 class TorchExecutor:
     """One model on one device; a GPU runs each function as a graph of one batch size."""
 
-    def __init__(self, vae: VAE, device: Device) -> None:
+    name = NAME
+    exact = False
+
+    def __init__(self, vae: VAE, device: Device, threads: int = 1) -> None:
         on_gpu = device == "cuda"
+        self._threads = threads
         self.reference_batch = GPU_REFERENCE_BATCH if on_gpu else CPU_REFERENCE_BATCH
         self.other_batches: Sequence[int] = () if on_gpu else CPU_OTHER_BATCHES
         self.always_off_loop = on_gpu
@@ -75,12 +99,25 @@ class TorchExecutor:
 
     def run(self, function: Function, inputs: Sequence[Floats]) -> list[Floats]:
         """Compute one batch; new arrays, (batch, ...)."""
+        _configure_thread(self._threads)
         return self._run[function](*inputs)
 
     def _captured(
         self, function: TensorFunction, shapes: Sequence[tuple[int, ...]]
     ) -> cuda_graphs.StaticFunction:
         return cuda_graphs.capture(function, [(self.reference_batch, *shape) for shape in shapes])
+
+
+def _configure_thread(threads: int) -> None:
+    """Make PyTorch repeatable in this thread: a fixed number of threads, the same kernels."""
+    if getattr(_thread, "threads", None) == threads:
+        return
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    _thread.threads = threads
 
 
 def _functions(vae: VAE) -> dict[Function, TensorFunction]:

@@ -1,7 +1,11 @@
-"""Measure a model when it is loaded: which batch sizes are equivalent, and which thread computes.
+"""Measure a model when it is loaded: which batch sizes are used, and which thread computes.
 
-Floating-point sums change with the shape of a batch, so a model has one reference batch size. Other
-sizes are used only if they are found to give the same bits for every row of every function.
+The results of an exact model for fixed inputs are compared with its golden hashes. If they agree,
+its batches may have any size, and the largest is chosen by time.
+
+The floating-point sums of other models change with the shape of a batch, so they have one reference
+batch size. Other sizes are used only if they give the same bits for every row of every function. An
+exact model that this machine computes wrongly is treated like them.
 """
 
 import logging
@@ -13,6 +17,7 @@ from functools import partial
 import numpy as np
 
 from app.inference.executor import Executor, Function
+from app.inference.fixed_results import combined, result_hashes
 from app.inference.loaded_model import LoadedModel
 from app.typing import Floats
 from model_store.class_latents import NO_CLASSES, ClassLatents
@@ -37,33 +42,81 @@ def warm_up(
     device: str,
     class_latents: ClassLatents = NO_CLASSES,
     *,
+    golden: Mapping[str, str] | None = None,
     max_large_batch_s: float = MAX_LARGE_BATCH_S,
     max_on_loop_s: float = MAX_ON_LOOP_S,
 ) -> LoadedModel:
     """Run every function of the model and decide how to batch its rows and where to compute.
 
-    `max_large_batch_s` bounds the time of batches above the reference size, `max_on_loop_s` that
-    of a batch on the event loop.
+    `golden` are the golden hashes of an exact version. `max_large_batch_s` bounds the time of
+    batches above the reference size, `max_on_loop_s` that of a batch on the event loop.
     """
+    hashes = result_hashes(executor, manifest.spec)
+    mismatches = _mismatches(hashes, golden or {}) if executor.exact else ()
+    exact = executor.exact and not mismatches
     reference = executor.reference_batch
-    seconds = {
-        function: min(timeit.repeat(partial(executor.run, function, inputs), number=1))
-        for function, inputs in _examples(executor, reference)
-    }
+    if exact:
+        reference = _fastest_batch(executor, max_large_batch_s)
+    seconds = _seconds(executor, reference)
     model = LoadedModel(
         manifest,
         executor,
         device,
         class_latents,
+        exact=exact,
+        arithmetic=manifest.arithmetic if exact else _float_arithmetic(executor, device, hashes),
+        mismatches=mismatches,
         reference_batch=reference,
         off_loop_functions=_off_loop_functions(executor, seconds, max_on_loop_s),
     )
+    if exact:
+        return model
+    if mismatches:
+        log.warning(
+            "%s: this machine's results of %s differ from the golden hashes of %s; they are served, "
+            "and caches are told that they are this machine's own",
+            model.ref,
+            ", ".join(mismatches),
+            manifest.arithmetic,
+        )
     if not _is_position_invariant(executor):
         log.warning("%s is so small that its images are computed one by one", model.ref)
         return replace(model, position_sensitive=True)
     largest = max(reference, max_large_batch_s / max(seconds.values()) * reference)
     sizes = [size for size in executor.other_batches if size <= largest]
     return replace(model, equivalent_batches=_equivalent_batches(executor, sizes))
+
+
+def _mismatches(hashes: Mapping[Function, str], golden: Mapping[str, str]) -> tuple[Function, ...]:
+    """Return the functions whose results differ from the golden hashes."""
+    return tuple(function for function, each in hashes.items() if golden.get(function) != each)
+
+
+def _float_arithmetic(executor: Executor, device: str, hashes: Mapping[Function, str]) -> str:
+    return f"float {executor.name} {device} {combined(hashes)}"
+
+
+def _fastest_batch(executor: Executor, max_large_batch_s: float) -> int:
+    """Return the batch size that takes the least time per row of every function.
+
+    Sizes above the reference size are used only if such a batch takes at most `max_large_batch_s`.
+    """
+    reference = executor.reference_batch
+    seconds = {reference: _seconds(executor, reference)}
+    for size in executor.other_batches:
+        seconds[size] = _seconds(executor, size)
+        if max(seconds[size].values()) > max_large_batch_s:
+            del seconds[size]
+            break
+    return min(seconds, key=lambda size: sum(seconds[size].values()) / size)
+
+
+def _seconds(executor: Executor, rows: int) -> dict[Function, float]:
+    """Return function -> seconds of a batch of this many rows."""
+    return {
+        function: min(timeit.repeat(partial(executor.run, function, inputs), number=1))
+        for function, inputs in _examples(executor, rows)
+    }
 
 
 def _off_loop_functions(

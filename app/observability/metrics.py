@@ -106,6 +106,13 @@ class Telemetry:
             ["model", "outcome"],
             registry=registry,
         )
+        self._mismatch = Gauge(
+            "zserve_arithmetic_mismatch",
+            "1 if this machine's results for an exact version differ from those published, else 0.",
+            ["model"],
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self._swaps = Counter(
             "zserve_model_swaps",
             "Attempts to serve another version under an alias, by outcome.",
@@ -144,6 +151,10 @@ class Telemetry:
     def model_loaded(self, model: str, *, ok: bool) -> None:
         """Count a load."""
         self._loads.labels(model, "loaded" if ok else "refused").inc()
+
+    def arithmetic_checked(self, model: str, *, ok: bool) -> None:
+        """Set the gauge of an exact version."""
+        self._mismatch.labels(model).set(0 if ok else 1)
 
     def swapped(self, alias: str, *, ok: bool) -> None:
         """Count a swap."""

@@ -89,7 +89,7 @@ class ExactModel:
         }
         if self.flow is not None:
             results |= {"to_u": [self.to_u(u)], "to_z": [self.to_z(u)]}
-        return {name: _hash(arrays) for name, arrays in results.items()}
+        return {name: hash_arrays(arrays) for name, arrays in results.items()}
 
 
 def fixed_inputs(spec: ModelSpec) -> tuple[Bytes, Floats]:
@@ -109,7 +109,8 @@ def _mixed(count: int) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
     return np.arange(count, dtype=np.uint64) * np.uint64(2654435761) & np.uint64(0xFFFFFFFF)
 
 
-def _hash(arrays: Sequence[Floats | Bytes]) -> str:
+def hash_arrays(arrays: Sequence[Floats | Bytes]) -> str:
+    """Return the SHA-256 of the bytes of all arrays: little-endian, row-major."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())

@@ -73,7 +73,7 @@ async def generate(
     caching: dict[str, str] = {}
     if request.method == "GET":
         tag = None if query.seed is None else etag(model, output, generation.all_parameters)
-        caching = cache_headers(tag, pinned=_is_pinned(query.model))
+        caching = cache_headers(tag, immutable=model.exact and _is_pinned(query.model))
         if tag is not None and client_has(request, tag):
             headers = model_headers(model, generation.seed) | caching
             return Response(status_code=304, headers=headers)

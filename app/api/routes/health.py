@@ -32,16 +32,17 @@ async def healthz() -> Health:
 async def readyz(services: ServicesDep) -> Health:
     """Return 200 once the default model is loaded and warmed up, 503 if it cannot be loaded.
 
-    If a promoted version was refused and the previous version still answers, `degraded` has the
-    reason.
+    `degraded` has one line for each promoted version that was refused, whose previous version still
+    answers, and for each exact version whose results on this machine differ from those that were
+    published.
     """
     model = await services.model_cache.default_or_reason()
-    refusals = services.model_cache.refusals
+    degraded = services.model_cache.degraded
     return Health(
         status="ready",
         model=model.name,
         device=model.device,
-        degraded=list(refusals) if refusals else None,
+        degraded=list(degraded) if degraded else None,
     )
 
 

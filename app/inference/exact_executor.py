@@ -1,0 +1,90 @@
+"""Run exact versions without PyTorch: by ONNX Runtime or numpy, whichever is faster here.
+
+Every way of computing an exact function gives the same bytes, so the choice is free and is made by
+time, for each function of a model.
+"""
+
+import timeit
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import onnxruntime
+
+from app.inference.executor import Function
+from app.typing import Floats
+from model_store.arithmetic.executors import Executor as FunctionExecutor
+from model_store.arithmetic.executors.numpy_executor import NumpyExecutor
+from model_store.arithmetic.executors.onnx_executor import OnnxExecutor
+from model_store.arithmetic.model import ExactModel
+from model_store.arithmetic.program import Convolution, Deconvolution
+from model_store.arithmetic.program import Function as Program
+from model_store.preprocessing import from_bytes, to_bytes
+
+BATCHES = (16, 32, 64)
+"""Sizes that a CPU's largest batch is chosen from."""
+
+LIBRARIES = f"onnxruntime-{onnxruntime.__version__}-numpy-{np.__version__}"
+
+_TIMED_ROWS = BATCHES[0]
+_TIMED_RUNS = 5
+
+
+class ExactExecutor:
+    """The functions of an exact model between images in [0, 1], latents and nats.
+
+    Images are rounded to grey levels, which is what exact functions take and give.
+    """
+
+    exact = True
+
+    def __init__(
+        self,
+        model: ExactModel,
+        name: str = LIBRARIES,
+        *,
+        batches: Sequence[int] = BATCHES,
+        always_off_loop: bool = False,
+    ) -> None:
+        self.name = name
+        self.reference_batch, *self.other_batches = batches
+        self.always_off_loop = always_off_loop
+        self._model = model
+        x, z = model.spec.image.shape, (model.spec.latent,)
+        shapes: dict[Function, list[tuple[int, ...]]] = {
+            "encode": [x],
+            "decode": [z],
+            "log_likelihood": [x, z],
+        }
+        if model.flow is not None:
+            shapes["to_u"] = [z]
+        self.input_shapes: Mapping[Function, Sequence[tuple[int, ...]]] = shapes
+
+    def run(self, function: Function, inputs: Sequence[Floats]) -> Sequence[Floats]:
+        """Compute one batch of any size; new arrays, (batch, ...)."""
+        match function:
+            case "encode":
+                return self._model.encode(to_bytes(inputs[0]))
+            case "decode":
+                return [from_bytes(self._model.decode(inputs[0]))]
+            case "to_u":
+                return [self._model.to_u(inputs[0])]
+            case "log_likelihood":
+                return [self._model.log_likelihood(to_bytes(inputs[0]), inputs[1])]
+
+
+def fastest(program: Program, shape: Sequence[int], threads: int = 1) -> FunctionExecutor:
+    """Return the executor that computes a function fastest on this CPU; `shape` is its input's.
+
+    numpy is tried for functions of linear layers only, because its convolutions are slow.
+    """
+    onnx = OnnxExecutor(program, shape, threads)
+    if any(isinstance(operation, Convolution | Deconvolution) for operation in program):
+        return onnx
+    executors: tuple[FunctionExecutor, ...] = (onnx, NumpyExecutor(program, np.float32))
+    batch = np.zeros((_TIMED_ROWS, *shape), np.float32)
+    return min(executors, key=lambda each: _seconds(each, batch))
+
+
+def _seconds(executor: FunctionExecutor, batch: Floats) -> float:
+    return min(timeit.repeat(partial(executor, batch), number=1, repeat=_TIMED_RUNS))
