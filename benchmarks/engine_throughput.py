@@ -16,15 +16,15 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable
-from typing import cast
 
 import numpy as np
 import torch
 
+from app.inference.backend import ChosenBackend
 from app.inference.devices import Device, choose_device
 from app.inference.engine import Engine
 from app.inference.loaded_model import LoadedModel
-from app.inference.torch_executor import TorchBackend, TorchExecutor
+from app.inference.torch_executor import TorchExecutor
 from benchmarks.common.machine import Machine, read_machine
 from benchmarks.common.recording import add_record_option, record, table
 from benchmarks.common.statistics import ratio
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _measure(name: str, device: Device, rounds: int, seconds: float) -> tuple[Rates, Rates]:
     """Return the rates of the network alone and of the engine."""
     queue_images = PENDING_REQUESTS * max(REQUEST_SIZES)
-    engine = Engine(TorchBackend(device), queue_images=queue_images, timeout_s=600)
+    engine = Engine(ChosenBackend(device), queue_images=queue_images, timeout_s=600)
     store = Store(SHIPPED)
     model = await engine.warm_up(store.load(store.resolve(ModelRef.parse(name))))
     clock = time.process_time if device == "cpu" else time.perf_counter
@@ -109,8 +109,15 @@ def _record(model: str, machine: Machine, text: str, network: Rates, engine: Rat
 
 
 def _decode_call(model: LoadedModel, size: int) -> Callable[[], object]:
-    """Return a call that decodes latents which are on the device, and leaves the images there."""
-    vae = cast(TorchExecutor, model.executor).vae
+    """Return a call that decodes latents.
+
+    Latents and images of a float version stay on the device; those of an exact one are in memory.
+    """
+    executor = model.executor
+    if not isinstance(executor, TorchExecutor):
+        latents = np.random.default_rng(0).standard_normal((size, model.latent), np.float32)
+        return lambda: executor.run("decode", (latents,))
+    vae = executor.vae
     z = torch.randn(size, model.latent, device=model.device)
 
     @torch.inference_mode()

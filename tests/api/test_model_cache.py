@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from app.inference.backend import ChosenBackend
 from app.inference.cuda_graphs import unusable_reason
 from app.inference.engine import Engine
 from app.inference.model_cache import RETRY_S, ModelCache
-from app.inference.torch_executor import TorchBackend
 from app.settings import Settings
 from model_store.spec import ModelRef
 from model_store.store import WEIGHTS, Store, StoredModel
@@ -42,7 +42,7 @@ def store(tmp_path: Path) -> CountingStore:
 
 
 def an_engine() -> Engine:
-    return Engine(TorchBackend("cpu"), queue_images=64, timeout_s=30)
+    return Engine(ChosenBackend("cpu"), queue_images=64, timeout_s=30)
 
 
 def in_cache(
@@ -173,7 +173,7 @@ def test_a_version_that_the_gpu_cannot_take_is_refused_and_the_old_one_stays(
 ) -> None:
     with started(Settings(store=store.root, device="cpu")) as service:
         services = service.app.state.services
-        services.engine.backend = TorchBackend("cuda")
+        services.engine.backend = ChosenBackend("cuda")
         store.set_alias("mnist", "production", 2)
         service.portal.call(services.model_cache.refresh)
         ready = service.get("/readyz").json()

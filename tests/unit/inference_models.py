@@ -5,18 +5,19 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from app.inference.cuda_graphs import unusable_reason
-from app.inference.devices import Device
+from app.inference.backend import ChosenBackend
+from app.inference.devices import Device, unusable_reason
 from app.inference.engine import Engine
 from app.inference.executor import Executor, Function
 from app.inference.hooks import EngineHooks
 from app.inference.loaded_model import LoadedModel
-from app.inference.torch_executor import TorchBackend, TorchExecutor
+from app.inference.torch_executor import TorchExecutor
 from app.inference.warm_up import warm_up
 from app.typing import Floats
 from model_store.spec import MLP, Conv, FileRecord, Manifest, ModelSpec
 from model_store.store import StoredModel
 from model_store.store.tensors import to_arrays
+from model_store.vae import build_vae
 from tests.unit.models import tiny_description, tiny_weights
 
 LAB = ModelSpec(network=MLP(), latent=20)
@@ -43,7 +44,7 @@ def stored(spec: ModelSpec) -> StoredModel:
 
 
 def executor_of(spec: ModelSpec) -> TorchExecutor:
-    return TorchBackend("cpu").load(stored(spec))
+    return TorchExecutor(build_vae(spec, stored(spec).weights), "cpu")
 
 
 def loaded(spec: ModelSpec, *, off_loop: bool = False) -> LoadedModel:
@@ -77,7 +78,7 @@ def an_engine(
     hooks: EngineHooks | None = None,
 ) -> Engine:
     return Engine(
-        TorchBackend(device),
+        ChosenBackend(device),
         queue_images=queue_images,
         timeout_s=timeout_s,
         batch_requests=batch_requests,
@@ -95,6 +96,8 @@ class Elementwise:
     Decodes a latent of 3 to twice its values.
     """
 
+    name = "elementwise"
+    exact = False
     reference_batch = 16
     other_batches: Sequence[int] = (2, 4, 8, 32, 64)
     always_off_loop = False
