@@ -1,4 +1,4 @@
-"""Everything that can go wrong with a stored model, or with an image that is prepared for one.
+"""What can go wrong with a stored model, an image that is prepared for one, or compressed images.
 
 StoreError
 ├── InvalidReferenceError      the text is not name, name@version or name@alias
@@ -20,6 +20,12 @@ StoreError
 ImageError
 ├── BlankImageError            no digit to be seen
 └── WrongSizeError             preprocess=none, and the image does not have the model's size
+
+CompressedFileError
+├── ForeignFileError           not a file of compressed images, or of an unknown format version
+├── DamagedFileError           truncated, changed or inconsistent
+├── OtherModelError            written with another model, version or arithmetic
+└── TooManyImagesError         more images than are allowed at once
 """
 
 
@@ -93,3 +99,23 @@ class BlankImageError(ImageError):
 
 class WrongSizeError(ImageError):
     """preprocess=none takes the pixels as they are, and the image has another size."""
+
+
+class CompressedFileError(ValueError):
+    """Base of the errors of files that cannot be decompressed; the message is meant for people."""
+
+
+class ForeignFileError(CompressedFileError):
+    """The file is not one of compressed images, or its format version is not known here."""
+
+
+class DamagedFileError(CompressedFileError):
+    """The file is truncated, changed or inconsistent."""
+
+
+class OtherModelError(CompressedFileError):
+    """The file was written with another model, version or arithmetic."""
+
+
+class TooManyImagesError(CompressedFileError):
+    """The file holds more images than are allowed at once."""

@@ -33,6 +33,11 @@ def grey_levels(logits: Floats) -> Bytes:
     return _grey_table()[logit_levels(logits)]
 
 
+def fine_means(logits: Floats) -> Table:
+    """Logits in units of 2^-8 -> mean in sixteenths (FINE) of a grey level; same shape."""
+    return _fine_table()[logit_levels(logits)]
+
+
 def bernoulli(levels: Bytes, logits: Floats) -> Floats:
     """ln p(x | z) of images as grey levels 0..255; (batch, ...) both -> (batch,), nats.
 
@@ -58,7 +63,7 @@ class DiscretisedLogistic:
 
     def __call__(self, levels: Bytes, logits: Floats) -> Floats:
         """Grey levels and logits (batch, channels, height, width) -> (batch,), nats."""
-        mean = _fine_table()[logit_levels(logits)]
+        mean = fine_means(logits)
         grey = levels.astype(np.int64)
         distance = grey * FINE - mean + 255 * FINE
         edge = (grey == 0).astype(np.intp) + 2 * (grey == 255)
