@@ -2,8 +2,9 @@
 #   docker build --tag zserve .
 
 FROM python:3.11-slim AS build
-ARG TORCH=cpu
-# Compile to byte code here: on a read-only root, torch would be compiled at every start.
+# Exact versions need no torch. cpu, cuda or auto installs it, for float versions and GPUs.
+ARG TORCH=none
+# Compile to byte code here: on a read-only root, packages would be compiled at every start.
 ENV UV_COMPILE_BYTECODE=1
 COPY requirements/ /build/requirements/
 COPY scripts/install.py /build/scripts/install.py

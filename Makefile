@@ -9,9 +9,9 @@ HOST   := $(or $(ZSERVE_HOST),localhost)# not ?=: some shells export HOST, the m
 
 VENV   := .venv
 PY     := $(VENV)/bin/python
-PINS   := torch torchvision cuda uv
+PINS   := serve-torch torch torchvision cuda uv
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
-FORCED := $(if $(TORCH),always)# a build that is asked for is looked at each time
+FORCED := $(if $(TORCH)$(filter cuda,$(ZSERVE_DEVICE)),always)# a torch that is asked for is looked at each time
 
 $(VENV)/.installed-%: requirements/%.txt $(PINS:%=requirements/%.txt) scripts/install.py clients/pyproject.toml $(FORCED)
 	@command -v $(PYTHON) >/dev/null || { echo "zserve needs Python 3.11 or newer: make ... PYTHON=/path/to/python3" >&2; exit 1; }
@@ -20,7 +20,7 @@ $(VENV)/.installed-%: requirements/%.txt $(PINS:%=requirements/%.txt) scripts/in
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "TORCH=auto|cpu|cuda chooses the build of torch; PYTHON=python3.12 the interpreter of a new $(VENV)"
+	@echo "TORCH=auto|cpu|cuda chooses the build of torch, which serving needs for GPUs and float versions only; PYTHON=python3.12 the interpreter of a new $(VENV)"
 
 install: $(VENV)/.installed-serve ## install what serving needs into .venv
 

@@ -20,15 +20,20 @@ REQUIREMENTS = ROOT / "requirements"
 HEADER = "# {title}\n# Written by `make requirements`; not to be edited.\n"
 CUDA_LIBRARY = re.compile(r"(nvidia|cuda)-|triton$")
 BY_VERSION = {"torch", "torchvision"}  # no hashes: their builds differ from machine to machine
+SERVE = ["pyproject.toml", "--group", "build"]
 DEV = ["pyproject.toml", "clients/pyproject.toml", "--group", "dev"]
 ALL_SOURCES = [*DEV, "--group", "docs"]
 SOURCES = {
-    "serve": ("What serving needs, without torch.", ["pyproject.toml"]),
+    "serve": ("What serving exact versions on a CPU needs.", SERVE),
+    "serve-torch": ("What serving with torch needs, without torch.", [*SERVE, "--extra", "torch"]),
     "train": ("What training needs, without torch.", ["pyproject.toml", "--group", "train"]),
     "dev": ("What make check and make test need, without torch.", DEV),
     "docs": ("What make docs-site needs.", ["--group", "docs"]),
     "clients": ("What the client and the examples need.", ["clients/pyproject.toml"]),
-    "cuda": ("What the default build of torch needs on Linux, besides serve.txt.", ALL_SOURCES),
+    "cuda": (
+        "What the default build of torch needs on Linux, besides serve-torch.txt.",
+        ALL_SOURCES,
+    ),
 }
 
 

@@ -1,6 +1,7 @@
 """Install zserve's pinned requirements into a virtual environment, for make and for Docker.
 
-    python scripts/install.py {serve,clients,train,dev,docs} [--torch auto|cpu|cuda] [--venv .venv]
+    python scripts/install.py {serve,clients,train,dev,docs} [--torch auto|cpu|cuda|none]
+                              [--venv .venv]
 
 Every package is pinned and checked against its hash. torch and torchvision are pinned by version
 only, because their builds differ from machine to machine. --torch chooses the build:
@@ -8,6 +9,10 @@ only, because their builds differ from machine to machine. --torch chooses the b
     auto    the build for this machine's driver, from PyTorch's own index
     cpu     the CPU build, from PyTorch's own index: no CUDA libraries to download
     cuda    the default build of the package registry, with the CUDA libraries of cuda.txt
+    none    no torch: serving exact versions on a CPU needs none
+
+Without --torch, serving gets the build `auto` if this machine has an NVIDIA GPU or ZSERVE_DEVICE is
+cuda, and otherwise none. Training and development always get a build, `auto` by default.
 
 If PyTorch's own index cannot be reached, auto and cpu install the default build, which computes on
 CPUs too, and print a line about it. Any other failure ends the installation.
@@ -19,6 +24,7 @@ is readable by older Pythons, so that they print a message instead of a SyntaxEr
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import subprocess
 import sys
@@ -30,8 +36,12 @@ CLIENT = ROOT / "clients"
 OLDEST_PYTHON = (3, 11)
 SHORT_TIMEOUTS = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "15"}
 PYTORCH_HOST = "download.pytorch.org"
-WITH_TORCH = ("serve", "train", "dev")
+WITH_TORCH = ("train", "dev")
 WITH_TORCHVISION = ("train", "dev")
+
+
+class InstallError(Exception):
+    """The options contradict each other."""
 
 
 class Environment:
@@ -64,12 +74,14 @@ class Environment:
             check=True,
         )
 
-    def install_torch(self, choice: str | None) -> None:
-        """Install the pinned torch; without a choice, use the previous choice, or else auto."""
-        previous = (
-            self.torch_choice_file.read_text().split() if self.torch_choice_file.exists() else []
-        )
-        wanted = [choice or (previous[0] if previous else "auto"), _pin("torch")]
+    def previous_torch(self) -> list[str]:
+        """Return choice and version of the torch that was installed last; [] without one."""
+        return self.torch_choice_file.read_text().split() if self.torch_choice_file.exists() else []
+
+    def install_torch(self, choice: str) -> None:
+        """Install the pinned torch in this build, if it is not the one that was installed last."""
+        previous = self.previous_torch()
+        wanted = [choice, _pin("torch")]
         if wanted != previous:
             if wanted[0] == "cuda" or not self._index_reachable(wanted[0]):
                 self._install_default("torch")
@@ -155,6 +167,31 @@ class Environment:
         return None
 
 
+def _torch_choice(what: str, option: str | None, environment: Environment) -> str | None:
+    """Return the build of torch to install; None for no torch.
+
+    A build that the environment has stays, unless another one is asked for.
+    """
+    previous = environment.previous_torch()[:1]
+    if what in WITH_TORCH:
+        if option == "none":
+            raise InstallError(f"{what} needs torch: choose --torch auto, cpu or cuda")
+        return option or (previous[0] if previous else "auto")
+    if what != "serve" or option == "none":
+        return None
+    if option or previous:
+        return option or previous[0]
+    return "auto" if os.environ.get("ZSERVE_DEVICE") == "cuda" or _has_nvidia_gpu() else None
+
+
+def _has_nvidia_gpu() -> bool:
+    """Return True if an NVIDIA driver is installed and finds a GPU."""
+    try:
+        return ctypes.CDLL("libcuda.so.1").cuInit(0) == 0
+    except OSError:
+        return False
+
+
 def _pin(package: str) -> str:
     """Return the version pinned in requirements/<package>.txt, a file with one requirement."""
     lines = (REQUIREMENTS / f"{package}.txt").read_text().splitlines()
@@ -176,22 +213,27 @@ def main() -> None:
         )
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("what", choices=["serve", "clients", "train", "dev", "docs"])
-    parser.add_argument("--torch", choices=["auto", "cpu", "cuda"], help="which build of torch")
+    parser.add_argument("--torch", choices=["auto", "cpu", "cuda", "none"], help="which torch")
     parser.add_argument("--venv", type=Path, default=REQUIREMENTS.parent / ".venv")
     options = parser.parse_args()
 
     environment = Environment(options.venv.absolute())
     try:
+        torch = _torch_choice(options.what, options.torch, environment)
         environment.create()
-        environment.install_hashed(options.what)
-        if options.what in WITH_TORCH:
-            environment.install_torch(options.torch)
+        environment.install_hashed(
+            "serve-torch" if torch and options.what == "serve" else options.what
+        )
+        if torch:
+            environment.install_torch(torch)
         if options.what in WITH_TORCHVISION:
             environment.install_torchvision()
         environment.install_client()
         if options.what != "clients":
             environment.install_commands()
         environment.check()
+    except InstallError as error:
+        sys.exit(f"zserve: {error}")
     except subprocess.CalledProcessError as error:
         sys.exit(f"zserve: this command failed, see above: {' '.join(error.cmd)}")
 

@@ -37,7 +37,7 @@ def install(environment: str) -> None:
     print(f"installing {environment} into {FOLDER.name}/{environment}", flush=True)
     shutil.rmtree(FOLDER / environment, ignore_errors=True)  # packages of older pins must go
     script = str(ROOT / "scripts" / "install.py")
-    _run([sys.executable, script, "serve", "--venv", str(FOLDER / environment)])
+    _run([sys.executable, script, "serve", "--torch", "auto", "--venv", str(FOLDER / environment)])
     uv = [str(FOLDER / environment / "bin" / "uv"), "pip", "install", "--quiet"]
     uv += ["--python", str(python(environment))]
     pins = PINS / f"{environment}.txt"
@@ -72,7 +72,9 @@ def _backend(environment: str) -> list[str]:
 
 def _state(environment: str) -> str:
     """Return a hash of the requirement files of an environment."""
-    files = [ROOT / "requirements" / f"{name}.txt" for name in ("serve", "torch", "torchvision")]
+    files = [
+        ROOT / "requirements" / f"{name}.txt" for name in ("serve-torch", "torch", "torchvision")
+    ]
     files.append(PINS / f"{environment}.txt")
     text = "".join(file.read_text() for file in files if file.exists())
     return hashlib.sha256(text.encode()).hexdigest()

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_VERSION = ("torch", "torchvision")
-HASHED = ("clients", "cuda", "dev", "serve", "train", "uv")
+HASHED = ("clients", "cuda", "dev", "serve", "serve-torch", "train", "uv")
 CODE = ("app", "benchmarks", "clients", "model_store", "training")
 PACKAGES = ("app", "benchmarks", "clients", "model_store", "scripts", "training")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -63,7 +63,8 @@ def test_torch_and_torchvision_are_pinned_by_version_alone(name: str):
 
 
 @pytest.mark.parametrize(
-    ("smaller", "larger"), [("serve", "train"), ("train", "dev"), ("clients", "dev")]
+    ("smaller", "larger"),
+    [("serve", "serve-torch"), ("serve-torch", "train"), ("train", "dev"), ("clients", "dev")],
 )
 def test_a_larger_set_holds_the_smaller_at_the_same_versions(smaller: str, larger: str):
     held = pins(larger)
@@ -74,7 +75,16 @@ def test_a_larger_set_holds_the_smaller_at_the_same_versions(smaller: str, large
 
 def test_every_dependency_of_serving_is_pinned():
     asked = {re.split(r"[<>=; ]", line)[0] for line in PYPROJECT["project"]["dependencies"]}
-    assert asked <= pins("serve").keys() | {"torch"}
+    assert asked <= pins("serve").keys()
+
+
+def test_serving_exact_versions_installs_neither_torch_nor_what_only_torch_needs():
+    assert not pins("serve").keys() & {"torch", "sympy", "networkx", "jinja2", "fsspec"}
+    assert {"sympy", "networkx", "jinja2", "fsspec"} <= pins("serve-torch").keys()
+
+
+def test_the_container_installs_no_torch_unless_it_is_asked_for():
+    assert "ARG TORCH=none\n" in (ROOT / "Dockerfile").read_text()
 
 
 def test_serving_installs_nothing_that_only_training_needs():
