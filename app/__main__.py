@@ -1,8 +1,13 @@
 """python -m app: serve the models of a store over HTTP."""
 
+import os
 import sys
 
-from app.server.cli import main
+# One thread for numpy's products, as for all others: workers use the cores. numpy reads it once,
+# when it is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from app.server.cli import main  # noqa: E402 - imports numpy
 
 if __name__ == "__main__":
     sys.exit(main())

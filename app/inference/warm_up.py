@@ -101,14 +101,15 @@ def _fastest_batch(executor: Executor, max_large_batch_s: float) -> int:
 
     Sizes above the reference size are used only if such a batch takes at most `max_large_batch_s`.
     """
-    reference = executor.reference_batch
-    seconds = {reference: _seconds(executor, reference)}
-    for size in executor.other_batches:
-        seconds[size] = _seconds(executor, size)
-        if max(seconds[size].values()) > max_large_batch_s:
-            del seconds[size]
-            break
-    return min(seconds, key=lambda size: sum(seconds[size].values()) / size)
+    per_row: dict[int, float] = {}
+    for size in (executor.reference_batch, *executor.other_batches):
+        seconds = _seconds(executor, size)
+        slowest = max(seconds.values())
+        if not per_row or slowest <= max_large_batch_s:
+            per_row[size] = sum(seconds.values()) / size
+        if slowest > max_large_batch_s:
+            break  # larger sizes are slower still, and running them would take memory
+    return min(per_row, key=lambda size: per_row[size])
 
 
 def _seconds(executor: Executor, rows: int) -> dict[Function, float]:
