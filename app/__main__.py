@@ -7,7 +7,7 @@ import sys
 # when it is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from app.server.cli import main  # noqa: E402 - imports numpy
+from app.server.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -187,7 +187,7 @@ def _torch_choice(what: str, option: str | None, environment: Environment) -> st
 def _has_nvidia_gpu() -> bool:
     """Return True if an NVIDIA driver is installed and finds a GPU."""
     try:
-        return ctypes.CDLL("libcuda.so.1").cuInit(0) == 0
+        return bool(ctypes.CDLL("libcuda.so.1").cuInit(0) == 0)
     except OSError:
         return False
 
