@@ -144,7 +144,8 @@ async def infer(request: Request, services: ServicesDep, name: Name) -> Response
     """Decode `z` (batch, latent) to `image`, or encode `image` to `mu` and `logvar`.
 
     All tensors are FP32, as numbers in JSON or as raw bytes after the JSON. Images are (batch,
-    channels, height, width) with pixels in [0, 1], and are not preprocessed.
+    channels, height, width) with pixels in [0, 1], and are not preprocessed; exact versions round them
+    to grey levels.
     """
     return await _infer(request, await _model(services, name), services)
 
