@@ -19,7 +19,7 @@ from model_store.arithmetic.executors.onnx_executor import OnnxExecutor
 from model_store.arithmetic.model import ExactModel
 from model_store.arithmetic.program import Convolution, Deconvolution
 from model_store.arithmetic.program import Function as Program
-from model_store.preprocessing import from_bytes, to_bytes
+from model_store.preprocessing import to_bytes
 
 BATCHES = (16, 32, 64)
 """Sizes that a CPU's largest batch is chosen from."""
@@ -66,7 +66,7 @@ class ExactExecutor:
             case "encode":
                 return self._model.encode(to_bytes(inputs[0]))
             case "decode":
-                return [from_bytes(self._model.decode(inputs[0]))]
+                return [self._model.mean_images(inputs[0])]
             case "to_u":
                 return [self._model.to_u(inputs[0])]
             case "log_likelihood":

@@ -18,19 +18,31 @@ NATS = 2.0**20
 FINE = 16
 """Steps of the mean within one grey level, for the discretised logistic."""
 
-Ints = NDArray[np.intp]
+ROUNDER = np.float32(1.5 * 2**23)
+"""Added to a small float32, it leaves the nearest integer (ties to even) in the sum's low bits."""
+ROUNDER_BITS = int(ROUNDER.view(np.int32))
+
+Ints = NDArray[np.int32]
 Table = NDArray[np.int64]
 
 
 def logit_levels(logits: Floats) -> Ints:
     """Logits in units of 2^-8, any shape -> integers in 0..2 LIMIT, the index of the tables."""
-    levels: Ints = np.clip(np.rint(logits), -LIMIT, LIMIT).astype(np.intp)
-    return np.asarray(levels + LIMIT, np.intp)
+    sums = np.clip(logits, -LIMIT, LIMIT)
+    sums += ROUNDER
+    levels: Ints = sums.view(np.int32)
+    levels -= ROUNDER_BITS - LIMIT
+    return levels
 
 
 def grey_levels(logits: Floats) -> Bytes:
     """Logits in units of 2^-8 -> grey levels 0..255 of the mean image; same shape."""
-    return _grey_table()[logit_levels(logits)]
+    return _grey_table().take(logit_levels(logits))
+
+
+def mean_images(logits: Floats) -> Floats:
+    """Logits in units of 2^-8 -> the mean image in [0, 1], grey levels / 255; same shape."""
+    return _pixel_table().take(logit_levels(logits))
 
 
 def fine_means(logits: Floats) -> Table:
@@ -75,6 +87,11 @@ class DiscretisedLogistic:
 @functools.cache
 def _grey_table() -> Bytes:
     return np.asarray(np.rint(_sigmoid() * 255), np.uint8)
+
+
+@functools.cache
+def _pixel_table() -> Floats:
+    return _grey_table().astype(np.float32) / np.float32(255)
 
 
 @functools.cache

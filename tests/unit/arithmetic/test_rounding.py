@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from model_store.arithmetic import flow, likelihood, rounding
+from model_store.preprocessing import from_bytes
 
 
 def test_log_and_exp_are_the_nearest_float32():
@@ -74,3 +75,22 @@ def test_every_machine_finds_the_same_table_of_factors():
     )
     middle = raw != 0
     assert np.array_equal(low[middle], high[middle])
+
+
+def test_logits_are_rounded_like_rint_and_clamped():
+    limit = likelihood.LIMIT
+    eighths = np.arange(-8 * (limit + 3), 8 * (limit + 3) + 1, dtype=np.float32) / 8
+    extremes = np.array([-np.inf, np.inf, -1e30, 1e30, -0.0, 2.0**23 + 1], np.float32)
+    near_halves = np.nextafter(np.arange(-limit, limit, dtype=np.float32) + np.float32(0.5), 0)
+    logits = np.concatenate([eighths, extremes, near_halves]).astype(np.float32)
+    before = logits.copy()
+    expected = np.clip(np.rint(logits), -limit, limit) + limit
+    assert np.array_equal(likelihood.logit_levels(logits), expected)
+    assert np.array_equal(logits, before)
+
+
+def test_mean_images_are_grey_levels_divided_by_255():
+    logits = np.arange(-likelihood.LIMIT, likelihood.LIMIT + 1, dtype=np.float32)
+    assert np.array_equal(
+        likelihood.mean_images(logits), from_bytes(likelihood.grey_levels(logits))
+    )
