@@ -53,8 +53,8 @@ def create_app(
 ) -> FastAPI:
     """Create the ASGI app; models are loaded when it starts, not before.
 
-    `shared_metrics` is the folder in which several workers keep their metrics. Requests are traced
-    to `tracer_provider`, or as OpenTelemetry's own OTEL_* variables say if one of them is set.
+    `shared_metrics` is the folder in which several workers keep their metrics. Traces are sent to
+    `tracer_provider`, or else as OpenTelemetry's OTEL_* variables configure, if one of them is set.
     """
     configured = tracer_provider is not None or any(name.startswith("OTEL_") for name in os.environ)
     tracing = settings.telemetry and configured

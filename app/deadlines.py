@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _TICK_S = 0.001
-"""How much too early (s) a timer may fire: event loops may count in milliseconds."""
+"""Time (s) by which a timer may fire too early: event loops may count in milliseconds."""
 
 
 class DeadlineTimer(Generic[T]):

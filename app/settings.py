@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     max_loaded_bytes: int = Field(
         default=1024**3,
         ge=1,
-        description="Total size of the weights in memory; one version always stays.",
+        description="Total size (bytes) of the weights in memory; a single version may be larger.",
     )
     torch_threads: int = Field(
         default=1,
@@ -65,7 +65,7 @@ class Settings(BaseSettings):
         "version's images depend on their place in a batch; exact versions do not change.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="Where to compute; auto uses a GPU if there is one."
+        default="auto", description="Device to compute on; auto uses a GPU if there is one."
     )
 
     max_images: int = Field(
@@ -121,7 +121,7 @@ class Settings(BaseSettings):
 
     admin_token: SecretStr | None = Field(
         default=None,
-        description="Bearer token that moving aliases requires; without it, no alias can be moved.",
+        description="Bearer token that a promotion requires; if it is not set, promotion is disabled.",
     )
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from model_store.preprocessing import to_bytes
 class ImageArchive:
     """Write images as PNG files, then manifest.csv, then parameters.json unless metadata=false.
 
-    Memory grows by the lines of manifest.csv only.
+    Only the lines of manifest.csv stay in memory.
     """
 
     def __init__(self, fields: Sequence[str], latent: int, output: OutputOptions) -> None:

@@ -18,9 +18,9 @@ _ETAG = re.compile(r'(?:W/)?("[^"]*")')
 def etag(model: LoadedModel, output: OutputOptions, parameters: Mapping[str, object]) -> str:
     """Return the ETag of an answer, before the answer is made.
 
-    It names everything that determines the bytes: parameters, output options, and the versions of
-    the code that computes them. The parameters name the weights. For an exact model it is the same
-    on every machine; for a float model it depends on the results of this machine.
+    The ETag depends on everything that determines the bytes: parameters, which name the weights,
+    output options, and the versions of the code that computes them. The ETag of an exact model is
+    the same on every machine; that of a float model depends on the results of this machine.
     """
     versions = (ENCODERS_VERSION, GENERATOR, model.arithmetic)
     identity = json.dumps([versions, vars(output), parameters], sort_keys=True)

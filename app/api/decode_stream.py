@@ -21,13 +21,13 @@ from app.typing import Floats
 _PIECE = 128
 """Number of images of an archive that are computed and sent at a time."""
 _RETRIES = 600
-"""How often an archive that is being sent retries a full queue; a new request is refused."""
+"""Number of times that an archive retries a full queue, once its answer has begun."""
 _RETRY_AFTER_S = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class DecodeTask:
-    """Latents to decode, and what the answer says about them."""
+    """Latents to decode, and the texts and numbers of the answer."""
 
     model: LoadedModel
     n: int

@@ -35,7 +35,7 @@ async def encode_uploads(
 def _prepare(
     uploads: Sequence[Upload], spec: ModelSpec, preprocess: Preprocess, max_pixels: int
 ) -> Floats:
-    """Return the uploads as the model sees them; errors name the upload."""
+    """Return the prepared uploads; errors name the upload."""
     prepared = []
     for upload in uploads:
         try:

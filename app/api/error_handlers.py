@@ -57,7 +57,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """Return the methods of all routes for this path; HEAD wherever there is GET."""
+    """Return the methods of all routes for this path, with HEAD if there is GET."""
     outer_path = request.scope.get("app_root_path", "")  # a mount adds its own path to root_path
     scope: Scope = {**request.scope, "root_path": outer_path}
     methods = set()

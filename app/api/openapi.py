@@ -32,7 +32,7 @@ encode, decode and augment.
 - **The same seed gives the same bytes**, whatever else the service is computing.
 - **Every PNG contains the parameters that reproduce it**, as JSON in a text chunk named
   `parameters`.
-- **HEAD** is answered wherever GET is, with the same headers.
+- **HEAD** is accepted by every path that accepts GET, with the same headers.
 - **Errors** are `application/problem+json` with the limit, the remedy and the request id.
 """
 

@@ -81,7 +81,7 @@ class PictureQuery(ModelQuery):
         default=1,
         ge=1,
         le=16,
-        description="Side of the square that shows one pixel, in every picture of the answer; "
+        description="Factor by which each pixel is enlarged to a square, in every picture of the answer; "
         "numbers are not affected.",
     )
     pixels: bool = Field(

@@ -18,7 +18,7 @@ Png = Annotated[
 Numbers = Annotated[
     Pixels | None,
     Field(
-        description="Levels 0..255 as (height, width) or, in colour, (height, width, 3); only with "
+        description="Pixel values 0..255 as (height, width) or, in colour, (height, width, 3); only with "
         "pixels=true.",
         exclude_if=lambda pixels: pixels is None,
     ),
@@ -27,7 +27,7 @@ PngOrNumbers = Annotated[
     str | Pixels,
     Field(
         union_mode="left_to_right",
-        description="A PNG in base64; with pixels=true levels 0..255, as (height, width) or, "
+        description="A PNG in base64; with pixels=true pixel values 0..255, as (height, width) or, "
         "in colour, (height, width, 3).",
     ),
 ]
@@ -103,10 +103,10 @@ class Reconstruction(BaseModel):
     kl_nats: float = Field(description="KL(q(z | x) || N(0, I)).")
     input: PngOrNumbers = Field(
         description="The upload after preprocessing, as the model sees it: a PNG in base64, or "
-        "levels with pixels=true."
+        "pixel values with pixels=true."
     )
     reconstruction: PngOrNumbers = Field(
-        description="The decoded posterior mean: a PNG in base64, or levels with pixels=true."
+        description="The decoded posterior mean: a PNG in base64, or pixel values with pixels=true."
     )
 
 
@@ -168,7 +168,7 @@ class ModelSummary(BaseModel):
     version: int = Field(description="Version that the bare name stands for.")
     aliases: dict[str, int] = Field(description="Version of each alias.")
     versions: list[int] = Field(description="All versions.")
-    default: bool = Field(description="True for the model of requests that name none.")
+    default: bool = Field(description="True for the model that is used if a request names none.")
     image: tuple[int, int, int] = Field(description="Channels, height and width of an image.")
     latent: int = Field(description="Number of latent dimensions.")
     dataset: str = Field(description="Data that the version was trained on.")

@@ -19,7 +19,7 @@ class OutputOptions:
     format: str
     """A key of `render.FORMATS`."""
     scale: int = 1
-    """Side of the square that shows one pixel."""
+    """Factor by which each pixel is enlarged to a square."""
     pixels: bool = False
     """True to show images in JSON as nested numbers, False as base64 PNGs."""
     metadata: bool = True

@@ -61,9 +61,9 @@ class Answered(NamedTuple):
     seconds: float
     """Time from the first byte of the request to the last byte of the answer."""
     queue_s: float
-    """Time that its images waited for the model."""
+    """Time that the images of the request waited for the model."""
     inference_s: float
-    """Time that the batches with its images took."""
+    """Time that the batches with images of the request took."""
 
 
 class _Entry(NamedTuple):

@@ -26,9 +26,9 @@ class Times:
     """Times of the calls that one HTTP request made to the engine."""
 
     queue_s: float = 0.0
-    """Seconds that its images waited for the model."""
+    """Seconds that the images of the request waited for the model."""
     inference_s: float = 0.0
-    """Seconds that the batches with its images took."""
+    """Seconds that the batches with images of the request took."""
     calls: int = 0
     """Number of calls to the engine."""
 
@@ -195,7 +195,8 @@ class Telemetry:
     def _trace(tracer: Tracer, model: str, images: int, queue_s: float, inference_s: float) -> None:
         """Record the wait and the computation as two spans within the span of the request.
 
-        The batches of a large request become one span, although batches of others ran in between.
+        The batches of a large request become one span, although batches of other requests ran in
+        between.
         """
         end = time.time_ns()
         computing = end - round(inference_s * 1e9)

@@ -16,7 +16,8 @@ The arc is then a straight line to within one part in a million, and slerp divid
 _ERROR = 2.0**-40
 """Largest error of a point on an arc in float64, relative to |a| + |b|.
 
-Near a parallel the sine of the angle is only 0.001, which costs ten of the fifty-three bits.
+If a and b are almost parallel, the sine of their angle is only 0.001, so ten of the fifty-three
+bits are lost.
 """
 
 Doubles = NDArray[np.float64]
@@ -56,7 +57,7 @@ def slerp(a: Floats, b: Floats, steps: int) -> Floats:
 
 
 def _point(t: float, cosine: float, a: float, b: float) -> Decimal:
-    """Return one number of a point on the arc with fifty digits; `cosine` is that of its angle."""
+    """Return one number of a point on an arc, with fifty digits; `cosine` is that of its angle."""
     context = rounding.DIGITS
     angle = rounding.acos_radians(Decimal(cosine), float(np.arccos(cosine)))
     ahead = rounding.sin_radians(context.multiply(Decimal(1.0 - t), angle))

@@ -12,7 +12,7 @@ from model_store.arithmetic import rounding
 
 
 def sample_posterior(mu: Floats, logvar: Floats, eps: Floats, temperature: float) -> Floats:
-    """z = mu + temperature * sigma * eps; mu, logvar (latent,), eps (batch, latent) -> like eps.
+    """Return z = mu + temperature * sigma * eps; mu, logvar (latent,), eps and z (batch, latent).
 
     The reparameterisation of Kingma & Welling 2014, section 2.4.
     """
@@ -29,7 +29,7 @@ def sample_posterior(mu: Floats, logvar: Floats, eps: Floats, temperature: float
 
 
 def kl_to_standard_normal(mu: Floats, logvar: Floats) -> Floats:
-    """KL(N(mu, sigma^2) || N(0, I)); both (batch, latent) -> (batch,), nats, >= 0.
+    """Return KL(N(mu, sigma^2) || N(0, I)); both (batch, latent) -> (batch,), nats, >= 0.
 
     Kingma & Welling 2014, appendix B.
     """

@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         ("port", "PORT", "port to listen on; 0 chooses a free port"),
         ("store", "FOLDER", "folder with the models"),
         ("model", "NAME", "model to use when a request names none"),
-        ("device", "auto|cpu|cuda", "where to compute; auto uses a GPU if there is one"),
+        ("device", "auto|cpu|cuda", "device to compute on; auto uses a GPU if there is one"),
         ("workers", "N", "number of processes that share the port; each loads its own models"),
         ("log-level", "LEVEL", "debug, info, warning or error"),
     ):

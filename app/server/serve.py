@@ -83,8 +83,8 @@ class Server(uvicorn.Server):
 def freeze_gc() -> None:
     """Exclude the objects that exist now from garbage collection.
 
-    Most of them belong to torch and live as long as the process; looking through them takes 0.1 s.
-    Before a fork this also keeps their memory pages shared with the child.
+    Most of them belong to torch and live as long as the process; visiting them takes 0.1 s in each
+    full collection. Before a fork this also keeps their memory pages shared with the child.
     """
     gc.collect()
     gc.freeze()

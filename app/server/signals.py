@@ -37,7 +37,7 @@ class SignalPipe:
         self.restore()
 
     def restore(self) -> None:
-        """Give the signals back to their former handlers; a forked child calls it too."""
+        """Restore the former handlers of the signals; a forked child calls this too."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._wakeup_fd)

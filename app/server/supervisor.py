@@ -25,10 +25,10 @@ _HANDLED = _STOP | {signal.SIGCHLD}
 
 
 class RestartDelay:
-    """How long to wait before a dead worker is replaced; longer if several died young."""
+    """Delay before an ended worker is replaced; it grows if workers end soon after their start."""
 
     YOUNG_S = 5.0
-    """A worker that lived shorter than this died young."""
+    """Lifetime (s) below which the end of a worker counts as early."""
     LONGEST_S = 5.0
 
     def __init__(self) -> None:
@@ -46,8 +46,8 @@ class RestartDelay:
 class Supervisor:
     """Runs `work` in `count` processes until a signal comes; `work` returns an exit status.
 
-    A status in `fatal` stops everything: the next worker could not start either. `metrics` is the
-    folder in which workers keep their counters.
+    If a worker ends with a status in `fatal`, all workers are stopped, because its replacement
+    could not start either. `metrics` is the folder in which workers keep their counters.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Supervisor:
         self._lifeline = os.pipe()
 
     def run(self) -> int:
-        """Return 0 after a signal, else the status of the worker that could not start."""
+        """Return 0 after a signal, or the status of a worker that could not start."""
         with self._signals:
             try:
                 self._due = [0.0] * self._count
@@ -96,8 +96,8 @@ class Supervisor:
         return max(0.0, min(self._due) - time.monotonic()) if self._due else None
 
     def _fork(self) -> None:
-        # Signals are held back until the worker has its own handlers: until then it shares the
-        # pipe of the supervisor, which would take a signal of the worker for its own.
+        # Signals are blocked until the worker has its own handlers. Before that, a signal to the
+        # worker would write into the supervisor's pipe, and the supervisor would act on it.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         try:
             pid = os.fork()
@@ -128,7 +128,7 @@ class Supervisor:
             now = time.monotonic()
             self._due.append(now + self._restart_delay.after(now - self._started_at.pop(pid, now)))
             for file in self._metrics.glob(f"gauge_live*_{pid}.db"):
-                file.unlink(missing_ok=True)  # gauges of a dead worker end; its counters stay
+                file.unlink(missing_ok=True)  # the gauges of the ended worker; its counters stay
             log.error("worker %d ended with status %d; another one starts", pid, status)
             statuses.append(status)
         return statuses

@@ -1,4 +1,4 @@
-"""What the example scripts share: a request to the service, and image files to send.
+"""Functions of the example scripts: send a request to the service, read image files.
 
 The examples show the HTTP API without the package zserve_client.
 """

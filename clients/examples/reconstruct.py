@@ -27,7 +27,7 @@ def main() -> None:
     numbers = call("POST", url, files=files, params=params | {"format": "json"}).json()
 
     options.out.write_bytes(response.content)
-    print(f"{options.out}: what {numbers['model']} saw, and its reconstructions")
+    print(f"{options.out}: the images prepared for {numbers['model']}, and their reconstructions")
     for path, image in zip(options.images, numbers["images"], strict=True):
         print(f"{path}: BCE {image['bce_nats']:.1f} nats, KL {image['kl_nats']:.1f} nats")
 

@@ -110,7 +110,7 @@ class AsyncClient:
     ) -> Grid:
         """Return n samples as a grid: z ~ N(0, temperature^2 I), decoded.
 
-        `label` is the name or the index of a class. `numbers` brings z of each image.
+        `label` is the name or the index of a class. With `numbers`, the result has z of each image.
         """
         samples = {"n": n, "seed": seed, "temperature": temperature, "label": label}
         output = {"columns": columns, "scale": scale, "metadata": metadata}
@@ -169,7 +169,7 @@ class AsyncClient:
     ) -> Reconstructions:
         """Return images as the model sees them, and their reconstructions.
 
-        `numbers` brings mu, logvar, bce_nats and kl_nats of each image.
+        With `numbers`, the result has mu, logvar, bce_nats and kl_nats of each image.
         """
         files = uploads(images)
         source = {"model": model, "preprocess": preprocess}

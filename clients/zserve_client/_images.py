@@ -1,6 +1,6 @@
 """Image files: encode what a caller sends, decode what the service returns.
 
-Only `png_parameters` works without Pillow and numpy, which the extra `images` installs.
+All functions but `png_parameters` need Pillow and numpy, which the extra `images` installs.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def image_file(source: ImageSource, name: str) -> tuple[str, bytes]:
         image = _from_array(image)
     if not hasattr(image, "save"):
         raise InputError(
-            f"{type(source).__name__} is no image; send bytes, a path, a Pillow image or an array"
+            f"{type(source).__name__} is not an image; send bytes, a path, a Pillow image or an array"
         )
     file = io.BytesIO()
     image.save(file, "PNG")
@@ -79,7 +79,7 @@ def _from_array(array: NDArray[Any]) -> Image:
 
     if array.dtype != "uint8" or array.ndim not in {2, 3}:
         raise InputError(
-            f"an array of {array.dtype} and shape {array.shape} is no image; "
+            f"an array of {array.dtype} and shape {array.shape} is not an image; "
             "send uint8, (height, width) or (height, width, 3)"
         )
     return Image.fromarray(array)

@@ -66,7 +66,7 @@ def read_json(reply: Reply) -> Any:
         media_type = reply.headers.get("content-type", "nothing")
         raise UnexpectedAnswerError(
             f"{reply.path} was answered with {media_type!r} "
-            "instead of JSON; is this address a zserve?"
+            "instead of JSON; is this the address of a zserve service?"
         ) from error
 
 
@@ -74,7 +74,9 @@ def read_image(reply: Reply) -> ImageFile:
     """Return the image and the values of its headers; raises UnexpectedAnswerError."""
     headers = reply.headers
     if "x-model" not in headers:
-        raise UnexpectedAnswerError("the answer names no model; is this address a zserve?")
+        raise UnexpectedAnswerError(
+            "the answer names no model; is this the address of a zserve service?"
+        )
     seed = headers.get("x-seed")
     return ImageFile(
         content=reply.content,

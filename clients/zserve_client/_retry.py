@@ -49,9 +49,9 @@ class RetryPolicy:
         return self._backoff_s(attempt)
 
     def _backoff_s(self, attempt: int) -> float:
-        """Double the wait with each attempt, and draw it at random.
+        """Return a random wait in seconds, whose bounds double with each attempt.
 
-        Without the random part, clients that were refused together would come back together.
+        Without randomness, clients that were refused at the same time would retry at the same time.
         """
         longest_s = min(FIRST_WAIT_S * 2.0 ** (attempt - 1), self.longest_wait_s)
         return self.jitter(longest_s / 2, longest_s)

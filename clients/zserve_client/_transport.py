@@ -28,7 +28,7 @@ class Transport:
         policy: When to repeat a request.
         timeout_s: Longest wait for a connection or for more bytes, in seconds.
         headers: Headers of every request.
-        http: Carries HTTP; a network connection by default.
+        http: Transport of httpx that sends the requests; by default a network connection.
         sleep: Waits for a number of seconds.
         clock: Returns a monotonic time in seconds.
     """

@@ -57,7 +57,7 @@ def test_generate_fills_a_folder_and_continues_it(zserve, tmp_path: Path):
 
 def test_reconstruct_prints_how_well_each_image_is_described(zserve, drawing: Path, tmp_path: Path):
     lines = zserve("reconstruct", drawing, drawing, "--out", "both.png").splitlines()
-    assert lines[0] == "both.png: what mnist@1 saw, and its reconstructions"
+    assert lines[0] == "both.png: the images prepared for mnist@1, and their reconstructions"
     assert len(lines) == 3
     assert "BCE" in lines[1]
     with Image.open(tmp_path / "both.png") as image:

@@ -140,7 +140,7 @@ def test_an_image_may_be_bytes_a_path_a_pillow_image_or_an_array(client: Client,
     ("source", "words"),
     [
         ("nowhere.png", "cannot read nowhere.png: No such file"),
-        (3.5, "float is no image"),
+        (3.5, "float is not an image"),
         (np.zeros((4, 4), np.float32), "float32 and shape"),
     ],
 )

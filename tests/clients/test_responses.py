@@ -11,7 +11,7 @@ WEB_SERVER = Reply("/models", 200, {"content-type": "text/html"}, b"<h1>It works
 
 @pytest.mark.parametrize("read", [read_json, read_image])
 def test_the_page_of_another_server_is_recognised(read):
-    with pytest.raises(UnexpectedAnswerError, match="is this address a zserve"):
+    with pytest.raises(UnexpectedAnswerError, match="is this the address of a zserve service"):
         read(WEB_SERVER)
 
 
@@ -19,7 +19,7 @@ def test_every_kind_of_method_recognises_another_server(scripted: Script):
     scripted.answers = [(200, {"Content-Type": "text/html"}, b"<h1>It works!</h1>")]
     with Client(scripted.url) as client:
         for call in (client.models, client.ready, client.generate, client.wait_until_ready):
-            with pytest.raises(UnexpectedAnswerError, match="is this address a zserve"):
+            with pytest.raises(UnexpectedAnswerError, match="is this the address of a zserve service"):
                 call()
 
 

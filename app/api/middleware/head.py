@@ -1,4 +1,4 @@
-"""HEAD wherever there is GET."""
+"""Answer HEAD for every path that answers GET."""
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send

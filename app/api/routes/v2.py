@@ -116,7 +116,7 @@ async def version(services: ServicesDep, name: Name, version: Version) -> Versio
     responses=_ERRORS,
 )
 async def model_ready(services: ServicesDep, name: Name) -> dict[str, bool]:
-    """Load the model if necessary, and then return 200."""
+    """Load the model if it is not in memory, and then return 200."""
     await _model(services, name)
     return {"ready": True}
 
@@ -128,7 +128,7 @@ async def model_ready(services: ServicesDep, name: Name) -> dict[str, bool]:
     responses=_ERRORS,
 )
 async def version_ready(services: ServicesDep, name: Name, version: Version) -> dict[str, bool]:
-    """Load the version if necessary, and then return 200."""
+    """Load the version if it is not in memory, and then return 200."""
     await _model(services, name, version)
     return {"ready": True}
 

@@ -12,7 +12,7 @@ from zserve_client.cli.command import Command, add_model_option
 from zserve_client.cli.progress import ProgressBar
 
 EXAMPLES = """\
-  zserve bench                                         eight clients, one image a request, 10 s
+  zserve bench                                         eight clients, one image per request, 10 s
   zserve bench --n 64 --concurrency 32 --duration 30
   zserve bench --json > after.json                     JSON for programs
 
@@ -22,7 +22,7 @@ machine, it shares the processors with the clients, and the latencies include th
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `zserve bench`."""
-    parser.add_argument("--n", type=_positive, default=1, help="images a request (default: 1)")
+    parser.add_argument("--n", type=_positive, default=1, help="images per request (default: 1)")
     parser.add_argument(
         "--concurrency", type=_positive, default=8, help="number of clients (default: 8)"
     )
@@ -54,14 +54,14 @@ def run(options: argparse.Namespace) -> None:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def _as_text(report: LoadReport) -> str:
     latencies = {"p50": report.p50_ms, "p95": report.p95_ms, "p99": report.p99_ms}
     latencies["worst"] = report.worst_ms
-    clients = f"from {report.concurrency} clients, images a request: {report.n}"
+    clients = f"from {report.concurrency} clients, images per request: {report.n}"
     lines = [
         f"{report.model}: {report.answers} answers in {report.duration_s:.1f} s {clients}",
         f"  {report.answers_per_s:.1f} answers/s, {report.images_per_s:.1f} images/s",

@@ -32,7 +32,9 @@ def run(options: argparse.Namespace) -> None:
             scale=options.scale,
             numbers=True,
         )
-    print(f"{rows.save(options.out)}: what {rows.model} saw, and its reconstructions")
+    print(
+        f"{rows.save(options.out)}: the images prepared for {rows.model}, and their reconstructions"
+    )
     for path, image in zip(options.images, (rows.numbers or {})["images"], strict=True):
         print(f"{path}: BCE {image['bce_nats']:.1f} nats, KL {image['kl_nats']:.1f} nats")
 
