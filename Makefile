@@ -1,4 +1,4 @@
-# `make` alone says what there is.
+# `make` without a target lists the targets.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -11,18 +11,18 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 PINS   := serve-torch torch torchvision cuda uv
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
-FORCED := $(if $(TORCH)$(filter cuda,$(ZSERVE_DEVICE)),always)# a torch that is asked for is looked at each time
+FORCED := $(if $(TORCH)$(filter cuda,$(ZSERVE_DEVICE)),always)# a requested torch is checked each time
 
 $(VENV)/.installed-%: requirements/%.txt $(PINS:%=requirements/%.txt) scripts/install.py clients/pyproject.toml $(FORCED)
 	@command -v $(PYTHON) >/dev/null || { echo "zserve needs Python 3.11 or newer: make ... PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) scripts/install.py $* --venv $(VENV) $(if $(TORCH),--torch $(TORCH))
 	@touch $@
 
-help: ## say what there is
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "TORCH=auto|cpu|cuda chooses the build of torch, which serving needs for GPUs and float versions only; PYTHON=python3.12 the interpreter of a new $(VENV)"
 
-install: $(VENV)/.installed-serve ## install what serving needs into .venv
+install: $(VENV)/.installed-serve ## install the packages for serving into .venv
 
 serve: install ## serve the shipped weights on http://localhost:8000 (HOST= PORT=)
 	$(PY) -m app --host $(HOST) --port $(PORT)
@@ -32,10 +32,10 @@ clients: $(VENV)/.installed-clients ## install the client and the command .venv/
 train: $(VENV)/.installed-train ## train a preset and publish it (PRESET=lab ARGS="--epochs 2")
 	$(PY) -m training train --preset $(PRESET) $(ARGS)
 
-test: $(VENV)/.installed-dev ## install what the tests need and run them (ARGS="-k kl")
+test: $(VENV)/.installed-dev ## install the packages for tests and run them (ARGS="-k kl")
 	$(PY) -m pytest --durations=15 --durations-min=1 $(ARGS)
 
-fast: $(VENV)/.installed-dev ## formatting, lint, arrows and the quick unit tests, in less than a minute
+fast: $(VENV)/.installed-dev ## check formatting, lint and imports, and run the quick unit tests, in less than a minute
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/lint-imports
@@ -43,7 +43,7 @@ fast: $(VENV)/.installed-dev ## formatting, lint, arrows and the quick unit test
 	$(PY) -m scripts.check_dependencies
 	$(PY) -m pytest tests/unit -m "not slow and not processes" $(ARGS)
 
-test-lowest: $(VENV)/.installed-dev ## unit, API and training tests with the lowest versions that pyproject.toml allows
+test-lowest: $(VENV)/.installed-dev ## run unit, API and training tests with the lowest versions that pyproject.toml allows
 	rm -rf $(VENV)-lowest
 	$(VENV)/bin/uv venv --quiet --python $(PY) $(VENV)-lowest
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python $(addprefix --torch-backend=,$(filter-out cuda,$(TORCH))) \
@@ -51,17 +51,17 @@ test-lowest: $(VENV)/.installed-dev ## unit, API and training tests with the low
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --no-deps --editable clients
 	$(VENV)-lowest/bin/python -m pytest tests/unit tests/api tests/training $(ARGS)
 
-test-page: $(VENV)/.installed-dev ## the page in Debian's Chromium, which is installed where it is missing
+test-page: $(VENV)/.installed-dev ## test the page in Debian's Chromium, which is installed if it is missing
 	command -v chromium >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends chromium; }
 	$(PY) -m pytest tests/page $(ARGS)
 
-test-slow: $(VENV)/.installed-dev ## the tests that put minutes of load on it
+test-slow: $(VENV)/.installed-dev ## run the tests that put minutes of load on the service
 	$(PY) -m pytest -m slow $(ARGS)
 
-coverage: $(VENV)/.installed-dev ## the same with the coverage of app and model_store
+coverage: $(VENV)/.installed-dev ## run the tests and measure the coverage of app and model_store
 	$(PY) -m pytest --cov --cov-report=term $(ARGS)
 
-check: $(VENV)/.installed-dev ## formatting, lint, types, arrows between packages, dependencies, workflows
+check: $(VENV)/.installed-dev ## check formatting, lint, types, imports between packages, dependencies, workflows
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
@@ -75,23 +75,23 @@ check: $(VENV)/.installed-dev ## formatting, lint, types, arrows between package
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
-format: $(VENV)/.installed-dev ## format the code and mend what lint can mend
+format: $(VENV)/.installed-dev ## format the code, and fix what the linter can fix by itself
 	$(VENV)/bin/ruff format
 	$(VENV)/bin/ruff check --fix
 
-bench-training: $(VENV)/.installed-dev ## seconds an epoch: DataLoader, in memory, the machine's limit
+bench-training: $(VENV)/.installed-dev ## compare training loops: DataLoader, in memory, matrix products alone
 	$(PY) -m benchmarks.training_speed $(ARGS)
 
-bench-engine: $(VENV)/.installed-dev ## images/s of the engine, without HTTP, against the bare network
+bench-engine: $(VENV)/.installed-dev ## compare the engine, without HTTP, with the bare network, in images/s
 	$(PY) -m benchmarks.engine_throughput $(ARGS)
 
-bench-objectives: $(VENV)/.installed-dev ## what each switch of training buys, in nats (ARGS="--epochs 5")
+bench-objectives: $(VENV)/.installed-dev ## measure what each option of training gains, in nats (ARGS="--epochs 5")
 	$(PY) -m benchmarks.objective_ablation $(ARGS)
 
-bench-serving: $(VENV)/.installed-dev ## zserve beside FastAPI, LitServe, BentoML, mosec, Ray Serve (ARGS=--quick)
+bench-serving: $(VENV)/.installed-dev ## compare zserve with FastAPI, LitServe, BentoML, mosec, Ray Serve (ARGS=--quick)
 	$(PY) -m benchmarks.serving $(ARGS)
 
-docs: $(VENV)/.installed-dev ## write what is generated: the HTTP reference, the settings, the figure of the packages
+docs: $(VENV)/.installed-dev ## write the generated parts of docs: HTTP reference, settings, figure of the packages
 	$(PY) -m scripts.write_docs
 	$(PY) -m scripts.draw_packages
 

@@ -1,10 +1,10 @@
-"""What a model is and how it is kept. Knows neither HTTP nor training.
+"""Models: their description, their files and their networks. Depends on neither HTTP nor training.
 
 spec, errors       values that describe a model, and the domain errors
 class_latents      Gaussian mixtures of the latents of each class
 preprocessing      images -> arrays of a model's form; for uploads and for training
-weight_shapes      names, shapes and types of the weights that a spec asks for
-durable_files      writing that survives a crash
+weight_shapes      names, shapes and types of the weights that a spec requires
+durable_files      writing files that survive a crash
 store              versions, aliases and checksums in a folder
 vae                networks, flow prior, likelihoods; the only part that needs torch
 """

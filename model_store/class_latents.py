@@ -1,8 +1,9 @@
-"""Distributions of the latents of each class, from which a label is drawn. Needs numpy alone.
+"""Distributions of the latents of each class, for images drawn by label. Needs only numpy.
 
 Each class has one Gaussian mixture. The mixtures lie in the space of u ~ N(0, I), or, for a model
-with a flow, in the space of z ~ q(z | x), where classes are rounder; a draw from the latter then
-goes through the flow (`VAE.to_u`). The store keeps them in `class_latents.safetensors`:
+with a flow, in the space of z ~ q(z | x), in which classes have simpler shapes; a draw from the
+space of z is then mapped through the flow (`VAE.to_u`). The store keeps them in
+`class_latents.safetensors`:
 
     weights   (classes, components)                          float32, 0 beyond a class's components
     means     (classes, components, latent)                  float16
@@ -30,12 +31,12 @@ _MIN_DIAGONAL = 1e-4
 """Smallest diagonal entry of a stored factor; below any posterior's sigma, and not 0 in float16."""
 
 MAX_DRAWS = 8
-"""Draws for one latent of a class; if nine of ten are kept, one latent in 10^8 needs more."""
+"""Largest number of draws for one latent; if 9 in 10 are kept, one latent in 10^8 needs more."""
 
 _COMPARED = Context(prec=40)
-"""Fewer digits than the decimals are computed with, so that equal probabilities compare equal."""
+"""Context for comparisons; decimals are computed with more digits, so equal ones compare equal."""
 _UNDECIDED = 1e-9
-"""Probabilities closer than this are compared with decimals; float64 errs by some 10^-13."""
+"""Difference of probabilities below which decimals decide; float64 has errors of about 10^-13."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ class ClassLatents(Sequence[GaussianMixture]):
     """One mixture for each class, in the order of the labels.
 
     Gaussians overlap where the data have no images. So a latent drawn for a class is kept only if
-    p(class | z) is high enough, all classes being equally frequent.
+    p(class | z), computed for equally frequent classes, is high enough.
 
     Attributes:
         mixtures: one for each class; empty if the model has none.
@@ -140,7 +141,7 @@ class ClassLatents(Sequence[GaussianMixture]):
         a limit for float64 to decide is computed again with decimals.
 
         Args:
-            label: place of the class.
+            label: index of the class.
             uniforms: (max_draws,) in [0, 1).
             eps: (max_draws, latent), ~ N(0, I).
         """
@@ -164,7 +165,7 @@ class ClassLatents(Sequence[GaussianMixture]):
     def _most_probable(
         self, label: int, draws: Sequence[Array], probabilities: Sequence[float]
     ) -> int:
-        """Return the place of the most probable draw, the first of equals."""
+        """Return the index of the most probable draw; the first one if several are equal."""
         highest = max(probabilities)
         near = [i for i, p in enumerate(probabilities) if p >= highest - 2 * _UNDECIDED]
         if len(near) == 1:
@@ -239,7 +240,7 @@ def _decimal_density(offset: Sequence[float], factor: Sequence[Sequence[float]])
 
 
 def to_arrays(classes: ClassLatents) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays that the store keeps; all mixtures must have one number of dimensions."""
+    """Return the arrays that the store keeps; all mixtures must have equally many dimensions."""
     mixtures = classes.mixtures
     components = max(len(mixture.weights) for mixture in mixtures)
     latent = mixtures[0].latent

@@ -15,7 +15,7 @@ def write_durably(path: Path, content: bytes) -> None:
 def replace_durably(path: Path, content: bytes) -> None:
     """Create or replace a file: readers see the old content or the new, never a part of it.
 
-    If it raises OSError, the file is as it was.
+    If this raises OSError, the file is unchanged.
     """
     partial = path.with_name(f".{path.name}.part")
     try:
@@ -27,7 +27,7 @@ def replace_durably(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
+    """Wait until the directory entries of a folder are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

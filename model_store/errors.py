@@ -8,7 +8,7 @@ StoreError
 │   ├── AliasNotFoundError     the model has no such alias
 │   ├── FigureNotFoundError    the version has no such figure
 │   └── FloatWeightsNotFoundError  an exact version is published without float weights
-├── PublishError               a version could not be written; the store is as it was
+├── PublishError               a version could not be written; the store is unchanged
 └── CorruptVersionError        a version on disk that must not be served
     ├── ManifestError          manifest.json is missing, unreadable or of another format
     ├── ChecksumError          a file is missing or differs from the manifest
@@ -18,7 +18,7 @@ StoreError
     └── ProofError             an exact network breaks a rule of its arithmetic (arithmetic/proof.py)
 
 ImageError
-├── BlankImageError            no digit to be seen
+├── BlankImageError            the image shows no digit
 └── WrongSizeError             preprocess=none, and the image does not have the model's size
 
 CompressedFileError

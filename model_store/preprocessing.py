@@ -88,16 +88,16 @@ class DecodedImage:
 def from_pillow(image: Image.Image) -> DecodedImage:
     """Decode an opened image file.
 
-    The image is turned as its EXIF data say, its palette is resolved, and transparent parts are
-    filled with black or white, whichever contrasts with the drawing. Raises whatever Pillow raises
-    for a damaged file.
+    The image is turned by its EXIF orientation, its palette is resolved, and transparent parts are
+    filled with black or white, whichever contrasts with the drawing. Exceptions of Pillow for a
+    damaged file are passed on.
     """
     image.load()  # first, because EXIF data may follow the pixels
     return DecodedImage(_opaque(_upright(image)), lossy=isinstance(image, JpegImageFile))
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn an image as its EXIF data say; return it unchanged if they cannot be read."""
+    """Turn an image by its EXIF orientation; return it unchanged if that cannot be read."""
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # noqa: BLE001 - EXIF of real cameras is broken in every way there is
@@ -115,7 +115,7 @@ def _opaque(image: Image.Image) -> Bytes | Floats:
 
 
 def _filled(image: Image.Image) -> Floats:
-    """Lay an RGBA image on black if what it shows is light, on white if it is dark."""
+    """Lay an RGBA image on black if its visible part is light, on white if that is dark."""
     rgba = np.asarray(image, np.float32) / np.float32(255)
     rgb, alpha = rgba[..., :3], rgba[..., 3:]
     opaque = float(alpha.sum())
@@ -132,9 +132,9 @@ def prepare(image: DecodedImage, spec: ModelSpec, preprocess: Preprocess = "auto
 
     Args:
         image: an image of any size.
-        spec: names the shape, and by `upload` how to reach it: "digit" places the ink as MNIST
-            does, "resize" crops the centre and resizes it.
-        preprocess: "auto", or "none" to take the pixels of an image that has the size already.
+        spec: names the shape, and in `upload` the method: "digit" places the ink as MNIST does,
+        "resize" crops the centre and resizes it.
+        preprocess: "auto", or "none" to use the pixels of an image that already has the right size.
 
     Returns:
         (channels, height, width) in [0, 1], in steps of 1/255.
@@ -258,7 +258,7 @@ def to_bytes(pixels: Floats) -> Bytes:
     levels = pixels * np.float32(255)
     levels += np.float32(0.5)
     np.clip(levels, 0, 255, out=levels)
-    return levels.astype(np.uint8)  # truncates, which is the floor of what is not negative
+    return levels.astype(np.uint8)  # truncation is the floor of numbers >= 0
 
 
 def from_bytes(pixels: Bytes) -> Floats:

@@ -127,7 +127,9 @@ class ModelSpec(Frozen):
     @model_validator(mode="after")
     def _check_that_a_flow_has_two_halves(self) -> Self:
         if self.prior is not None and self.latent < 2:
-            raise ValueError("a flow needs two latent dimensions or more: one half moves the other")
+            raise ValueError(
+                "a flow needs at least two latent dimensions: it computes one half from the other"
+            )
         return self
 
     @model_validator(mode="after")
@@ -278,7 +280,7 @@ class Manifest(Description):
         return tuple(sorted(f.removesuffix(".png") for f in self.files if f.endswith(".png")))
 
     def informative_dimensions(self) -> tuple[int, ...]:
-        """Return all latent dimensions, largest KL first; in their own order if unknown."""
+        """Return all latent dimensions, largest KL first; ascending if the KL is unknown."""
         if self.latents is None:
             return tuple(range(self.spec.latent))
         kl_nats = self.latents.kl_nats

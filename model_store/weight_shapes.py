@@ -1,7 +1,7 @@
 """The names, shapes and types of a model's weights, derived from its spec without torch.
 
-They are those of `VAE(spec).state_dict()`. Names count the layers of each `nn.Sequential`, the ones
-without weights included: `encoder.1.weight` follows the `nn.Flatten` at place 0.
+They equal those of `VAE(spec).state_dict()`. Names count the layers of each `nn.Sequential`, the
+ones without weights included: `encoder.1.weight` follows the `nn.Flatten` at place 0.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ _NO_WEIGHTS: Shapes = {}
 
 
 def weight_shapes(spec: ModelSpec) -> dict[str, WeightShape]:
-    """Return name -> shape and type of every weight that the spec asks for."""
+    """Return name -> shape and type of every weight that the spec requires."""
     encoder, decoder, features = _trunks(spec)
     parts: dict[str, Shapes] = {
         "encoder": _sequence(encoder),

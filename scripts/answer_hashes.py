@@ -5,8 +5,8 @@
 
 The service of the checkout runs in the checkout's own `.venv`, on a free loopback port. Each answer
 is reduced to its status, type, headers and the SHA-256 of its body, and archives also to the hash
-of their contents. Texts that are written for people are left out: of an error only the status and
-the type of the problem count.
+of their contents. Texts for people are left out: errors are compared by status and problem type
+only.
 """
 
 import argparse
@@ -124,7 +124,7 @@ def _colours(height: int, width: int) -> NDArray[np.uint8]:
 
 
 def _stroke(height: int, width: int, *, ink: int, paper: int) -> NDArray[np.uint8]:
-    """Draw a ring with a diagonal bar, which passes for a digit."""
+    """Draw a ring with a diagonal bar, which can be prepared like a digit."""
     rows, columns = np.mgrid[0:height, 0:width]
     y, x = (rows + 0.5) / height - 0.45, (columns + 0.5) / width - 0.5
     ring = np.abs(np.hypot(y, x) - 0.25) < 0.06
@@ -393,7 +393,7 @@ def _refused_bodies(uploads: Mapping[str, bytes]) -> Iterator[Request]:
 def fingerprint(
     request: Request, status: int, headers: Mapping[str, str], body: bytes
 ) -> dict[str, object]:
-    """Reduce an answer to what has to stay the same."""
+    """Reduce an answer to the parts that have to stay the same."""
     kept = {
         name: headers[name.lower()]
         for name in HEADERS
@@ -401,7 +401,7 @@ def fingerprint(
     }
     result: dict[str, object] = {"status": status, "headers": kept}
     media_type = kept.get("Content-Type", "").partition(";")[0]
-    if status >= 400:  # errors are worded for people
+    if status >= 400:  # texts of errors are for people
         document = json.loads(body) if body else {}
         result["problem"] = document.get("type", sorted(document))
     elif request.kind in REDUCERS:
@@ -420,7 +420,7 @@ def _hash(value: object) -> str:
 
 
 def _archive(body: bytes) -> dict[str, str]:
-    """Return member -> SHA-256, which says whether two archives differ in more than packing."""
+    """Return member -> SHA-256, to show if two archives differ in more than their packing."""
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         return {
             member.filename: hashlib.sha256(archive.read(member)).hexdigest()
@@ -566,7 +566,7 @@ def _send(port: int, request: Request) -> tuple[int, dict[str, str], bytes]:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each request that was answered otherwise."""
+    """Yield a line for each request whose answers differ."""
     for name in [*before, *(name for name in after if name not in before)]:
         old, new = before.get(name), after.get(name)
         if old == new:

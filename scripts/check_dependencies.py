@@ -2,8 +2,8 @@
 
     python -m scripts.check_dependencies
 
-A package that is installed only because another one needs it disappears when that other one
-changes its mind. Run this in the development environment, which has all of them: the names of
+A package that is installed only because another one requires it may be missing after an upgrade of
+that other package. Run this in the development environment, which has all of them: the names of
 installed distributions translate `PIL` into `pillow`.
 """
 

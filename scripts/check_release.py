@@ -2,8 +2,8 @@
 
     python -m scripts.check_release v1.2.3
 
-Both distributions have the version of the tag, and CHANGELOG.md has a dated section of it that
-says something.
+Both distributions must have the version of the tag, and CHANGELOG.md must have a dated section for
+it that is not empty.
 """
 
 import re

@@ -2,7 +2,7 @@
 
     python -m scripts.check_wheels dist        (make wheels)
 
-What is tracked by git below a package belongs into its wheel: presets, the page, classifiers.
+Every file of a package that git tracks must be in its wheel, also presets, the page and judges.
 """
 
 import subprocess
@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = {"app": ROOT, "model_store": ROOT, "training": ROOT, "zserve_client": ROOT / "clients"}
-"""Package -> the folder it lies in."""
+"""Package -> its parent folder."""
 
 
 def tracked_files(package: str) -> set[str]:

@@ -1,10 +1,10 @@
-"""Draw the packages and their arrows in CONTRIBUTING.md from the import-linter contracts.
+"""Draw the packages and their permitted imports in CONTRIBUTING.md, from import-linter's contracts.
 
     python -m scripts.draw_packages            # rewrite what stands between the markers
     python -m scripts.draw_packages --check    # exit 1 if the figure is not up to date
 
-`make check` enforces the contracts in pyproject.toml and this figure is made from them, so that
-the figure cannot show an arrow that the code does not keep.
+The figure is made from the contracts in pyproject.toml, which `make check` enforces, so it always
+agrees with the code.
 """
 
 import argparse

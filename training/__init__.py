@@ -1,1 +1,1 @@
-"""Offline: trains a VAE from a preset, measures it, draws it, publishes it. Knows only model_store."""
+"""Train a VAE from a preset, measure it, draw figures, publish it. Imports only model_store."""

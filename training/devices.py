@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Device(StrEnum):
-    """Where to compute; `auto` is the GPU if there is one, else the CPU."""
+    """Device to compute on; `auto` is the GPU if there is one, else the CPU."""
 
     AUTO = "auto"
     CPU = "cpu"

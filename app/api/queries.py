@@ -81,8 +81,8 @@ class PictureQuery(ModelQuery):
         default=1,
         ge=1,
         le=16,
-        description="Factor by which each pixel is enlarged to a square, in every picture of the answer; "
-        "numbers are not affected.",
+        description="Factor by which each pixel is enlarged to a square, in every picture of the "
+        "answer; numbers are not affected.",
     )
     pixels: bool = Field(
         default=False,

@@ -46,7 +46,7 @@ def coverage(n: int, k: int) -> float:
 def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
     """Estimate above / below from the ratio in each round.
 
-    Anything that slows the machine during a round affects both values, so the ratio keeps.
+    Anything that slows the machine during a round affects both values, and hardly their ratio.
     """
     return estimate([a / b for a, b in zip(above, below, strict=True)])
 

@@ -2,7 +2,8 @@
 
 With RAY_SERVE_ENABLE_HA_PROXY=1, Ray starts HAProxy in front of the replicas instead of a proxy in
 Python. It keeps the Python proxy as a fallback, which answers the first requests after a start, so
-the environment variable alone proves nothing. HAProxy's admin socket tells where requests went.
+the environment variable alone proves nothing. HAProxy's admin socket reports the number of requests
+to each replica.
 """
 
 import contextlib

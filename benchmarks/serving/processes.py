@@ -95,7 +95,7 @@ class ServerProcess:
         """Wait until the work left over from a load is done; raise ServerError after a minute.
 
         The server is idle if at most one of several checks sees a runnable thread. CPU time would
-        be misleading: on a busy machine, a thread with work to do may get none.
+        be misleading: on a busy machine, a thread with work to do may get no CPU time.
         """
         deadline = time.monotonic() + SETTLED_WITHIN_S
         while time.monotonic() < deadline:

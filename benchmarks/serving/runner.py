@@ -1,8 +1,8 @@
 """Run a plan: tune, start, check and load the servers, and collect the results.
 
 All servers of a model run at the same time, and each load visits all of them within seconds, so
-that other work on the machine affects every server. Servers whose turn it is not are suspended by
-SIGSTOP, because some poll while they are idle. A server that still computes after its load must
+that other work on the machine affects every server. All other servers are suspended by SIGSTOP
+meanwhile, because some poll while they are idle. A server that still computes after its load must
 finish before the next one is loaded.
 """
 

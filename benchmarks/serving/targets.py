@@ -139,8 +139,8 @@ def _cpu_time_remark(results: Results, other: str) -> str:
 def _batching(results: Results) -> Target:
     """Compare with the same server without batching.
 
-    A request for n=16 fills a batch by itself, so batching shows with small requests, which are
-    in the remark.
+    A request for n=16 fills a batch by itself, so batching matters more for small requests; the
+    remark has their ratio.
     """
     large = _rate_ratio(results, servers.UNBATCHED)
     small = _rate_ratio(results, servers.UNBATCHED, N1_C32)

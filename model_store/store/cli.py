@@ -16,8 +16,8 @@ from model_store.store.store import Store
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return the exit status.
 
-    The status is 0 if all is well, 1 if a version fails its checks, 2 if there is no such thing or
-    the arguments are wrong.
+    The status is 0 on success, 1 if a version fails its checks, and 2 if the named version does not
+    exist or an argument is wrong.
     """
     options = _parser().parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""Where models are: those that come with zserve, and those that people train."""
+"""The folders of the shipped models and of the user's own models."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _IN_CHECKOUT = (_ROOT / "pyproject.toml").is_file()
 
 SHIPPED = _ROOT / "weights"
-"""Models that come with zserve; never written."""
+"""Folder of the shipped models, which is never written."""
 
 OWN = (_ROOT if _IN_CHECKOUT else Path()) / "models"
 """Models that people train: in the checkout, or in the current folder if zserve is installed."""

@@ -20,7 +20,7 @@ from model_store.store import version as version_files
 
 _STAGING = ".publishing-"
 _ABANDONED_AFTER_S = 24 * 3600
-"""Age in seconds from which a staging folder is taken for that of a killed process."""
+"""Age (s) from which a staging folder is assumed to belong to a killed process."""
 
 
 def add_version(
@@ -43,7 +43,7 @@ def add_version(
         after: the version is the first free number above this one.
 
     Raises:
-        OSError: the disk refuses; the folder is as it was.
+        OSError: the files cannot be written; the folder is unchanged.
     """
     with _staging_folder(folder) as staging:
         for filename, content in files.items():

@@ -3,8 +3,8 @@
     <folder>/<name>/<version>/      one immutable version, see version.py
     <folder>/<name>/aliases.json    {"production": 3}; the only file that ever changes
 
-Readers see all of a version or nothing, see publishing.py. Until an alias `production` is set, it
-means the oldest version: publishing never changes what is served, promoting does.
+Readers see all of a version or nothing, see publishing.py. Until an alias `production` is set, the
+oldest version counts as production: publishing never changes what is served, promoting does.
 
 With a second, shipped folder, names and versions are those of both. Versions and aliases are
 written to the first folder only, whose aliases take precedence.
@@ -137,7 +137,7 @@ class Store:
     def load(self, ref: ModelRef) -> StoredModel:
         """Read a version, check it, and prove its network if it is exact.
 
-        Raises NotFoundError, CorruptVersionError; ProofError is one of the latter.
+        Raises NotFoundError, CorruptVersionError (of which ProofError is a subclass).
         """
         folder = self._folder(ref)
         manifest = version_files.read_manifest(folder)
@@ -199,7 +199,7 @@ class Store:
         class_latents: ClassLatents = NO_CLASSES,
         network: ExactNetwork | None = None,
     ) -> Manifest:
-        """Add a version and return its manifest; after any error the store is as it was.
+        """Add a version and return its manifest; after any error the store is unchanged.
 
         Args:
             name: the model; its next version is one above the highest that exists.
@@ -214,7 +214,7 @@ class Store:
         Raises:
             ShapeError, NonFiniteError, ProofError: the version could not be loaded again.
             InvalidReferenceError: the name is not one of a model.
-            PublishError: the disk refuses.
+            PublishError: the files cannot be written.
         """
         _check_name(name)
         files = {f"{figure}.png": png for figure, png in (figures or {}).items()}
@@ -235,13 +235,13 @@ class Store:
         except OSError as error:
             raise PublishError(
                 f"cannot publish {name} in {self.root}: {error.strerror or error}; "
-                "the store is as it was"
+                "the store is unchanged"
             ) from error
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version, atomically, to promote it or to roll back.
 
-        Raises NotFoundError, InvalidReferenceError, and StoreError if the disk refuses.
+        Raises NotFoundError, InvalidReferenceError, and StoreError if the file cannot be written.
         """
         self.resolve(ModelRef(name=name, version=version))
         try:

@@ -1,4 +1,4 @@
-"""Weights between safetensors files, numpy arrays and the tensors of other libraries.
+"""Convert weights between safetensors files, numpy arrays and the tensors of other libraries.
 
 numpy has no bfloat16, which is the upper half of a float32: such tensors are widened, without loss.
 """
@@ -58,7 +58,7 @@ def to_safetensors(arrays: Mapping[str, Array]) -> bytes:
 
 
 def to_arrays(weights: Weights) -> dict[str, Array]:
-    """Return numpy arrays of numpy arrays and of torch's tensors, on whichever device."""
+    """Convert weights, numpy arrays or torch tensors on any device, to numpy arrays."""
     return {
         name: weight if isinstance(weight, np.ndarray) else _from_torch(weight)
         for name, weight in weights.items()

@@ -1,4 +1,4 @@
-"""One version on disk: a folder of files that its manifest.json vouches for.
+"""One version on disk: a folder of files, whose sizes and checksums are in its manifest.json.
 
     weights.safetensors         the float weights; never a pickle; optional in an exact version
     exact.safetensors           the exact network, if the arithmetic is exact
@@ -68,7 +68,7 @@ def read_manifest(folder: Path) -> Manifest:
     except ValidationError as error:
         raise ManifestError(f"{ref}: {MANIFEST} is not valid: {_first_problem(error)}") from error
     if str(manifest.ref) != ref:
-        raise ManifestError(f"{ref}: {MANIFEST} says that it is {manifest.ref}")
+        raise ManifestError(f"{ref}: {MANIFEST} belongs to {manifest.ref}")
     for filename in REQUIRED[manifest.arithmetic]:
         if filename not in manifest.files:
             raise ManifestError(f"{ref}: {MANIFEST} lists no {filename}")
@@ -179,8 +179,7 @@ def check_class_latents(ref: str, description: Description, class_latents: Class
     """Raise ShapeError unless there is a mixture for each class, of the spec's dimensions."""
     if class_latents.before_flow and description.spec.prior is None:
         raise ShapeError(
-            f"{ref}: {CLASS_LATENTS} says that it lies before a flow, and the spec has none; "
-            "republish it"
+            f"{ref}: {CLASS_LATENTS} is made for a flow, and the spec has none; republish it"
         )
     classes = description.classes or ()
     if len(class_latents) != len(classes):
@@ -218,7 +217,7 @@ def check_weights(ref: str, spec: ModelSpec, weights: Mapping[str, Array]) -> No
 
 
 def _computed_in(weight: Array) -> np.dtype[np.generic]:
-    """Return the type that the network computes in with a weight that is stored like this."""
+    """Return the type in which the network computes with this stored weight."""
     return np.dtype(np.float32) if weight.dtype == np.float16 else weight.dtype
 
 

@@ -10,8 +10,8 @@ the weights of convolutions again at each call. oneDNN does neither, but PyTorch
 for its prepacked layers; the operations below are those that torch.compile emits. If a build of
 PyTorch lacks them, the layers stay as they are.
 
-The results differ from the plain network's in the last bits, always in the same way. ARITHMETIC
-names that way, and must change whenever the bits may.
+The results differ from the plain network's in the last bits, always in the same way. ARITHMETIC is
+a name for these bits, and must change with every change of code that may change them.
 """
 
 import copy
@@ -52,7 +52,7 @@ def _has_onednn_prepack() -> bool:
 def compile_for_inference(vae: VAE, device: torch.device, batch: int = 16) -> VAE:
     """Return a copy that computes the same on a device, in evaluation mode and faster.
 
-    It takes any number of rows, and is fastest for `batch` of them.
+    The copy accepts any number of rows, and is fastest for `batch` rows.
     """
     compiled = copy.deepcopy(vae).eval().to(device)
     for name, module in reversed(list(compiled.named_modules())):  # inner modules first

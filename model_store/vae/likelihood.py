@@ -65,8 +65,9 @@ class _BernoulliLogLikelihood(torch.autograd.Function):
     """x (..., pixels), logits (..., pixels) -> (...); five times as fast as pixel by pixel.
 
     ln p = sum over pixels of (x l - max(l, 0)) - ln(1 + exp(-|l|)), l being the logit. The bracket
-    is small if l predicts x well, so nothing large cancels. The logarithms are taken of products of
-    many factors, because there are fewer of them. The derivative is x - sigmoid(l) for every l.
+    is small if l predicts x well, so nothing large cancels. Many factors are multiplied before a
+    logarithm is taken, so that fewer logarithms are computed. The derivative is x - sigmoid(l) for
+    every l.
     """
 
     @staticmethod

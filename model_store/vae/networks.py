@@ -156,7 +156,7 @@ def _upsampling(
 def _normalise(
     channels: int, activation: type[nn.ReLU | nn.SiLU], *, batch_norm: bool
 ) -> list[nn.Module]:
-    """Return the layers between two convolutions: batch norm if asked for, then the activation."""
+    """Return the layers between two convolutions: batch norm if `batch_norm`, and activation."""
     return [*([nn.BatchNorm2d(channels)] if batch_norm else []), activation()]
 
 

@@ -1,4 +1,4 @@
-"""Number formats of 16 bits, which networks may compute in and sums must not."""
+"""16-bit number formats: networks may compute in them, sums must not."""
 
 import torch
 from torch import Tensor

@@ -88,7 +88,7 @@ def test_tensors_can_be_sent_as_raw_bytes(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "expected"),
     [
         ({"inputs": []}, "inputs"),
         ({}, "inputs"),
@@ -111,12 +111,12 @@ def test_tensors_can_be_sent_as_raw_bytes(service: Service) -> None:
     ],
 )
 def test_an_invalid_request_is_refused_in_the_form_of_the_protocol(
-    service: Service, computed: list[int], body: dict[str, Any], said: str
+    service: Service, computed: list[int], body: dict[str, Any], expected: str
 ) -> None:
     answer = service.post("/v2/models/mnist/infer", json=body)
     assert answer.status_code == 400, answer.text
     assert list(answer.json()) == ["error"]
-    assert said in answer.json()["error"]
+    assert expected in answer.json()["error"]
     assert computed == []
 
 

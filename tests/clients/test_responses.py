@@ -19,7 +19,9 @@ def test_every_kind_of_method_recognises_another_server(scripted: Script):
     scripted.answers = [(200, {"Content-Type": "text/html"}, b"<h1>It works!</h1>")]
     with Client(scripted.url) as client:
         for call in (client.models, client.ready, client.generate, client.wait_until_ready):
-            with pytest.raises(UnexpectedAnswerError, match="is this the address of a zserve service"):
+            with pytest.raises(
+                UnexpectedAnswerError, match="is this the address of a zserve service"
+            ):
                 call()
 
 

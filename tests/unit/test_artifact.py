@@ -119,8 +119,8 @@ def test_a_pickle_in_place_of_the_weights_is_not_opened(store: Store, tmp_path: 
     ("change", "problem"),
     [
         ({"format_version": 2}, "format_version"),
-        ({"version": 2}, "says that it is tiny@2"),
-        ({"name": "other"}, "says that it is other@1"),
+        ({"version": 2}, "belongs to tiny@2"),
+        ({"name": "other"}, "belongs to other@1"),
         ({"surprise": 1}, "surprise"),
         ({"files": {}}, r"lists no weights\.safetensors"),
         ({"files": {"../../etc/passwd": {"sha256": "0" * 64, "size_bytes": 1}}}, "files"),

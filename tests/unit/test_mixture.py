@@ -118,7 +118,7 @@ def test_mixtures_before_a_flow_come_back_as_such_and_need_a_flow(tmp_path: Path
     assert from_arrays(to_arrays(before)).before_flow
     assert not from_arrays(to_arrays(tiny_classes())).before_flow
     assert "in_z" not in to_arrays(tiny_classes())
-    with pytest.raises(ShapeError, match="lies before a flow, and the spec has none"):
+    with pytest.raises(ShapeError, match="is made for a flow, and the spec has none"):
         publish(tmp_path, before)
 
 

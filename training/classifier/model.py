@@ -25,7 +25,7 @@ from training.errors import JudgeError
 
 JUDGES = Path(__file__).parent / "weights"
 SURE_PROBABILITY = 0.95
-"""Least probability of the likeliest class for which the judge counts as sure."""
+"""Probability of the likeliest class from which on the judge counts as sure of it."""
 
 _IMAGE_SHAPE = (1, 28, 28)
 
@@ -72,11 +72,11 @@ class Judge(nn.Module):
         self.head = nn.Linear(4 * width, classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """x (batch, 1, 28, 28), grey in [0, 1] -> (batch, features), >= 0."""
+        """Return the features of x (batch, 1, 28, 28), grey in [0, 1]; (batch, features), >= 0."""
         return cast(Tensor, self.trunk(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (batch, 1, 28, 28), grey in [0, 1] -> logits (batch, classes)."""
+        """Return the logits of x (batch, 1, 28, 28), grey in [0, 1]; (batch, classes)."""
         return cast(Tensor, self.head(self.features(x)))
 
 

@@ -40,8 +40,8 @@ the class's test images in the judge's features, "ln p" the log density of held-
     1.2                          98.2 %   0.865      97.1 %   0.853
 
 4. Under a flow, mixtures are fitted in the space of q(z | x), which is a Gaussian there, and draws
-   are mapped through the flow; in the space of N(0, I) the classes are bent. 890 samples per class,
-   the first row from the cards of mnist-flow@2 and fashion-flow@1:
+   are mapped through the flow; in the space of N(0, I) the classes have curved shapes. 890 samples
+   per class, the first row from the cards of mnist-flow@2 and fashion-flow@1:
 
                                       mnist-flow          fashion-flow
     space, p(class | z)               right   recall      right   recall
@@ -60,7 +60,7 @@ from model_store.vae import TrainedVAE
 from training.evaluation.gaussian_mixture import Covariance, fit_mixture
 
 MIN_CLASS_PROBABILITY = 0.9
-"""Least p(class | z) of a latent that is sampled for a class."""
+"""Smallest p(class | z) of a latent that is sampled for a class."""
 STD_SCALE = 1.1
 """Factor by which the fitted standard deviations of a component are multiplied."""
 MAX_COMPONENTS = 10
@@ -122,7 +122,7 @@ def latents_of_class(
 
 
 def affordable_components(images: int, latent: int, classes: int) -> int:
-    """Return how many components a class may have, 1 to MAX_COMPONENTS.
+    """Return the largest number of components of a class, 1 to MAX_COMPONENTS.
 
     Limited by the number of images of the smallest class and by MAX_BYTES for all classes.
     """

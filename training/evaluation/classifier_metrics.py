@@ -159,7 +159,7 @@ def _how(what: str, splits: Splits) -> str:
 
 
 def _rejection(classes: ClassLatents) -> str:
-    """Say in which space the mixtures are, and which draws are rejected."""
+    """Describe in which space the mixtures are, and which draws are rejected."""
     space = " of q(z | x)" if classes.before_flow else ""
     least = (
         f", drawn again below p(class | z) = {classes.min_class_probability:.2g}"

@@ -1,7 +1,7 @@
 """Measure the published numbers of a model, from its weights and the data alone.
 
 Publishing and `python -m training evaluate` both call `evaluate`, so a card can be recomputed from
-the weights. How far two measurements may lie apart is part of each metric.
+the weights. Each metric contains a tolerance for the difference of two measurements.
 """
 
 from collections.abc import Callable

@@ -3,8 +3,9 @@
     p(x) = E_q[w],  w = p(x | z) p(z) / q(z | x),  estimated by the mean of L weights
 
 ln of that mean is at most ln p(x) in expectation and rises to it with L (Burda et al. 2016,
-"Importance weighted autoencoders", section 3), so the NLL is overestimated, never flattered. The
-effective sample size (sum w)^2 / sum w^2, between 1 and L (Kong 1992), tells how well q fits.
+"Importance weighted autoencoders", section 3), so on average the NLL is
+overestimated. The effective sample size (sum w)^2 / sum w^2, between 1 and L (Kong 1992), shows how
+well q fits.
 
 Images are binarized again for each seed (Salakhutdinov & Murray 2008), because the likelihood of a
 grey image under a Bernoulli model is not a density.

@@ -1,10 +1,10 @@
-"""How much of a model is measured; importable without PyTorch, as the command line offers it."""
+"""Evaluation levels; importable without PyTorch, because `--help` lists them."""
 
 from enum import StrEnum
 
 
 class EvaluationLevel(StrEnum):
-    """How much to measure; each level includes the ones before it.
+    """Amount of measuring; each level includes the ones before it.
 
     quick       latents and KL over the whole test split, everything else over its first images
     bound       the test -ELBO and its parts

@@ -1,6 +1,7 @@
 """Build metrics with their units and tolerances, and the recurring parts of their protocols.
 
-A tolerance is how far two measurements of the same weights may lie apart on different machines.
+A tolerance is the largest accepted difference of two measurements of the same weights on different
+machines.
 """
 
 from model_store.spec import Metric
@@ -8,7 +9,7 @@ from model_store.vae import TrainedVAE
 from training.data.images import Splits
 
 SEED = 0
-"""Seed of all random numbers that a protocol does not name another seed for."""
+"""Seed of all random numbers, unless a protocol names another seed."""
 
 
 def share_metric(value: float, protocol: str, tolerance: float = 0.001) -> Metric:
@@ -32,30 +33,30 @@ def kl_metric(value: float, protocol: str) -> Metric:
 
 
 def over_test_split(images: int, splits: Splits) -> str:
-    """Say over which images a mean was taken."""
+    """Describe the images over which a mean was taken."""
     return f"mean over the {images:,} test images of {splits.title}"
 
 
 def every_nth_image(images: int, step: int, splits: Splits) -> str:
-    """Say which images of the test split were chosen; `images` is their number."""
+    """Describe which images of the test split were chosen; `images` is their number."""
     which = "the" if step == 1 else f"every {step}th of the {len(splits.test):,}"
     return f"{which} test images of {splits.title}, {images:,} in all"
 
 
 def latent_draws(draws: int) -> str:
-    """Say how many latents were drawn for each image."""
+    """Describe how many latents were drawn for each image."""
     return f"{draws} draw{'s' if draws > 1 else ''} of z per image, torch seed {SEED}"
 
 
 def grey_targets(vae: TrainedVAE) -> str:
-    """Say how pixels enter the likelihood without binarization."""
+    """Describe how pixels enter the likelihood without binarization."""
     if vae.spec.likelihood == "bernoulli":
         return "grey pixels as probabilities"
     return "8-bit pixels"
 
 
 def binarized_targets(vae: TrainedVAE) -> str:
-    """Say how pixels enter the likelihood in importance sampling, before `by torch seed ...`."""
+    """Describe the pixels of importance sampling, for a text that ends in `by torch seed ...`."""
     if vae.spec.likelihood == "bernoulli":
         return "pixels binarized again"
     return "8-bit pixels, latents drawn"

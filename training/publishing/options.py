@@ -1,4 +1,4 @@
-"""Choices about publishing; importable without PyTorch, as the command line offers them."""
+"""Options of publishing; importable without PyTorch, because `--help` lists them."""
 
 from dataclasses import dataclass
 from enum import StrEnum

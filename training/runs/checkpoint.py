@@ -189,5 +189,5 @@ def _read_tensors(folder: Path, epoch: int, file: _File) -> dict[str, Tensor]:
 def _remove(folder: Path, epoch: int) -> None:
     (folder / f"checkpoint-{epoch:04}.json").unlink(
         missing_ok=True
-    )  # first: a JSON file promises tensors
+    )  # first, because a JSON file means that its tensors are complete
     (folder / f"checkpoint-{epoch:04}.safetensors").unlink(missing_ok=True)

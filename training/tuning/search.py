@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HOLDOUT = 0.1
 HOLDOUT_SEED = 0
 WARM_UP_EPOCHS = 2
-"""Epochs before a trial can be pruned; during warm-up of the learning rate it looks bad."""
+"""Epochs before a trial can be pruned; values during learning-rate warm-up mean little."""
 STARTUP_TRIALS = 5
 """Trials before pruning begins."""
 

@@ -138,7 +138,7 @@ async def set_alias(
     alias: Annotated[str, Path(description="Alias to set.", examples=["production"])],
     promotion: Promotion,
 ) -> Aliases:
-    """Point an alias at a version. The version is loaded first; if that fails it is refused."""
+    """Point an alias at a version. The version is loaded first; if that fails, nothing changes."""
     model = await services.model_cache.get(f"{name}@{promotion.version}")
     services.store.set_alias(model.ref.name, alias, promotion.version)
     await services.model_cache.refresh()
