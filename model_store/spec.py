@@ -1,4 +1,4 @@
-"""What a model is and how it was made, as validated, frozen values."""
+"""Descriptions of models and of their training, as validated, frozen values."""
 
 import re
 from datetime import datetime
@@ -203,7 +203,7 @@ class EpochRecord(Frozen):
 
 
 class TrainingRecord(Frozen):
-    """How a version was trained."""
+    """The training of a version."""
 
     preset: str
     dataset: str

@@ -170,7 +170,7 @@ class Environment:
 def _torch_choice(what: str, option: str | None, environment: Environment) -> str | None:
     """Return the build of torch to install; None for no torch.
 
-    A build that the environment has stays, unless another one is asked for.
+    An installed build is kept unless another one is requested.
     """
     previous = environment.previous_torch()[:1]
     if what in WITH_TORCH:

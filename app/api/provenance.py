@@ -1,4 +1,4 @@
-"""What an answer states about its origin: model, weights, and the parameters that reproduce it."""
+"""The origin of an answer: model, weights, and the parameters that reproduce it."""
 
 from app.inference.loaded_model import LoadedModel
 from app.typing import Floats

@@ -1,4 +1,4 @@
-"""What clients send: the query of each endpoint, and the JSON bodies."""
+"""The queries of the endpoints, and the JSON bodies of requests."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal

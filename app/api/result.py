@@ -1,4 +1,4 @@
-"""What an endpoint has made, before it is encoded, and how the client wants it encoded."""
+"""Results of endpoints before they are encoded, and the client's options for encoding them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from app.typing import Floats
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """How the client wants its answer. All fields are part of the ETag."""
+    """The form of the answer that the client requested. All fields are part of the ETag."""
 
     format: str
     """A key of `render.FORMATS`."""
@@ -74,7 +74,7 @@ class ImageFiles(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result:
-    """What an endpoint has made. A subclass shows it as each kind of content that is offered.
+    """The images and numbers of an answer. Subclasses return them as each kind of content on offer.
 
     Each method returns one kind of content (`render.FORMATS` lists which formats are made of
     which kind). Nothing is computed for kinds that are not asked for.

@@ -13,7 +13,7 @@ OTHER_START_S = 6.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run measures."""
+    """Description of a run: servers, models, load points, rounds and cores."""
 
     servers: tuple[Server, ...]
     models: tuple[str, ...]

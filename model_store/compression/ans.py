@@ -5,8 +5,8 @@ and one stack of 32-bit words below all of them. Symbols of image number i of a 
 so numpy codes a whole batch at once (Duda 2013, "Asymmetric numeral systems"; Giesen 2014,
 "Interleaved entropy coders").
 
-Every step is arithmetic of integers. PyPI's `constriction`, which is faster, takes probabilities as
-floats alone and rounds them by rules of its own, which would make its version part of the format.
+Every step is arithmetic of integers. PyPI's `constriction`, which is faster, accepts probabilities
+as floats only and rounds them by its own rules, which would make its version part of the format.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ Heads = NDArray[np.uint64]
 Words = NDArray[np.uint32]
 Ints = NDArray[np.int64]
 Supply = Callable[[int], Words]
-"""Returns the first so many words of an endless sequence."""
+"""Function of n that returns the first n words of an endless sequence."""
 
 _PRECISION = np.uint64(PRECISION)
 _MASK = np.uint64(TOTAL - 1)
@@ -39,7 +39,7 @@ _LIMIT_SHIFT = np.uint64(64 - PRECISION)
 class Distributions:
     """Rows of integer frequencies, at least 1 each and 2^24 in sum; rows may differ in length.
 
-    A symbol is known by its place in the rows laid end to end: `first[row]` + number in the row.
+    A symbol is identified by its place in the concatenated rows: `first[row]` + number in the row.
     """
 
     def __init__(self, rows: Sequence[Ints]) -> None:
@@ -73,9 +73,8 @@ class Distributions:
 class Message:
     """A message: the state of each lane, `heads` (lanes,), and `words`, the last one on top.
 
-    If `supply` is given, words that are popped below the bottom are the next ones of this sequence,
-    of which `supplied` are part of the message already. Otherwise such a pop raises
-    DamagedFileError.
+    If the stack runs out of words, the next words of `supply` are put below it; `supplied` is their
+    number so far. Without a supply, such a pop raises DamagedFileError.
     """
 
     def __init__(

@@ -5,9 +5,9 @@ and pushes z by p(z). The decoder undoes this, and gets the bits of q(z | x) bac
 costs -ln p(x | z) - ln p(z) + ln q(z | x) nats, whose mean is the negative ELBO (Townsend, Bird &
 Barber 2019, "Practical lossless compression with latent variables using bits back coding").
 
-The first latents are popped from the digest of the images, which the decoder finds again at the
-end: the bits that start the chain are the file's checksum. Images are coded in steps of 1, 2, 4, ...
-at once, so that each step is paid from the bits of those before.
+The first latents are popped from the digest of the images, which the decoder recovers at the end:
+the bits that start the chain are the file's checksum. Images are coded in steps of 1, 2, 4, ... at
+once, so that the latents of each step can be popped from the bits of earlier steps.
 """
 
 import functools
@@ -36,10 +36,10 @@ DIGEST_WORDS = 8
 
 @dataclass(frozen=True)
 class Identity:
-    """Names what a file can be read with: the version, and the bytes of its exact network."""
+    """The model that a file needs: the version, and the bytes of its exact network."""
 
     model: str
-    """name@version"""
+    """`name@version`."""
     network_sha256: str
     """Hexadecimal SHA-256 of exact.safetensors."""
 
@@ -171,7 +171,7 @@ def steps(header: Header) -> Iterator[Step]:
 
 
 def _digest_words(seed: bytes, count: int) -> Words:
-    """Return the first so many words of an endless digest."""
+    """Return the first `count` words of an endless digest."""
     digest = hashlib.shake_256(seed).digest(4 * count)
     return np.frombuffer(digest, "<u4").astype(np.uint32)
 

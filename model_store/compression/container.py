@@ -39,7 +39,7 @@ _TOO_SHORT = "the file ends before its data"
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says about itself; `network` identifies exact network and pixel table."""
+    """The header of a file; `network` identifies exact network and pixel table."""
 
     arithmetic: str
     model: str

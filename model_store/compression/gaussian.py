@@ -1,8 +1,8 @@
 """Latents on a grid: the prior N(0, 1) and every posterior N(mu, sigma^2), as integer frequencies.
 
 A latent is an integer times 2^-6, in [-16, 16]. mu is rounded to this grid and sigma to a power of
-2^(1/8), so a posterior is one of few tables, moved to mu. That costs nothing in correctness: bits
-back works with any posterior, and pays the KL divergence to the best one.
+2^(1/8), so a posterior is one of few tables, moved to mu. Files stay correct: bits back works with
+any posterior, and a file grows by the KL divergence to the best one.
 """
 
 import functools
@@ -43,7 +43,8 @@ class PosteriorTables:
         )
 
     def rows_and_origins(self, mu: Floats, logvar: Floats) -> tuple[Ints, Ints]:
-        """mu, logvar (batch, latent) -> row of each sigma, and origin: place - origin = latent.
+        """Return the row of each sigma, and its origin: place - origin = latent; all (batch,
+        latent).
 
         Posteriors are moved inwards if they would leave the grid.
         """

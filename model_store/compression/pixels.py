@@ -1,6 +1,6 @@
 """Distributions of a pixel's grey level, 0..255, by the logit that the decoder gives it.
 
-A Bernoulli likelihood of grey pixels is no distribution over 256 levels. For such models the
+A Bernoulli likelihood of grey pixels is not a distribution over 256 levels. For such models the
 distribution is counted: how often each level occurs in training images beside a logit. For models
 with a discretised logistic likelihood, it is that likelihood.
 """
@@ -48,7 +48,7 @@ class PixelModel(Protocol):
     """Checksum of everything that this class was made from, besides the exact network."""
 
     def rows(self, logits: Floats) -> Ints:
-        """Logits in units of 2^-8 (batch, ...) -> rows of `distributions` (batch, values)."""
+        """Return rows of `distributions`, (batch, values), of logits in units of 2^-8."""
         ...
 
 
@@ -92,13 +92,13 @@ class LogisticPixels:
 
 
 def logit_bins(logits: Floats) -> Ints:
-    """Logits in units of 2^-8 (batch, ...) -> bins (batch, values)."""
+    """Return the bins, (batch, values), of logits in units of 2^-8, (batch, ...)."""
     places = likelihood.logit_levels(logits).reshape(len(logits), -1)
     return ((places + (1 << BIN_EXPONENT >> 1)) >> BIN_EXPONENT).astype(np.int64)
 
 
 def frequencies(log_weights: LogWeights) -> Ints:
-    """Log weights (rows, 256) -> integer frequencies, (rows, 256), 2^24 in each row's sum."""
+    """Return integer frequencies of log weights, both (rows, 256); every row sums to 2^24."""
     whole, eighths = np.divmod(log_weights.astype(np.int64), 1 << WEIGHT_EXPONENT)
     weights = EIGHTHS[eighths] << whole  # at most 2^32: products stay below 2^56
     sums = weights.sum(axis=1, keepdims=True)

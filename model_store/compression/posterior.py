@@ -1,8 +1,8 @@
-"""Posteriors of a batch of images: what the codec pops latents by, and pushes them back by.
+"""Posteriors of a batch of images: with which the codec pops latents and pushes them back.
 
-Bits back works with any posterior that the decoder can compute from the image, and pays its
-distance from the best one. Without a flow, q(z | x) is the encoder's Gaussian. With a flow, z has
-no prior that factorises, so latents are the public ones, u, and q(u | x) is a Gaussian with
+Bits back works with any posterior that the decoder can compute from the image, and a file grows by
+the distance from the best one. Without a flow, q(z | x) is the encoder's Gaussian. With a flow, z
+has no prior that factorises, so latents are the public ones, u, and q(u | x) is a Gaussian with
 independent dimensions. It takes its precisions from the flow, made linear around the mean.
 """
 
@@ -55,7 +55,7 @@ class Posteriors:
         self._tables = PosteriorTables()
 
     def __call__(self, levels: Bytes) -> Posterior:
-        """Grey levels (batch, channels, height, width) -> posterior of their public latents."""
+        """Return the posterior of public latents; grey levels (batch, channels, height, width)."""
         mu, logvar = self._model.posterior(levels)
         if self._model.flow is not None:
             mu, logvar = through_flow(self._model.flow, mu, logvar)
@@ -63,7 +63,7 @@ class Posteriors:
 
 
 def through_flow(flow: ExactFlow, mu: Floats, logvar: Floats) -> tuple[Floats, Floats]:
-    """q(z | x) -> mean of u, and ln variance of each dimension given the others; (batch, latent).
+    """Return the mean of u and ln variance of each dimension given the others; (batch, latent).
 
     With J the derivative of z by u at the mean, the precisions are the diagonal of
     J^T diag(1 / sigma^2) J, times NARROWING.

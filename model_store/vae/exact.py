@@ -127,5 +127,5 @@ def _floats(tensor: Tensor) -> Floats:
 
 
 def _in_units(x_logits: Tensor) -> Floats:
-    """Logits -> units of 2^-8, which is exact."""
+    """Convert logits to units of 2^-8, which is exact."""
     return _floats(x_logits / LOGIT_UNIT)

@@ -1,4 +1,4 @@
-"""What measurements and figures need of a VAE, whichever arithmetic it computes in."""
+"""The interface of a VAE for measurements and figures, the same for every arithmetic."""
 
 from typing import Protocol
 

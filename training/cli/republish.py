@@ -83,7 +83,7 @@ def republish(
 
 
 def _float_numbers(manifest: "Manifest") -> "dict[str, Metric]":
-    """Return what the earlier version states about its float weights."""
+    """Return the metrics of the float weights in the manifest of an earlier version."""
     from training.evaluation import float_metrics
 
     if manifest.arithmetic == "float":

@@ -153,7 +153,7 @@ def _class_metrics(
 
 
 def _how(what: str, splits: Splits) -> str:
-    """Say what images were measured, by which seed, and against which."""
+    """Describe the measured images, their seed, and the images that they are compared with."""
     against = f"as many as and against the {len(splits.test):,} test images of {splits.title}"
     return f"{what}, torch seed {SEED}, {against}"
 

@@ -1,4 +1,4 @@
-"""A few numbers of the float weights that an exact network was made of, beside its own."""
+"""Metrics of the float weights of an exact version, to compare with those of its exact network."""
 
 from collections.abc import Mapping
 
@@ -17,14 +17,14 @@ NAMES = {
     EvaluationLevel.BOUND: ("test_negative_elbo",),
     EvaluationLevel.FULL: ("test_nll", "samples_sure_share", "samples_frechet_distance"),
 }
-"""The metrics that are measured in float too, by the first level that measures them."""
+"""Metrics that are also measured on the float weights, by the first level that measures them."""
 
 
 @torch.no_grad()
 def measure(
     vae: VAE, splits: Splits, level: EvaluationLevel, judge: Judge | None
 ) -> dict[str, Metric]:
-    """Measure the float network; the protocols and draws are those of the exact one."""
+    """Measure the float network with the protocols and draws of the exact network."""
     vae.eval()
     metrics: dict[str, Metric] = {}
     if level.includes(EvaluationLevel.BOUND):
@@ -37,7 +37,7 @@ def measure(
 
 
 def named(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
-    """Take the metrics of a float network that stand beside an exact one's, and name them so."""
+    """Return the metrics of a float network that NAMES lists, with names that begin with PREFIX."""
     return {
         f"{PREFIX}{name}": metrics[name].model_copy(
             update={"protocol": f"the float weights, not the exact ones; {metrics[name].protocol}"}
@@ -49,6 +49,6 @@ def named(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
 
 
 def are_complete(metrics: Mapping[str, Metric], beside: Mapping[str, Metric]) -> bool:
-    """Return True if there is a float metric for each of the exact ones that should have one."""
+    """Return True if every exact metric that NAMES lists has its float metric."""
     wanted = {f"{PREFIX}{name}" for names in NAMES.values() for name in names if name in beside}
     return wanted <= metrics.keys()

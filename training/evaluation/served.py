@@ -7,7 +7,7 @@ from model_store.vae import TrainedVAE, build_vae
 
 
 def served_vae(stored: StoredModel, device: torch.device | str = "cpu") -> TrainedVAE:
-    """Return what computes the images of a version, on a device."""
+    """Return the VAE that computes the images of a version, on a device."""
     if stored.network is None:
         return build_vae(stored.spec, stored.weights).to(device)
     from model_store.vae.exact import ExactVAE  # noqa: PLC0415 - loads ONNX Runtime

@@ -1,4 +1,4 @@
-"""What the trainer reports: averages during an epoch and at its end."""
+"""Events of the trainer: averages during an epoch and at its end."""
 
 from dataclasses import dataclass
 from typing import Self

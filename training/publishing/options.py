@@ -23,7 +23,7 @@ class Storage(StrEnum):
 
 @dataclass(frozen=True)
 class ReleaseOptions:
-    """How to measure, store and illustrate a version."""
+    """Options for measuring, storing and illustrating a version."""
 
     level: EvaluationLevel = EvaluationLevel.FULL
     storage: Storage = Storage.FLOAT32

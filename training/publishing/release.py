@@ -130,7 +130,7 @@ def _float_numbers(  # noqa: PLR0917 - the parts of one measurement
     judge: Judge | None,
     known: Mapping[str, Metric],
 ) -> dict[str, Metric]:
-    """Return the metrics of the float weights: those that are known, if they are complete."""
+    """Return the metrics of the float weights: `known` if they are complete, else new ones."""
     if float_metrics.are_complete(known, evaluation.metrics):
         return dict(known)
     return float_metrics.measure(vae, splits, options.level, judge)

@@ -31,7 +31,7 @@ _NAME = re.compile(r"checkpoint-(\d{4,})\.json")
 
 
 class RunState(Frozen):
-    """What a run trains and how far it is: the readable part of a checkpoint."""
+    """The readable part of a checkpoint: settings of the run, and the epochs that are done."""
 
     format_version: int = 1
     preset_name: str

@@ -11,7 +11,7 @@ from training.publishing.options import ReleaseOptions
 
 @dataclass(frozen=True)
 class Job:
-    """What to train, on which data, and where the results go."""
+    """Description of a run: preset, data, and destination of the results."""
 
     preset_name: str
     preset: Preset

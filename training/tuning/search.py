@@ -33,7 +33,7 @@ STARTUP_TRIALS = 5
 
 @dataclass(frozen=True)
 class Search:
-    """What to search, on which data, and how many trials."""
+    """Description of a search: preset, data and number of trials."""
 
     preset_name: str
     preset: Preset

@@ -1,4 +1,4 @@
-"""What a subcommand consists of, and the options that several subcommands share."""
+"""The parts of a subcommand, and the options that several subcommands share."""
 
 from __future__ import annotations
 
