@@ -25,7 +25,7 @@ ServiceError
 ├── UnauthorizedError          the token is missing or wrong
 └── PromotionDisabledError     no token is configured
 
-The exceptions know nothing of HTTP; `app.api.problems` maps them, and those of
+The exceptions do not depend on HTTP; `app.api.problems` maps them, and those of
 `model_store.errors`, to status codes.
 """
 

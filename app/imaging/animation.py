@@ -26,7 +26,7 @@ def encode_apng(
 ) -> bytes:
     """Encode (batch, channels, height, width) as an animated PNG.
 
-    Readers that know only plain PNG show the first frame. W3C PNG, third edition, section 11.3.6.
+    Readers without support for animation show the first frame. W3C PNG, third edition, section 11.3.6.
     """
     control = chunk(b"acTL", struct.pack(">II", len(frames), 0 if loop else 1))
     chunks = [SIGNATURE, header_chunk(*frames[0].shape), *text_chunks(parameters), control]
