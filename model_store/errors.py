@@ -106,7 +106,7 @@ class CompressedFileError(ValueError):
 
 
 class ForeignFileError(CompressedFileError):
-    """The file is not one of compressed images, or its format version is not known here."""
+    """The file does not contain compressed images, or has an unknown format version."""
 
 
 class DamagedFileError(CompressedFileError):

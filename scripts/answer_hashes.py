@@ -69,7 +69,7 @@ START_TIMEOUT_S = 180.0
 
 @dataclass(frozen=True)
 class Request:
-    """One request; `name` is its key in the result, `kind` how its answer is reduced."""
+    """One request; `name` is the key in the result, `kind` chooses how the answer is reduced."""
 
     name: str
     method: str
@@ -489,7 +489,7 @@ REDUCERS = {
     "version": _version,
     "versions": _versions,
 }
-"""Answers that list things -> what of them is compared, by name."""
+"""Kind of answer -> function that returns the parts to compare, by name."""
 
 
 # --- the service -------------------------------------------------------------------------------

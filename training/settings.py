@@ -1,4 +1,4 @@
-"""Folders that `training` reads and writes; the only module of it that reads the environment."""
+"""Folders that `training` reads and writes; no other module of it reads the environment."""
 
 from pathlib import Path
 

@@ -27,7 +27,7 @@ IMAGE_TYPES = ("image/png", "image/jpeg", "image/jpg")
 
 @dataclass(frozen=True)
 class Upload:
-    """An uploaded image, and how to call it in an error message."""
+    """An uploaded image, and its name in error messages."""
 
     name: str
     content: bytes

@@ -34,7 +34,7 @@ class Grid(NamedTuple):
 
 
 class Animation(NamedTuple):
-    """Frames (batch, channels, height, width) in [0, 1] and how to play them."""
+    """Frames (batch, channels, height, width) in [0, 1] and the settings of their animation."""
 
     frames: Floats
     frame_ms: int

@@ -53,7 +53,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class Answered(NamedTuple):
-    """An answered request, as the request log describes it."""
+    """The fields of an answered request in the request log."""
 
     method: str
     path: str

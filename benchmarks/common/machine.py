@@ -16,7 +16,7 @@ INSTRUCTION_SETS = {
     "AVX": "avx",
     "SSE4.1": "sse4_1",
 }
-"""Name -> its flag in /proc/cpuinfo, the widest first."""
+"""Name of an instruction set -> flag in /proc/cpuinfo, the widest first."""
 EXTENSIONS = {
     "VNNI": ("avx512_vnni", "avx_vnni"),
     "bfloat16": ("avx512_bf16",),

@@ -12,7 +12,7 @@ FOLDER = ROOT / ".venv-bench"
 PINS = Path(__file__).parent / "requirements"
 INSTALLED_WITHIN_S = 1800
 ENVIRONMENTS = ("zserve", "textbook", "litserve", "bentoml", "mosec", "ray")
-"""`zserve` holds the requirements of serving; each other one adds torchvision and its server."""
+"""`zserve` has the requirements of serving; each other one also has torchvision and a peer."""
 
 
 class InstallError(Exception):

@@ -45,7 +45,7 @@ def clear_counters(process: ServerProcess) -> None:
 
 
 def misrouted_reason(requests: Mapping[str, int]) -> str | None:
-    """Return why requests by HAProxy server are not all the replicas', or None if they are."""
+    """Return why some requests (counts by HAProxy server) missed the replicas; None if none did."""
     fallback = sum(count for name, count in requests.items() if name.startswith(FALLBACK))
     if fallback:
         return f"HAProxy sent {fallback} requests to Ray's Python proxy"

@@ -19,11 +19,11 @@ class Plan:
     models: tuple[str, ...]
     points: tuple[LoadPoint, ...]
     last_round_points: tuple[LoadPoint, ...]
-    """Measured with the MLP in the last round only: they leave the longest queues behind."""
+    """Points that are measured with the MLP in the last round only, because long queues remain."""
     rounds: int
     duration_s: int
     tuned_settings: int | None
-    """Settings of each server's grid that are tried; None: all of them."""
+    """Number of settings that are tried of each server's grid; None for all."""
 
     @property
     def sizes(self) -> set[int]:

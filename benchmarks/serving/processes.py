@@ -66,7 +66,7 @@ class ServerProcess:
         return f"http://{HOST}:{self.port}{path}"
 
     def end_of_log(self) -> str:
-        """Return the last lines of its log."""
+        """Return the last lines of the server's log."""
         return self.log.read_text(errors="replace")[-1200:]
 
     def request(
@@ -115,12 +115,12 @@ class ServerProcess:
         )
 
     def pause(self) -> None:
-        """Suspend its processes, so that their polling does not disturb another server's load."""
+        """Suspend the server's processes, so that no polling disturbs another server's load."""
         _send(signal.SIGSTOP, _marked(self.mark))
 
     @contextlib.contextmanager
     def resumed(self) -> Iterator[None]:
-        """Resume its processes within the block and suspend them afterwards."""
+        """Resume the server's processes within the block, and suspend them afterwards."""
         _send(signal.SIGCONT, _marked(self.mark))
         try:
             yield
@@ -128,12 +128,12 @@ class ServerProcess:
             self.pause()
 
     def cpu_s(self) -> float:
-        """Return the CPU time (s) that its living processes have used so far."""
+        """Return the CPU time (s) that the server's living processes have used so far."""
         files = (Path(f"/proc/{pid}/stat") for pid in _marked(self.mark))
         return sum(_state_and_ticks(file)[1] for file in files) / _TICKS_PER_S
 
     def listeners(self) -> list[int]:
-        """Return the ids of its processes that listen on its port."""
+        """Return the ids of the server's processes that listen on the server's port."""
         sockets = _listening_sockets(self.port)
         pids = []
         for pid in _marked(self.mark):
@@ -143,7 +143,7 @@ class ServerProcess:
         return pids
 
     def memory(self) -> Memory:
-        """Return the memory that its processes use now."""
+        """Return the memory that the server's processes use now."""
         rss = pss = 0
         pids = list(_marked(self.mark))
         for pid in pids:

@@ -129,7 +129,7 @@ class Runner:
         return [active]
 
     def _check_fast_mode(self, active: ActiveServer) -> None:
-        """Confirm a server's fast mode, or record why it was not in use; a fault is final."""
+        """Confirm a server's fast mode, or record for the whole run why it was not in use."""
         server = active.server
         if server.fast_mode is None or server.name in self.faulty:
             return

@@ -66,9 +66,9 @@ class Server:
     """True if `n` is sent in a JSON body in addition to the query."""
     workers: int = 1
     decodes: bool = True
-    """False if it answers with constant PNGs."""
+    """False if the server answers with constant PNGs."""
     points: tuple[LoadPoint, ...] | None = None
-    """For a variant of zserve: its only load points, with the MLP alone. None: all points."""
+    """The only load points of a variant of zserve, with the MLP alone; None for all points."""
     checkout: Path | None = None
     """For zserve and the baseline: the checkout that is run."""
     fast_mode: FastMode | None = None
@@ -76,19 +76,19 @@ class Server:
 
     @property
     def interpreter(self) -> Path:
-        """Path of its Python interpreter."""
+        """Path of the server's Python interpreter."""
         if self.environment == BASELINE and self.checkout:
             return self.checkout / ".venv" / "bin" / "python"
         return python(self.environment)
 
     @property
     def folder(self) -> Path:
-        """Working directory: its checkout, or the folder of the peers' scripts."""
+        """Working directory: the server's checkout, or the folder of the peers' scripts."""
         return self.checkout or PEERS
 
     @property
     def seeded(self) -> bool:
-        """True if it answers seeded GET requests with an ETag."""
+        """True if the server answers seeded GET requests with an ETag."""
         return self.name in {ZSERVE, BASELINE}
 
     def body(self, n: int) -> bytes | None:
@@ -96,7 +96,7 @@ class Server:
         return json.dumps({"n": n}).encode() if self.json_body else None
 
     def environment_variables(self, launch: Launch) -> dict[str, str]:
-        """Return the environment variables that its process gets in addition to the inherited."""
+        """Return the environment variables of the process, besides those that it inherits."""
         common = {
             "PATH": f"{self.interpreter.parent}{os.pathsep}{os.environ['PATH']}",
             "PORT": str(launch.port),

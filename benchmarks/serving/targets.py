@@ -41,7 +41,7 @@ class Target:
 
 
 def targets(results: Results) -> list[Target]:
-    """Return all targets; they hold for the MLP and n=16 unless they say otherwise."""
+    """Return all targets; those without a model and size are for the MLP and n=16."""
     return [*_against_peers(results), *_latency(results), *_own_features(results)]
 
 

@@ -98,7 +98,7 @@ class Message:
         self.heads = np.concatenate([self.heads, new.astype(np.uint64) | _LOWEST_HEAD])
 
     def close_lanes(self, lanes: int) -> None:
-        """Undo `open_lanes`; raises DamagedFileError if the last lanes are not as it made them."""
+        """Undo `open_lanes`; raises DamagedFileError if that is impossible."""
         last = self.heads[lanes:]
         if (last >> _WORD != 1).any():
             raise DamagedFileError("a lane does not end as it began: the file was changed")

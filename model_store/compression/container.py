@@ -30,7 +30,7 @@ FORMAT_VERSION = 1
 NETWORK_BYTES = 8
 MOST_LANES = 256
 IMAGES_PER_LANE = 8
-"""A lane costs about six bytes, so there are fewer of them in small files."""
+"""Images per lane in large files; a lane takes about six bytes, so small files have fewer lanes."""
 
 _SIZES = struct.Struct("<IBHH")
 _CRC = struct.Struct("<I")

@@ -44,7 +44,7 @@ class JudgeCard(Frozen):
     sure_share: Share
     """Share of the test split whose likeliest class has at least SURE_PROBABILITY."""
     sure_accuracy: Share
-    """Share of these sure images that get their true label."""
+    """Share of the sure images (see `sure_share`) that get their true label."""
     protocol: str
     seed: NonNegativeInt
     epochs: PositiveInt

@@ -67,7 +67,7 @@ def bound_nats(vae: TrainedVAE, images: Images, draws: int) -> BoundNats:
 
 
 def bound_metrics(vae: TrainedVAE, splits: Splits) -> dict[str, Metric]:
-    """Measure the test -ELBO and its parts; the KL only under a flow, where it is an estimate."""
+    """Measure the test -ELBO and its parts; the KL only if a flow makes it an estimate."""
     parts = bound_nats(vae, splits.test, DRAWS)
     protocol = (
         f"{over_test_split(len(splits.test), splits)}; {grey_targets(vae)}; {latent_draws(DRAWS)}"

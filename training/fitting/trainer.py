@@ -214,7 +214,7 @@ def _adam(vae: VAE, optimiser: Optimiser) -> torch.optim.Optimizer:
 
 
 def _without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names start with the prefix, and remove it."""
+    """Return the tensors whose names start with the prefix, with the prefix removed."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 

@@ -97,7 +97,7 @@ class Interpolation(Result):
         return Grid(row, len(row))
 
     def animation(self) -> Animation:
-        """Return the frames and how to play them."""
+        """Return the frames and the settings of their animation."""
         query = self.query
         return Animation(self.images, query.frame_ms, query.loop, query.bounce)
 

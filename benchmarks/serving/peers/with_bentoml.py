@@ -20,7 +20,7 @@ Png = Annotated[Image.Image, ContentType("image/png")]
 
 
 def to_image(images: Tensor) -> Image.Image:
-    """Do what torchvision's save_image does before it writes the file; BentoML encodes it."""
+    """Convert images to a grid as torchvision's save_image does; BentoML encodes the grid."""
     grid = make_grid(images, nrow=int(np.ceil(np.sqrt(len(images)))))
     return Image.fromarray(grid.mul(255).add_(0.5).clamp_(0, 255).permute(1, 2, 0).byte().numpy())
 
