@@ -133,7 +133,7 @@ def prepare(image: DecodedImage, spec: ModelSpec, preprocess: Preprocess = "auto
     Args:
         image: an image of any size.
         spec: names the shape, and in `upload` the method: "digit" places the ink as MNIST does,
-        "resize" crops the centre and resizes it.
+            "resize" crops the centre and resizes it.
         preprocess: "auto", or "none" to use the pixels of an image that already has the right size.
 
     Returns:
