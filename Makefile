@@ -88,6 +88,9 @@ bench-engine: $(VENV)/.installed-dev ## compare the engine, without HTTP, with t
 bench-objectives: $(VENV)/.installed-dev ## measure what each option of training gains, in nats (ARGS="--epochs 5")
 	$(PY) -m benchmarks.objective_ablation $(ARGS)
 
+bench-bytes: $(VENV)/.installed-dev ## compare the bytes of exact versions over executors and instruction sets (ARGS=--emulate)
+	$(PY) -m benchmarks.same_bytes $(ARGS)
+
 bench-serving: $(VENV)/.installed-dev ## compare zserve with FastAPI, LitServe, BentoML, mosec, Ray Serve (ARGS=--quick)
 	$(PY) -m benchmarks.serving $(ARGS)
 
@@ -119,5 +122,5 @@ clean: ## remove .venv and caches; never data, runs or weights
 
 always:
 .PHONY: always help install serve clients train test fast test-lowest test-page test-slow coverage check format
-.PHONY: bench-training bench-engine bench-objectives bench-serving
+.PHONY: bench-training bench-engine bench-objectives bench-bytes bench-serving
 .PHONY: docs docs-site requirements wheels docker-build docker-smoke clean

@@ -1,0 +1,136 @@
+"""Compare the bytes of exact versions over executors, threads and instruction sets.
+
+    python -m benchmarks.same_bytes [--store DIR] [--images 1000] [--uploads 100] [--emulate]
+                                    [--record]
+
+Each row is a process of its own, compared with the reference: numpy with float64 sums. Instruction
+sets are limited by the libraries' own environment variables. ONNX Runtime has none, so --emulate
+also runs it on CPUs that QEMU emulates (Debian's qemu-user), which takes minutes for few images.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.common.machine import read_machine
+from benchmarks.common.recording import add_record_option, record, table
+from model_store.store import SHIPPED
+
+NO_SIMD = {
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "ATEN_CPU_CAPABILITY": "default",
+    "MKL_CBWR": "COMPATIBLE",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4",
+}
+AVX2 = {
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4",
+}
+FORCED_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+"""Variables that choose OpenBLAS's kernels whatever the CPU; an emulated CPU may lack them."""
+EMULATED = {"SSE4.2 (QEMU, Nehalem)": "Nehalem", "AVX2 (QEMU, Haswell)": "Haswell"}
+TIMEOUT_S = 3600
+
+Hashes = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: an executor, its threads, and what limits its instructions."""
+
+    executor: str
+    threads: int = 1
+    limit: str = "none"
+    environment: dict[str, str] = field(default_factory=dict)
+    emulator: tuple[str, ...] = ()
+
+
+REFERENCE = Case("numpy")
+CASES = (
+    Case("numpy-float32"),
+    Case("numpy", limit="no SIMD", environment=NO_SIMD),
+    Case("numpy", limit="AVX2", environment=AVX2),
+    Case("onnx"),
+    Case("onnx", threads=2),
+    Case("torch"),
+    Case("torch", threads=2),
+    Case("torch", limit="no SIMD", environment=NO_SIMD),
+    Case("torch", limit="AVX2", environment=AVX2),
+)
+
+
+def main() -> int:
+    """Return 0 if every hash is equal, 1 if any differs."""
+    options = _parser().parse_args()
+    machine = read_machine()
+    cases = list(CASES)
+    if options.emulate:
+        if shutil.which("qemu-x86_64") is None:
+            sys.exit("--emulate needs qemu-x86_64: apt-get install qemu-user")
+        cases += [
+            Case("onnx", limit=name, emulator=("qemu-x86_64", "-cpu", cpu))
+            for name, cpu in EMULATED.items()
+        ]
+    reference = hashes_of(REFERENCE, options)
+    rows, differing = [], 0
+    for case in cases:
+        different = differences(reference, hashes_of(case, options))
+        differing += len(different)
+        counts = f"{len(different)} of {sum(map(len, reference.values()))}"
+        rows.append([case.executor, str(case.threads), case.limit, counts, ", ".join(different)])
+        print(*rows[-1], sep="  ", flush=True)
+    text = f"{len(reference)} models, {options.images} images and {options.uploads} uploads each.\n"
+    text += "\n" + table(["executor", "threads", "limit", "results that differ", "which"], rows)
+    print(f"{machine.summary()}\n{text}")
+    if options.record:
+        print(record("same bytes", machine, text, {"rows": rows}))
+    return 1 if differing else 0
+
+
+def hashes_of(case: Case, options: argparse.Namespace) -> Hashes:
+    """Run one case in a process of its own."""
+    command = [*case.emulator, sys.executable, "-m", "benchmarks.same_bytes.hashing"]
+    command += [str(options.store), "--executor", case.executor, "--threads", str(case.threads)]
+    command += ["--images", str(options.images), "--uploads", str(options.uploads)]
+    if options.models:
+        command += ["--models", *options.models]
+    environment = {**os.environ, **case.environment}
+    if case.emulator:
+        for name in FORCED_KERNELS:
+            environment.pop(name, None)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, check=True, timeout=TIMEOUT_S
+    )
+    result: Hashes = json.loads(done.stdout)
+    return result
+
+
+def differences(expected: Hashes, found: Hashes) -> list[str]:
+    """Return `model: kind` for each result that is not equal."""
+    return [
+        f"{model}: {kind}"
+        for model, kinds in expected.items()
+        for kind, value in kinds.items()
+        if found[model][kind] != value
+    ]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--store", type=Path, default=SHIPPED)
+    parser.add_argument("--models", nargs="*", help="default: all exact ones")
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--uploads", type=int, default=100)
+    parser.add_argument("--emulate", action="store_true", help="also under QEMU")
+    add_record_option(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
