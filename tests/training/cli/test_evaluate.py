@@ -131,15 +131,30 @@ def test_a_class_metric_in_the_card_is_compared_with_the_manifest(
 def test_other_weights_under_the_same_card_are_detected(
     store: Path, labelled_data: Path, capsys: pytest.CaptureFixture[str]
 ):
-    rewrite(
-        store,
-        "weights.safetensors",
-        (store / "lab" / "2" / "weights.safetensors").read_bytes(),
-    )
+    for filename in ("exact.safetensors", "golden.json"):
+        rewrite(store, filename, (store / "lab" / "2" / filename).read_bytes())
     assert evaluate(store, labelled_data, "--quick") == 1
     out = capsys.readouterr().out
     assert "test_kl" in out.splitlines()[-1]
     assert "quick_reconstruction" in out.splitlines()[-1]
+
+
+def test_other_float_weights_beside_the_same_exact_network_are_detected(
+    store: Path, labelled_data: Path, capsys: pytest.CaptureFixture[str]
+):
+    weights = (store / "lab" / "2" / "weights.safetensors").read_bytes()
+    rewrite(store, "weights.safetensors", weights)
+    assert evaluate(store, labelled_data) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("lab@1: card and weights disagree on float_test_negative_elbo")
+
+
+def test_an_exact_network_whose_golden_hashes_differ_is_not_measured(
+    store: Path, labelled_data: Path, capsys: pytest.CaptureFixture[str]
+):
+    rewrite(store, "golden.json", (store / "lab" / "2" / "golden.json").read_bytes())
+    assert evaluate(store, labelled_data, "--quick") == 1
+    assert "lab@1: executor onnx gives other results" in capsys.readouterr().err
 
 
 def test_a_changed_file_fails_its_checksum(
@@ -183,7 +198,35 @@ def test_republishing_measures_the_same_weights_again(store: Path, labelled_data
     assert again.metrics == one.metrics
     assert again.training == one.training
     assert again.weights_sha256 == one.weights_sha256
+    assert again.arithmetic == "exact-1"
     assert "reconstructions" not in again.figures
+
+
+def test_a_float_version_is_republished_in_the_exact_arithmetic(
+    store: Path, labelled_data: Path, capsys: pytest.CaptureFixture[str]
+):
+    options = ("--store", str(store), "--data-dir", str(labelled_data), "--threads", "1")
+    assert call("republish", "lab@1", *options, "--arithmetic", "float") == 0
+    assert call("republish", "lab@3", *options, "--without-float-weights") == 0
+    one, plain, exact = (Store(store).manifest(ModelRef.parse(f"lab@{v}")) for v in (1, 3, 4))
+    assert (plain.arithmetic, exact.arithmetic) == ("float", "exact-1")
+    assert "weights.safetensors" not in exact.files
+    assert exact.weights_sha256 == one.weights_sha256
+    assert exact.metrics == one.metrics
+    capsys.readouterr()
+    assert evaluate(store, labelled_data, ref="lab@4") == 0
+    out = capsys.readouterr().out
+    assert "not measured again: float_test_negative_elbo, float_test_nll" in out
+    assert evaluate(store, labelled_data, ref="lab@3") == 0
+
+
+def test_a_version_without_float_weights_cannot_be_republished(
+    store: Path, labelled_data: Path, capsys: pytest.CaptureFixture[str]
+):
+    options = ("--store", str(store), "--data-dir", str(labelled_data), "--evaluation", "quick")
+    assert call("republish", "lab@1", *options, "--without-float-weights") == 0
+    assert call("republish", "lab@3", *options) == 2
+    assert "lab@3 is published without float weights" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("ref", [str(ModelRef(name=name, version=version))

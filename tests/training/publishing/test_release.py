@@ -1,16 +1,21 @@
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
+from torch import nn
 
-from model_store.spec import EpochRecord, Manifest, ModelRef, ModelSpec, TrainingRecord
+from model_store.spec import EpochRecord, Manifest, Metric, ModelRef, ModelSpec, TrainingRecord
 from model_store.store import Store
 from model_store.vae import VAE, build_vae
+from model_store.vae.exact import ExactVAE
 from tests.training.conftest import strokes
 from training.config import load_preset
 from training.data.images import Images, Splits
 from training.errors import SettingError
 from training.evaluation.level import EvaluationLevel
+from training.evaluation.likelihood import bound_metrics
+from training.evaluation.served import served_vae
 from training.fitting.trainer import initialise
 from training.publishing import provenance
 from training.publishing.options import Figures, ReleaseOptions, Storage
@@ -110,13 +115,75 @@ def test_float16_halves_the_file_and_the_rounded_weights_are_measured(
     whole, half = (released(tmp_path, vae, splits, record, plan) for plan in plans)
     size, halved = (m.files["weights.safetensors"].size_bytes for m in (whole, half))
     assert halved < 0.6 * size
-    stored = Store(tmp_path).load(half.ref)
-    rounded = build_vae(stored.spec, stored.weights)
+    rounded = build_vae(half.spec, Store(tmp_path).float_weights(half.ref))
     again = prepare_release(
         rounded, splits, record, ReleaseOptions(EvaluationLevel.BOUND)
     ).description.metrics
     assert again == half.metrics
     assert half.metrics["test_kl"].value == pytest.approx(whole.metrics["test_kl"].value, abs=0.01)
+
+
+def test_a_release_is_exact_and_states_a_few_numbers_of_its_float_weights(
+    tmp_path: Path, vae: VAE, splits: Splits, record: TrainingRecord
+):
+    exact = released(tmp_path, vae, splits, record, ReleaseOptions())
+    plain = released(tmp_path, vae, splits, record, ReleaseOptions(arithmetic="float"))
+    assert (exact.arithmetic, plain.arithmetic) == ("exact-1", "float")
+    beside = {name for name in exact.metrics if name.startswith("float_")}
+    assert beside == {"float_test_negative_elbo", "float_test_nll"} | {
+        name for name in beside if name.startswith("float_samples_")
+    }
+    for name in beside:
+        in_float = plain.metrics[name.removeprefix("float_")]
+        assert exact.metrics[name].value == in_float.value
+        assert exact.metrics[name].protocol.endswith(in_float.protocol)
+    assert exact.metrics.keys() - beside == plain.metrics.keys()
+    assert exact.metrics["test_negative_elbo"].value == pytest.approx(
+        plain.metrics["test_negative_elbo"].value, abs=0.2
+    )
+    assert "### Arithmetic: exact-1" in Store(tmp_path).card(exact.ref)
+    assert "Arithmetic" not in Store(tmp_path).card(plain.ref)
+
+
+def test_the_numbers_of_an_exact_release_are_those_of_the_stored_network(
+    tmp_path: Path, vae: VAE, splits: Splits, record: TrainingRecord
+):
+    manifest = released(tmp_path, vae, splits, record, ReleaseOptions())
+    served = served_vae(Store(tmp_path).load(REF))
+    assert isinstance(served, ExactVAE)
+    nats = bound_metrics(served, splits)["test_negative_elbo"]
+    assert nats == manifest.metrics["test_negative_elbo"]
+
+
+def test_float_weights_can_be_left_out_of_an_exact_release(
+    tmp_path: Path, vae: VAE, splits: Splits, record: TrainingRecord
+):
+    options = ReleaseOptions(EvaluationLevel.QUICK, float_weights=False)
+    manifest = released(tmp_path, vae, splits, record, options)
+    assert "weights.safetensors" not in manifest.files
+    assert Store(tmp_path).verify(REF) == manifest
+
+
+def test_known_float_numbers_are_stated_instead_of_being_measured_again(
+    vae: VAE, splits: Splits, record: TrainingRecord
+):
+    known = {"float_test_negative_elbo": Metric(value=1.5, unit="nats", protocol="known")}
+    options = ReleaseOptions(EvaluationLevel.BOUND)
+    release = prepare_release(vae, splits, record, options, float_numbers=known)
+    assert release.description.metrics["float_test_negative_elbo"].value == 1.5
+
+
+def test_a_network_without_an_exact_form_is_published_in_float_with_a_message(
+    tmp_path: Path, vae: VAE, splits: Splits, record: TrainingRecord
+):
+    cast(nn.Sequential, vae.decoder).append(nn.Tanh())
+    messages: list[str] = []
+    options = ReleaseOptions(EvaluationLevel.QUICK)
+    release = prepare_release(vae, splits, record, options, report=messages.append)
+    manifest = release.publish(Store(tmp_path), "strokes")
+    assert manifest.arithmetic == "float"
+    assert not any(name.startswith("float_") for name in manifest.metrics)
+    assert any("no exact form: Tanh" in message for message in messages)
 
 
 def test_float16_is_refused_if_rounding_costs_too_much(

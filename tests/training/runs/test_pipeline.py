@@ -36,13 +36,32 @@ def test_training_starts_with_the_weights_of_the_version_and_an_identity_flow(
     )
     command = ("train", "--preset", str(path), "--data-dir", str(data_dir), "--store", str(store))
     assert call(*command, *LAB, STILL) == 0
-    stored = [Store(store).load(ModelRef.parse(name)) for name in ("lab@1", "second@1")]
-    first, second = (build_vae(model.spec, model.weights) for model in stored)
+    models, refs = Store(store), [ModelRef.parse(name) for name in ("lab@1", "second@1")]
+    first, second = (
+        build_vae(models.manifest(ref).spec, models.float_weights(ref)) for ref in refs
+    )
     z = torch.randn(4, 20, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         torch.testing.assert_close(second.decode(z), first.decode(z), atol=1e-4, rtol=0)
         assert second.flow is not None
         torch.testing.assert_close(second.flow(z)[0], z, atol=1e-4, rtol=0)
+
+
+def test_a_start_without_float_weights_exits_with_2_and_one_line(
+    store: Path, tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert call(
+        "republish", "lab@1", "--store", str(store), "--data-dir", str(data_dir), "--threads", "1",
+        "--evaluation", "quick", "--without-float-weights",
+    ) == 0  # fmt: skip
+    path = preset(tmp_path, '{ latent = 20, network = { kind = "mlp" } }')
+    path.write_text(path.read_text().replace("lab@1", "lab@2"))
+    command = ("train", "--preset", str(path), "--data-dir", str(data_dir), "--store", str(store))
+    capsys.readouterr()
+    assert call(*command, *LAB) == 2
+    line = capsys.readouterr().err.strip()
+    assert "start: lab@2 is published without float weights" in line
+    assert len(line.splitlines()) == 1
 
 
 def test_weights_that_do_not_fit_exit_with_2_and_one_line(
