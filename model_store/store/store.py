@@ -23,6 +23,8 @@ from model_store.arithmetic.golden import ExecutorName
 from model_store.arithmetic.program import ExactNetwork
 from model_store.arithmetic.proof import prove
 from model_store.class_latents import NO_CLASSES, ClassLatents
+from model_store.compression import pixels as pixel_tables
+from model_store.compression.pixels import CountedPixels, LogWeights
 from model_store.durable_files import replace_durably
 from model_store.errors import (
     AliasNotFoundError,
@@ -57,6 +59,8 @@ class StoredModel:
         class_latents: a mixture for each of `manifest.classes`, or NO_CLASSES.
         network: the proved exact network; None for a float version.
         golden: function -> SHA-256 of the exact network's results for the fixed inputs.
+        pixels: distributions of grey levels by which images are compressed; None if the version has
+            no pixel table.
     """
 
     manifest: Manifest
@@ -64,6 +68,7 @@ class StoredModel:
     class_latents: ClassLatents = NO_CLASSES
     network: ExactNetwork | None = None
     golden: Mapping[str, str] = field(default_factory=dict)
+    pixels: CountedPixels | None = None
 
     @property
     def spec(self) -> ModelSpec:
@@ -145,7 +150,8 @@ class Store:
         weights = {} if network else version_files.read_weights(folder, manifest)
         class_latents = version_files.read_class_latents(folder, manifest)
         golden = version_files.read_golden(folder, manifest)
-        return StoredModel(manifest, weights, class_latents, network, golden)
+        pixels = version_files.read_pixels(folder, manifest)
+        return StoredModel(manifest, weights, class_latents, network, golden, pixels)
 
     def float_weights(self, ref: ModelRef) -> Mapping[str, Array]:
         """Read and check the float weights of a version, also of an exact one.
@@ -198,6 +204,7 @@ class Store:
         figures: Mapping[str, bytes] | None = None,
         class_latents: ClassLatents = NO_CLASSES,
         network: ExactNetwork | None = None,
+        pixels: LogWeights | None = None,
     ) -> Manifest:
         """Add a version and return its manifest; after any error the store is unchanged.
 
@@ -210,15 +217,19 @@ class Store:
             figures: name without `.png` -> content of a PNG file.
             class_latents: a mixture for each class of the description, or NO_CLASSES.
             network: makes the version exact; its golden hashes are computed by numpy, the reference.
+            pixels: pixel table of an exact version with Bernoulli pixels, which can then compress
+                images.
 
         Raises:
             ShapeError, NonFiniteError, ProofError: the version could not be loaded again.
             InvalidReferenceError: the name is not one of a model.
-            PublishError: the files cannot be written.
+            PublishError: the files cannot be written, or a part does not fit the others.
         """
         _check_name(name)
         files = {f"{figure}.png": png for figure, png in (figures or {}).items()}
         files |= _network_files(name, description.spec, weights, network)
+        if pixels is not None:
+            files[version_files.PIXELS] = _pixels_file(name, description.spec, network, pixels)
         if class_latents:
             version_files.check_class_latents(name, description, class_latents)
             files[version_files.CLASS_LATENTS] = version_files.class_latents_file(class_latents)
@@ -291,6 +302,19 @@ def _network_files(
         golden = golden_hashes.compute(network, spec, "numpy")
         files |= version_files.exact_files(network, golden)
     return files
+
+
+def _pixels_file(
+    name: str, spec: ModelSpec, network: ExactNetwork | None, pixels: LogWeights
+) -> bytes:
+    """Check a pixel table and return its file."""
+    if network is None or spec.likelihood != "bernoulli":
+        raise PublishError(
+            f"cannot publish {name}: a pixel table belongs to an exact version with Bernoulli pixels"
+        )
+    content = pixel_tables.to_bytes(pixels)
+    pixel_tables.from_bytes(content)
+    return content
 
 
 def _entries(folder: Path) -> list[str]:

@@ -3,6 +3,7 @@
     weights.safetensors         the float weights; never a pickle; optional in an exact version
     exact.safetensors           the exact network, if the arithmetic is exact
     golden.json                 SHA-256 of the exact network's results for fixed inputs
+    pixels.safetensors          grey levels counted beside logits, by which images are compressed
     class_latents.safetensors   a mixture for each class, if the model has any
     card.md                     for people
     *.png                       figures
@@ -24,6 +25,8 @@ from model_store.arithmetic import file as exact_file
 from model_store.arithmetic.program import ExactNetwork
 from model_store.arithmetic.proof import prove
 from model_store.class_latents import NO_CLASSES, ClassLatents
+from model_store.compression import pixels as pixel_tables
+from model_store.compression.pixels import CountedPixels
 from model_store.errors import (
     ChecksumError,
     CorruptVersionError,
@@ -40,6 +43,7 @@ from model_store.weight_shapes import weight_shapes
 WEIGHTS = "weights.safetensors"
 EXACT = "exact.safetensors"
 GOLDEN = "golden.json"
+PIXELS = "pixels.safetensors"
 CLASS_LATENTS = "class_latents.safetensors"
 CARD = "card.md"
 MANIFEST = "manifest.json"
@@ -152,6 +156,17 @@ def exact_files(network: ExactNetwork, golden: Mapping[str, str]) -> dict[str, b
     """Return the files of an exact network: name -> content."""
     hashes = json.dumps(golden, indent=2, sort_keys=True) + "\n"
     return {EXACT: exact_file.to_bytes(network), GOLDEN: hashes.encode()}
+
+
+def read_pixels(folder: Path, manifest: Manifest) -> CountedPixels | None:
+    """Read the pixel table of a version and check it; return None if the version has none."""
+    if PIXELS not in manifest.files:
+        return None
+    content = read_file(folder, manifest, PIXELS)
+    try:
+        return pixel_tables.from_bytes(content)
+    except CorruptVersionError as error:
+        raise CorruptVersionError(f"{manifest.ref}: {PIXELS}: {error}") from error
 
 
 def read_class_latents(folder: Path, manifest: Manifest) -> ClassLatents:

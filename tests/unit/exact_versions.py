@@ -7,6 +7,7 @@ from pathlib import Path
 from model_store.spec import Manifest
 from model_store.store import Store, StoredModel
 from tests.unit.arithmetic.networks import SPECS, exact_network
+from tests.unit.compression.codecs import table
 from tests.unit.models import a_card, tiny_description
 
 
@@ -14,6 +15,16 @@ def publish_exact(root: Path, name: str = "exact", kind: str = "mlp") -> Manifes
     spec = SPECS[kind]
     description = tiny_description().model_copy(update={"spec": spec, "latents": None})
     return Store(root).publish(name, description, None, card=a_card, network=exact_network(kind))
+
+
+def publish_compressing(root: Path, name: str = "exact", kind: str = "conv") -> Manifest:
+    """Publish an exact version that can compress images."""
+    spec = SPECS[kind]
+    description = tiny_description().model_copy(update={"spec": spec, "latents": None})
+    pixels = table(kind) if spec.likelihood == "bernoulli" else None
+    return Store(root).publish(
+        name, description, None, card=a_card, network=exact_network(kind), pixels=pixels
+    )
 
 
 def load_exact(root: Path, kind: str = "mlp") -> StoredModel:

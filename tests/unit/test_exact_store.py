@@ -13,7 +13,9 @@ from model_store.arithmetic import file as exact_file
 from model_store.arithmetic import golden
 from model_store.arithmetic.program import Dense, ExactNetwork
 from model_store.arithmetic.proof import ProofError
+from model_store.compression.pixels import CountedPixels
 from model_store.errors import (
+    ChecksumError,
     CorruptVersionError,
     FloatWeightsNotFoundError,
     GoldenHashError,
@@ -24,6 +26,8 @@ from model_store.spec import Manifest, ModelRef
 from model_store.store import Store
 from model_store.store.cli import main
 from tests.unit.arithmetic.networks import SPECS, exact_network, float_vae
+from tests.unit.compression.codecs import table
+from tests.unit.exact_versions import publish_compressing
 from tests.unit.models import a_card, tiny_description, tiny_weights
 
 REF = ModelRef.parse("tiny@1")
@@ -127,6 +131,59 @@ def test_a_version_needs_a_network_of_some_kind(store: Store):
 def test_a_network_that_does_not_fit_the_spec_is_not_published(store: Store):
     with pytest.raises(ProofError):
         store.publish("tiny", tiny_description(), None, card=a_card, network=exact_network("conv"))
+    assert store.names() == ()
+
+
+# --- the pixel table ---
+
+
+def test_a_pixel_table_is_loaded_as_it_was_published(store: Store):
+    manifest = publish_compressing(store.root, "tiny", "mlp")
+    loaded = store.load(REF)
+    assert loaded.pixels is not None
+    assert loaded.pixels.sha256 == CountedPixels(table("mlp")).sha256
+    assert store.verify(REF) == manifest
+    assert "pixels.safetensors" in manifest.files
+
+
+def test_a_version_without_a_pixel_table_has_none(store: Store):
+    publish(store)
+    assert store.load(REF).pixels is None
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-1], lambda _: b"", lambda content: content + b"x"]
+)
+def test_a_pixel_table_that_cannot_be_read_is_refused(
+    store: Store, damage: Callable[[bytes], bytes]
+):
+    publish_compressing(store.root, "tiny", "mlp")
+    rewrite(store, "pixels.safetensors", damage)
+    with pytest.raises(CorruptVersionError, match=r"tiny@1: pixels\.safetensors: "):
+        store.load(REF)
+
+
+def test_a_changed_pixel_table_is_refused(store: Store):
+    publish_compressing(store.root, "tiny", "mlp")
+    path = store.root / "tiny" / "1" / "pixels.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+    with pytest.raises(ChecksumError, match=r"tiny@1: pixels\.safetensors"):
+        store.load(REF)
+
+
+def test_only_an_exact_version_with_bernoulli_pixels_takes_a_pixel_table(store: Store):
+    colour = tiny_description().model_copy(update={"spec": SPECS["colour"], "latents": None})
+    with pytest.raises(PublishError, match="pixel table belongs to an exact version"):
+        store.publish(
+            "tiny",
+            colour,
+            None,
+            card=a_card,
+            network=exact_network("colour"),
+            pixels=table("mlp"),
+        )
+    with pytest.raises(PublishError, match="pixel table belongs to an exact version"):
+        store.publish("tiny", tiny_description(), tiny_weights(), card=a_card, pixels=table("mlp"))
     assert store.names() == ()
 
 

@@ -11,9 +11,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from model_store.arithmetic.golden import executor_maker, fastest_installed
+from model_store.arithmetic.model import ExactModel
 from model_store.arithmetic.program import ExactNetwork
 from model_store.class_latents import ClassLatents
-from model_store.spec import Description, Manifest, Metric, TrainingRecord
+from model_store.compression.pixels import LogWeights
+from model_store.spec import Description, Manifest, Metric, ModelSpec, TrainingRecord
 from model_store.store import Store
 from model_store.vae import VAE, TrainedVAE
 from training.classifier.model import Judge, judge_for
@@ -45,6 +48,7 @@ class Release:
     class_latents: ClassLatents
     figures: dict[str, bytes]
     network: ExactNetwork | None = None
+    pixels: LogWeights | None = None
 
     def publish(self, store: Store, name: str) -> Manifest:
         """Add the version to a store; raises StoreError and then leaves the store unchanged."""
@@ -58,6 +62,7 @@ class Release:
             figures=self.figures,
             class_latents=self.class_latents,
             network=self.network,
+            pixels=self.pixels,
         )
 
 
@@ -88,6 +93,7 @@ def prepare_release(
         report("the float weights")
         numbers = _float_numbers(vae, splits, evaluation, options, judge, float_numbers or {})
         evaluation = replace(evaluation, metrics=evaluation.metrics | numbers)
+    pixels = None if network is None else _pixel_table(network, vae.spec, splits, report)
     report("figures")
     drawn = dict(other_figures or {}) | draw(served, splits, evaluation, record, options.figures)
     description = Description(
@@ -98,7 +104,7 @@ def prepare_release(
         classes=splits.classes,
     )
     kept = None if network is not None and not options.float_weights else weights
-    return Release(description, kept, evaluation.class_latents, drawn, network)
+    return Release(description, kept, evaluation.class_latents, drawn, network, pixels)
 
 
 def _exact_network(vae: VAE, splits: Splits, report: Callable[[str], None]) -> ExactNetwork | None:
@@ -114,6 +120,21 @@ def _exact_network(vae: VAE, splits: Splits, report: Callable[[str], None]) -> E
     except NoExactFormError as error:
         report(f"publishing in float, because the network has no exact form: {error}")
         return None
+
+
+def _pixel_table(
+    network: ExactNetwork, spec: ModelSpec, splits: Splits, report: Callable[[str], None]
+) -> LogWeights | None:
+    """Count the grey levels of the training images, or return None if the pixels are no Bernoulli."""
+    from training.quantisation.pixel_table import (  # noqa: PLC0415 - switches TF32 off
+        count_pixels,
+    )
+
+    if spec.likelihood != "bernoulli":
+        return None
+    report("counting grey levels for compression")
+    model = ExactModel(network, spec, executor_maker(fastest_installed()))
+    return count_pixels(model, splits.train.pixels.cpu().numpy())
 
 
 def _exact_vae(network: ExactNetwork, vae: VAE) -> TrainedVAE:

@@ -67,6 +67,18 @@ def test_a_release_verifies_and_contains_its_metrics_and_classes(
     assert len(Store(tmp_path).load(REF).class_latents) == 2
 
 
+def test_an_exact_release_can_compress_images_and_a_float_one_cannot(
+    tmp_path: Path, vae: VAE, splits: Splits, record: TrainingRecord
+):
+    for arithmetic in ("exact-1", "float"):
+        options = ReleaseOptions(EvaluationLevel.BOUND, arithmetic=arithmetic)
+        released(tmp_path, vae, splits, record, options)
+    exact, plain = (Store(tmp_path).load(ModelRef.parse(f"strokes@{n}")) for n in (1, 2))
+    assert exact.network is not None
+    assert exact.pixels is not None
+    assert plain.pixels is None
+
+
 def test_the_card_states_metrics_and_protocols_and_links_the_figures(
     tmp_path: Path, vae: VAE, splits: Splits, record: TrainingRecord
 ):
