@@ -20,6 +20,7 @@ from app.api.middleware.metrics import MetricsMiddleware
 from app.api.middleware.request_context import RequestContextMiddleware
 from app.api.problems import find_remedy
 from app.api.routes import (
+    compression,
     encode_decode,
     generate,
     health,
@@ -32,6 +33,7 @@ from app.api.routes import (
 )
 from app.errors import NotReadyError
 from app.inference.backend import ChosenBackend
+from app.inference.compression import Compressor
 from app.inference.devices import choose_device, unusable_reason
 from app.inference.engine import Engine
 from app.inference.model_cache import ModelCache
@@ -42,7 +44,18 @@ from model_store.store import open_store
 
 log = logging.getLogger("zserve")
 
-_ROUTERS = (generate, reconstruct, interpolate, traverse, encode_decode, v2, models, health, page)
+_ROUTERS = (
+    generate,
+    reconstruct,
+    interpolate,
+    traverse,
+    encode_decode,
+    compression,
+    v2,
+    models,
+    health,
+    page,
+)
 
 
 def create_app(
@@ -128,7 +141,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         max_bytes=settings.max_loaded_bytes,
         hooks=hooks,
     )
-    app.state.services = Services(settings, store, engine, cache, telemetry)
+    compressor = Compressor(
+        store, timeout_s=settings.request_timeout_s, threads=settings.torch_threads, hooks=hooks
+    )
+    app.state.services = Services(settings, store, engine, cache, compressor, telemetry)
     try:
         await cache.default_or_reason()
     except NotReadyError as error:
@@ -141,5 +157,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(watcher, return_exceptions=True)
         await cache.close()
         engine.close()
+        compressor.close()
         if app.state.request_log is not None:
             app.state.request_log.flush()

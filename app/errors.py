@@ -3,7 +3,8 @@
 ServiceError
 ├── SettingsError              the service cannot start with these settings
 ├── ParameterError             a parameter has a value that cannot be served
-│   └── LimitError             a parameter is beyond a limit
+│   ├── LimitError             a parameter is beyond a limit
+│   └── CannotCompressError    the version cannot compress images
 ├── NotAcceptableError         the endpoint has no format that the client accepts
 ├── UploadError                the request body is not what the endpoint needs
 │   ├── MalformedBodyError     the body does not have the format that its type states
@@ -13,7 +14,9 @@ ServiceError
 │   ├── EmptyImageError        the image has no bytes
 │   ├── NotAnImageError        the image is neither PNG nor JPEG
 │   ├── CorruptImageError      the PNG or JPEG is damaged or incomplete
-│   └── TooManyPixelsError     the image has too many pixels
+│   ├── TooManyPixelsError     the image has too many pixels
+│   ├── ImageSizeError         the image does not have the model's size, which it must have here
+│   └── WrongPixelsError       compression would lose a part of the image
 ├── UnavailableError           the service cannot answer now; a later attempt may succeed
 │   ├── QueueFullError         too many images are waiting
 │   ├── TimedOutError          the answer was not ready in time
@@ -21,6 +24,7 @@ ServiceError
 │       ├── DefaultModelError  the default model cannot be loaded
 │       ├── DeviceError        the device cannot run the model
 │       ├── TorchMissingError  the model needs PyTorch, which is not installed
+│       ├── MismatchError      this machine computes an exact version differently
 │       └── ShuttingDownError  the service is being stopped
 ├── UnauthorizedError          the token is missing or wrong
 └── PromotionDisabledError     no token is configured
@@ -57,6 +61,10 @@ class ParameterError(ServiceError):
 
 class LimitError(ParameterError):
     """A parameter is beyond a limit."""
+
+
+class CannotCompressError(ParameterError):
+    """The version cannot compress images."""
 
 
 class NotAcceptableError(ServiceError):
@@ -99,6 +107,14 @@ class TooManyPixelsError(UploadError):
     """The image has too many pixels."""
 
 
+class ImageSizeError(UploadError):
+    """The image does not have the model's size, and this endpoint does not resize it."""
+
+
+class WrongPixelsError(UploadError):
+    """Compression would lose a part of the image, such as its colours."""
+
+
 class UnavailableError(ServiceError):
     """The service cannot answer now; a later attempt may succeed."""
 
@@ -125,6 +141,10 @@ class DeviceError(NotReadyError):
 
 class TorchMissingError(NotReadyError):
     """The model needs PyTorch, which is not installed."""
+
+
+class MismatchError(NotReadyError):
+    """This machine's results for an exact version differ from the published ones."""
 
 
 class ShuttingDownError(NotReadyError):

@@ -76,6 +76,12 @@ class Settings(BaseSettings):
         ge=2,
         description="Maximum number of images in one zip archive, which is sent while it is made.",
     )
+    max_compressed_images: int = Field(
+        default=1000,
+        ge=1,
+        description="Maximum number of images in one compressed file. Uploads must also fit into "
+        "max_body_bytes, which has room for 1,000 images of 28x28 as one array.",
+    )
     max_answer_pixels: int = Field(
         default=16_000_000,
         ge=1,

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from starlette.requests import ClientDisconnect
 
 from app.errors import UnsupportedBodyError
+from app.inference.compression import Compressor
 from app.inference.engine import Engine
 from app.inference.model_cache import ModelCache
 from app.observability.metrics import Telemetry
@@ -26,6 +27,7 @@ class Services:
     store: Store
     engine: Engine
     model_cache: ModelCache
+    compressor: Compressor
     telemetry: Telemetry
 
 

@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from app.api.problems import PROBLEMS, VALIDATION, ProblemType, problem_response, respond
 from app.errors import LimitError, ServiceError
-from model_store.errors import ImageError, StoreError
+from model_store.errors import CompressedFileError, ImageError, StoreError
 
 _BOUNDS = ("ge", "gt", "le", "lt", "max_length", "min_length")
 """Keys of pydantic's error context that hold a limit."""
@@ -25,6 +25,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _on_error)
     app.add_exception_handler(StoreError, _on_error)
     app.add_exception_handler(ImageError, _on_error)
+    app.add_exception_handler(CompressedFileError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
 

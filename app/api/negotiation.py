@@ -5,13 +5,13 @@ from functools import lru_cache
 
 from starlette.requests import Request
 
-from app.api.queries import ModelQuery, PictureQuery
+from app.api.queries import OutputQuery, PictureQuery
 from app.api.render import FORMATS
 from app.api.result import OutputOptions
 from app.errors import NotAcceptableError
 
 
-def choose_output(request: Request, query: ModelQuery) -> OutputOptions:
+def choose_output(request: Request, query: OutputQuery) -> OutputOptions:
     """Return the output options of a request; raises NotAcceptableError."""
     name = choose_format(request, query.format, query.FORMATS)
     if isinstance(query, PictureQuery):

@@ -21,11 +21,16 @@ _HEADERS = {
     "X-Weights-SHA256": "Checksum of the weights of that version.",
     "X-Request-ID": "Id of the request, as in the log.",
 }
-_TYPES = {"X-Queue-Time": "number", "X-Inference-Time": "number", "X-Seed": "integer"}
+_TYPES = {
+    "X-Queue-Time": "number",
+    "X-Inference-Time": "number",
+    "X-Seed": "integer",
+    "X-Bits-Per-Dimension": "number",
+}
 
 DESCRIPTION = """\
 Serves variational autoencoders (VAEs) of small images: generate, reconstruct, interpolate, traverse,
-encode, decode and augment.
+encode, decode, augment and compress.
 
 - **PNG is the default.** `format=json`, or `Accept: application/json`, gives numbers and base64
   images; zip, npz, GIF and APNG are chosen in the same way.
@@ -59,6 +64,36 @@ def images(
         },
     }
     return {200: answer, **problems(400, 404, 406, 413, 415, 422, 503)}
+
+
+def file_answer(
+    description: str, media_type: str, headers: dict[str, str]
+) -> dict[int | str, dict[str, Any]]:
+    """Return the responses of an endpoint that answers with one kind of file."""
+    answer = {
+        "description": description,
+        "content": {media_type: {"schema": _BINARY}},
+        "headers": {
+            name: {"description": text, "schema": {"type": _TYPES.get(name, "string")}}
+            for name, text in (_HEADERS | headers).items()
+        },
+    }
+    return {200: answer, **problems(400, 404, 413, 415, 422, 503)}
+
+
+def file_body(
+    field: str, description: str, media_types: Sequence[str], *, repeated: bool
+) -> dict[str, Any]:
+    """Return the request body of an endpoint that takes files in a form field, or one as body."""
+    files: dict[str, Any] = {"type": "array", "items": _BINARY} if repeated else dict(_BINARY)
+    schema = {
+        "type": "object",
+        "properties": {field: files | {"description": description}},
+        "required": [field],
+    }
+    content: dict[str, Any] = {"multipart/form-data": {"schema": schema}}
+    content |= {media_type: {"schema": _BINARY} for media_type in media_types}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def form_body(fields: dict[str, str]) -> dict[str, Any]:
@@ -198,6 +233,15 @@ _EXAMPLES: dict[int, tuple[str, dict[str, Any]]] = {
         {
             "detail": "the Accept header allows none of png, json, zip, npz",
             "remedy": "accept image/png, or set format=",
+        },
+    ),
+    409: (
+        "other-model",
+        {
+            "detail": "the file was written with mnist@5, network 1f0c53a9e77b2d64; "
+            "this is mnist@5, network 8d21b6f04c93ae15",
+            "instance": "/decompress",
+            "remedy": "ask a service that has the version the file was written with",
         },
     ),
     413: (

@@ -28,6 +28,7 @@ class ProblemType:
 
 
 VALIDATION = ProblemType("invalid-parameter", 422, "A parameter is not valid")
+WRONG_SIZE = ProblemType("wrong-size", 422, "The image does not have the model's size")
 INTERNAL = ProblemType("internal-error", 500, "Internal error")
 
 PROBLEMS: Mapping[type[Exception], ProblemType] = {
@@ -45,8 +46,25 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     errors.CorruptImageError: ProblemType("corrupt-image", 422, "The image is damaged"),
     errors.TooManyPixelsError: ProblemType("too-many-pixels", 413, "The image has too many pixels"),
     store_errors.BlankImageError: ProblemType("blank-image", 422, "The image is blank"),
-    store_errors.WrongSizeError: ProblemType(
-        "wrong-size", 422, "The image does not have the model's size"
+    store_errors.WrongSizeError: WRONG_SIZE,
+    errors.ImageSizeError: WRONG_SIZE,
+    errors.WrongPixelsError: ProblemType(
+        "wrong-pixels", 422, "Compression would lose a part of the image"
+    ),
+    errors.CannotCompressError: ProblemType(
+        "cannot-compress", 422, "The version cannot compress images"
+    ),
+    store_errors.ForeignFileError: ProblemType(
+        "foreign-file", 415, "The upload is not a file of compressed images"
+    ),
+    store_errors.DamagedFileError: ProblemType(
+        "damaged-file", 422, "The compressed file is damaged"
+    ),
+    store_errors.OtherModelError: ProblemType(
+        "other-model", 409, "The file was written with another model"
+    ),
+    store_errors.TooManyImagesError: ProblemType(
+        "too-many-images", 413, "The file holds too many images"
     ),
     errors.QueueFullError: ProblemType("queue-full", 503, "Too many images are waiting"),
     errors.TimedOutError: ProblemType("timed-out", 503, "The answer took too long"),
@@ -69,10 +87,17 @@ REMEDIES: Mapping[type[Exception], str] = {
     errors.DefaultModelError: "publish it, or choose another with ZSERVE_MODEL and ZSERVE_STORE",
     errors.DeviceError: "free memory of the GPU, or set ZSERVE_DEVICE=cpu",
     errors.TorchMissingError: "install PyTorch (`make install TORCH=cpu`), or serve an exact version",
+    errors.MismatchError: "ask a service on another machine",
+    errors.CannotCompressError: "choose an exact version that has a pixel table; `python -m training "
+    "republish` makes one",
     errors.ShuttingDownError: "try again after the time in Retry-After",
     store_errors.BlankImageError: "draw or photograph one digit, dark on light or light on dark, "
     "with some background around it",
     store_errors.WrongSizeError: "leave preprocess out to convert the image to the model's form",
+    store_errors.ForeignFileError: "send a file that POST /compress has answered with",
+    store_errors.DamagedFileError: "fetch the file again; compressed files cannot be repaired",
+    store_errors.OtherModelError: "ask a service that has the version the file was written with",
+    store_errors.TooManyImagesError: "the operator can raise ZSERVE_MAX_COMPRESSED_IMAGES",
     store_errors.InvalidReferenceError: "write name, name@version or name@alias",
     store_errors.NotFoundError: "GET /models lists the models and versions",
     store_errors.CorruptVersionError: "ask for another version, or republish this one",

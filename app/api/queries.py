@@ -22,6 +22,7 @@ Seed = Annotated[int, Field(ge=0, le=SEEDS - 1)]
 
 IMAGES = formats_of("grid", "document", "files", "arrays")
 NUMBERS = formats_of("document", "arrays")
+DECOMPRESSED = ("npz", "png", "zip")
 FRAMES = formats_of("grid", "document", "files", "arrays", "animation")
 
 
@@ -56,22 +57,30 @@ class Query(BaseModel):
         return {name: value for name, value in values.items() if value != ""}
 
 
-class ModelQuery(Query):
-    """Parameters of every endpoint that runs a model."""
+_MODEL = Field(
+    default=None,
+    description="`name`, `name@version` or `name@alias`; the configured model if absent.",
+    examples=["mnist"],
+)
+
+
+class OutputQuery(Query):
+    """Parameters of every endpoint that answers in several formats."""
 
     FORMATS: ClassVar[tuple[str, ...]] = ()
     """The formats that the endpoint offers, the default first."""
 
-    model: str | None = Field(
-        default=None,
-        description="`name`, `name@version` or `name@alias`; the configured model if absent.",
-        examples=["mnist"],
-    )
     format: str | None = None
     metadata: bool = Field(
         default=True,
         description="Store in the file the parameters that reproduce it.",
     )
+
+
+class ModelQuery(OutputQuery):
+    """Parameters of every endpoint that runs a model and answers in several formats."""
+
+    model: str | None = _MODEL
 
 
 class PictureQuery(ModelQuery):
@@ -215,6 +224,20 @@ class TraverseQuery(PictureQuery, UploadQuery):
     span: float = Field(
         default=3.0, gt=0, description="Range of values: from -span to +span, in sigma."
     )
+
+
+class CompressQuery(Query):
+    """Parameters of /compress."""
+
+    model: str | None = _MODEL
+
+
+class DecompressQuery(OutputQuery):
+    """Parameters of /decompress."""
+
+    FORMATS: ClassVar = DECOMPRESSED
+
+    format: Annotated[str | None, OneOf(DECOMPRESSED)] = _FORMAT
 
 
 class Latents(BaseModel):

@@ -115,7 +115,8 @@ def _encode_json(result: Result, output: OutputOptions) -> str:
 
 def _encode_zip(result: Result, output: OutputOptions) -> bytes:
     files = result.files()
-    archive = ImageArchive(tuple(files.entries[0].fields), result.model.latent, output)
+    latent = result.model.latent if any(entry.z is not None for entry in files.entries) else 0
+    archive = ImageArchive(tuple(files.entries[0].fields), latent, output)
     return b"".join([archive.add(files), *archive.close(result.parameters)])
 
 

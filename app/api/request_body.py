@@ -44,11 +44,7 @@ async def read_uploads(request: Request, fields: Sequence[str], settings: Settin
     """
     content_type = _content_type(request)
     if content_type == "multipart/form-data":
-        form = await _parse_form(request, settings)
-        try:
-            return await _read_form(form, fields)
-        finally:
-            await form.close()
+        return await _read_form(request, fields, settings.max_images, _how_to_send(fields))
     content = await request.body()
     if content_type in IMAGE_TYPES and "image" in fields:
         return {"image": [Upload("the image", content)]}
@@ -67,6 +63,28 @@ async def read_images(request: Request, settings: Settings) -> Sequence[Upload]:
         raise WrongFieldError("the body has no image", remedy=_how_to_send(["image"]))
     at_most("the number of images", len(images), settings.max_images, "ZSERVE_MAX_IMAGES")
     return images
+
+
+async def read_files(
+    request: Request, field: str, media_types: Sequence[str], *, most: int, remedy: str
+) -> Sequence[Upload]:
+    """Read the files of a form field, or a body of one of the media types as one file.
+
+    Raises UploadError, also if there is no file, and LimitError if there are too many.
+    """
+    content_type = _content_type(request)
+    if content_type == "multipart/form-data":
+        files = (await _read_form(request, [field], most, remedy)).get(field, ())
+    elif content_type in media_types:
+        content = await request.body()
+        files = [Upload("the body", content)] if content else ()
+    elif await request.body():
+        raise _unsupported(content_type, remedy)
+    else:
+        files = ()
+    if not files:
+        raise WrongFieldError("the body has no file", remedy=remedy)
+    return files
 
 
 async def read_latents(request: Request, latent: int) -> Floats:
@@ -113,14 +131,14 @@ def _unsupported(content_type: str, remedy: str) -> UnsupportedBodyError:
     )
 
 
-async def _parse_form(request: Request, settings: Settings) -> FormData:
+async def _parse_form(request: Request, most: int) -> FormData:
     try:
-        return await request.form(max_files=settings.max_images, max_fields=settings.max_images)
+        return await request.form(max_files=most, max_fields=most)
     except HTTPException as error:
         if str(error.detail).startswith("Too many"):
             raise LimitError(
-                f"the form has more than {settings.max_images} parts",
-                limit=settings.max_images,
+                f"the form has more than {most} parts",
+                limit=most,
                 remedy="send the images in several requests",
             ) from error
         raise MalformedBodyError(
@@ -129,15 +147,22 @@ async def _parse_form(request: Request, settings: Settings) -> FormData:
         ) from error
 
 
-async def _read_form(form: FormData, fields: Sequence[str]) -> Uploads:
+async def _read_form(request: Request, fields: Sequence[str], most: int, remedy: str) -> Uploads:
+    """Return the files of a multipart form with at most `most` parts."""
+    form = await _parse_form(request, most)
+    try:
+        return await _files_of(form, fields, remedy)
+    finally:
+        await form.close()
+
+
+async def _files_of(form: FormData, fields: Sequence[str], remedy: str) -> Uploads:
     uploads: dict[str, list[Upload]] = {}
     for field, part in form.multi_items():
         if field not in fields:
-            raise WrongFieldError(
-                f"the form has an unknown field {field[:80]!r}", remedy=_how_to_send(fields)
-            )
+            raise WrongFieldError(f"the form has an unknown field {field[:80]!r}", remedy=remedy)
         if not isinstance(part, UploadFile):
-            raise WrongFieldError(f"{field} is text, not a file", remedy=_how_to_send(fields))
+            raise WrongFieldError(f"{field} is text, not a file", remedy=remedy)
         if not part.filename and not part.size:
             continue  # browsers send file inputs that were left empty
         images = uploads.setdefault(field, [])

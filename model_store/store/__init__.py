@@ -2,11 +2,12 @@
 
 from model_store.store.locations import OWN, SHIPPED, open_store
 from model_store.store.store import Store, StoredModel
-from model_store.store.version import EXACT, WEIGHTS
+from model_store.store.version import EXACT, PIXELS, WEIGHTS
 
 __all__ = [
     "EXACT",
     "OWN",
+    "PIXELS",
     "SHIPPED",
     "WEIGHTS",
     "Store",

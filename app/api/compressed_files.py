@@ -1,0 +1,87 @@
+"""Read what /compress and /decompress are sent: images to keep without loss, compressed files."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from app.api.limits import at_most
+from app.api.request_body import Upload
+from app.errors import UploadError
+from app.imaging.lossless import read_levels
+from app.settings import Settings
+from app.typing import Bytes
+from model_store.compression.container import Header, read_header
+from model_store.errors import DamagedFileError, InvalidReferenceError, TooManyImagesError
+from model_store.spec import ModelRef, ModelSpec
+
+MEDIA_TYPE = "application/vnd.zserve.images"
+SUFFIX = "zsi"
+IMAGE_TYPES = (
+    "image/png",
+    "image/jpeg",
+    "application/x-npy",
+    "application/x-npz",
+    "application/octet-stream",
+)
+"""Content types of bodies that are one file of images."""
+FILE_TYPES = (MEDIA_TYPE, "application/octet-stream")
+"""Content types of bodies that are one compressed file."""
+HOW_TO_SEND_IMAGES = (
+    "send PNG files in the field image of a multipart form (curl -F image=@a.png -F image=@b.png), "
+    "or one PNG, npy or npz as image/png, application/x-npy or application/x-npz"
+)
+HOW_TO_SEND_A_FILE = (
+    f"send the file as {MEDIA_TYPE}, or in the field file of a multipart form "
+    f"(curl -F file=@images.{SUFFIX})"
+)
+
+
+def read_images(uploads: Sequence[Upload], spec: ModelSpec, settings: Settings) -> Bytes:
+    """Return the images of all uploads, in their order; (images, channels, height, width).
+
+    Raises UploadError that names the upload, and LimitError.
+    """
+    most = settings.max_compressed_images
+    levels = []
+    for upload in uploads:
+        try:
+            levels.append(
+                read_levels(
+                    upload.content,
+                    spec.image.shape,
+                    most_images=most,
+                    max_pixels=settings.max_pixels,
+                )
+            )
+        except UploadError as error:
+            raise type(error)(
+                f"{upload.name}: {error}", limit=error.limit, remedy=error.remedy
+            ) from error
+    images = sum(map(len, levels))
+    at_most("the number of images", images, most, "ZSERVE_MAX_COMPRESSED_IMAGES")
+    return np.concatenate(levels)
+
+
+def read_file_header(content: bytes, settings: Settings) -> tuple[Header, str]:
+    """Return the header of a compressed file and its model, `name@version`.
+
+    Raises CompressedFileError.
+    """
+    header = read_header(content)
+    most = settings.max_compressed_images
+    if header.images > most:
+        raise TooManyImagesError(
+            f"the file holds {header.images} images; at most {most} are allowed at once"
+        )
+    try:
+        ref = ModelRef.parse(header.model)
+    except InvalidReferenceError as error:
+        raise DamagedFileError(f"the file names no model: {error}") from error
+    if ref.version is None:
+        raise DamagedFileError("the file names no version of a model")
+    return header, str(ref)
+
+
+def bits_per_dimension(content: bytes, levels: Bytes) -> float:
+    """Return the bits of a file for each value of its images."""
+    return 8 * len(content) / levels.size

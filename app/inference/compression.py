@@ -1,0 +1,166 @@
+"""Compress and decompress images: one file after the other, in a thread beside the event loop.
+
+A codec needs the functions of a model one step after the other, in its own order, so it has an
+exact model of its own and leaves the engine's batches alone. It runs on the CPU, also if a GPU
+serves the model: the bytes are the same.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from app.errors import (
+    CannotCompressError,
+    MismatchError,
+    QueueFullError,
+    ShuttingDownError,
+    TimedOutError,
+)
+from app.inference.exact_executor import fastest
+from app.inference.hooks import EngineHooks, NullHooks
+from app.inference.loaded_model import LoadedModel
+from app.typing import Bytes
+from model_store.arithmetic.model import ExactModel
+from model_store.compression.codec import Codec, Identity
+from model_store.compression.pixels import LogisticPixels
+from model_store.errors import OtherModelError
+from model_store.spec import Manifest, ModelRef
+from model_store.store import PIXELS, Store, StoredModel
+
+MAX_JOBS = 8
+"""Files that are being processed or are waiting for their turn."""
+MAX_CODECS = 2
+"""Codecs in memory; the least recently used are dropped first."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Done(Generic[T]):
+    """A result, and when its computation began and ended (s)."""
+
+    result: T
+    began: float
+    ended: float
+
+
+class Compressor:
+    """Codecs of the versions of a store. Use it from one event loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        timeout_s: float,
+        threads: int = 1,
+        hooks: EngineHooks | None = None,
+    ) -> None:
+        self._store = store
+        self._timeout_s = timeout_s
+        self._threads = threads
+        self._hooks = hooks or NullHooks()
+        self._codecs: OrderedDict[ModelRef, Codec] = OrderedDict()
+        self._jobs: list[Future[Any]] = []
+        self._closed = False
+        self._worker = ThreadPoolExecutor(1, "compression")
+
+    async def compress(self, model: LoadedModel, levels: Bytes) -> bytes:
+        """Return images (images, channels, height, width), grey levels 0..255, as one file.
+
+        Raises CannotCompressError if the version has no codec, and UnavailableError.
+        """
+        missing = _missing(model.manifest)
+        if missing:
+            raise CannotCompressError(f"{model.name} cannot compress images: {missing}")
+        return await self._run(model, len(levels), lambda codec: codec.compress(levels))
+
+    async def decompress(
+        self, model: LoadedModel, content: bytes, images: int, most_images: int
+    ) -> Bytes:
+        """Return the images of a file, (images, channels, height, width).
+
+        `images` is their number by the file's header. Raises CompressedFileError, UnavailableError.
+        """
+        missing = _missing(model.manifest)
+        if missing:
+            raise OtherModelError(f"the file was written with another {model.name}: {missing} here")
+        return await self._run(model, images, lambda codec: codec.decompress(content, most_images))
+
+    def close(self) -> None:
+        """Cancel waiting files, finish the running one, stop the thread."""
+        self._closed = True
+        self._worker.shutdown(wait=True, cancel_futures=True)
+
+    async def _run(self, model: LoadedModel, images: int, work: Callable[[Codec], T]) -> T:
+        """Queue work in the thread and await its result.
+
+        Work that a client no longer awaits is skipped if it has not begun, and ends unread if it
+        has; it counts as a job until then.
+        """
+        if self._closed:
+            raise ShuttingDownError("the service is being stopped")
+        self._jobs = [job for job in self._jobs if not job.done()]
+        if len(self._jobs) >= MAX_JOBS:
+            raise QueueFullError(
+                f"{len(self._jobs)} files are being compressed or decompressed", limit=MAX_JOBS
+            )
+        queued = time.perf_counter()
+        job = self._worker.submit(self._work, model.ref, work)
+        self._jobs.append(job)
+        try:
+            done = await asyncio.wait_for(asyncio.wrap_future(job), self._timeout_s)
+        except TimeoutError as error:
+            raise TimedOutError(
+                f"the file was not ready within {self._timeout_s:g} s", limit=self._timeout_s
+            ) from error
+        self._hooks.request_done(model.name, images, done.began - queued, done.ended - done.began)
+        return done.result
+
+    # --- in the thread ---
+
+    def _work(self, ref: ModelRef, work: Callable[[Codec], T]) -> _Done[T]:
+        began = time.perf_counter()
+        result = work(self._codec(ref))
+        return _Done(result, began, time.perf_counter())
+
+    def _codec(self, ref: ModelRef) -> Codec:
+        if ref not in self._codecs:
+            self._codecs[ref] = _make_codec(self._store.load(ref), self._threads)
+        self._codecs.move_to_end(ref)
+        while len(self._codecs) > MAX_CODECS:
+            self._codecs.popitem(last=False)
+        return self._codecs[ref]
+
+
+def _missing(manifest: Manifest) -> str | None:
+    """Return what a version lacks for compression, or None."""
+    if manifest.arithmetic == "float":
+        return "it is a float version"
+    if manifest.spec.likelihood == "bernoulli" and PIXELS not in manifest.files:
+        return "it has no pixel table"
+    return None
+
+
+def _make_codec(stored: StoredModel, threads: int) -> Codec:
+    """Return the codec of a version; raises MismatchError if this machine computes other bits."""
+    network, ref = stored.network, stored.manifest.ref
+    assert network is not None  # noqa: S101 - checked by `_missing`
+    model = ExactModel(network, stored.spec, partial(fastest, threads=threads))
+    if model.hashes() != stored.golden:
+        raise MismatchError(
+            f"this machine's results for {ref} differ from those published for exact-1: "
+            "no other machine could read its files"
+        )
+    if network.log_scale is not None:
+        return Codec(model, LogisticPixels(network.log_scale), _identity(stored))
+    assert stored.pixels is not None  # noqa: S101 - checked by `_missing`
+    return Codec(model, stored.pixels, _identity(stored))
+
+
+def _identity(stored: StoredModel) -> Identity:
+    return Identity(str(stored.manifest.ref), stored.manifest.weights_sha256)
