@@ -102,7 +102,7 @@ def main() -> None:
     with server() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1200, "height": 1000})
-        page.goto(f"{address}/#map?model=notebook@1")
+        page.goto(f"{address}/#map?model=notebook@2")
         page.wait_for_load_state("networkidle")
         page.evaluate(_WATCH, SPAN)
         walk(page, WARM_UP, 100)

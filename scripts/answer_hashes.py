@@ -33,14 +33,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MODELS = (
-    "mnist@5",
-    "mnist-flow@3",
-    "fashion@1",
-    "fashion-flow@2",
-    "cifar@1",
-    "digits@1",
-    "lab@1",
-    "notebook@1",
+    "mnist@6",
+    "mnist-flow@4",
+    "fashion@2",
+    "fashion-flow@3",
+    "cifar@2",
+    "digits@2",
+    "lab@2",
+    "notebook@2",
 )
 """The versions to ask, each the production version of its model."""
 

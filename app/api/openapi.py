@@ -238,8 +238,8 @@ _EXAMPLES: dict[int, tuple[str, dict[str, Any]]] = {
     409: (
         "other-model",
         {
-            "detail": "the file was written with mnist@5, network 1f0c53a9e77b2d64; "
-            "this is mnist@5, network 8d21b6f04c93ae15",
+            "detail": "the file was written with mnist@6, network 1f0c53a9e77b2d64; "
+            "this is mnist@6, network 8d21b6f04c93ae15",
             "instance": "/decompress",
             "remedy": "ask a service that has the version the file was written with",
         },

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.numpy import save_file
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from benchmarks.serving.expected_png import ExpectedPng
 from model_store.spec import MLP, Description, ModelRef, ModelSpec, TrainingRecord
-from model_store.store import SHIPPED, Store
+from model_store.store import SHIPPED, Store, StoredModel
 from model_store.vae import VAE, build_vae
+from model_store.vae.derived import derive_vae
 
 DEFAULT, LAB = "mnist", "lab"
 DISTILLATION_STEPS = 300
@@ -61,7 +62,7 @@ def publish_distilled(store: Store) -> None:
     The time to decode an image does not depend on its content, but the size of its PNG does.
     """
     stored = store.load(ModelRef.parse(DEFAULT))
-    teacher = build_vae(stored.spec, stored.weights)
+    teacher = _float_vae(stored)
     image, latent = teacher.spec.image, teacher.spec.latent
     spec = ModelSpec(network=MLP(hidden=(400,)), latent=latent, image=image)
     generator = torch.Generator().manual_seed(0)
@@ -88,14 +89,22 @@ def _export(store: Store, name: str, folder: Path) -> None:
     spec = store.manifest(ref).spec
     (folder / "spec.json").write_text(spec.model_dump_json())
     # Exported in float32, as zserve loads them, even if the version stores half precision.
-    save_file(dict(store.load(ref).weights), folder / "weights.safetensors")
+    weights = {n: w.contiguous() for n, w in _float_vae(store.load(ref)).state_dict().items()}
+    save_file(weights, folder / "weights.safetensors")
+
+
+def _float_vae(stored: StoredModel) -> VAE:
+    """Return the float network of a version: peers compute in float."""
+    if stored.network is None:
+        return build_vae(stored.spec, stored.weights)
+    return derive_vae(stored.network, stored.spec)
 
 
 def _constant_pngs(store: Store, folder: Path, counts: tuple[int, ...]) -> None:
     """Write <n>.png for each n with Pillow."""
     folder.mkdir(parents=True)
     stored = store.load(ModelRef.parse(LAB))
-    vae = build_vae(stored.spec, stored.weights)
+    vae = _float_vae(stored)
     generator = torch.Generator().manual_seed(0)
     for n in counts:
         with torch.inference_mode():

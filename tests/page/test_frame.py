@@ -55,7 +55,7 @@ def test_another_model_shows_its_own_numbers_and_images(visitor: Visitor) -> Non
     visitor.page.get_by_label("Model", exact=True).select_option("notebook")
     visitor.page.locator("#numbers").get_by_text("2 dimensions").wait_for()
     visitor.settled()
-    assert "model=notebook@1" in visitor.state
+    assert "model=notebook@2" in visitor.state
     assert visitor.pixels(".tiles img") != before
 
 
@@ -69,7 +69,7 @@ def test_an_older_version_can_be_chosen(visitor: Visitor) -> None:
 
 
 def test_each_metric_is_shown_with_its_protocol(visitor: Visitor) -> None:
-    visitor.open("#model?model=mnist@5")
+    visitor.open("#model?model=mnist@6")
     assert "90.82 nats" in visitor.shown.inner_text()
     visitor.shown.get_by_text("All metrics").click()
     assert "10,000 test images" in visitor.shown.inner_text()

@@ -20,10 +20,10 @@ from app.imaging.npz import encode_npz
 from app.imaging.png import encode_png
 from app.imaging.zip import ZipWriter
 from app.sampling import latents
-from model_store.preprocessing import to_bytes
+from model_store.arithmetic.executors.onnx_executor import OnnxExecutor
+from model_store.arithmetic.model import ExactModel
 from model_store.spec import ModelRef
 from model_store.store import SHIPPED, Store
-from model_store.vae import build_vae
 
 Bytes = NDArray[np.uint8]
 
@@ -54,10 +54,12 @@ def slopes(n: int, channels: int, side: int = 28) -> Bytes:
 
 def digits(n: int) -> Bytes:
     """Return samples of a shipped model."""
-    stored = Store(SHIPPED).load(ModelRef.parse("mnist@5"))
-    vae = build_vae(stored.spec, stored.weights)
-    z = latents.standard_normal(latents.consecutive_seeds(0, n), vae.spec.latent)
-    return to_bytes(vae.mean_image(vae.decode(torch.from_numpy(z))).numpy())
+    stored = Store(SHIPPED).load(ModelRef.parse("mnist@6"))
+    assert stored.network is not None
+    model = ExactModel(stored.network, stored.spec, OnnxExecutor)
+    return model.decode(
+        latents.standard_normal(latents.consecutive_seeds(0, n), stored.spec.latent)
+    )
 
 
 # --- grids -------------------------------------------------------------------------------------
@@ -255,14 +257,14 @@ def test_numpy_opens_the_npz_without_pickle() -> None:
     arrays: dict[str, NDArray[Any]] = {
         "images": images,
         "seeds": seeds,
-        "model": np.array("mnist@5"),
+        "model": np.array("mnist@6"),
     }
     npz = encode_npz(arrays)
     with np.load(io.BytesIO(npz), allow_pickle=False) as loaded:
         assert sorted(loaded) == ["images", "model", "seeds"]
         assert np.array_equal(loaded["images"], images)
         assert loaded["seeds"].dtype == np.uint32
-        assert str(loaded["model"]) == "mnist@5"
+        assert str(loaded["model"]) == "mnist@6"
     assert npz == encode_npz(arrays)
 
 

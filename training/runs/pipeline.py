@@ -6,9 +6,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -16,6 +17,7 @@ from model_store.errors import FloatWeightsNotFoundError, NotFoundError
 from model_store.spec import EpochRecord, Manifest, ModelRef, TrainingRecord
 from model_store.store import SHIPPED, Store
 from model_store.vae import VAE
+from model_store.vae.derived import derive_vae
 from training.config import differences
 from training.data import loading
 from training.data.images import Splits, sha256
@@ -144,14 +146,13 @@ def _train(
 def _load_start(vae: VAE, store: Store, ref: ModelRef) -> None:
     """Load the weights of a version from the store or the shipped models, in place.
 
+    An exact version without float weights gives the weights that are derived from its integers.
     Raises StoreError, SettingError.
     """
     try:
-        stored = store.float_weights(ref)
-    except FloatWeightsNotFoundError as error:
-        raise SettingError(f"start: {error}") from error
+        stored = _float_weights(store, ref)
     except NotFoundError:
-        stored = Store(SHIPPED).float_weights(ref)
+        stored = _float_weights(Store(SHIPPED), ref)
     weights = {k: v for k, v in vae.state_dict().items() if k.startswith("flow.")}
     weights |= {name: torch.as_tensor(weight) for name, weight in stored.items()}
     try:
@@ -159,6 +160,15 @@ def _load_start(vae: VAE, store: Store, ref: ModelRef) -> None:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise SettingError(f"start: {ref} does not fit the preset's model: {reason}") from error
+
+
+def _float_weights(store: Store, ref: ModelRef) -> Mapping[str, Any]:
+    try:
+        return store.float_weights(ref)
+    except FloatWeightsNotFoundError:
+        stored = store.load(ref)
+        assert stored.network is not None  # noqa: S101 - only exact versions lack float weights
+        return derive_vae(stored.network, stored.spec).state_dict()
 
 
 def _past(job: Job) -> checkpoint.Checkpoint | None:
