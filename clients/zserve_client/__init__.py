@@ -12,6 +12,8 @@
 from zserve_client._async_client import AsyncClient
 from zserve_client._client import Client
 from zserve_client._results import (
+    CompressedImages,
+    DecompressedImages,
     Download,
     Encoding,
     Encodings,
@@ -46,6 +48,8 @@ from zserve_client.errors import (
 __all__ = [
     "AsyncClient",
     "Client",
+    "CompressedImages",
+    "DecompressedImages",
     "Download",
     "Encoding",
     "Encodings",

@@ -12,6 +12,8 @@ from zserve_client._export import ExportOptions, export
 from zserve_client._requests import LIVE, MODELS, READY, Preprocess, Request, post, uploads
 from zserve_client._responses import read_image, read_json
 from zserve_client._results import (
+    CompressedImages,
+    DecompressedImages,
     Download,
     Encodings,
     Export,
@@ -245,6 +247,34 @@ class AsyncClient:
         source = {"model": model, "preprocess": preprocess, "format": "json"}
         request = post("/encode", source, files=uploads(images))
         return _responses.read_encodings(await self._transport.send(request))
+
+    # --- compression ---------------------------------------------------------------------------
+
+    async def compress(
+        self,
+        images: ImageSource | Sequence[ImageSource],
+        *,
+        model: str | None = None,
+    ) -> CompressedImages:
+        """Return images of the model's size as one file, without any loss.
+
+        `images` is an image, a list of images, or an array (n, height, width[, 3]). The model must
+        be an exact version.
+        """
+        files = _requests.images_to_compress(images)
+        request = post("/compress", {"model": model}, files=files)
+        return _responses.read_compressed(await self._transport.send(request))
+
+    async def decompress(
+        self, file: CompressedImages | bytes | str | os.PathLike[str]
+    ) -> DecompressedImages:
+        """Return the images of a compressed file, which is its content, its path, or a result.
+
+        The service must have the version that the file was written with.
+        """
+        files = [_requests.compressed_file(file)]
+        request = post("/decompress", {"format": "zip"}, files=files)
+        return _responses.read_decompressed(await self._transport.send(request))
 
     # --- large sets ----------------------------------------------------------------------------
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import struct
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from zserve_client.errors import InputError, MissingExtraError
+from zserve_client.errors import InputError, MissingExtraError, UnexpectedAnswerError
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     ImageSource: TypeAlias = bytes | str | os.PathLike[str] | Image | NDArray[np.uint8]
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_NAME = re.compile(r"\d+\.png")
 PADDING = 2
 """Pixels between the images of a grid, before the grid is enlarged."""
 
@@ -83,6 +86,31 @@ def _from_array(array: NDArray[Any]) -> Image:
             "send uint8, (height, width) or (height, width, 3)"
         )
     return Image.fromarray(array)
+
+
+def images_upload(images: NDArray[np.uint8]) -> tuple[str, bytes]:
+    """Return the name and content of an npy file with the images; raises InputError."""
+    require("numpy")
+    import numpy as np  # noqa: PLC0415 - an extra
+
+    if images.dtype != "uint8":
+        raise InputError(f"an array of {images.dtype} is no images; send uint8")
+    file = io.BytesIO()
+    np.save(file, images, allow_pickle=False)
+    return "images.npy", file.getvalue()
+
+
+def archived_pngs(content: bytes) -> dict[str, bytes]:
+    """Return name -> content of the PNG files 000000.png and so on of a zip archive.
+
+    Raises UnexpectedAnswerError.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = sorted(name for name in archive.namelist() if PNG_NAME.fullmatch(name))
+            return {name: archive.read(name) for name in names}
+    except zipfile.BadZipFile as error:
+        raise UnexpectedAnswerError(f"the archive of the service is damaged: {error}") from error
 
 
 def open_image(content: bytes) -> Image:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 from urllib.parse import quote
 
-from zserve_client._images import image_file
-from zserve_client._results import Encodings, ImageFile
+from zserve_client._images import image_file, images_upload
+from zserve_client._results import CompressedImages, Encodings, ImageFile
 from zserve_client.errors import InputError
 
 if TYPE_CHECKING:
+    import os
+
     from zserve_client._images import ImageSource
 
 Preprocess: TypeAlias = Literal["auto", "none"]
@@ -82,6 +84,26 @@ def uploads(images: ImageSource | Sequence[ImageSource]) -> list[Upload]:
     """Return the uploads of one image or of several."""
     sources = list(images) if isinstance(images, list | tuple) else [cast("ImageSource", images)]
     return [("image", image_file(image, f"image-{i}")) for i, image in enumerate(sources, 1)]
+
+
+def images_to_compress(images: Any) -> list[Upload]:
+    """Return the uploads of images; an array (n, height, width[, 3]) is one upload."""
+    if hasattr(images, "__array_interface__") and not hasattr(images, "save") and images.ndim > 2:
+        return [("image", images_upload(images))]
+    return uploads(images)
+
+
+def compressed_file(file: CompressedImages | bytes | str | os.PathLike[str]) -> Upload:
+    """Return the upload of a compressed file; raises InputError if it cannot be read."""
+    if isinstance(file, CompressedImages):
+        file = file.content
+    if isinstance(file, bytes):
+        return "file", ("images.zsi", file)
+    path = Path(file)
+    try:
+        return "file", (path.name, path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
 
 
 def seed_or_upload(field: str, start: ImageSource | int | None) -> tuple[int | None, list[Upload]]:

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from zserve_client._results import (
+    CompressedImages,
+    DecompressedImages,
     Encoding,
     Encodings,
     Health,
@@ -87,6 +89,29 @@ def read_image(reply: Reply) -> ImageFile:
         seed=None if seed is None else int(seed),
         queue_ms=_milliseconds(headers, "x-queue-time"),
         inference_ms=_milliseconds(headers, "x-inference-time"),
+    )
+
+
+def read_compressed(reply: Reply) -> CompressedImages:
+    """Return a compressed file and the values of its headers; raises UnexpectedAnswerError."""
+    image = read_image(reply)
+    return CompressedImages(
+        content=image.content,
+        model=image.model,
+        weights_sha256=image.weights_sha256,
+        bits_per_dimension=float(reply.headers["x-bits-per-dimension"]),
+        request_id=image.request_id,
+    )
+
+
+def read_decompressed(reply: Reply) -> DecompressedImages:
+    """Return the images of a compressed file; raises UnexpectedAnswerError."""
+    image = read_image(reply)
+    return DecompressedImages(
+        content=image.content,
+        model=image.model,
+        weights_sha256=image.weights_sha256,
+        request_id=image.request_id,
     )
 
 

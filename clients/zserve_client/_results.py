@@ -218,6 +218,69 @@ class Export:
     fetched: int
 
 
+# --- compressed images -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressedImages:
+    """Images as one file, which `decompress` turns into the same images.
+
+    Attributes:
+        content: Bytes of the file.
+        model: `name@version` of the model that wrote it, which is needed to read it.
+        weights_sha256: SHA-256 of the weights, in hexadecimal.
+        bits_per_dimension: Bits of the file for each value of the images.
+        request_id: Id of the request in the log of the service.
+    """
+
+    content: bytes = field(repr=False)
+    model: str
+    weights_sha256: str = field(repr=False)
+    bits_per_dimension: float
+    request_id: str | None = field(default=None, repr=False)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write `content` to a file, and return its path."""
+        Path(path).write_bytes(self.content)
+        return Path(path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecompressedImages:
+    """The images of a compressed file.
+
+    Attributes:
+        content: A zip archive of PNG files, 000000.png and so on.
+        model: `name@version` of the model that the file was written with.
+        weights_sha256: SHA-256 of the weights, in hexadecimal.
+        request_id: Id of the request in the log of the service.
+    """
+
+    content: bytes = field(repr=False)
+    model: str
+    weights_sha256: str = field(repr=False)
+    request_id: str | None = field(default=None, repr=False)
+
+    @property
+    def images(self) -> list[Image]:
+        """Return the images; needs Pillow."""
+        return [_images.open_image(png) for png in _images.archived_pngs(self.content).values()]
+
+    @property
+    def array(self) -> NDArray[np.uint8]:
+        """Return `images` as (n, height, width[, 3]); needs Pillow and numpy."""
+        return _images.as_array(self.images)
+
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write the PNG files into a folder, which is made if needed, and return their paths."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        paths = []
+        for name, png in _images.archived_pngs(self.content).items():
+            paths.append(Path(folder) / name)
+            paths[-1].write_bytes(png)
+        return paths
+
+
 # --- latents -----------------------------------------------------------------------------------
 
 

@@ -8,8 +8,8 @@ ZserveError
 └── ProblemError               the service refused the request (problem+json, RFC 9457)
     ├── InvalidRequestError    an invalid parameter, form or format
     │   └── LimitError         a value above a limit of the service; see `limit`
-    ├── UploadError            an uploaded image that cannot be read
-    │   └── TooLargeError      an upload with too many bytes or pixels
+    ├── UploadError            an uploaded file that cannot be read
+    │   └── TooLargeError      an upload with too many bytes, pixels or images
     ├── NotFoundError          an unknown model, version, alias or figure
     ├── ForbiddenError         a missing or wrong token
     ├── UnavailableError       the service is busy; the same request may succeed later
@@ -77,11 +77,11 @@ class LimitError(InvalidRequestError):
 
 
 class UploadError(ProblemError):
-    """An uploaded image cannot be read."""
+    """An uploaded file cannot be read."""
 
 
 class TooLargeError(UploadError):
-    """An upload has too many bytes or pixels."""
+    """An upload has too many bytes, pixels or images."""
 
 
 class NotFoundError(ProblemError):
@@ -112,6 +112,11 @@ BY_TYPE: dict[str, type[ProblemError]] = {
     "corrupt-image": UploadError,
     "blank-image": UploadError,
     "wrong-size": UploadError,
+    "wrong-pixels": UploadError,
+    "foreign-file": UploadError,
+    "damaged-file": UploadError,
+    "other-model": UploadError,
+    "too-many-images": TooLargeError,
 }
 """Exception classes of the problem types whose HTTP status alone is ambiguous."""
 

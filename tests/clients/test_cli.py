@@ -17,7 +17,16 @@ from zserve_client.cli import plugins
 from zserve_client.cli.__main__ import main
 from zserve_client.cli.progress import ProgressBar
 
-COMMANDS = ["generate", "reconstruct", "interpolate", "traverse", "models", "bench"]
+COMMANDS = [
+    "generate",
+    "reconstruct",
+    "interpolate",
+    "traverse",
+    "compress",
+    "decompress",
+    "models",
+    "bench",
+]
 
 
 @pytest.fixture

@@ -33,6 +33,10 @@ def check_client(client: z.Client) -> None:
     assert_type(encodings.images, Sequence[z.Encoding])
     assert_type(encodings.array, NDArray[np.float32])
     assert_type(client.decode(encodings), z.Grid)
+    compressed = client.compress(["a.png", b"png"], model="mnist")
+    assert_type(compressed, z.CompressedImages)
+    assert_type(compressed.save("two.zsi"), Path)
+    assert_type(client.decompress(compressed).array, NDArray[np.uint8])
     assert_type(client.download("samples.zip", 100).path, Path)
     assert_type(client.export("set", 100, labels=["3", 8], progress=print), z.Export)
     assert_type(client.models(), list[z.Model])
@@ -55,6 +59,7 @@ async def check_async_client(client: z.AsyncClient) -> None:
         assert_type(entered, z.AsyncClient)
     assert_type(await client.generate(4, seed=1), z.Grid)
     assert_type(await client.encode("digit.png"), z.Encodings)
+    assert_type(await client.decompress("two.zsi"), z.DecompressedImages)
     assert_type(await client.export("set", 100), z.Export)
     assert_type(await client.models(), list[z.Model])
     _ = client.generate(4).image  # type: ignore[attr-defined]

@@ -9,11 +9,30 @@ from collections.abc import Sequence
 
 from zserve_client import ZserveError
 from zserve_client._client import DEFAULT_URL
-from zserve_client.cli import bench, generate, interpolate, models, plugins, reconstruct, traverse
+from zserve_client.cli import (
+    bench,
+    compress,
+    decompress,
+    generate,
+    interpolate,
+    models,
+    plugins,
+    reconstruct,
+    traverse,
+)
 
 COMMANDS = {
     module.COMMAND.name: module.COMMAND
-    for module in (generate, reconstruct, interpolate, traverse, models, bench)
+    for module in (
+        generate,
+        reconstruct,
+        interpolate,
+        traverse,
+        compress,
+        decompress,
+        models,
+        bench,
+    )
 }
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, the exit status of an interrupted program in a shell."""
