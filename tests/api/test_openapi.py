@@ -32,6 +32,8 @@ def test_every_path_is_described(schema: dict[str, Any]) -> None:
         ("post", "/encode"),
         ("post", "/decode"),
         ("post", "/augment"),
+        ("post", "/compress"),
+        ("post", "/decompress"),
         ("get", "/v2"),
         ("get", "/v2/health/live"),
         ("get", "/v2/health/ready"),

@@ -109,6 +109,7 @@ ABSTRACT = {
     errors.UploadError,
     errors.UnavailableError,
     store_errors.ImageError,
+    store_errors.CompressedFileError,
     errors.SettingsError,  # the service does not start
 }
 
@@ -120,6 +121,7 @@ ABSTRACT = {
             subclasses(errors.ServiceError)
             | subclasses(store_errors.StoreError)
             | subclasses(store_errors.ImageError)
+            | subclasses(store_errors.CompressedFileError)
         )
         - ABSTRACT,
         key=str,
@@ -128,9 +130,9 @@ ABSTRACT = {
 def test_every_domain_error_has_a_problem_type(error: type[Exception]) -> None:
     kind = problem_type(error("x"))
     assert kind is not INTERNAL
-    assert kind.status in {400, 401, 403, 404, 406, 413, 415, 422, 503}
+    assert kind.status in {400, 401, 403, 404, 406, 409, 413, 415, 422, 503}
 
 
 def test_the_types_of_problems_are_distinct() -> None:
-    slugs = [kind.slug for kind in PROBLEMS.values()]
+    slugs = [kind.slug for kind in set(PROBLEMS.values())]
     assert len(slugs) == len(set(slugs))

@@ -95,7 +95,7 @@ async def compress(
 async def decompress(
     request: Request, services: ServicesDep, query: Annotated[DecompressQuery, InQuery()]
 ) -> Response:
-    """Return the images of a file from `/compress`, byte for byte.
+    """Return the images of a file from `/compress`, byte for byte; as an npz by default.
 
     The file names the version it was written with, which the service must have.
     """
