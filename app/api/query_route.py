@@ -8,6 +8,7 @@ and reports the same errors.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import lru_cache
 from typing import Any, get_type_hints
 from urllib.parse import parse_qsl
 
@@ -16,7 +17,7 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import request_response
+from starlette.types import Receive, Scope, Send
 
 from app.api.dependencies import services_of
 from app.api.queries import Query
@@ -25,13 +26,24 @@ from app.errors import ParameterError
 Endpoint = Callable[..., Awaitable[Response]]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
+_LONGEST_CACHED = 200
+"""Bytes of the longest query string that is cached. It bounds the memory of the cache."""
+
 
 class QueryRoute(APIRoute):
     """Validate the query with the endpoint's query model, and call the endpoint."""
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        self.app = request_response(self.get_route_handler())
+        handle = self.get_route_handler()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            # Without starlette's request_response: the exception handlers that it applies are
+            # applied once more by a middleware of FastAPI, which is enough.
+            response = await handle(Request(scope, receive, send))
+            await response(scope, receive, send)
+
+        self.app = app
 
     def get_route_handler(self) -> Handler:
         """Return a handler that validates the query and calls the endpoint."""
@@ -46,10 +58,14 @@ class QueryRoute(APIRoute):
 
 
 def read_query(text: bytes, query_type: type[Query]) -> Query:
-    """Validate a query string.
+    """Validate a query string; short ones that are equal share one query, which is frozen.
 
     Raises RequestValidationError, and ParameterError if a parameter is repeated.
     """
+    return (_cached if len(text) <= _LONGEST_CACHED else _validate)(text, query_type)
+
+
+def _validate(text: bytes, query_type: type[Query]) -> Query:
     items = parse_qsl(text.decode("latin-1"), keep_blank_values=True)
     values = dict(items)
     if len(values) < len(items):
@@ -61,3 +77,6 @@ def read_query(text: bytes, query_type: type[Query]) -> Query:
     except ValidationError as error:
         errors = error.errors(include_url=False)
         raise RequestValidationError([e | {"loc": ("query", *e["loc"])} for e in errors]) from error
+
+
+_cached = lru_cache(maxsize=256)(_validate)
