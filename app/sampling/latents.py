@@ -54,7 +54,7 @@ def random_seed() -> int:
 
 def consecutive_seeds(seed: int, n: int) -> NDArray[np.uint64]:
     """Return seed, seed + 1, ... modulo 2^32; (n,)."""
-    return (np.uint64(seed) + np.arange(n, dtype=np.uint64)) & _LOW_32
+    return np.arange(seed, seed + n, dtype=np.uint64) & _LOW_32
 
 
 def splitmix64(state: NDArray[np.uint64], words: int) -> NDArray[np.uint64]:
