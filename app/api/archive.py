@@ -9,7 +9,6 @@ from app.api.result import ImageFiles, OutputOptions
 from app.imaging.grid import enlarge
 from app.imaging.png import encode_png
 from app.imaging.zip import ZipWriter, csv_lines
-from model_store.preprocessing import to_bytes
 
 
 class ImageArchive:
@@ -29,7 +28,7 @@ class ImageArchive:
         A decoded image becomes byte for byte the PNG that its parameters give when requested alone.
         """
         contents, rows = [], []
-        for entry, levels in zip(files.entries, to_bytes(files.images), strict=True):
+        for entry, levels in zip(files.entries, files.images, strict=True):
             parameters = entry.parameters if self._output.metadata else None
             png = encode_png(enlarge(levels, self._output.scale), parameters)
             contents.append(self._zip.add(entry.name, png))

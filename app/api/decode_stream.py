@@ -16,7 +16,7 @@ from app.api.result import Arrays, FileEntry, Grid, ImageFiles, OutputOptions, R
 from app.errors import QueueFullError
 from app.inference.loaded_model import LoadedModel
 from app.settings import Settings
-from app.typing import Floats
+from app.typing import Bytes, Floats
 
 _PIECE = 128
 """Number of images of an archive that are computed and sent at a time."""
@@ -101,7 +101,7 @@ async def decode_and_render(
     if FORMATS[output.format].streamable:
         return await _stream(task, output, services)
     z = await task.latents(0, task.n)
-    images = await services.engine.decode(task.model, z)
+    images = await services.engine.decode_levels(task.model, z)
     result = DecodedImages(
         model=task.model,
         parameters=task.parameters,
@@ -127,12 +127,12 @@ async def _stream(task: DecodeTask, output: OutputOptions, services: Services) -
 
 
 async def _pieces(
-    task: DecodeTask, output: OutputOptions, services: Services, decoded: tuple[Floats, Floats]
+    task: DecodeTask, output: OutputOptions, services: Services, decoded: tuple[Floats, Bytes]
 ) -> AsyncIterator[bytes]:
     """Yield the archive, _PIECE images at a time."""
     archive = ImageArchive(("seed",), task.model.latent, output)
 
-    def add(start: int, z: Floats, images: Floats) -> bytes:
+    def add(start: int, z: Floats, images: Bytes) -> bytes:
         entries = [_file_entry(task, i, row) for i, row in enumerate(z, start)]
         return archive.add(ImageFiles(images, entries))
 
@@ -149,15 +149,15 @@ def _file_entry(task: DecodeTask, i: int, z: Floats) -> FileEntry:
     return FileEntry(f"{i:06d}.png", {"seed": seed}, z, task.image_parameters(i))
 
 
-async def _decode_piece(task: DecodeTask, start: int, services: Services) -> tuple[Floats, Floats]:
+async def _decode_piece(task: DecodeTask, start: int, services: Services) -> tuple[Floats, Bytes]:
     """Return z and images of one piece."""
     z = await task.latents(start, min(start + _PIECE, task.n))
-    return z, await services.engine.decode(task.model, z)
+    return z, await services.engine.decode_levels(task.model, z)
 
 
 async def _decode_piece_with_retries(
     task: DecodeTask, start: int, services: Services
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats, Bytes]:
     """Decode one piece, retrying if the queue is full, because the answer has begun already."""
     for _ in range(_RETRIES):
         try:

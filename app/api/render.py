@@ -24,8 +24,7 @@ from app.imaging.grid import channels_last, enlarge, make_grid
 from app.imaging.npz import encode_npz
 from app.imaging.png import encode_png
 from app.inference.loaded_model import LoadedModel
-from app.typing import Floats
-from model_store.preprocessing import to_bytes
+from app.typing import Bytes
 
 T = TypeVar("T")
 Content = Literal["grid", "document", "files", "arrays", "animation"]
@@ -83,19 +82,18 @@ async def run_off_loop_if_large(size: int, work: Callable[[], T]) -> T:
 # --- images in JSON ----------------------------------------------------------------------------
 
 
-def image_to_json(image: Floats, output: OutputOptions) -> str | Pixels:
+def image_to_json(image: Bytes, output: OutputOptions) -> str | Pixels:
     """Return one image as a base64 PNG, or as numbers 0..255 if the client asked for them.
 
-    The image is (channels, height, width) in [0, 1].
+    The image is (channels, height, width).
     """
-    levels = to_bytes(image)
     if output.pixels:
-        numbers: Pixels = channels_last(levels).tolist()
+        numbers: Pixels = channels_last(image).tolist()
         return numbers
-    return base64.b64encode(encode_png(enlarge(levels, output.scale))).decode()
+    return base64.b64encode(encode_png(enlarge(image, output.scale))).decode()
 
 
-def image_field(image: Floats, output: OutputOptions) -> dict[str, Any]:
+def image_field(image: Bytes, output: OutputOptions) -> dict[str, Any]:
     """Return one image as the field `png` or `pixels` of a JSON object."""
     return {"pixels" if output.pixels else "png": image_to_json(image, output)}
 
@@ -105,7 +103,7 @@ def image_field(image: Floats, output: OutputOptions) -> dict[str, Any]:
 
 def _encode_png(result: Result, output: OutputOptions) -> bytes:
     images, columns = result.grid()
-    grid = make_grid(to_bytes(images), columns)
+    grid = make_grid(images, columns)
     return encode_png(enlarge(grid, output.scale), _stored_parameters(result, output))
 
 
@@ -122,7 +120,7 @@ def _encode_zip(result: Result, output: OutputOptions) -> bytes:
 
 def _encode_npz(result: Result, output: OutputOptions) -> bytes:
     images, numbers = result.arrays()
-    arrays = {name: channels_last(to_bytes(x)) for name, x in images.items()}
+    arrays = {name: channels_last(x) for name, x in images.items()}
     arrays |= {name: np.asarray(x) for name, x in numbers.items() if x is not None}
     if output.metadata:
         arrays["parameters"] = np.array(json.dumps(result.parameters))
@@ -139,7 +137,7 @@ def _encode_apng(result: Result, output: OutputOptions) -> bytes:
 
 def _encode_animation(encode: Callable[..., bytes], result: Result, output: OutputOptions) -> bytes:
     animation = result.animation()
-    frames = enlarge(to_bytes(animation.frames), output.scale)
+    frames = enlarge(animation.frames, output.scale)
     return encode(
         back_and_forth(frames) if animation.bounce else frames,
         frame_ms=animation.frame_ms,

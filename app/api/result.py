@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from app.inference.loaded_model import LoadedModel
-from app.typing import Floats
+from app.typing import Bytes, Floats
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,16 @@ class OutputOptions:
 
 
 class Grid(NamedTuple):
-    """Images (batch, channels, height, width) in [0, 1] and the number of columns to show them in."""
+    """Images (batch, channels, height, width) in 0..255 and the number of columns to show them in."""
 
-    images: Floats
+    images: Bytes
     columns: int
 
 
 class Animation(NamedTuple):
-    """Frames (batch, channels, height, width) in [0, 1] and the settings of their animation."""
+    """Frames (batch, channels, height, width) in 0..255 and the settings of their animation."""
 
-    frames: Floats
+    frames: Bytes
     frame_ms: int
     loop: bool
     bounce: bool
@@ -44,12 +44,12 @@ class Animation(NamedTuple):
 
 
 class Arrays(NamedTuple):
-    """Arrays by name: images (..., channels, height, width) in [0, 1], and numbers.
+    """Arrays by name: images (..., channels, height, width) in 0..255, and numbers.
 
     Numbers that are None are left out.
     """
 
-    images: Mapping[str, Floats]
+    images: Mapping[str, Bytes]
     numbers: Mapping[str, NDArray[Any] | Sequence[Any] | None]
 
 
@@ -66,9 +66,9 @@ class FileEntry(NamedTuple):
 
 
 class ImageFiles(NamedTuple):
-    """Images (batch, channels, height, width) in [0, 1], each with its file entry."""
+    """Images (batch, channels, height, width) in 0..255, each with its file entry."""
 
-    images: Floats
+    images: Bytes
     entries: Sequence[FileEntry]
 
 
@@ -85,8 +85,8 @@ class Result:
     """The parameters that reproduce the answer; stored in files unless metadata=false."""
     seed: int | None = None
     """Seed for the X-Seed header and the file name."""
-    images: Floats
-    """The images that were decoded, or uploaded if none were decoded; in [0, 1]."""
+    images: Bytes
+    """The images that were decoded, or uploaded if none were decoded; in 0..255."""
 
     def grid(self) -> Grid:
         """Return one picture of all images."""

@@ -11,8 +11,10 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.inference.executor import Function
 from app.inference.loaded_model import LoadedModel
@@ -26,11 +28,11 @@ class Job:
     model: LoadedModel
     function: Function
     inputs: tuple[Floats, ...]
-    answer: "asyncio.Future[tuple[Floats, ...]]"
+    answer: "asyncio.Future[tuple[NDArray[Any], ...]]"
     queued_at: float = field(default_factory=time.perf_counter)
     dispatched: int = 0
     """Number of rows that are already in a batch."""
-    outputs: tuple[Floats, ...] = ()
+    outputs: tuple[NDArray[Any], ...] = ()
     queue_s: float = 0.0
     """Seconds between queueing and the start of the first batch."""
     inference_s: float = 0.0
@@ -121,7 +123,7 @@ def _stack(parts: Sequence[Floats], size: int) -> Floats:
     return batch
 
 
-def _store_rows(part: BatchSlice, outputs: Sequence[Floats], row: int) -> None:
+def _store_rows(part: BatchSlice, outputs: Sequence[NDArray[Any]], row: int) -> None:
     """Give the job its rows of a batch, which begin at `row`.
 
     A job that fills at least a quarter of the batch gets views instead of copies; they keep the

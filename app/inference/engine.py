@@ -1,7 +1,7 @@
 """Run models: a bounded queue of requests, and one batch after the other.
 
     mu, logvar = await engine.encode(model, x)
-    pixels     = await engine.decode(model, z)
+    levels     = await engine.decode_levels(model, z)
 
 A batch takes the rows that arrived while the previous batch ran; the engine never waits for more.
 Image i of an answer depends only on the weights and its own input, whatever else is being computed:
@@ -18,6 +18,10 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from app.deadlines import DeadlineTimer
 from app.errors import DeviceError, QueueFullError, ShuttingDownError, TimedOutError
@@ -26,7 +30,8 @@ from app.inference.executor import Backend, Function
 from app.inference.hooks import EngineHooks, NullHooks
 from app.inference.loaded_model import LoadedModel
 from app.inference.warm_up import warm_up
-from app.typing import Floats
+from app.typing import Bytes, Floats
+from model_store.preprocessing import from_bytes, to_bytes
 from model_store.store import StoredModel
 
 
@@ -76,8 +81,13 @@ class Engine:
 
     async def decode(self, model: LoadedModel, z: Floats) -> Floats:
         """z (batch, latent) -> mean images (batch, channels, height, width) in [0, 1]."""
-        (pixels,) = await self._run(model, "decode", z)
-        return pixels
+        (images,) = await self._run(model, "decode", z)
+        return from_bytes(images) if images.dtype == np.uint8 else images
+
+    async def decode_levels(self, model: LoadedModel, z: Floats) -> Bytes:
+        """z (batch, latent) -> mean images (batch, channels, height, width) in 0..255."""
+        (images,) = await self._run(model, "decode", z)
+        return images if images.dtype == np.uint8 else to_bytes(images)
 
     async def log_likelihood(self, model: LoadedModel, x: Floats, z: Floats) -> Floats:
         """ln p(x | z) of each pair; (batch, ...), (batch, latent) -> (batch,), nats."""
@@ -133,7 +143,7 @@ class Engine:
 
     async def _run(
         self, model: LoadedModel, function: Function, *inputs: Floats
-    ) -> tuple[Floats, ...]:
+    ) -> tuple[NDArray[Any], ...]:
         """Queue a request and await its result. Rows of cancelled requests are skipped."""
         if self._closed:
             raise ShuttingDownError("the service is being stopped")

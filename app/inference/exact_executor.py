@@ -7,9 +7,11 @@ time, for each function of a model.
 import timeit
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 
 from app.inference.executor import Function
 from app.typing import Floats
@@ -60,13 +62,13 @@ class ExactExecutor:
             shapes["to_u"] = [z]
         self.input_shapes: Mapping[Function, Sequence[tuple[int, ...]]] = shapes
 
-    def run(self, function: Function, inputs: Sequence[Floats]) -> Sequence[Floats]:
+    def run(self, function: Function, inputs: Sequence[Floats]) -> Sequence[NDArray[Any]]:
         """Compute one batch of any size; new arrays, (batch, ...)."""
         match function:
             case "encode":
                 return self._model.encode(to_bytes(inputs[0]))
             case "decode":
-                return [self._model.mean_images(inputs[0])]
+                return [self._model.decode(inputs[0])]
             case "to_u":
                 return [self._model.to_u(inputs[0])]
             case "log_likelihood":

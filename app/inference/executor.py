@@ -1,7 +1,9 @@
 """The interface between inference and a numeric library, such as PyTorch or ONNX Runtime."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+from numpy.typing import NDArray
 
 from app.typing import Floats
 from model_store.store import StoredModel
@@ -47,8 +49,12 @@ class Executor(Protocol):
     def always_off_loop(self) -> bool:
         """True if `run` waits for another device, and so must never run on the event loop."""
 
-    def run(self, function: Function, inputs: Sequence[Floats]) -> Sequence[Floats]:
-        """Return new arrays, one for each output, (batch, ...); inputs are (batch, ...)."""
+    def run(self, function: Function, inputs: Sequence[Floats]) -> Sequence[NDArray[Any]]:
+        """Return new arrays, one for each output, (batch, ...); inputs are (batch, ...).
+
+        They are float32, but for the images of `decode` on exact arithmetic, which are grey levels
+        0..255 (uint8).
+        """
 
 
 class Backend(Protocol):

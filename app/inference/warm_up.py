@@ -13,8 +13,10 @@ import timeit
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.inference.executor import Executor, Function
 from app.inference.fixed_results import combined, result_hashes
@@ -161,7 +163,7 @@ def _equivalent_batches(executor: Executor, sizes: Sequence[int]) -> tuple[int, 
 
 def _run_in_batches(
     executor: Executor, function: Function, inputs: tuple[Floats, ...], size: int
-) -> list[Floats]:
+) -> list[NDArray[Any]]:
     """Run a function on many rows, `size` at a time; the number of rows is a multiple of `size`."""
     batches = (tuple(rows[i : i + size] for rows in inputs) for i in range(0, len(inputs[0]), size))
     parts = [executor.run(function, batch) for batch in batches]

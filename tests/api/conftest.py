@@ -38,6 +38,6 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         return counted
 
-    for name in ("encode", "decode", "log_likelihood"):
+    for name in ("encode", "decode", "decode_levels", "log_likelihood"):
         monkeypatch.setattr(Engine, name, counting(getattr(Engine, name)))
     return calls

@@ -135,7 +135,7 @@ def test_a_zip_that_has_begun_retries_a_full_queue(
     from app.errors import QueueFullError
     from app.inference.engine import Engine
 
-    decode, calls = Engine.decode, []
+    decode, calls = Engine.decode_levels, []
 
     async def busy(self: Engine, *args: Any) -> Any:
         calls.append(1)
@@ -143,7 +143,7 @@ def test_a_zip_that_has_begun_retries_a_full_queue(
             raise QueueFullError("full")
         return await decode(self, *args)
 
-    monkeypatch.setattr(Engine, "decode", busy)
+    monkeypatch.setattr(Engine, "decode_levels", busy)
     assert len(manifest_rows(open_zip(service.get("/generate?n=300&format=zip")))) == 300
     assert len(calls) == 4
     calls.append(1)

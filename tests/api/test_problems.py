@@ -46,7 +46,7 @@ def test_an_unexpected_error_is_logged_but_not_disclosed(
     async def broken(self: Engine, *_: object) -> object:
         raise RuntimeError("a secret of the inside")
 
-    monkeypatch.setattr(Engine, "decode", broken)
+    monkeypatch.setattr(Engine, "decode_levels", broken)
     error = problem(service.get("/generate"), 500, "internal-error")
     assert "secret" not in str(error)
     assert error["request_id"] in caplog.text

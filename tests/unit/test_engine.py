@@ -13,6 +13,7 @@ from app.errors import DeviceError, QueueFullError, ShuttingDownError, TimedOutE
 from app.inference.executor import Function
 from app.sampling import latents
 from app.typing import Floats
+from model_store.preprocessing import to_bytes
 from model_store.spec import ModelSpec
 from model_store.vae import build_vae
 from tests.clock import run_turning_the_clock
@@ -75,6 +76,18 @@ def test_the_engine_computes_what_the_model_does(spec: ModelSpec) -> None:
     assert np.allclose(pixels, torch.sigmoid(x_logits).detach().numpy(), atol=1e-5)
     expected_log_px = vae.log_likelihood(torch.from_numpy(x), x_logits)
     assert np.allclose(log_px, expected_log_px.detach().numpy(), rtol=1e-5)
+
+
+def test_levels_of_a_float_model_are_its_rounded_images() -> None:
+    model, z = loaded(DIGITS), np.zeros((3, DIGITS.latent), np.float32)
+
+    async def run() -> None:
+        engine = an_engine()
+        expected = to_bytes(await engine.decode(model, z))
+        assert np.array_equal(await engine.decode_levels(model, z), expected)
+        engine.close()
+
+    asyncio.run(run())
 
 
 def test_a_full_queue_refuses_and_names_the_limit() -> None:

@@ -30,6 +30,7 @@ from app.inference.loaded_model import LoadedModel
 from app.sampling import latents
 from app.sampling.posterior import kl_to_standard_normal, sample_posterior
 from app.typing import Floats
+from model_store.preprocessing import to_bytes
 
 router = APIRouter(tags=["latents"], route_class=QueryRoute)
 
@@ -54,7 +55,7 @@ async def encode(
     uploads = await read_images(request, services.settings)
     x, mu, logvar = await encode_uploads(uploads, query, model, services)
     parameters = request_parameters("/encode", model, images=len(x), preprocess=query.preprocess)
-    result = Encodings(model=model, parameters=parameters, images=x, mu=mu, logvar=logvar)
+    result = Encodings(model=model, parameters=parameters, images=to_bytes(x), mu=mu, logvar=logvar)
     return await render(result, output)
 
 

@@ -26,7 +26,8 @@ from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
 from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal
 from app.sampling.paths import lerp, slerp
-from app.typing import Floats
+from app.typing import Bytes, Floats
+from model_store.preprocessing import to_bytes
 
 router = APIRouter(tags=["images"], route_class=QueryRoute)
 
@@ -60,7 +61,7 @@ async def interpolate(
     a, b = await _ends(sources, model, query, services)
     path = slerp if query.path == "slerp" else lerp
     z = path(a.z, b.z, query.steps)
-    frames = await services.engine.decode(model, z)
+    frames = await services.engine.decode_levels(model, z)
     result = Interpolation(
         model=model,
         parameters=_parameters(query, model),
@@ -76,8 +77,8 @@ async def interpolate(
 class End(NamedTuple):
     """One end of the path."""
 
-    image: Floats | None
-    """The upload as the model sees it, (channels, height, width); None for a seed."""
+    image: Bytes | None
+    """The upload as the model sees it, (channels, height, width) in 0..255; None for a seed."""
     z: Floats
 
 
@@ -138,7 +139,7 @@ class Interpolation(Result):
             ],
         )
 
-    def _end_images(self) -> tuple[Floats, Floats]:
+    def _end_images(self) -> tuple[Bytes, Bytes]:
         """Return A and B: the uploads, or the decoded latents of seeds."""
         first = self.images[0] if self.a.image is None else self.a.image
         last = self.images[-1] if self.b.image is None else self.b.image
@@ -194,7 +195,7 @@ async def _ends(
     encoded: list[End] = []
     if uploads:
         x, mu, _ = await encode_uploads(uploads, query, model, services)
-        encoded = [End(*end) for end in zip(x, mu, strict=True)]
+        encoded = [End(*end) for end in zip(to_bytes(x), mu, strict=True)]
     ends = []
     for source in sources:
         if isinstance(source, Upload):

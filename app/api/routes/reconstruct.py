@@ -21,7 +21,8 @@ from app.api.request_body import read_images
 from app.api.responses_schema import Reconstructed, Reconstruction
 from app.api.result import Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
 from app.sampling.posterior import kl_to_standard_normal
-from app.typing import Floats
+from app.typing import Bytes, Floats
+from model_store.preprocessing import to_bytes
 
 router = APIRouter(tags=["images"], route_class=QueryRoute)
 
@@ -50,7 +51,7 @@ async def reconstruct(
     uploads = await read_images(request, services.settings)
     check_answer_pixels(2 * len(uploads), model, output, services.settings)
     x, mu, logvar = await encode_uploads(uploads, query, model, services)
-    reconstructions = await services.engine.decode(model, mu)
+    reconstructions = await services.engine.decode_levels(model, mu)
     bce_nats = None
     if FORMATS[output.format].has_numbers:
         bce_nats = -await services.engine.log_likelihood(model, x, mu)
@@ -60,7 +61,7 @@ async def reconstruct(
             "/reconstruct", model, images=len(x), preprocess=query.preprocess
         ),
         images=reconstructions,
-        x=x,
+        x=to_bytes(x),
         mu=mu,
         logvar=logvar,
         bce_nats=bce_nats,
@@ -72,7 +73,8 @@ async def reconstruct(
 class Reconstructions(Result):
     """Uploads and their reconstructions (`images`)."""
 
-    x: Floats
+    x: Bytes
+    """The uploads as the model sees them, in 0..255."""
     mu: Floats
     logvar: Floats
     bce_nats: Floats | None

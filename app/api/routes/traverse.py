@@ -24,7 +24,7 @@ from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
 from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal
 from app.sampling.paths import traversal, traversal_values
-from app.typing import Floats
+from app.typing import Bytes, Floats
 
 router = APIRouter(tags=["images"], route_class=QueryRoute)
 
@@ -72,7 +72,7 @@ async def traverse(
             z=start.tolist() if uploads else None,
         ),
         seed=query.seed,
-        images=await services.engine.decode(model, z),
+        images=await services.engine.decode_levels(model, z),
         start=start,
         dims=dims,
         values=values,
@@ -132,7 +132,7 @@ class Traversal(Result):
             ],
         )
 
-    def _rows(self) -> Floats:
+    def _rows(self) -> Bytes:
         return self.images.reshape(len(self.dims), len(self.values), *self.images.shape[1:])
 
     def _kl_nats(self, dim: int) -> float | None:
