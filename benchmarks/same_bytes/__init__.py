@@ -1,1 +1,1 @@
-"""Whether exact versions give the same bytes under every executor and instruction set."""
+"""Compare the bytes of exact versions over executors and instruction sets."""

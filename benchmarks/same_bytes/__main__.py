@@ -3,9 +3,10 @@
     python -m benchmarks.same_bytes [--store DIR] [--images 1000] [--uploads 100] [--emulate]
                                     [--record]
 
-Each row is a process of its own, compared with the reference: numpy with float64 sums. Instruction
-sets are limited by the libraries' own environment variables. ONNX Runtime has none, so --emulate
-also runs it on CPUs that QEMU emulates (Debian's qemu-user), which takes minutes for few images.
+Each case runs in a separate process, and its results are compared with those of the reference, numpy
+with float64 sums. Environment variables of the libraries limit the instruction set. ONNX Runtime has
+no such variable, so --emulate also runs it on CPUs emulated by QEMU (Debian's package qemu-user),
+which takes minutes even for a few images.
 """
 
 import argparse
@@ -33,7 +34,7 @@ AVX2 = {
     "NPY_DISABLE_CPU_FEATURES": "X86_V4",
 }
 FORCED_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-"""Variables that choose OpenBLAS's kernels whatever the CPU; an emulated CPU may lack them."""
+"""Variables that force kernels of OpenBLAS; an emulated CPU may lack their instructions."""
 EMULATED = {"SSE4.2 (QEMU, Nehalem)": "Nehalem", "AVX2 (QEMU, Haswell)": "Haswell"}
 TIMEOUT_S = 3600
 
@@ -42,7 +43,7 @@ Hashes = dict[str, dict[str, str]]
 
 @dataclass(frozen=True)
 class Case:
-    """One row: an executor, its threads, and what limits its instructions."""
+    """One row of the table: an executor, its threads, and the limit of its instruction set."""
 
     executor: str
     threads: int = 1
@@ -66,7 +67,7 @@ CASES = (
 
 
 def main() -> int:
-    """Return 0 if every hash is equal, 1 if any differs."""
+    """Compare all cases with the reference; return 0 if all hashes are equal, else 1."""
     options = _parser().parse_args()
     machine = read_machine()
     cases = list(CASES)
@@ -94,7 +95,7 @@ def main() -> int:
 
 
 def hashes_of(case: Case, options: argparse.Namespace) -> Hashes:
-    """Run one case in a process of its own."""
+    """Run one case in a separate process and return its hashes."""
     command = [*case.emulator, sys.executable, "-m", "benchmarks.same_bytes.hashing"]
     command += [str(options.store), "--executor", case.executor, "--threads", str(case.threads)]
     command += ["--images", str(options.images), "--uploads", str(options.uploads)]
@@ -112,7 +113,7 @@ def hashes_of(case: Case, options: argparse.Namespace) -> Hashes:
 
 
 def differences(expected: Hashes, found: Hashes) -> list[str]:
-    """Return `model: kind` for each result that is not equal."""
+    """Return `model: kind` for each result whose hash differs."""
     return [
         f"{model}: {kind}"
         for model, kinds in expected.items()

@@ -1,9 +1,9 @@
-"""Compute what exact versions answer, and hash it: run in a process with its own environment.
+"""Hash the results of exact versions; run as a process with its own environment.
 
     python -m benchmarks.same_bytes.hashing STORE --executor onnx --threads 1 --images 1000
 
-Prints JSON: model -> kind of result -> SHA-256. Batches have sizes from 1 to 256, in turn, so that
-equal hashes also mean that the batch does not matter.
+Prints JSON: model -> kind of result -> SHA-256. Batches have sizes from 1 to 256, so that equal
+hashes also show that results do not depend on the batch.
 """
 
 import argparse
@@ -37,7 +37,7 @@ Arrays = Sequence[Array]
 
 
 def main() -> None:
-    """Hash the results of every exact version of a store."""
+    """Hash the results of every exact version of a store, and print them as JSON."""
     options = _parser().parse_args()
     store = Store(options.store)
     make = executor_maker(options.executor, options.threads)
@@ -53,13 +53,13 @@ def main() -> None:
 
 
 def executor_maker(name: str, threads: int) -> MakeExecutor:
-    """Return what makes the executors of this name."""
+    """Return the function that makes executors of this name."""
     if name == "onnx":
         from model_store.arithmetic.executors.onnx_executor import OnnxExecutor  # noqa: PLC0415
 
         return lambda function, shape: OnnxExecutor(function, shape, threads)
     if name == "torch":
-        import torch  # noqa: PLC0415 - the other executors need none of it
+        import torch  # noqa: PLC0415 - the other executors do not need it
 
         from model_store.arithmetic.executors.torch_executor import TorchExecutor  # noqa: PLC0415
 
@@ -94,7 +94,7 @@ def hashes(stored: StoredModel, model: ExactModel, images: int, uploads: int) ->
 
 
 def drawings(spec: ModelSpec, count: int) -> Bytes:
-    """Return uploads that are drawn by integers alone, prepared for a model: grey levels."""
+    """Return uploads, drawn with integers and prepared for a model; grey levels (count, ...)."""
     rows, columns = np.mgrid[0:60, 0:48]
     prepared = []
     for i in range(count):

@@ -1,12 +1,12 @@
-"""Rounding of activations that no library's error can change.
+"""Scales of activations for which every library rounds to the same integer.
 
 SiLU is evaluated at finitely many points: integers n times 2^-exponent. A scale is certified if, at
 every point, scale * silu(n 2^-exponent) stays farther from a rounding boundary (an integer plus one
 half) than any implementation's error. Then every implementation rounds to the same integer.
 
-The error that is allowed: the sigmoid may be wrong by 2^-22 (absolute; ONNX Runtime's vectorised
-sigmoid, for example, is exactly 0 below -18), and each of the up to three multiplications around it
-rounds by at most 2^-24 (relative).
+The allowed error has two parts. The sigmoid may have an absolute error of 2^-22 (ONNX Runtime's
+vectorised sigmoid, for example, is exactly 0 below -18). Each of at most three float32
+multiplications around it adds a relative error of at most 2^-24.
 """
 
 import functools
@@ -22,19 +22,20 @@ ROUNDING = 3 * 2.0**-24
 TAIL_ERROR = 2.0**-24
 """Largest absolute error of the sigmoid below -FAR that the proof allows."""
 FAR = 24.0
-"""Beyond +-24 the sigmoid is 1 or 0 to within 2^-34, and rounding alone matters."""
+"""Inputs from -FAR upwards are checked; below -FAR the sigmoid is less than 2^-34."""
 SCALE_STEP = 2.0**-13
-"""Relative distance of the scales that `nearest_certified_scale` tries."""
+"""Relative distance between the scales that `nearest_certified_scale` tries."""
 TRIES = 2000
+"""Number of scales that `nearest_certified_scale` tries."""
 SCALES_AT_ONCE = 64
 POINTS_AT_ONCE = 256
 
 
 def margin(scale: float, exponent: int, highest: int) -> float:
-    """Return the smallest distance from a rounding boundary, in allowed errors.
+    """Return the smallest distance from a rounding boundary, as a multiple of the allowed error.
 
-    Above 1, min(rint(scale * silu(n 2^-exponent)), highest) is the same integer for every n on
-    every machine.
+    If it is above 1, min(rint(scale * silu(n 2^-exponent)), highest) is the same integer on every
+    machine, for every n.
     """
     x, silu = _silu(exponent, highest, scale)
     value = silu * scale
@@ -45,7 +46,7 @@ def margin(scale: float, exponent: int, highest: int) -> float:
 def nearest_certified_scale(scale: float, exponent: int, highest: int) -> np.float32:
     """Return the largest certified float32 scale that is not above `scale`.
 
-    Raises ValueError if there is none within a quarter of it.
+    Raises ValueError if no scale within a quarter of `scale` is certified.
     """
     for first in range(0, TRIES, SCALES_AT_ONCE):
         steps = np.arange(first, min(first + SCALES_AT_ONCE, TRIES))
@@ -57,9 +58,10 @@ def nearest_certified_scale(scale: float, exponent: int, highest: int) -> np.flo
 
 
 def _promising(scales: NDArray[np.float64], exponent: int, highest: int) -> NDArray[np.float32]:
-    """Leave out the scales that are certainly not certified, and round the others to float32.
+    """Remove the scales that cannot be certified, and round the others to float32.
 
-    Nearly all fail at one of the largest values, where the error is largest: these come first.
+    The points with the largest values are checked first. Errors are largest there, so nearly all
+    scales fail at one of them.
     """
     candidates = scales.astype(np.float32)
     x, silu = _silu(exponent, highest, float(candidates.min()))
@@ -76,20 +78,20 @@ def _promising(scales: NDArray[np.float64], exponent: int, highest: int) -> NDAr
 
 
 def _error(scale: Any, x: NDArray[np.float64], value: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the largest error of scale * silu(x) that is allowed; `value` is its value."""
+    """Return the largest allowed error of `value` = scale * silu(x); broadcast shape."""
     error = scale * np.abs(x) * SIGMOID_ERROR + np.abs(value) * ROUNDING + 1e-12
     return np.asarray(error, np.float64)
 
 
 def _distance(value: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the distance from the nearest integer plus one half."""
+    """Return the distance of each value from the nearest integer plus one half; same shape."""
     return np.asarray(np.abs(value - np.floor(value) - 0.5), np.float64)
 
 
 def _silu(
     exponent: int, highest: int, scale: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points and float64 values of SiLU: all that matter up to the level `highest`."""
+    """Return inputs x and silu(x) in float64, (points,) both, for all levels up to `highest`."""
     top = max((highest + 2) / scale, 8.0)
     return _silu_table(exponent, int(np.ceil(top * 2**exponent)) + 1)
 

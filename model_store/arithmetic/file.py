@@ -25,7 +25,7 @@ DTYPES = {
     "exponent": np.int32,
     "scale": np.float32,
 }
-"""Type of each array, unless OTHER_DTYPES names the operation."""
+"""Type of each array by its field; OTHER_DTYPES lists the exceptions."""
 OTHER_DTYPES = {
     ("latent_dense", "weight"): np.int32,
     ("latent_dense", "bias"): np.int64,
@@ -37,7 +37,7 @@ METADATA = "program"
 
 
 def to_bytes(network: ExactNetwork) -> bytes:
-    """Serialise a network; the same network gives the same bytes."""
+    """Serialise a network; equal networks give equal bytes."""
     tensors: dict[str, NDArray[Any]] = {}
     program = {
         "encode": _describe("encode", network.encode, tensors),
@@ -54,7 +54,7 @@ def to_bytes(network: ExactNetwork) -> bytes:
 
 
 def from_bytes(content: bytes) -> ExactNetwork:
-    """Read a network; raises CorruptVersionError if it is not one of this arithmetic."""
+    """Read a network; raises CorruptVersionError if it is damaged or of another arithmetic."""
     try:
         tensors = safetensors.numpy.load(content)
         length = int.from_bytes(content[:8], "little")
@@ -62,7 +62,7 @@ def from_bytes(content: bytes) -> ExactNetwork:
         arithmetic, _, text = str(metadata[METADATA]).partition(" ")
         if arithmetic != ARITHMETIC:
             raise CorruptVersionError(
-                f"arithmetic {arithmetic[:80]!r} is not known here; expected {ARITHMETIC!r}"
+                f"arithmetic {arithmetic[:80]!r} is not supported; expected {ARITHMETIC!r}"
             )
         program = json.loads(text)
         network = ExactNetwork(

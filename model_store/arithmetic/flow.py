@@ -1,4 +1,4 @@
-"""The flow of an exact network, both ways, and what it does to a small Gaussian.
+"""The flow of an exact network: both directions, its determinant, and the image of a Gaussian.
 
 A coupling's net is an exact function. Its raw scale r becomes a factor exp(2 tanh(r / 2)) from a
 table over multiples of 2^-12, and every step on the changed dimensions is one float32 operation.
@@ -18,16 +18,17 @@ RAW_EXPONENT = 12
 RAW_LIMIT = 12
 """Raw scales are clamped to [-12, 12], beyond which tanh(r / 2) is 1 to within 2^-16."""
 MAX_LOG_SCALE = 2.0
-"""A coupling stretches by at most e^2."""
+"""Largest ln of the factor by which a coupling scales a dimension."""
 LOGVAR_EXPONENT = 8
-"""logvar is rounded to multiples of 2^-8 where a sigma is made of it."""
+"""logvar is rounded to multiples of 2^-8 before sigma is computed from it."""
 LOGVAR_LIMIT = 32
+"""logvar is clamped to [-32, 32] before sigma is computed from it."""
 
 Nets = Sequence[Executor]
 
 
 class ExactFlow:
-    """The map between z, of which q(z | x) is a Gaussian, and u ~ N(0, I); (batch, latent) both."""
+    """The map between z, the space of q(z | x), and u ~ N(0, I); both (batch, latent)."""
 
     def __init__(self, couplings: Sequence[Coupling], nets: Nets, latent: int) -> None:
         self._steps = [
@@ -36,7 +37,7 @@ class ExactFlow:
         ]
 
     def forward(self, z: Floats) -> Floats:
-        """z -> u."""
+        """Map z to u; both (batch, latent)."""
         u = z.copy()
         for kept, changed, net in self._steps:
             raw, shift = np.split(net(np.ascontiguousarray(u[:, kept])), 2, axis=1)
@@ -44,7 +45,7 @@ class ExactFlow:
         return u
 
     def inverse(self, u: Floats) -> Floats:
-        """u -> z."""
+        """Map u to z; both (batch, latent)."""
         z = u.copy()
         for kept, changed, net in reversed(self._steps):
             raw, shift = np.split(net(np.ascontiguousarray(z[:, kept])), 2, axis=1)
@@ -52,11 +53,11 @@ class ExactFlow:
         return z
 
     def log_determinant(self, z: Floats) -> Floats:
-        """ln |det du/dz|; (batch, latent) -> (batch,), nats."""
+        """Return ln |det du/dz|; (batch, latent) -> (batch,), nats."""
         return self.forward_and_log_determinant(z)[1]
 
     def forward_and_log_determinant(self, z: Floats) -> tuple[Floats, Floats]:
-        """z -> u, (batch, latent), and ln |det du/dz|, (batch,), nats."""
+        """Return u, (batch, latent), and ln |det du/dz|, (batch,), nats."""
         u, total = z.copy(), np.zeros(len(z), np.float64)
         for kept, changed, net in self._steps:
             raw, shift = np.split(net(np.ascontiguousarray(u[:, kept])), 2, axis=1)
@@ -66,9 +67,10 @@ class ExactFlow:
         return u, total.astype(np.float32)
 
     def gaussian_forward(self, mu: Floats, logvar: Floats) -> tuple[Floats, Floats]:
-        """q(z | x) -> mean and ln variance of u, to first order; (batch, latent) all.
+        """Return mean and ln variance of u for z ~ N(mu, exp(logvar)); all (batch, latent).
 
-        The variance of u sums the squares of what one sigma along each axis of z moves it.
+        To first order, a step of one sigma along an axis of z changes u by half the difference of
+        its values at +sigma and -sigma. The variance of u is the sum of the squares of these changes.
         """
         batch, latent = mu.shape
         levels = np.rint(logvar * np.float32(2.0**LOGVAR_EXPONENT))
@@ -85,7 +87,7 @@ class ExactFlow:
 
 
 def factor(raw: Floats) -> Floats:
-    """exp(2 tanh(raw / 2)) for raw scales of any shape."""
+    """Return exp(2 tanh(raw / 2)) of raw scales; same shape."""
     levels = np.rint(raw * np.float32(2.0**RAW_EXPONENT))
     limit = RAW_LIMIT * 2**RAW_EXPONENT
     table = _factors()
@@ -94,7 +96,7 @@ def factor(raw: Floats) -> Floats:
 
 @functools.cache
 def _factors() -> Floats:
-    """Table of the factors; index 0 is the raw scale -RAW_LIMIT."""
+    """Return the table of factors; index 0 belongs to the raw scale -RAW_LIMIT."""
     limit = RAW_LIMIT * 2**RAW_EXPONENT
     raw = np.arange(-limit, limit + 1) * 2.0**-RAW_EXPONENT
     return np.asarray(np.exp(MAX_LOG_SCALE * np.tanh(raw / 2)), np.float32)

@@ -1,7 +1,7 @@
-"""Golden hashes: proof that this machine and an executor compute the exact arithmetic.
+"""Golden hashes: a check that this machine and an executor compute the exact arithmetic.
 
-A version carries the SHA-256 of its results for fixed inputs. The executor that finds other hashes
-must not be used.
+A version carries the SHA-256 of its results for fixed inputs. An executor whose results have other
+hashes must not be used for it.
 """
 
 import importlib.util
@@ -32,7 +32,7 @@ def fastest_installed() -> ExecutorName:
 
 
 def executor_maker(name: ExecutorName) -> MakeExecutor:
-    """Return what makes executors of this name; the library is imported here.
+    """Return the function that makes executors of this name, and import its library.
 
     Raises ModuleNotFoundError if the library is not installed.
     """
@@ -54,7 +54,7 @@ def executor_maker(name: ExecutorName) -> MakeExecutor:
 
 
 def compute(network: ExactNetwork, spec: ModelSpec, executor: ExecutorName) -> dict[str, str]:
-    """Return function -> SHA-256 of the results of a network by an executor."""
+    """Return the SHA-256 of the results of each function of a network, computed by an executor."""
     return ExactModel(network, spec, executor_maker(executor)).hashes()
 
 
@@ -65,14 +65,14 @@ def check(
     golden: Mapping[str, str],
     executor: ExecutorName,
 ) -> None:
-    """Raise GoldenHashError unless an executor finds the golden hashes of a version."""
+    """Raise GoldenHashError unless an executor reproduces the golden hashes of a version."""
     found = compute(network, spec, executor)
     different = sorted(
         name for name in found.keys() | golden.keys() if found.get(name) != golden.get(name)
     )
     if different:
         raise GoldenHashError(
-            f"{ref}: executor {executor} gives other results than golden.json says for "
+            f"{ref}: results of executor {executor} do not match golden.json for "
             f"{', '.join(different)}; either the version was changed, or this machine does not "
             "compute exact-1"
         )

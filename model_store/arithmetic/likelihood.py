@@ -14,12 +14,12 @@ from model_store.arithmetic.program import SIGMOID_EXPONENT, SIGMOID_LIMIT, Byte
 
 LIMIT = SIGMOID_LIMIT * 2**SIGMOID_EXPONENT
 NATS = 2.0**20
-"""Table entries are multiples of 1 / NATS."""
+"""Units of a table entry in one nat."""
 FINE = 16
 """Steps of the mean within one grey level, for the discretised logistic."""
 
 ROUNDER = np.float32(1.5 * 2**23)
-"""Added to a small float32, it leaves the nearest integer (ties to even) in the sum's low bits."""
+"""Adding it to a small float32 leaves the nearest integer (ties to even) in the sum's low bits."""
 ROUNDER_BITS = int(ROUNDER.view(np.int32))
 
 Ints = NDArray[np.int32]
@@ -27,7 +27,7 @@ Table = NDArray[np.int64]
 
 
 def logit_levels(logits: Floats) -> Ints:
-    """Logits in units of 2^-8, any shape -> integers in 0..2 LIMIT, the index of the tables."""
+    """Return the tables' index, 0..2 LIMIT, of logits in units of 2^-8; same shape."""
     sums = np.clip(logits, -LIMIT, LIMIT)
     sums += ROUNDER
     levels: Ints = sums.view(np.int32)
@@ -36,22 +36,22 @@ def logit_levels(logits: Floats) -> Ints:
 
 
 def grey_levels(logits: Floats) -> Bytes:
-    """Logits in units of 2^-8 -> grey levels 0..255 of the mean image; same shape."""
+    """Return the mean image's grey levels, 0..255, of logits in units of 2^-8; same shape."""
     return _grey_table().take(logit_levels(logits))
 
 
 def mean_images(logits: Floats) -> Floats:
-    """Logits in units of 2^-8 -> the mean image in [0, 1], grey levels / 255; same shape."""
+    """Return the mean image in [0, 1], grey levels / 255, of logits in units of 2^-8; same shape."""
     return _pixel_table().take(logit_levels(logits))
 
 
 def fine_means(logits: Floats) -> Table:
-    """Logits in units of 2^-8 -> mean in sixteenths (FINE) of a grey level; same shape."""
+    """Return the mean in units of 1/FINE grey level, of logits in units of 2^-8; same shape."""
     return _fine_table()[logit_levels(logits)]
 
 
 def bernoulli(levels: Bytes, logits: Floats) -> Floats:
-    """ln p(x | z) of images as grey levels 0..255; (batch, ...) both -> (batch,), nats.
+    """Return ln p(x | z) of grey levels 0..255 and logits; both (batch, ...) -> (batch,), nats.
 
     x ln p + (1 - x) ln (1 - p) = x l - softplus(l), with x = level / 255.
     """
@@ -74,7 +74,7 @@ class DiscretisedLogistic:
         self._tables = np.stack(tables)  # (channels, 3, 2 * 255 * FINE + 1)
 
     def __call__(self, levels: Bytes, logits: Floats) -> Floats:
-        """Grey levels and logits (batch, channels, height, width) -> (batch,), nats."""
+        """Return ln p(x | z); levels, logits (batch, channels, height, width) -> (batch,), nats."""
         mean = fine_means(logits)
         grey = levels.astype(np.int64)
         distance = grey * FINE - mean + 255 * FINE
@@ -105,9 +105,9 @@ def _softplus_table() -> Table:
 
 
 def logistic_margin(log_scale: float) -> float:
-    """Return how far the table entries of a scale stay from a rounding boundary, in errors.
+    """Return the smallest distance of a table entry from a rounding boundary, in allowed errors.
 
-    Above 1, every machine finds the same table. The error that is allowed is 2^-49, relative.
+    If it is above 1, every machine computes the same table. The allowed relative error is 2^-49.
     """
     values = _logistic_nats(log_scale) * NATS
     distance = np.abs(values - np.floor(values) - 0.5)
@@ -119,9 +119,10 @@ def _logistic_tables(log_scale: float) -> Table:
 
 
 def _logistic_nats(log_scale: float) -> NDArray[np.float64]:
-    """ln of the probability of a level, by its distance from the mean; (3, distances).
+    """Return ln of a level's probability by its distance from the mean; (3, distances), nats.
 
-    Rows: a level between, level 0 (everything below it too), level 255 (everything above it too).
+    Row 0 is for levels 1..254, row 1 for level 0 and everything below it, row 2 for level 255 and
+    everything above it.
     ln(sigmoid(u) - sigmoid(l)) = ln sigmoid(u) + ln sigmoid(-l) + ln(1 - exp(l - u)).
     """
     reach = 255 * FINE

@@ -1,7 +1,7 @@
-"""An exact VAE: what the service and the measurements call, on any executor.
+"""An exact VAE on any executor, as the service and the measurements use it.
 
-Public latents u have the prior N(0, I); z is the space of q(z | x). They differ by the flow, and
-are the same if there is none.
+Public latents u have the prior N(0, I); z is the space of q(z | x). The flow maps z to u; without a
+flow, u = z.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from model_store.arithmetic.program import Bytes, ExactNetwork, Floats, Function
 from model_store.spec import ModelSpec
 
 MakeExecutor = Callable[[Function, Sequence[int]], Executor]
-"""Makes the executor of a function whose input is (batch, *shape)."""
+"""Function of a function and a shape: makes the executor for inputs (batch, *shape)."""
 
 FIXED_ROWS = 5
-"""Rows of the fixed inputs that golden hashes are made of."""
+"""Number of rows of the fixed inputs whose results are hashed."""
 
 
 class ExactModel:
-    """The functions of one version; arrays of numpy in and out, the batch first."""
+    """The functions of one version, between numpy arrays whose first axis is the batch."""
 
     def __init__(self, network: ExactNetwork, spec: ModelSpec, make: MakeExecutor) -> None:
         self.spec = spec
@@ -37,7 +37,7 @@ class ExactModel:
         )
 
     def posterior(self, levels: Bytes) -> tuple[Floats, Floats]:
-        """q(z | x) of images as grey levels 0..255: mu, logvar, both (batch, latent)."""
+        """Return mu and logvar of q(z | x), both (batch, latent), of grey levels 0..255."""
         mu, logvar = np.split(self._encode(levels.astype(np.float32)), 2, axis=1)
         bound = self.spec.logvar_bound
         if bound is not None:
@@ -45,24 +45,24 @@ class ExactModel:
         return mu, logvar
 
     def encode(self, levels: Bytes) -> tuple[Floats, Floats]:
-        """Grey levels -> mu and logvar in the space of u, both (batch, latent)."""
+        """Return mu and logvar in the space of u, both (batch, latent), of grey levels 0..255."""
         mu, logvar = self.posterior(levels)
         return (mu, logvar) if self.flow is None else self.flow.gaussian_forward(mu, logvar)
 
     def to_u(self, z: Floats) -> Floats:
-        """z -> u, both (batch, latent)."""
+        """Map z to u; both (batch, latent)."""
         return z if self.flow is None else self.flow.forward(z)
 
     def to_z(self, u: Floats) -> Floats:
-        """u -> z, both (batch, latent)."""
+        """Map u to z; both (batch, latent)."""
         return u if self.flow is None else self.flow.inverse(u)
 
     def logits(self, z: Floats) -> Floats:
-        """z -> logits in units of 2^-8, (batch, channels, height, width)."""
+        """Return logits in units of 2^-8, (batch, channels, height, width), of z (batch, latent)."""
         return self._decode(z)
 
     def decode(self, u: Floats) -> Bytes:
-        """u (batch, latent) -> grey levels of the mean image (batch, channels, height, width)."""
+        """Return grey levels of mean images (batch, channels, height, width) of u (batch, latent)."""
         return likelihood.grey_levels(self.logits(self.to_z(u)))
 
     def mean_images(self, u: Floats) -> Floats:
@@ -70,11 +70,11 @@ class ExactModel:
         return likelihood.mean_images(self.logits(self.to_z(u)))
 
     def log_likelihood(self, levels: Bytes, u: Floats) -> Floats:
-        """ln p(x | u) of each pair of an image and a latent; (batch,), nats."""
+        """Return ln p(x | u) of each pair of an image and a latent; (batch,), nats."""
         return self.log_likelihood_of_logits(levels, self.logits(self.to_z(u)))
 
     def log_likelihood_of_logits(self, levels: Bytes, logits: Floats) -> Floats:
-        """ln p(x | z) of images and the logits, in units of 2^-8, of their z; (batch,), nats."""
+        """Return ln p(x | z) of grey levels and logits in units of 2^-8; (batch,), nats."""
         if self._logistic is None:
             return likelihood.bernoulli(levels, logits)
         return self._logistic(levels, logits)
@@ -82,7 +82,7 @@ class ExactModel:
     def hashes(self) -> dict[str, str]:
         """Return the SHA-256 of every function's results for the fixed inputs.
 
-        They are the same on every machine and executor, or the machine's arithmetic is not exact.
+        Every machine and executor that computes exact-1 gives the same hashes.
         """
         levels, u = fixed_inputs(self.spec)
         mu, logvar = self.encode(levels)
@@ -97,10 +97,10 @@ class ExactModel:
 
 
 def fixed_inputs(spec: ModelSpec) -> tuple[Bytes, Floats]:
-    """Grey levels and latents of FIXED_ROWS images, made of integers alone.
+    """Return grey levels and latents of FIXED_ROWS images, computed from integers.
 
-    Number i of either is mixed = i * 2654435761 mod 2^32; a grey level is its highest 8 bits, a
-    latent is mixed / 2^30 - 2, rounded to float32.
+    For element i of either array, mixed = i * 2654435761 mod 2^32. A grey level is the highest 8
+    bits of mixed; a latent is mixed / 2^30 - 2, rounded to float32.
     """
     images = _mixed(FIXED_ROWS * spec.image.channels * spec.image.height * spec.image.width)
     latents = _mixed(FIXED_ROWS * spec.latent)

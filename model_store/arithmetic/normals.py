@@ -4,7 +4,7 @@
     even, odd  = sqrt(-2 ln u) cos(2 pi v), sqrt(-2 ln u) sin(2 pi v)
 
 Box & Muller 1958, "A note on the generation of random normal deviates". Each result is the float32
-nearest to the real number, so no library's logarithm or cosine shows.
+nearest to the real number, so it does not depend on a library's logarithm or cosine.
 """
 
 from decimal import Decimal
@@ -19,11 +19,14 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HIGH = np.uint64(32)
 _UNIT = Decimal(2) ** -32
 _ERROR = 2.0**-48
-"""Largest absolute error of the float64 results, in units of the radius: 32 times the usual."""
+"""Allowed absolute error of the float64 results, as a multiple of the radius sqrt(-2 ln u).
+
+It is 32 times the usual error.
+"""
 
 
 def box_muller(words: NDArray[np.uint64]) -> Floats:
-    """(batch, words) of 64 random bits each -> (batch, 2 words), N(0, 1)."""
+    """Return numbers from N(0, 1), (batch, 2 words), of (batch, words) of 64 random bits each."""
     u = ((words >> _HIGH).astype(np.float64) + 1.0) * 2.0**-32
     angle = (words & _LOW).astype(np.float64) * (2.0 * np.pi * 2.0**-32)
     radius = np.sqrt(-2.0 * np.log(u))
@@ -39,7 +42,7 @@ def box_muller(words: NDArray[np.uint64]) -> Floats:
 
 
 def _exact_normal(word: int, *, odd: bool) -> Decimal:
-    """One of the two numbers of a word, with fifty digits."""
+    """Return one of the two numbers of a word, with fifty digits."""
     context = rounding.DIGITS
     log_u = context.ln(context.multiply(Decimal((word >> 32) + 1), _UNIT))
     radius = context.sqrt(context.multiply(Decimal(-2), log_u))

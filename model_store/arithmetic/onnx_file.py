@@ -1,7 +1,7 @@
 """The few messages of ONNX that a graph needs, in protobuf's wire format.
 
-The package `onnx` writes them too, and its checker reads these in the tests; but it takes 50 MB and
-half a second to import, which serving need not pay. Field numbers: onnx/onnx.proto.
+The package `onnx` could write them, but it takes 50 MB and half a second to import, so serving does
+not use it. The tests run its checker on these graphs. Field numbers are those of onnx/onnx.proto.
 """
 
 import struct
@@ -58,7 +58,7 @@ class Graph:
         return output
 
     def model(self, source: str, shape: Sequence[int], target: str, rank: int) -> bytes:
-        """Return the file: one float32 input (batch, *shape), one float32 output of a rank."""
+        """Return the file: a float32 input (batch, *shape) and a float32 output of `rank` axes."""
         graph = b"".join(_bytes(1, node) for node in self.nodes)
         graph += _text(2, "zserve")
         graph += b"".join(_bytes(5, constant) for constant in self.constants)
@@ -73,7 +73,7 @@ class Graph:
 
 
 def _value(name: str, shape: Sequence[int | str]) -> bytes:
-    """Describe an input or output: float32, with a batch of any size; "" is an unknown side."""
+    """Return the description of a float32 input or output; "" in `shape` is an unknown size."""
     sides = _bytes(1, _text(2, "batch"))
     for side in shape:
         sides += _bytes(1, _integer(1, side) if isinstance(side, int) else b"")

@@ -1,8 +1,8 @@
 """Operations of an exact network, and the functions that they make up.
 
-A function is a list of operations, applied one after the other to one value of shape
-(batch, ...). Weights are integers; `exponent` e of an output channel means that the channel's sum
-of integers is multiplied by 2^-e, which is exact. "Levels" are integers held in float32.
+A function is a list of operations that are applied in order to one value of shape (batch, ...).
+Weights are integers. The sum of integers of an output channel is multiplied by 2^-e, which is exact;
+e is the channel's `exponent`. "Levels" are integers held in float32.
 """
 
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ class Dense:
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """2-D convolution of levels; weight (out, in, kernel, kernel), as torch's Conv2d lays it out."""
+    """2-D convolution of levels; weight (out, in, kernel, kernel), the layout of torch's Conv2d."""
 
     weight: Int16
     bias: Int32
@@ -65,7 +65,7 @@ class Convolution:
 
 @dataclass(frozen=True, eq=False)
 class Deconvolution:
-    """Transposed convolution of levels; weight (in, out, kernel, kernel), as ConvTranspose2d."""
+    """Transposed convolution of levels; weight (in, out, kernel, kernel), as in ConvTranspose2d."""
 
     weight: Int16
     bias: Int32
@@ -115,14 +115,14 @@ class Reshape:
 
 @dataclass(frozen=True, eq=False)
 class Fork:
-    """Remember the value, for the next `Join`."""
+    """Store the value for the next `Join`."""
 
     kind: Literal["fork"] = field(default="fork", init=False)
 
 
 @dataclass(frozen=True, eq=False)
 class Join:
-    """Add the value to the remembered one: one addition in float32."""
+    """Add the value that the last `Fork` stored: one addition in float32."""
 
     kind: Literal["join"] = field(default="join", init=False)
 
@@ -182,6 +182,6 @@ class ExactNetwork:
     log_scale: Floats | None = None
 
     def functions(self) -> dict[str, Function]:
-        """Return every function by its name in the file."""
+        """Return all functions by their names in the file."""
         nets = {f"flow.{i}": coupling.net for i, coupling in enumerate(self.flow)}
         return {"encode": self.encode, "decode": self.decode} | nets

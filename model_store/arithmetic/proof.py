@@ -1,8 +1,8 @@
-"""Proof, in integers, that a function's sums are exact and its roundings certain.
+"""Proof, in integers, that every machine computes the same result of a function.
 
-The walk through a function carries the shape of the value and, for each channel, a bound of its
-absolute value. It refuses a layer that is fed anything but integers, a sum that could reach 2^24
-(2^53 in the first layer), a shape that does not fit, and an activation whose scale is not certified.
+Operations are checked in order, with the shape of their input and, for each channel, a bound of its
+absolute value. A function is refused if a layer's input is not integers, a sum could reach 2^24
+(2^53 in the first layer), a shape does not fit, or the scale of an activation is not certified.
 """
 
 from collections.abc import Sequence
@@ -34,11 +34,11 @@ from model_store.errors import CorruptVersionError
 from model_store.spec import ModelSpec
 
 EXACT = 2**24
-"""Integers below this are exact in float32, and so are their sums if these stay below it too."""
+"""float32 represents all integers up to this one, so sums that stay below it are exact."""
 EXACT_64 = 2**53
-"""The same bound for float64."""
+"""float64 represents all integers up to this one, so sums that stay below it are exact."""
 LARGEST_EXPONENT = 100
-"""2^-100 times an integer below 2^24 is a normal float32."""
+"""Largest |exponent| of a layer; 2^-100 times an integer below 2^24 is a normal float32."""
 GREATEST_GREY = 255
 
 Bounds = NDArray[np.int64]
@@ -50,10 +50,11 @@ class ProofError(CorruptVersionError):
 
 @dataclass(frozen=True)
 class _Value:
-    """Shape without the batch; kind: "latents", "levels" (integers) or "real".
+    """A value between two operations.
 
-    `bounds` holds the largest absolute integer per channel, (channels,), for levels only;
-    `largest` the largest absolute value, for real values only.
+    `shape` is without the batch. `kind` is "latents", "levels" (integers) or "real". For levels,
+    `bounds` (channels,) holds the largest absolute integer of each channel; for real values,
+    `largest` is the largest absolute value. `remembered` is the value that a `Fork` stored.
     """
 
     shape: tuple[int, ...]
@@ -184,14 +185,14 @@ def _join(value: _Value) -> _Value:
     _require(other is not None, "a join without a fork")
     other = cast(_Value, other)
     _require(other.shape == value.shape, f"the branches are {other.shape} and {value.shape}")
-    _require({other.kind, value.kind} == {"real"}, "the branches are not both sums of layers")
+    _require({other.kind, value.kind} == {"real"}, "both branches must be sums of layers")
     return replace(value, largest=value.largest + other.largest, remembered=None)
 
 
 def _shape_of(
     layer: Dense | Convolution | Deconvolution, weight: Sequence[int], shape: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """Shape of the result; `weight` is (out, in, ...) here for every layer."""
+    """Return the shape of the result; `weight` is (out, in, ...) for every kind of layer."""
     if isinstance(layer, Dense):
         _require(len(weight) == 2 and len(shape) == 1, f"weight is {weight}, input {shape}")
         _require(weight[1] == shape[0], f"weight takes {weight[1]} inputs, got {shape[0]}")
@@ -213,10 +214,10 @@ def _shape_of(
 
 
 def _sums(layer: Dense | Convolution | Deconvolution, largest: NDArray[np.int64]) -> Bounds:
-    """Bound of the sum in each output channel; (out, in, ...) -> (out,).
+    """Return the bound of the sum in each output channel; (out, in, ...) -> (out,).
 
-    Of a transposed convolution only the taps of one phase (row and column modulo the stride) meet
-    in one output pixel.
+    An output pixel of a transposed convolution adds the taps of one phase only (row and column
+    modulo the stride), so the bound is that of the largest phase.
     """
     if not isinstance(layer, Deconvolution):
         return np.asarray(largest.reshape(len(largest), -1).sum(axis=1))
@@ -257,7 +258,7 @@ def _silu(layer: SiluLevels, value: _Value) -> _Value:
 
 
 def _reshape(shape: tuple[int, ...], value: _Value) -> _Value:
-    """Channels stay together: only pixels are joined to a channel, or a row is cut into maps."""
+    """Return the reshaped value; a new channel's bound is the largest of its elements' bounds."""
     _require(value.remembered is None, "a reshape within a fork")
     size = int(np.prod(value.shape))
     _require(int(np.prod(shape)) == size and min(shape) > 0, f"{value.shape} cannot be {shape}")

@@ -1,7 +1,7 @@
-"""Functions whose last digit libraries disagree on, rounded to float32 alike everywhere.
+"""Functions whose last bit differs between libraries, correctly rounded to float32.
 
 A library computes in float64, with an error that is bounded. If every number within that error
-rounds to the same float32, this is the correctly rounded result, and every machine finds it.
+rounds to the same float32, that float32 is the correctly rounded result on every machine.
 Otherwise, once in some ten million values, the value is computed again with fifty digits (Ziv 1991,
 "Fast evaluation of elementary mathematical functions with correctly rounded last bit").
 """
@@ -17,7 +17,7 @@ Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
 ERROR = 2.0**-46
-"""Largest relative error that the float64 computations here are allowed, 64 times their usual."""
+"""Allowed relative error of a float64 result; 64 times the usual error of these computations."""
 DIGITS = Context(prec=50)
 
 PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
@@ -26,9 +26,10 @@ PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
 def to_float32(
     values: Doubles, errors: Doubles, exactly: Callable[[tuple[int, ...]], Decimal]
 ) -> Floats:
-    """Round to float32; where `values` +- `errors` is ambiguous, take `exactly(index)`.
+    """Round `values`, whose absolute errors are at most `errors`, to float32; same shape.
 
-    values and errors have one shape; `exactly` gets an index of it and returns the real value.
+    If a value and its error do not determine the float32, `exactly(index)` is rounded instead: it
+    returns the real value with fifty digits.
     """
     rounded = (values - errors).astype(np.float32)
     ambiguous = rounded != (values + errors).astype(np.float32)
@@ -40,7 +41,7 @@ def to_float32(
 
 
 def nearest_float32(value: Decimal) -> np.float32:
-    """Return the float32 nearest to a decimal number; ties, which do not occur, go anywhere."""
+    """Return the float32 nearest to a decimal number; not defined for ties, which do not occur."""
     guess = np.float32(float(value))
     candidates = [
         np.nextafter(guess, np.float32(-np.inf)),
@@ -81,17 +82,17 @@ def cos_turns(turn: Decimal) -> Decimal:
 
 
 def sequential_sum(values: NDArray[Any]) -> Doubles:
-    """Add up the last axis in float64, first to last: one order on every machine."""
+    """Add up the last axis in float64, from first to last, so that the order is fixed."""
     return np.asarray(np.cumsum(values, axis=-1, dtype=np.float64)[..., -1])
 
 
 def cos_radians(x: Decimal) -> Decimal:
-    """Return cos(x) with fifty digits, x in radians and at most some turns."""
+    """Return cos(x) with fifty digits, x in radians, at most a few turns."""
     return cos_turns(DIGITS.divide(x, DIGITS.multiply(Decimal(2), PI)))
 
 
 def sin_radians(x: Decimal) -> Decimal:
-    """Return sin(x) with fifty digits, x in radians and at most some turns."""
+    """Return sin(x) with fifty digits, x in radians, at most a few turns."""
     return cos_radians(DIGITS.subtract(x, DIGITS.divide(PI, Decimal(2))))
 
 

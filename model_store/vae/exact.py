@@ -1,6 +1,6 @@
-"""A VAE in the exact arithmetic, with the interface of the float one: tensors in and out.
+"""A VAE in the exact arithmetic, with the interface of the float VAE: tensors in and out.
 
-Measurements and figures of an exact version run on it, so they describe the images that are served.
+Measurements and figures of an exact version use it, so they describe the images that are served.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,14 @@ from model_store.vae.gaussian import standard_normal_log_density
 GREATEST_GREY = 255
 LOGIT_UNIT = 2.0**-SIGMOID_EXPONENT
 ROWS_AT_ONCE = {"cpu": 64, "cuda": 4096}
-"""Rows that are computed together; more need memory and are no faster."""
+"""Largest number of rows of a batch; larger batches need more memory and are no faster."""
 
 
 class ExactVAE:
-    """An exact network by ONNX Runtime, or by torch if `device` is a GPU.
+    """An exact network, run by ONNX Runtime, or by torch if `device` is a GPU.
 
-    Logits are rounded and clamped as grey levels and likelihoods need them: multiples of 2^-8.
+    Logits are rounded to multiples of 2^-8 and clamped to [-16, 16], as they are for grey levels and
+    likelihoods.
     """
 
     def __init__(
@@ -39,11 +40,11 @@ class ExactVAE:
 
     @property
     def has_flow(self) -> bool:
-        """Return True if the prior of z is a flow."""
+        """True if the prior of z is a flow."""
         return self._model.flow is not None
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mu and logvar of q(z | x); x in [0, 1] is rounded to grey levels."""
+        """Return mu and logvar of q(z | x), (batch, latent); x in [0, 1] is rounded to grey levels."""
         mu, logvar = self._model.posterior(_levels(x))
         return self._tensor(mu), self._tensor(logvar)
 
@@ -55,14 +56,14 @@ class ExactVAE:
         return torch.add(standard_normal_log_density(u), log_det)
 
     def z_to_u(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return u, (batch, latent), and ln |det du/dz|, (batch,)."""
+        """Return u, (batch, latent), and ln |det du/dz|, (batch,), nats."""
         if self._model.flow is None:
             return z, torch.zeros_like(z[:, 0])
         u, log_det = self._model.flow.forward_and_log_determinant(_floats(z))
         return self._tensor(u), self._tensor(log_det)
 
     def logits(self, z: Tensor) -> Tensor:
-        """Return the logits of p(x | z), multiples of 2^-8 in [-16, 16]."""
+        """Return logits of p(x | z), multiples of 2^-8; z (batch, latent) -> (batch, *image)."""
         levels = torch.from_numpy(self._model.logits(_floats(z)))
         return levels.round_().clamp_(-LIMIT, LIMIT).mul_(LOGIT_UNIT).to(self.device)
 
@@ -76,16 +77,16 @@ class ExactVAE:
         return self._tensor(self._model.to_u(_floats(z)))
 
     def decode(self, u: Tensor) -> Tensor:
-        """Return the logits of p(x | u), as `logits` does."""
+        """Return logits of p(x | u), multiples of 2^-8; u (batch, latent) -> (batch, *image)."""
         return self.logits(self._tensor(self._model.to_z(_floats(u))))
 
     def mean_image(self, x_logits: Tensor) -> Tensor:
-        """Return the image that is served: grey levels divided by 255; same shape."""
+        """Return the images that are served, grey levels divided by 255; same shape."""
         grey = torch.from_numpy(grey_levels(_in_units(x_logits)))
         return grey.to(x_logits.device).float().div_(GREATEST_GREY)
 
     def log_likelihood(self, x: Tensor, x_logits: Tensor) -> Tensor:
-        """Return ln p(x | z); images, rounded to grey levels, and logits -> (batch,), nats."""
+        """Return ln p(x | z) of images x, rounded to grey levels, and logits; (batch,), nats."""
         nats = self._model.log_likelihood_of_logits(_levels(x), _in_units(x_logits))
         return torch.from_numpy(nats).to(x_logits.device)
 
@@ -94,7 +95,7 @@ class ExactVAE:
             run: Executor = OnnxExecutor(function, shape, torch.get_num_threads())
         else:
             from model_store.arithmetic.executors.torch_executor import (  # noqa: PLC0415
-                TorchExecutor,  # the import switches TF32 off in the whole process
+                TorchExecutor,  # importing it switches TF32 off in the process
             )
 
             run = TorchExecutor(function, self.device)
@@ -105,7 +106,7 @@ class ExactVAE:
 
 
 class _InChunks:
-    """Runs an executor on at most `rows` rows at a time, which gives the same bytes."""
+    """Runs an executor on batches of at most `rows` rows, which gives the same bytes."""
 
     def __init__(self, run: Executor, rows: int) -> None:
         self._run = run
@@ -127,5 +128,5 @@ def _floats(tensor: Tensor) -> Floats:
 
 
 def _in_units(x_logits: Tensor) -> Floats:
-    """Convert logits to units of 2^-8, which is exact."""
+    """Return logits in units of 2^-8; the conversion is exact."""
     return _floats(x_logits / LOGIT_UNIT)

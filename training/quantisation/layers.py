@@ -30,13 +30,13 @@ EXACT_64 = 2.0**53
 GREATEST_WEIGHT = 2**15 - 1
 GREATEST_LATENT_WEIGHT = 2**30
 HIGHEST_EXPONENT = 60
-"""Larger exponents would only make weights of a channel that is nearly 0 finer."""
+"""Highest exponent that is tried; only channels with weights near 0 could use higher ones."""
 
 
 def integer_layer(
     layer: Layer, step: Doubles, bounds: Doubles, unit: Doubles, bias: Doubles | None = None
 ) -> Dense | Convolution | Deconvolution:
-    """Return the layer in integers; `bias` (out,) replaces the layer's own, in real units."""
+    """Return the layer in integers; `bias` (out,), in real units, replaces the layer's own bias."""
     weight = _weight(layer)
     bias = layer_bias(layer) if bias is None else bias
     spread = (-1, *[1] * (weight.ndim - 2))
@@ -58,7 +58,7 @@ def integer_layer(
 
 
 def integer_latent_layer(layer: nn.Linear, unit: Doubles) -> LatentDense:
-    """Return the first layer of latents; its outputs are rounded to integers times `unit`."""
+    """Return the first layer of latents; its outputs are integers, in multiples of `unit` (out,)."""
     weight = _weight(layer) / unit[:, None] * 2.0**-LATENT_EXPONENT
     bias = layer_bias(layer) / unit
     largest = LATENT_LIMIT * 2.0**LATENT_EXPONENT
@@ -77,14 +77,14 @@ def integer_latent_layer(layer: nn.Linear, unit: Doubles) -> LatentDense:
 
 
 def layer_bias(layer: Layer) -> Doubles:
-    """Return the layer's bias in float64; (out,)."""
+    """Return the layer's bias in float64, zeros if it has none; (out,)."""
     if layer.bias is None:
         return np.zeros(_weight(layer).shape[0])
     return np.asarray(layer.bias.detach().numpy(), np.float64)
 
 
 def _weight(layer: Layer) -> Doubles:
-    """(out, in, ...) in float64, for transposed convolutions too."""
+    """Return the weight (out, in, ...) in float64, also of a transposed convolution."""
     weight = np.asarray(layer.weight.detach().numpy(), np.float64)
     return weight.swapaxes(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight
 
@@ -92,7 +92,7 @@ def _weight(layer: Layer) -> Doubles:
 def _finest(
     weight: Doubles, bias: Doubles, largest_input: Any, stride: int
 ) -> tuple[Doubles, Doubles, Doubles]:
-    """Integer weights, integer biases and exponents, (out, in, ...), (out,), (out,)."""
+    """Return integer weights (out, in, ...), integer biases (out,) and exponents (out,)."""
     exponent = _above_every_exponent(weight, bias, largest_input, stride)
     spread = (-1, *[1] * (weight.ndim - 1))
     while True:
@@ -109,9 +109,9 @@ def _finest(
 def _above_every_exponent(
     weight: Doubles, bias: Doubles, largest_input: Any, stride: int
 ) -> Doubles:
-    """Exponents, (out,), that are too large or just fit, for the search to start from.
+    """Return exponents (out,) that are at least the largest possible ones: the start of the search.
 
-    Rounding lowers a sum to a fraction at most, which a few more bits allow for.
+    Rounding to integers can lower a sum, so a few bits are added to the exponents for real weights.
     """
     sums = _sums(np.abs(weight) * largest_input, stride) + np.abs(bias)
     greatest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
@@ -123,7 +123,7 @@ def _above_every_exponent(
 
 
 def _sums(largest: Doubles, stride: int) -> Doubles:
-    """Bound of each output channel's sum; of a transposed convolution, over one phase's taps."""
+    """Return the bound of each output channel's sum, the largest of its phases; (out,)."""
     phases = (
         [
             largest[..., i::stride, j::stride].reshape(len(largest), -1).sum(axis=1)

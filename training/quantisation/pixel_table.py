@@ -1,6 +1,6 @@
-"""Count how often each grey level occurs beside a logit: the table that compression codes pixels by.
+"""Count how often each grey level occurs at each logit, for the pixel table of compression.
 
-Latents are drawn from the posterior of each image, as the encoder of compressed images draws them.
+Latents are drawn from the posterior of each image, as they are when images are compressed.
 """
 
 import numpy as np
@@ -19,17 +19,17 @@ from training.quantisation.layers import Doubles
 
 BATCH = 500
 BACKGROUND = 8.0
-"""Images' worth of counts, in pixels, that each bin borrows from its neighbours."""
+"""Number of counts that are added to each bin, distributed as in its neighbours."""
 UNIFORM = 0.01
-"""Share of the borrowed counts that is spread over all levels."""
+"""Fraction of BACKGROUND that is distributed evenly over all levels."""
 DECAY = 0.5
-"""A neighbour's counts weigh this much less for each bin of distance."""
+"""Factor of a neighbour's counts for each bin of distance."""
 
 
 def count_pixels(model: ExactModel, levels: Bytes, seed: int = 0) -> LogWeights:
-    """Return log weights (BINS, 256) of a model with Bernoulli pixels.
+    """Return the log weights (BINS, 256) of a model with Bernoulli pixels.
 
-    `levels` (images, channels, height, width) are training images.
+    `levels` are training images, grey levels 0..255 (images, channels, height, width).
     """
     generator = np.random.default_rng(seed)
     counts = np.zeros(BINS * GREY_LEVELS, np.int64)
@@ -45,7 +45,7 @@ def count_pixels(model: ExactModel, levels: Bytes, seed: int = 0) -> LogWeights:
 
 
 def _smoothed(counts: Doubles) -> Doubles:
-    """Counts (bins, levels) -> probabilities, rare ones estimated from neighbouring bins."""
+    """Return probabilities of counts, both (bins, levels); neighbouring bins smooth rare levels."""
     distance = np.abs(np.arange(BINS)[:, None] - np.arange(BINS))
     near = DECAY**distance @ counts
     near /= near.sum(axis=1, keepdims=True)

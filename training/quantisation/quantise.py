@@ -1,8 +1,8 @@
 """Quantise a VAE after training: no weight is trained again.
 
-The float network and the exact one run side by side over calibration images. Each activation gets
-the number of levels that serves the next layer best; each layer gets the finest integers that its
-budget allows, and a bias that takes back what quantisation adds on average.
+The float network and the exact one run side by side on calibration images. Each activation gets the
+number of levels that gives the next layer the least error. Each layer gets the finest integers whose
+sums stay exact, and a bias that cancels the mean error of quantisation.
 """
 
 import math
@@ -53,21 +53,22 @@ SILU_EXPONENT = 7
 LEVELS = (127, 255, 511, 1023, 2047, 4095)
 """Highest levels that are tried for an activation."""
 RANGE_MARGIN = 1.5
-"""Levels reach this far beyond the largest activation of the calibration images."""
+"""Ratio of the range of levels to the largest activation on calibration images."""
 LEAST_RANGE = 1 / 16
-"""A channel's range is at least this part of the layer's largest."""
+"""Smallest range of a channel, as a fraction of the layer's largest range."""
 LEAST_SILU_RANGE = 0.3
+"""Smallest range of a channel behind SiLU."""
 SCALES_PER_OCTAVE = 8
-"""Scales of SiLU are shared by channels whose ranges differ by less than an eighth of an octave."""
+"""Scales of SiLU are rounded to eighths of an octave, so that channels share certified ones."""
 JUDGED = 192
-"""Calibration rows by which the number of levels is chosen."""
+"""Number of calibration rows, approximately, on which the number of levels is chosen."""
 GREATEST_SCALE = 400.0
-"""Above it hardly a scale of SiLU can be certified."""
+"""Largest scale of SiLU that is tried; hardly any larger one can be certified."""
 
 
 @dataclass(frozen=True)
 class _Levels:
-    """What integers mean: real size of one unit and largest integer, per channel, float64."""
+    """Real size of one unit and largest integer of each channel, both (channels,)."""
 
     step: Doubles
     bounds: Doubles
@@ -75,9 +76,9 @@ class _Levels:
 
 @dataclass
 class _State:
-    """A place in the network: float activations, exact ones, and what the exact ones mean.
+    """Activations at one place of the network, float and exact; both (batch, ...).
 
-    `levels` is None for real values, which are in multiples of `unit`.
+    If `levels` is None, the exact activations are real values, in multiples of `unit`.
     """
 
     floats: Tensor
@@ -90,7 +91,7 @@ class _State:
 def quantise(vae: VAE, images: Tensor) -> ExactNetwork:
     """Return the exact network of a VAE on the CPU.
 
-    `images` (batch, channels, height, width) in [0, 1], in steps of 1/255, are training images.
+    `images` are training images (batch, channels, height, width) in [0, 1], multiples of 1/255.
     Raises NoExactFormError.
     """
     if not all(weight.isfinite().all() for weight in vae.state_dict().values()):
@@ -145,7 +146,7 @@ def _quantise_flow(vae: VAE, z: Tensor) -> tuple[Coupling, ...]:
 
 
 def _log_scale(vae: VAE) -> Floats | None:
-    """Return the certified values nearest below the learned ones, if the likelihood has any."""
+    """Return the largest certified log scales up to the learned ones; None without log scales."""
     if vae.spec.likelihood != "discretised_logistic":
         return None
     log_scale = np.array(vae.log_scale.detach().flatten().numpy(), np.float32)
@@ -156,7 +157,7 @@ def _log_scale(vae: VAE) -> Floats | None:
 
 
 def _joined(first: nn.Linear, second: nn.Linear) -> nn.Linear:
-    """Return one layer that gives the outputs of both, one after the other."""
+    """Return one layer whose outputs are those of `first`, then those of `second`."""
     joined = nn.Linear(first.in_features, first.out_features + second.out_features)
     joined.weight = nn.Parameter(torch.cat([first.weight, second.weight]), requires_grad=False)
     joined.bias = nn.Parameter(torch.cat([first.bias, second.bias]), requires_grad=False)
@@ -182,7 +183,7 @@ def _build(modules: Sequence[nn.Module], state: _State, final_unit: float) -> Fu
 def _quantise_next(
     modules: list[nn.Module], state: _State, final_unit: float, program: list[Operation]
 ) -> int:
-    """Quantise the first of the modules, and those that belong to it; return their number."""
+    """Quantise the first module and those that it is merged with; return their number."""
     match modules[0]:
         case nn.Linear() | nn.Conv2d() | nn.ConvTranspose2d():
             return _layer(modules, state, final_unit, program)
@@ -244,7 +245,7 @@ def _layer(
 def _append_layer(
     layer: Layer, floats: Tensor, unit: Doubles, state: _State, program: list[Operation]
 ) -> None:
-    """Append a layer whose results are in multiples of `unit`, its bias corrected."""
+    """Append a layer with a corrected bias; its results are in multiples of `unit` (out,)."""
     if state.latents:
         _append(program, state, integer_latent_layer(cast(nn.Linear, layer), unit))
     else:
@@ -285,7 +286,7 @@ def _certified_scale(scale: float, highest: int) -> np.float32:
 
 
 def _affine(norm: nn.BatchNorm2d, state: _State, program: list[Operation]) -> None:
-    """Quantise a batch norm of real values, of which the input and output unit are the same."""
+    """Quantise a batch norm of real values; its output has the unit of its input."""
     mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     factor = (norm.weight * torch.rsqrt(variance + norm.eps)).detach().double().numpy()
     shift = norm.bias.detach().double().numpy() - mean.double().numpy() * factor
@@ -329,7 +330,7 @@ def _reshape(state: _State, program: list[Operation], shape: tuple[int, ...]) ->
 
 
 def _best_highest(activations: Tensor, ranges: Doubles, following: list[nn.Module]) -> int:
-    """Return the highest level that gives the next layer the least error within its budget."""
+    """Return the highest level for which the next exact layer has the least squared error."""
     layer = next(m for m in following if isinstance(m, LAYERS))
     rows = activations[:: max(1, len(activations) // JUDGED)]
     if isinstance(layer, nn.Linear):

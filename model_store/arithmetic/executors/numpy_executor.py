@@ -1,7 +1,7 @@
 """The functions in plain numpy: the reference that tests compare the others with.
 
-With float64 sums it is the oracle. With float32 sums it is as exact, and for networks of linear
-layers alone it is also fast.
+With float64 sums it is the reference. With float32 sums it gives the same bytes, and is also fast
+for networks that have linear layers only.
 """
 
 from typing import Any, cast
@@ -53,7 +53,7 @@ class NumpyExecutor:
 
 
 def _prepared(operation: Operation, sums: Any) -> tuple[Array, ...]:
-    """Arrays of an operation, in the type of the sums; weights of linear layers as (in, out)."""
+    """Return the arrays of an operation in the type of the sums; linear weights as (in, out)."""
     match operation:
         case LatentDense():
             weight, bias = scaled_layer(operation, np.float64)
@@ -110,7 +110,7 @@ def _maps(bias: Array) -> Array:
 
 
 def _channels(array: Array, value: Array) -> Array:
-    """Shape (channels,) so that it spreads over `value` (batch, channels, ...)."""
+    """Reshape (channels,) to broadcast over `value` (batch, channels, ...)."""
     return array.reshape(-1, *[1] * (value.ndim - 2))
 
 
@@ -128,7 +128,7 @@ def _convolve(x: Array, weight: Array, stride: int, padding: int) -> Array:
 
 
 def _deconvolve(layer: Deconvolution, weight: Array, x: Array) -> Array:
-    """Transposed convolution: every input pixel adds its kernel to the result."""
+    """Convolve transposed: each input pixel adds its kernel to the result; (batch, out, h', w')."""
     batch, channels, height, width = x.shape
     _, out, rows, columns = weight.shape
     s, p = layer.stride, layer.padding

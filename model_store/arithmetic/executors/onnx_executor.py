@@ -1,9 +1,9 @@
-"""The functions by ONNX Runtime: the fastest way on most CPUs.
+"""The functions by ONNX Runtime, the fastest library on most CPUs.
 
-The graph is built when a version is loaded, from the same integers that were proved, so a version
-carries one form of its network. Two things keep ONNX Runtime's optimisations harmless: sums are
-exact whatever it fuses, and a residual addition, which rounds, is written as a subtraction of the
-negated convolution, which no fusion looks for.
+The graph is built from the proved integers when a version is loaded, so a version carries one form
+of its network. ONNX Runtime's optimisations do not change the bytes, for two reasons. Fusing layers
+is harmless because their sums are exact. A residual addition rounds, so it must not be fused: it is
+written as a subtraction of the negated convolution, which no optimisation matches.
 """
 
 from collections.abc import Sequence
@@ -133,7 +133,7 @@ def _add_latent_dense(graph: Graph, layer: LatentDense, value: str) -> str:
 
 
 def _spread(array: NDArray[np.float32], rank: int) -> NDArray[np.float32]:
-    """(channels,) -> (channels, 1, ...) so that it spreads over (batch, channels, ...)."""
+    """Reshape (channels,) to (channels, 1, ...), to broadcast over (batch, channels, ...)."""
     return array.reshape(-1, *[1] * (rank - 2))
 
 

@@ -1,4 +1,4 @@
-"""Weights and biases with their exponents applied: what every executor multiplies with."""
+"""Weights and biases as executors use them: multiplied by 2^-exponent, which is exact."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from model_store.arithmetic.program import Affine, Convolution, Deconvolution, D
 Layer = LatentDense | Dense | Convolution | Deconvolution
 
 ROUNDED_LIMIT = 2.0**22
-"""The result of the first layer is clamped to this, so that float32 holds it."""
+"""Results of the first layer are clamped to +-2^22, so that float32 represents them exactly."""
 
 
 def scaled_layer(layer: Layer, dtype: Any, sign: float = 1.0) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -22,6 +22,6 @@ def scaled_layer(layer: Layer, dtype: Any, sign: float = 1.0) -> tuple[NDArray[A
 
 
 def scaled_affine(affine: Affine) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return scale and bias times 2^-exponent, exactly, as float32; (channels,) both."""
+    """Return scale and bias times 2^-exponent, exactly, as float32; both (channels,)."""
     unit = np.ldexp(1.0, -affine.exponent)
     return (affine.scale * unit).astype(np.float32), (affine.bias * unit).astype(np.float32)

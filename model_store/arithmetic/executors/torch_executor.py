@@ -1,7 +1,7 @@
-"""The functions by torch: on a GPU, or on a CPU for whoever chooses it.
+"""The functions by torch, on a GPU or a CPU.
 
-TF32, reduced precision and Winograd would break the exact sums, so they are switched off for the
-process when this module is imported.
+TF32, reduced precision and Winograd would make sums inexact. Importing this module switches them off
+for the whole process.
 """
 
 from typing import Any, cast
@@ -36,7 +36,7 @@ torch.backends.nnpack.set_flags(False)  # type: ignore[no-untyped-call] # its Wi
 
 
 class TorchExecutor(torch.nn.Module):
-    """Runs a function with torch on a device; `forward` takes and gives tensors there."""
+    """Runs a function with torch on a device; `forward` maps tensors on that device."""
 
     def __init__(self, function: Function, device: torch.device | str = "cpu") -> None:
         super().__init__()
@@ -49,12 +49,12 @@ class TorchExecutor(torch.nn.Module):
 
     @torch.inference_mode()
     def __call__(self, batch: Floats) -> Floats:
-        """Run the operations on a batch from the CPU's memory, and bring the result back."""
+        """Copy a batch to the device, run the operations, and return the result in host memory."""
         result = self.forward(torch.from_numpy(batch).to(self.device))
         return cast(Floats, result.cpu().numpy())
 
     def forward(self, batch: Tensor) -> Tensor:
-        """Run the operations on a float32 tensor of the device."""
+        """Run the operations on a float32 tensor on the device."""
         value = batch
         remembered: Tensor | None = None
         for operation, tensors in zip(self._function, self._tensors, strict=True):
@@ -114,5 +114,5 @@ def _run(  # noqa: PLR0911 - one case an operation
 
 
 def _channels(tensor: Tensor, value: Tensor) -> Tensor:
-    """Shape (channels,) so that it spreads over `value` (batch, channels, ...)."""
+    """Reshape (channels,) to broadcast over `value` (batch, channels, ...)."""
     return tensor.view(-1, *[1] * (value.dim() - 2))

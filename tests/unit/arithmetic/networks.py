@@ -41,7 +41,7 @@ SPECS = {
 
 @functools.cache
 def float_vae(kind: str) -> VAE:
-    """A network with random weights everywhere, also where training begins with zeros."""
+    """Return a VAE with random weights, also in layers whose training begins with zeros."""
     torch.manual_seed(3)
     vae = VAE(SPECS[kind]).eval().requires_grad_(False)
     for module in vae.modules():
@@ -57,12 +57,12 @@ def float_vae(kind: str) -> VAE:
 def images(
     kind: str, rows: int, seed: int = 0
 ) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    """Grey levels (rows, channels, height, width)."""
+    """Return random grey levels (rows, channels, height, width)."""
     shape = (rows, *SPECS[kind].image.shape)
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
 @functools.cache
 def exact_network(kind: str) -> ExactNetwork:
-    """The float network of that kind, quantised."""
+    """Return the quantised form of `float_vae(kind)`."""
     return quantise(float_vae(kind), torch.from_numpy(images(kind, 64)).float() / 255)

@@ -1,4 +1,4 @@
-"""The search for certified scales finds what trying one scale after the other finds."""
+"""The search for certified scales has the result of trying one scale after the other."""
 
 import numpy as np
 import pytest

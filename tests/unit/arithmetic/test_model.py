@@ -1,4 +1,4 @@
-"""The exact network beside the float one that it was made from."""
+"""An exact network, compared with the float network from which it was made."""
 
 import numpy as np
 import pytest

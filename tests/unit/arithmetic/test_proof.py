@@ -68,7 +68,7 @@ def test_the_limit_counts_the_taps_that_meet_and_no_others():
     layer = network.decode[place]
     assert isinstance(layer, Deconvolution)
     highest = next(o for o in reversed(network.decode[:place]) if isinstance(o, ReluLevels)).highest
-    # One tap of each channel as large as the budget of one phase allows, and no bias.
+    # One tap of each channel is the largest that the sum of one phase allows; there is no bias.
     channels = layer.weight.shape[0]
     largest = (2**24 - 1) // (highest * channels)
     weight = np.zeros_like(layer.weight)

@@ -50,7 +50,7 @@ def test_a_sum_in_order_is_the_sum_of_a_loop():
 
 
 def margin(values: np.ndarray) -> float:
-    """Distance from a rounding boundary, in units in the last place of float64."""
+    """Return the smallest distance from a rounding boundary, in units in the last place of float64."""
     distance = np.abs(values - np.floor(values) - 0.5)
     return float((distance / np.spacing(np.maximum(np.abs(values), 1))).min())
 
@@ -62,7 +62,9 @@ def test_every_machine_finds_the_same_tables_of_logits():
     assert margin(sigmoid[middle] * 255) > 1000
     assert margin(sigmoid[middle] * 255 * likelihood.FINE) > 1000
     assert margin(np.log1p(np.exp(logits)) * likelihood.NATS) > 1000
-    assert likelihood.grey_levels(np.zeros(1, np.float32))[0] == 128  # 127.5 to the even one
+    assert (
+        likelihood.grey_levels(np.zeros(1, np.float32))[0] == 128
+    )  # 127.5 is rounded to the even integer
 
 
 def test_every_machine_finds_the_same_table_of_factors():
