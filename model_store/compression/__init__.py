@@ -5,4 +5,5 @@ container  the file's format
 ans        the entropy coder
 gaussian   distributions of latents, as integers
 pixels     distributions of pixels, as integers
+posterior  q(z | x) of a batch of images, on the grid of latents
 """

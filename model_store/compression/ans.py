@@ -1,12 +1,12 @@
 """Range asymmetric numeral systems (rANS): a stack of symbols with integer frequencies.
 
-A message is a stack: what is pushed last is popped first. It has one 64-bit state for each lane,
-and one stack of 32-bit words below all of them. Symbols of image number i of a batch go to lane i,
-so numpy codes a whole batch at once (Duda 2013, "Asymmetric numeral systems"; Giesen 2014,
+A message is a stack: the symbol that was pushed last is popped first. It has a 64-bit state for each
+lane, and one stack of 32-bit words that all lanes share. Image i of a batch is coded in lane i, so
+numpy codes a whole batch at once (Duda 2013, "Asymmetric numeral systems"; Giesen 2014,
 "Interleaved entropy coders").
 
-Every step is arithmetic of integers. PyPI's `constriction`, which is faster, accepts probabilities
-as floats only and rounds them by its own rules, which would make its version part of the format.
+Every step is integer arithmetic. The package `constriction` is faster, but it accepts probabilities
+as floats only and rounds them by its own rules, so its version would be part of the file format.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ Heads = NDArray[np.uint64]
 Words = NDArray[np.uint32]
 Ints = NDArray[np.int64]
 Supply = Callable[[int], Words]
-"""Function of n that returns the first n words of an endless sequence."""
+"""Function that returns the first n words of an endless sequence."""
 
 _PRECISION = np.uint64(PRECISION)
 _MASK = np.uint64(TOTAL - 1)
@@ -56,25 +56,25 @@ class Distributions:
         self._start = begins & _MASK
 
     def intervals(self, places: Ints) -> tuple[Heads, Heads]:
-        """Return start and frequency of symbols; `places` and both results have one shape."""
+        """Return start and frequency of each symbol; `places` and both results have the same shape."""
         return self._start[places], self._frequency[places]
 
     def holds(self, rows: Ints, places: Ints) -> bool:
-        """Return True if every place is one of its row's symbols; both of one shape."""
+        """Return True if every place belongs to its row; `rows` and `places` have the same shape."""
         numbers = places - self.first[rows]
         return bool(((numbers >= 0) & (numbers < self._lengths[rows])).all())
 
     def places(self, rows: Heads, slots: Heads) -> Ints:
-        """Return the symbol of each row that owns a slot in 0..2^24 - 1; all (symbols,)."""
+        """Return the symbol of each row whose interval contains the slot 0..2^24 - 1; (symbols,)."""
         keys = (rows << _PRECISION) | slots
         return np.searchsorted(self._edges, keys, side="right") - 1
 
 
 class Message:
-    """A message: the state of each lane, `heads` (lanes,), and `words`, the last one on top.
+    """A message: the state of each lane, `heads` (lanes,), and a stack `words`, the last one on top.
 
-    If the stack runs out of words, the next words of `supply` are put below it; `supplied` is their
-    number so far. Without a supply, such a pop raises DamagedFileError.
+    If a pop needs more words than the stack has, the next words of `supply` are put below the stack;
+    `supplied` is their number so far. Without a supply, such a pop raises DamagedFileError.
     """
 
     def __init__(
@@ -89,24 +89,24 @@ class Message:
 
     @property
     def words(self) -> Words:
-        """The words below the states, the last one on top."""
+        """Words of the stack, the last one on top; (words,)."""
         return self._buffer[: self._size].copy()
 
     def open_lanes(self, lanes: int) -> None:
-        """Add lanes, if there are fewer; a new state is 2^32 plus a word from the stack."""
+        """Add lanes up to this number; a new state is 2^32 plus a word from the stack."""
         new = self._take(max(0, lanes - len(self.heads)))
         self.heads = np.concatenate([self.heads, new.astype(np.uint64) | _LOWEST_HEAD])
 
     def close_lanes(self, lanes: int) -> None:
-        """Undo `open_lanes`; raises DamagedFileError if that is impossible."""
+        """Undo `open_lanes`; raises DamagedFileError if a state is not one that it makes."""
         last = self.heads[lanes:]
         if (last >> _WORD != 1).any():
-            raise DamagedFileError("a lane does not end as it began: the file was changed")
+            raise DamagedFileError("a lane does not end in its initial state: the file was changed")
         self._put(last)
         self.heads = self.heads[:lanes].copy()
 
     def push(self, distributions: Distributions, places: Ints) -> None:
-        """Push symbols (lanes in use, symbols of a lane); each lane's last symbol goes first."""
+        """Push symbols (lanes in use, symbols per lane), beginning with the last of each lane."""
         start, frequency = (
             np.ascontiguousarray(a.T) for a in distributions.intervals(places[:, ::-1])
         )
@@ -123,7 +123,7 @@ class Message:
             np.add(quotient, start[i], out=head)
 
     def pop(self, distributions: Distributions, rows: Ints) -> Ints:
-        """Pop symbols of rows (lanes in use, symbols of a lane), which `push` has pushed."""
+        """Pop the symbols that `push` pushed; `rows` and result (lanes in use, symbols per lane)."""
         head = self.heads[: len(rows)]
         row_of = np.ascontiguousarray(rows.T).astype(np.uint64)
         places = np.empty(row_of.shape, np.int64)

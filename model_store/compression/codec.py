@@ -1,13 +1,13 @@
-"""Bits back with ANS: images to one file and back, byte for byte.
+"""Compress images to one file, and decompress them without loss, by bits back with ANS.
 
 To code an image x, the encoder pops a latent z from the message by q(z | x), pushes x by p(x | z)
-and pushes z by p(z). The decoder undoes this, and gets the bits of q(z | x) back. An image thus
+and pushes z by p(z). The decoder undoes this, and gets the bits of q(z | x) back. An image therefore
 costs -ln p(x | z) - ln p(z) + ln q(z | x) nats, whose mean is the negative ELBO (Townsend, Bird &
 Barber 2019, "Practical lossless compression with latent variables using bits back coding").
 
-The first latents are popped from the digest of the images, which the decoder recovers at the end:
-the bits that start the chain are the file's checksum. Images are coded in steps of 1, 2, 4, ... at
-once, so that the latents of each step can be popped from the bits of earlier steps.
+A message begins as the digest of the images, from which the first latents are popped. The decoder
+recovers these bits at the end, so they are a checksum. Images are coded in steps of 1, 2, 4, ...
+images at once, so that the latents of each step are popped from the bits of earlier steps.
 """
 
 import functools
@@ -31,17 +31,17 @@ from model_store.errors import DamagedFileError, OtherModelError, TooManyImagesE
 MOST_IMAGES = 65_536
 """Largest number of images in a file, unless a caller allows another."""
 DIGEST_WORDS = 8
-"""At least this many words of the digest (256 bits) are in a message, and checked."""
+"""Least number of 32-bit words of the digest in a message; all of them are checked."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The model that a file needs: the version, and the bytes of its exact network."""
+    """Identity of the model that a file needs: its version and its exact network."""
 
     model: str
-    """`name@version`."""
+    """Reference `name@version`."""
     network_sha256: str
-    """Hexadecimal SHA-256 of exact.safetensors."""
+    """SHA-256 of exact.safetensors, hexadecimal."""
 
 
 class Codec:
@@ -53,11 +53,11 @@ class Codec:
         self._posteriors = Posteriors(model)
         self._prior = prior_table()
         self._identity = identity
-        # what a file depends on, besides the images
+        # all data, besides the images, that the bytes of a file depend on
         self._sources = bytes.fromhex(identity.network_sha256) + pixels.sha256
 
     def compress(self, levels: Bytes) -> bytes:
-        """Return images (images, channels, height, width), grey levels 0..255, as one file.
+        """Compress grey levels 0..255, (images, channels, height, width), to one file.
 
         The same images give the same file on every machine.
         """
@@ -71,7 +71,7 @@ class Codec:
         return container.write(header, message.heads, message.words)
 
     def decompress(self, content: bytes, most_images: int = MOST_IMAGES) -> Bytes:
-        """Return the images of a file, (images, channels, height, width).
+        """Return the grey levels of a file's images, (images, channels, height, width).
 
         Raises a subclass of CompressedFileError if the file is not what `compress` returned.
         """
@@ -107,7 +107,7 @@ class Codec:
     # --- the message -----------------------------------------------------------------------------
 
     def _start(self, header: Header, levels: Bytes) -> Message:
-        """Return a message of one lane that holds nothing but the first words of the digest."""
+        """Return a message of one lane that holds only the first words of the digest."""
         seed = self._seed(header, levels)
         first = _digest_words(seed, DIGEST_WORDS)
         supply = functools.partial(_digest_words, seed)
@@ -120,7 +120,7 @@ class Codec:
         words = _digest_words(self._seed(header, levels), count)
         same_head = np.array_equal(_head(words), message.heads)
         if count < DIGEST_WORDS or not same_head or not np.array_equal(words[1:][::-1], rest):
-            raise DamagedFileError("the images do not fit the file's digest: it was changed")
+            raise DamagedFileError("the images do not fit the file's digest: the file was changed")
 
     def _seed(self, header: Header, levels: Bytes) -> bytes:
         digest = hashlib.sha256(header.to_bytes() + self._sources)
@@ -152,7 +152,7 @@ class Codec:
 
 @dataclass(frozen=True)
 class Step:
-    """Images that are coded at once, and the number of lanes in this step and before it."""
+    """Images that are coded at once, and the numbers of lanes in this step and the step before."""
 
     begin: int
     end: int
@@ -161,7 +161,7 @@ class Step:
 
 
 def steps(header: Header) -> Iterator[Step]:
-    """Return the steps from the first one: 1, 2, 4, ... images, up to the file's lanes."""
+    """Return the steps in order: 1, 2, 4, ... images, and at most as many as the file has lanes."""
     begin, size, lanes = 0, 1, 1
     while begin < header.images:
         end = min(begin + size, header.images)

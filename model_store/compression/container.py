@@ -1,4 +1,4 @@
-"""The file around compressed images.
+"""The format of a file of compressed images.
 
     magic           6 bytes    89 5A 53 42 42 0A
     format version  1 byte     1
@@ -30,7 +30,7 @@ FORMAT_VERSION = 1
 NETWORK_BYTES = 8
 MOST_LANES = 256
 IMAGES_PER_LANE = 8
-"""Images per lane in large files; a lane takes about six bytes, so small files have fewer lanes."""
+"""Images per lane in large files; a lane costs about six bytes, so small files have few lanes."""
 
 _SIZES = struct.Struct("<IBHH")
 _CRC = struct.Struct("<I")
@@ -39,7 +39,7 @@ _TOO_SHORT = "the file ends before its data"
 
 @dataclass(frozen=True)
 class Header:
-    """The header of a file; `network` identifies exact network and pixel table."""
+    """The header of a file; `network` (8 bytes) identifies the exact network and the pixel table."""
 
     arithmetic: str
     model: str
@@ -54,7 +54,7 @@ class Header:
         return max(1, min(MOST_LANES, self.images // IMAGES_PER_LANE))
 
     def to_bytes(self) -> bytes:
-        """Serialise everything before the states."""
+        """Serialise the header: all bytes before the states."""
         texts = [text.encode("ascii") for text in (self.arithmetic, self.model)]
         start = MAGIC + bytes([FORMAT_VERSION])
         middle = b"".join(bytes([len(text)]) + text for text in texts)
@@ -62,13 +62,13 @@ class Header:
 
 
 def write(header: Header, heads: Heads, words: Words) -> bytes:
-    """Return the file."""
+    """Return the bytes of a file; heads (lanes,), words (words,)."""
     body = header.to_bytes() + heads.astype("<u8").tobytes() + words.astype("<u4").tobytes()
     return body + _CRC.pack(zlib.crc32(body))
 
 
 def read_header(content: bytes) -> Header:
-    """Read the header alone; raises ForeignFileError, DamagedFileError."""
+    """Read only the header; raises ForeignFileError, DamagedFileError."""
     return _parse_header(content)[0]
 
 
@@ -89,13 +89,13 @@ def read(content: bytes) -> tuple[Header, Heads, Words]:
 
 
 def _parse_header(content: bytes) -> tuple[Header, int]:
-    """Return the header and the number of its bytes."""
+    """Return the header and its length in bytes."""
     if not content.startswith(MAGIC):
         raise ForeignFileError("this is not a file of images compressed by a model")
     version = content[len(MAGIC) : len(MAGIC) + 1]
     if version and version[0] != FORMAT_VERSION:
         raise ForeignFileError(
-            f"format version {version[0]} is not known here; expected {FORMAT_VERSION}"
+            f"format version {version[0]} is not supported; expected {FORMAT_VERSION}"
         )
     try:
         arithmetic, place = _text(content, len(MAGIC) + 1)
@@ -105,12 +105,12 @@ def _parse_header(content: bytes) -> tuple[Header, int]:
     except (IndexError, struct.error, UnicodeDecodeError) as error:
         raise DamagedFileError(_TOO_SHORT) from error
     if not images or not all(shape):
-        raise DamagedFileError("the file says that it holds no images")
+        raise DamagedFileError("the header counts no images")
     header = Header(arithmetic, model, network, images, (shape[0], shape[1], shape[2]))
     return header, place + NETWORK_BYTES + _SIZES.size
 
 
 def _text(content: bytes, place: int) -> tuple[str, int]:
-    """Return the text at a place, and the place after it."""
+    """Return the text at an offset in bytes, and the offset behind it."""
     end = place + 1 + content[place]
     return content[place + 1 : end].decode("ascii"), end

@@ -1,8 +1,8 @@
 """Latents on a grid: the prior N(0, 1) and every posterior N(mu, sigma^2), as integer frequencies.
 
 A latent is an integer times 2^-6, in [-16, 16]. mu is rounded to this grid and sigma to a power of
-2^(1/8), so a posterior is one of few tables, moved to mu. Files stay correct: bits back works with
-any posterior, and a file grows by the KL divergence to the best one.
+2^(1/8), so a posterior is one of a few tables, moved to mu. The rounding does not make a file wrong:
+bits back works with any posterior, and an image costs more bits by the KL divergence between both.
 """
 
 import functools
@@ -22,16 +22,16 @@ SIGMAS_PER_OCTAVE = 8
 SIGMAS = SIGMAS_PER_OCTAVE * (GRID_EXPONENT + 1) + 1
 """Sigma number s is 2^(-s / 8): from 1 down to half a step of the grid."""
 REACH = 5.5
-"""A posterior's table reaches this many sigma to both sides."""
+"""Largest distance from mu in a posterior's table, in sigma."""
 LOGVAR_STEP = -2 * math.log(2) / SIGMAS_PER_OCTAVE
-"""ln of the variance changes by this much from one sigma to the next."""
+"""Change of ln sigma^2 from one sigma to the next."""
 
 
 Doubles = NDArray[np.float64]
 
 
 class PosteriorTables:
-    """The distributions of all sigmas; symbol k of one is k - reach steps away from mu."""
+    """The distributions of all sigmas; symbol k of a row is k - reach steps of the grid from mu."""
 
     def __init__(self) -> None:
         self._reaches = np.array([_reach(number) for number in range(SIGMAS)], np.int64)
@@ -43,10 +43,10 @@ class PosteriorTables:
         )
 
     def rows_and_origins(self, mu: Floats, logvar: Floats) -> tuple[Ints, Ints]:
-        """Return the row of each sigma, and its origin: place - origin = latent; all (batch,
-        latent).
+        """Return the row and the origin of each posterior; all (batch, latent).
 
-        Posteriors are moved inwards if they would leave the grid.
+        A latent, in steps of the grid, is a symbol's place minus the origin. A posterior that would
+        leave the grid is moved inwards.
         """
         numbers = np.rint(logvar.astype(np.float64) * (1 / LOGVAR_STEP))
         rows = np.clip(numbers, 0, SIGMAS - 1).astype(np.int64)
@@ -58,15 +58,15 @@ class PosteriorTables:
 
 @functools.cache
 def prior_table() -> Distributions:
-    """Return N(0, 1) on the grid; place = latent + LARGEST."""
+    """Return N(0, 1) on the grid; a symbol's place is latent + LARGEST."""
     return Distributions([discretised_normal(1.0, LARGEST)])
 
 
 def discretised_normal(scale: float, reach: int) -> Ints:
     """Return the frequencies of -reach..reach steps under N(0, scale^2); (2 reach + 1,).
 
-    The cumulative frequency up to symbol k is the normal one times (2^24 - symbols), rounded, plus
-    k, so that no frequency is below 1.
+    The cumulative frequency below symbol k is the normal distribution's, times (2^24 - symbols),
+    rounded, plus k, so that no frequency is below 1.
     """
     real = real_cumulative(scale, reach)
     return np.diff(np.rint(real).astype(np.int64) + np.arange(len(real)))
@@ -75,8 +75,8 @@ def discretised_normal(scale: float, reach: int) -> Ints:
 def real_cumulative(scale: float, reach: int) -> Doubles:
     """Return the cumulative frequencies before they are rounded; (2 reach + 2,).
 
-    They stay away from a rounding boundary by more than the error of any library's erf, so every
-    machine finds the same integers; a test proves it.
+    Their distance from a rounding boundary is larger than the error of any library's erf, so every
+    machine rounds to the same integers. A test checks this for all tables.
     """
     steps = np.arange(-reach, reach) + 0.5
     edges = steps * (2.0**-GRID_EXPONENT / (scale * math.sqrt(2)))
@@ -85,7 +85,7 @@ def real_cumulative(scale: float, reach: int) -> Doubles:
 
 
 def sigma(number: int) -> float:
-    """Return sigma of a row of the posteriors."""
+    """Return sigma of a row of the posterior tables."""
     return float(2.0 ** (-number / SIGMAS_PER_OCTAVE))
 
 

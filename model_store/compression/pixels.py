@@ -1,8 +1,8 @@
-"""Distributions of a pixel's grey level, 0..255, by the logit that the decoder gives it.
+"""Distributions of a pixel's grey level, 0..255, given the decoder's logit.
 
-A Bernoulli likelihood of grey pixels is not a distribution over 256 levels. For such models the
-distribution is counted: how often each level occurs in training images beside a logit. For models
-with a discretised logistic likelihood, it is that likelihood.
+A Bernoulli likelihood of grey pixels is not a distribution over 256 levels. Models with such a
+likelihood have a table, which counts how often each level occurs in training images at each logit.
+For models with a discretised logistic likelihood, the distribution is the likelihood.
 """
 
 import hashlib
@@ -22,41 +22,42 @@ from model_store.errors import CorruptVersionError
 
 GREY_LEVELS = 256
 BIN_EXPONENT = 6
-"""Logits are binned by their integers in units of 2^-8: 2^6 of them share a bin, a quarter wide."""
+"""Logits are integers in units of 2^-8; a bin holds 2^6 of them, so it is 1/4 wide."""
 BINS = (2 * likelihood.LIMIT >> BIN_EXPONENT) + 1
 WEIGHT_EXPONENT = 3
-"""Log weights are in units of an eighth of an octave."""
+"""Log weights are in units of 2^-3 octaves."""
 HIGHEST_LOG_WEIGHT = 24 << WEIGHT_EXPONENT
 MEANS_PER_LEVEL = 4
 """Means of the discretised logistic are rounded to a quarter of a grey level."""
 MEANS = 255 * MEANS_PER_LEVEL + 1
 ERROR = 2.0**-46
-"""Largest absolute error of a sigmoid in float64 that is allowed."""
+"""Allowed absolute error of a sigmoid in float64."""
 
 TENSOR = "log_weights"
 EIGHTHS = np.array([256, 279, 304, 332, 362, 395, 431, 470], np.int64)
-"""rint(256 * 2^(i / 8))."""
+"""Weights rint(256 * 2^(i / 8)) of the log weights i = 0..7."""
 
 LogWeights = NDArray[np.uint8]
 
 
 class PixelModel(Protocol):
-    """p(level | logit) for every value of an image."""
+    """Distribution p(level | logit) of each value of an image."""
 
     distributions: Distributions
     sha256: bytes
-    """Checksum of everything that this class was made from, besides the exact network."""
+    """SHA-256 of the data, besides the exact network, that define the distributions."""
 
     def rows(self, logits: Floats) -> Ints:
-        """Return rows of `distributions`, (batch, values), of logits in units of 2^-8."""
+        """Return the row of `distributions` of each logit, in units of 2^-8; (batch, values)."""
         ...
 
 
 class CountedPixels:
-    """Counted distributions; `log_weights` (BINS, 256), eighths of an octave.
+    """Counted distributions; `log_weights` (BINS, 256), in eighths of an octave.
 
-    A level's weight is 2^(log_weight / 8) by the table of integers; frequencies are the weights,
-    scaled to the sum 2^24 - 256 and rounded down, plus 1. The heaviest level gets the rest.
+    A level's weight is 2^(log_weight / 8), computed with the integers of EIGHTHS. Its frequency is
+    the weight, scaled to the sum 2^24 - 256 and rounded down, plus 1. The level with the largest
+    weight also gets the remainder.
     """
 
     def __init__(self, log_weights: LogWeights) -> None:
@@ -71,12 +72,12 @@ class CountedPixels:
         self.sha256 = hashlib.sha256(np.ascontiguousarray(log_weights).tobytes()).digest()
 
     def rows(self, logits: Floats) -> Ints:
-        """Return the bin of each logit."""
+        """Return the bin of each logit, in units of 2^-8; (batch, values)."""
         return logit_bins(logits)
 
 
 class LogisticPixels:
-    """The discretised logistic; `log_scale` (channels,), ln of the scale of a channel."""
+    """The discretised logistic likelihood; `log_scale` (channels,), ln of each channel's scale."""
 
     def __init__(self, log_scale: Floats) -> None:
         scales = [float(value) for value in log_scale.reshape(-1)]
@@ -84,7 +85,7 @@ class LogisticPixels:
         self.sha256 = hashlib.sha256(b"").digest()  # log_scale is part of the exact network
 
     def rows(self, logits: Floats) -> Ints:
-        """Return channel * MEANS + the mean in quarters of a grey level."""
+        """Return channel * MEANS + mean, with means in quarters of a grey level; (batch, values)."""
         fine = likelihood.fine_means(logits)
         means = (fine * MEANS_PER_LEVEL + likelihood.FINE // 2) // likelihood.FINE
         channels = np.arange(logits.shape[1]).reshape(1, -1, 1, 1) * MEANS
@@ -92,13 +93,13 @@ class LogisticPixels:
 
 
 def logit_bins(logits: Floats) -> Ints:
-    """Return the bins, (batch, values), of logits in units of 2^-8, (batch, ...)."""
+    """Return the bins of logits in units of 2^-8; (batch, ...) -> (batch, values)."""
     places = likelihood.logit_levels(logits).reshape(len(logits), -1)
     return ((places + (1 << BIN_EXPONENT >> 1)) >> BIN_EXPONENT).astype(np.int64)
 
 
 def frequencies(log_weights: LogWeights) -> Ints:
-    """Return integer frequencies of log weights, both (rows, 256); every row sums to 2^24."""
+    """Return integer frequencies of log weights; both (rows, 256). Every row sums to 2^24."""
     whole, eighths = np.divmod(log_weights.astype(np.int64), 1 << WEIGHT_EXPONENT)
     weights = EIGHTHS[eighths] << whole  # at most 2^32: products stay below 2^56
     sums = weights.sum(axis=1, keepdims=True)
@@ -151,7 +152,7 @@ def _logistic(log_scale: float) -> Ints:
 
 
 def _certain_integers(values: NDArray[np.float64], exactly: Callable[[int], Decimal]) -> Ints:
-    """Round to integers, asking `exactly(index)` if an error of float64 could decide; (n,)."""
+    """Round to integers, by `exactly(index)` if an error of float64 could change the result; (n,)."""
     error = TOTAL * ERROR
     low, high = np.rint(values - error), np.rint(values + error)
     rounded: Ints = low.astype(np.int64)

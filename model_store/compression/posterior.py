@@ -1,9 +1,10 @@
-"""Posteriors of a batch of images: with which the codec pops latents and pushes them back.
+"""Posteriors of a batch of images, by which the codec pops latents and pushes them back.
 
-Bits back works with any posterior that the decoder can compute from the image, and a file grows by
-the distance from the best one. Without a flow, q(z | x) is the encoder's Gaussian. With a flow, z
-has no prior that factorises, so latents are the public ones, u, and q(u | x) is a Gaussian with
-independent dimensions. It takes its precisions from the flow, made linear around the mean.
+Bits back works with any posterior that the decoder can compute from the image; a poor one only makes
+files larger. Without a flow, the posterior is the encoder's Gaussian q(z | x). With a flow, the
+dimensions of z are not independent under the prior, so the codec uses the public latents u. There,
+q(u | x) is a Gaussian with independent dimensions, whose precisions come from the flow, linearised
+at the mean.
 """
 
 import numpy as np
@@ -17,11 +18,11 @@ from model_store.compression.gaussian import Doubles, PosteriorTables
 from model_store.errors import DamagedFileError
 
 STEP_EXPONENT = 6
-"""The flow's derivatives are differences over 2^-6 to both sides."""
+"""Derivatives of the flow are central differences with a step of 2^-6."""
 NARROWING = 2.5
-"""Factor of the precisions of u, because the flow is curved.
+"""Factor of the precisions of u, because the flow is not linear.
 
-Bytes an image for mnist-flow and fashion-flow: 122.9 and 360.9 with 1, 120.6 and 353.9 with 2,
+Bytes per image for mnist-flow and fashion-flow: 122.9 and 360.9 with 1, 120.6 and 353.9 with 2,
 120.6 and 352.9 with 3; 221.7 and 538.2 with the variances of u instead of its precisions; 115.7 and
 346.5 would be possible with a code for the prior of z.
 """
@@ -29,14 +30,14 @@ LEAST_PRECISION = 2.0**-20
 
 
 class Posterior:
-    """N(mu, exp(logvar)) in each dimension; mu, logvar (batch, latent)."""
+    """Gaussian with independent dimensions, N(mu, exp(logvar)); mu, logvar (batch, latent)."""
 
     def __init__(self, tables: PosteriorTables, mu: Floats, logvar: Floats) -> None:
         self._distributions = tables.distributions
         self._rows, self._origins = tables.rows_and_origins(mu, logvar)
 
     def pop(self, message: Message) -> Ints:
-        """Pop latents, (batch, latent), in steps of the grid."""
+        """Pop latents, in steps of the grid; (batch, latent)."""
         return message.pop(self._distributions, self._rows) - self._origins
 
     def push(self, message: Message, latents: Ints) -> None:
@@ -48,14 +49,14 @@ class Posterior:
 
 
 class Posteriors:
-    """Makes the posterior of a batch of images."""
+    """Computes the posteriors of batches of images."""
 
     def __init__(self, model: ExactModel) -> None:
         self._model = model
         self._tables = PosteriorTables()
 
     def __call__(self, levels: Bytes) -> Posterior:
-        """Return the posterior of public latents; grey levels (batch, channels, height, width)."""
+        """Return the posterior of public latents; levels (batch, channels, height, width)."""
         mu, logvar = self._model.posterior(levels)
         if self._model.flow is not None:
             mu, logvar = through_flow(self._model.flow, mu, logvar)
@@ -63,7 +64,7 @@ class Posteriors:
 
 
 def through_flow(flow: ExactFlow, mu: Floats, logvar: Floats) -> tuple[Floats, Floats]:
-    """Return the mean of u and ln variance of each dimension given the others; (batch, latent).
+    """Return the mean of u, and ln variance of each dimension given the others; both (batch, latent).
 
     With J the derivative of z by u at the mean, the precisions are the diagonal of
     J^T diag(1 / sigma^2) J, times NARROWING.

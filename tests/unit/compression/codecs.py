@@ -1,4 +1,4 @@
-"""Codecs of the tiny exact networks."""
+"""Codecs with the tiny exact networks of tests.unit.arithmetic.networks."""
 
 import functools
 import hashlib

@@ -8,7 +8,7 @@ from model_store.errors import DamagedFileError
 
 
 def distributions(generator: np.random.Generator, rows: int) -> Distributions:
-    """Rows of 2 to 299 symbols, some of them very rare."""
+    """Return rows of 2 to 299 symbols, some of them very rare."""
     made = []
     for length in generator.integers(2, 300, rows):
         weights = generator.exponential(size=length) ** 4
@@ -25,7 +25,7 @@ def empty(lanes: int) -> Message:
 def drawn(
     symbols: Distributions, generator: np.random.Generator, rows: np.ndarray
 ) -> "np.ndarray[tuple[int, ...], np.dtype[np.int64]]":
-    """Return a symbol of each row, drawn from its distribution."""
+    """Return one symbol for each row, drawn from the row's distribution."""
     slots = generator.integers(0, TOTAL, rows.shape, np.uint64)
     return symbols.places(rows.astype(np.uint64).ravel(), slots.ravel()).reshape(rows.shape)
 

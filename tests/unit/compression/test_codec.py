@@ -29,7 +29,7 @@ from tests.unit.compression.codecs import codec, exact_model, pixel_model
 
 
 def natural(kind: str, rows: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    """Images near to what the model would draw itself."""
+    """Return images similar to samples of the model; (rows, channels, height, width)."""
     exact = exact_model(kind)
     u = np.random.default_rng(4).standard_normal((rows, SPECS[kind].latent)).astype(np.float32)
     noise = np.random.default_rng(5).integers(-9, 10, (rows, *SPECS[kind].image.shape))
@@ -66,7 +66,7 @@ def test_every_executor_writes_the_same_file_and_reads_it(name: str, kind: str):
 
 @pytest.mark.parametrize("kind", ["residual", "colour"])
 def test_an_image_costs_its_negative_elbo(kind: str):
-    """By the distributions of the codec, measured with numpy's own draws of z."""
+    """Uses the distributions of the codec, and draws z with numpy's generator."""
     levels = natural(kind, 400)
     exact, pixel = exact_model(kind), pixel_model(kind)
     mu, logvar = exact.posterior(levels)
@@ -83,7 +83,7 @@ def test_an_image_costs_its_negative_elbo(kind: str):
 
 
 def test_the_bits_that_start_the_chain_are_paid_once():
-    """The tenth image costs less than the first, which brings header and digest with it."""
+    """The file of one image also holds the header and the digest, so each further image costs less."""
     levels = natural("residual", 10)
     sizes = [len(codec("residual").compress(levels[:n])) for n in (1, 10)]
     assert sizes[1] < 10 * (sizes[0] - 60)
@@ -99,7 +99,7 @@ def test_steps_cover_all_images_and_open_every_lane(count: int):
 
 
 def integer_codec() -> Codec:
-    """A codec of integers written here, so that it is the same on every machine."""
+    """Return a codec with integer weights written in this test, not made by quantisation."""
     numbers = np.arange(16)
     exponent = np.full(4, 8, np.int32)
     dense = Dense((numbers.reshape(4, 4) - 7).astype("i2"), np.zeros(4, "i4"), exponent + 3)
@@ -115,7 +115,7 @@ def integer_codec() -> Codec:
 
 
 def test_the_format_is_the_one_that_files_were_written_in():
-    """If this fails, files that people have kept cannot be read: raise FORMAT_VERSION instead."""
+    """If this fails, existing files can no longer be read, so FORMAT_VERSION must be raised."""
     levels = (np.arange(120 * 4) * 37 % 256).astype(np.uint8).reshape(120, 1, 2, 2)
     content = integer_codec().compress(levels)
     assert (
@@ -134,7 +134,7 @@ def content() -> bytes:
 
 
 def repaired(content: bytes) -> bytes:
-    """The file with a checksum that fits."""
+    """Return the file with its checksum computed anew."""
     return content[:-4] + struct.pack("<I", zlib.crc32(content[:-4]))
 
 

@@ -13,7 +13,7 @@ TABLES_SHA256 = "2384f6de4364401e49504acc0e372858492d72ac750a1ad3f9faa5386e24b80
 
 
 def tables() -> list[tuple[float, int]]:
-    """(sigma, reach) of every table."""
+    """Return (sigma, reach) of every table."""
     rows = [(gaussian.sigma(n), gaussian._reach(n)) for n in range(gaussian.SIGMAS)]
     return [(1.0, gaussian.LARGEST), *rows]
 

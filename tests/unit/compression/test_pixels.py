@@ -32,7 +32,7 @@ def test_logits_are_binned_by_quarters_from_one_end_to_the_other():
 
 
 def test_a_counted_table_finds_the_distribution_that_images_come_from():
-    """Levels drawn beside the logits of the model, so that the true distribution is at hand."""
+    """The levels are drawn given the model's logits, so their true distribution is known."""
     exact = exact_model("mlp")
     grey = images("mlp", 2000)
     mu, _ = exact.posterior(grey)
@@ -82,7 +82,7 @@ def test_logistic_frequencies_are_the_likelihood():
         share = logistic.distributions.intervals(first + level)[1] / TOTAL
         levels = np.full(logits.shape, level, np.uint8)
         nats = exact(levels, logits)
-        common = (share > 1e-4).all(axis=1)  # rare levels get more than their likelihood
+        common = (share > 1e-4).all(axis=1)  # frequencies of rare levels exceed their likelihood
         assert common.sum() >= 2
         np.testing.assert_allclose(np.log(share).sum(axis=1)[common], nats[common], atol=0.1)
 
