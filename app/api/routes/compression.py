@@ -29,7 +29,6 @@ from app.api.query_route import QueryRoute
 from app.api.render import render
 from app.api.request_body import read_files
 from app.api.result import Arrays, FileEntry, Grid, ImageFiles, Result, square_columns
-from model_store.preprocessing import from_bytes
 
 router = APIRouter(tags=["compression"], route_class=QueryRoute)
 
@@ -112,7 +111,7 @@ async def decompress(
     result = Decompressed(
         model=model,
         parameters=request_parameters("/decompress", model, images=len(levels)),
-        images=from_bytes(levels),
+        images=levels,
     )
     return await render(result, output)
 
