@@ -1,10 +1,10 @@
-"""Load models and run them in batches. Knows no HTTP, no settings and no environment variable.
+"""Load models and run them in batches, without HTTP, settings or environment variables.
 
     model_cache      which versions are in memory; follows the store
     engine           a bounded queue; one batch after the other
-    batching         which rows go into the next batch, and their results back to the requests
-    warm_up          check and measure a model once: which batch sizes and which thread
-    fixed_results    hashes of what this machine computes
+    batching         choose the rows of the next batch, and return results to their requests
+    warm_up          check and measure a model once: its batch sizes, and the thread it runs in
+    fixed_results    hashes of this machine's results for fixed inputs
     loaded_model     one version, ready to run
     executor         the interface between all of these and a numeric library
     backend          choose the library for a version

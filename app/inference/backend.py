@@ -16,7 +16,7 @@ from model_store.store import StoredModel
 
 
 class ChosenBackend:
-    """The fitting library for each version, on one device, with `threads` threads."""
+    """Backend that chooses a library for each version, on one device, with `threads` threads."""
 
     def __init__(self, device: Device, threads: int = 1) -> None:
         self._device = device
@@ -28,7 +28,7 @@ class ChosenBackend:
         return self._device
 
     def load(self, stored: StoredModel) -> Executor:
-        """Bring a version to the device.
+        """Load a version on the device.
 
         Raises RuntimeError if a GPU cannot take it, and TorchMissingError for a float version if
         PyTorch is not installed.
@@ -38,7 +38,7 @@ class ChosenBackend:
             return ExactExecutor(ExactModel(stored.network, stored.spec, make))
         if importlib.util.find_spec("torch") is None:
             raise TorchMissingError(
-                f"{stored.manifest.ref} is a float version, which PyTorch computes, and PyTorch is "
+                f"{stored.manifest.ref} is a float version, which needs PyTorch, and PyTorch is "
                 "not installed"
             )
         # Imported late: it takes seconds and half a gigabyte, which exact versions do not need.

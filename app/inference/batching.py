@@ -1,9 +1,9 @@
-"""Batches: which rows of which requests are computed together, and their results back.
+"""Batches: choose rows of requests that are computed together, and return their results.
 
-A batch of an exact model has as many rows as there are. Other batches have one of a few fixed sizes
-and are filled up with rows of zeros. Rows of several requests share a batch if they need the same
-function of the same model. Requests take turns, one batch at a
-time, so that a small request never waits for all of a large one.
+A batch of an exact model has as many rows as are requested. Other batches have one of a few fixed
+sizes and are filled up with rows of zeros. Rows of several requests share a batch if they need the
+same function of the same model. Requests take turns, one batch at a time, so that a small request
+never waits for all of a large one.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from app.typing import Floats
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """One request to the engine: a function of a model, for the rows of its inputs."""
+    """One request to the engine: a function of a model, and inputs (rows, ...)."""
 
     model: LoadedModel
     function: Function
@@ -36,7 +36,7 @@ class Job:
     queue_s: float = 0.0
     """Seconds between queueing and the start of the first batch."""
     inference_s: float = 0.0
-    """Seconds that the batches with rows of this request took together."""
+    """Total time (s) of the batches with rows of this request."""
 
     @property
     def rows(self) -> int:
@@ -52,14 +52,14 @@ class BatchSlice:
     start: int
     stop: int
     seconds: float = 0.0
-    """Time that the whole batch took."""
+    """Time (s) of the whole batch."""
 
 
 def next_batch(queue: deque[Job], max_requests: int) -> list[BatchSlice]:
-    """Take rows for one batch from the queue: of the first job, and of others that fit beside it.
+    """Take rows for one batch from the queue: rows of the first job, and of others that can join it.
 
-    If rows of the first job remain, it goes to the end of the queue. Jobs whose answer is no
-    longer awaited are dropped. Returns an empty list if nothing is left to compute.
+    If rows of the first job remain, it goes to the end of the queue. Jobs whose future is already
+    done, such as cancelled ones, are dropped. Returns an empty list if nothing is left to compute.
     """
     slices: list[BatchSlice] = []
     room = 1
@@ -112,7 +112,7 @@ def compute(slices: Sequence[BatchSlice]) -> None:
 
 
 def _stack(parts: Sequence[Floats], size: int) -> Floats:
-    """Stack the parts and fill up with zeros; (size, ...). A part that fits is not copied."""
+    """Stack the parts and fill up with zeros; (size, ...). A single part of this size is not copied."""
     if len(parts) == 1 and len(parts[0]) == size:
         return parts[0]
     batch = np.zeros((size, *parts[0].shape[1:]), np.float32)
@@ -124,7 +124,7 @@ def _stack(parts: Sequence[Floats], size: int) -> Floats:
 
 
 def _store_rows(part: BatchSlice, outputs: Sequence[NDArray[Any]], row: int) -> None:
-    """Give the job its rows of a batch, which begin at `row`.
+    """Store the job's rows of the outputs of a batch, which begin at `row`.
 
     A job that fills at least a quarter of the batch gets views instead of copies; they keep the
     memory of the whole batch alive.

@@ -52,7 +52,7 @@ class StaticFunction:
     def __call__(self, *arrays: Floats) -> list[Floats]:
         """Return one new array for each output.
 
-        Raises ValueError if an array has not the shape of its input; copying would broadcast it.
+        Raises ValueError if an array does not have the shape of its input; a copy would broadcast it.
         """
         _check_shapes(arrays, self._inputs)
         for buffer, array in zip(self._host_inputs, arrays, strict=True):
@@ -81,14 +81,14 @@ def capture(
     Raises RuntimeError if the GPU cannot do it, for example because its memory is full.
     """
     stream = _stream()
-    stream.wait_stream(torch.cuda.current_stream())  # which may still be folding weights
+    stream.wait_stream(torch.cuda.current_stream())  # the current stream may still fold weights
     with torch.cuda.stream(stream):
         inputs = [torch.zeros(shape, device=DEVICE) for shape in shapes]
         for _ in range(_WARM_UP_RUNS):
             function(*inputs)
     graph = torch.cuda.CUDAGraph()
-    # Not on the stream above: another thread may put a batch there, which must not be captured.
-    # For the same reason the calls of other threads must be no error.
+    # Capture on another stream than the one above, to which another thread may submit a batch. CUDA
+    # calls of other threads must not fail during a capture, so errors are limited to this thread.
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         outputs = function(*inputs)
     return StaticFunction(graph.replay, inputs, outputs, stream)
@@ -111,12 +111,12 @@ def unusable_reason() -> str | None:
 
 @functools.cache
 def _stream() -> torch.cuda.Stream:
-    """Return the one stream of all graphs: they share libraries' workspaces, so must not overlap."""
+    """Return the stream of all graphs, which share library workspaces and so must not overlap."""
     return torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
 
 def _check_arithmetic() -> None:
-    """Run a convolution and a product of whole numbers; raise RuntimeError if they are wrong."""
+    """Raise RuntimeError if a convolution or matrix product of integers gives a wrong result."""
     with torch.inference_mode():
         layers = nn.Sequential(nn.Conv2d(1, 1, 3, bias=False), nn.Flatten(), nn.Linear(4, 2))
         for parameter in layers.parameters():
@@ -128,7 +128,7 @@ def _check_arithmetic() -> None:
 
 
 def _host_buffer(tensor: Tensor) -> Tensor:
-    """Allocate host memory for a tensor; pinned if that is on a GPU, for asynchronous copies."""
+    """Allocate host memory for a tensor; pinned if the tensor is on a GPU, for asynchronous copies."""
     return torch.empty_like(tensor, device="cpu", pin_memory=tensor.is_cuda)
 
 

@@ -25,7 +25,7 @@ def choose_device(requested: Literal["auto", "cpu", "cuda"]) -> Device:
         return "cuda"
     if requested == "cuda":
         raise SettingsError(
-            f"device=cuda was asked for, and no GPU can be used: {reason}; "
+            f"device=cuda was requested, and no GPU can be used: {reason}; "
             "install a CUDA build of torch and a driver, or set device=auto"
         )
     return "cpu"

@@ -4,8 +4,8 @@
     levels     = await engine.decode_levels(model, z)
 
 A batch takes the rows that arrived while the previous batch ran; the engine never waits for more.
-Image i of an answer depends only on the weights and its own input, whatever else is being computed:
-an exact model gives the same bits in any batch, and batches of a float model have fixed sizes that
+Image i of a result depends only on the weights and its own input, not on the rest of the batch: an
+exact model gives the same bits in any batch, and batches of a float model have fixed sizes that
 give the same bits on one kind of machine (see warm_up). Rows of a cancelled request are not
 computed.
 
@@ -68,7 +68,7 @@ class Engine:
         return self._waiting
 
     async def encode(self, model: LoadedModel, x: Floats) -> tuple[Floats, Floats]:
-        """x (batch, channels, height, width) in [0, 1] -> mu, logvar, both (batch, latent)."""
+        """Encode x (batch, channels, height, width) in [0, 1]; mu, logvar (batch, latent)."""
         mu, logvar = await self._run(model, "encode", x)
         return mu, logvar
 
@@ -80,22 +80,22 @@ class Engine:
         return u
 
     async def decode(self, model: LoadedModel, z: Floats) -> Floats:
-        """z (batch, latent) -> mean images (batch, channels, height, width) in [0, 1]."""
+        """Decode z (batch, latent) to mean images (batch, channels, height, width) in [0, 1]."""
         (images,) = await self._run(model, "decode", z)
         return from_bytes(images) if images.dtype == np.uint8 else images
 
     async def decode_levels(self, model: LoadedModel, z: Floats) -> Bytes:
-        """z (batch, latent) -> mean images (batch, channels, height, width) in 0..255."""
+        """Decode z (batch, latent) to grey levels 0..255, (batch, channels, height, width)."""
         (images,) = await self._run(model, "decode", z)
         return images if images.dtype == np.uint8 else to_bytes(images)
 
     async def log_likelihood(self, model: LoadedModel, x: Floats, z: Floats) -> Floats:
-        """ln p(x | z) of each pair; (batch, ...), (batch, latent) -> (batch,), nats."""
+        """Return ln p(x | z) of each pair; (batch, ...), (batch, latent) -> (batch,), nats."""
         (log_px,) = await self._run(model, "log_likelihood", x, z)
         return log_px
 
     async def warm_up(self, stored: StoredModel) -> LoadedModel:
-        """Load a model to the device and measure it, while other models go on serving.
+        """Load a model on the device and measure it, while other models continue to serve.
 
         Raises DeviceError if a GPU cannot take the model, NotReadyError if a library is missing.
         """
@@ -117,7 +117,7 @@ class Engine:
         self._halted = True
 
     def resume(self) -> None:
-        """Go on after `pause`; call it from the event loop."""
+        """Start batches again after `pause`; call it from the event loop."""
         self._halted = self._closed
         self._wake(asyncio.get_running_loop())
 
@@ -195,7 +195,7 @@ class Engine:
         failure: BaseException | None = None
         try:
             compute(slices)
-        except Exception as error:  # noqa: BLE001 - it is raised by the tasks that await the answers
+        except Exception as error:  # noqa: BLE001 - raised in the tasks that await the results
             failure = error
         self._finish(loop, slices, failure)
 
@@ -205,7 +205,7 @@ class Engine:
         slices: Sequence[BatchSlice],
         failure: BaseException | None,
     ) -> None:
-        """Answer the requests that are complete, and schedule the next batch."""
+        """Resolve the futures of complete requests, and schedule the next batch."""
         for part in slices:
             job = part.job
             if job.answer.done():

@@ -1,7 +1,7 @@
-"""Run exact versions without PyTorch: by ONNX Runtime or numpy, whichever is faster here.
+"""Run exact versions without PyTorch, by ONNX Runtime or numpy.
 
-Every way of computing an exact function gives the same bytes, so the choice is free and is made by
-time, for each function of a model.
+Both give the same bytes. Each function of a model is timed when it is loaded, and runs in the library
+that is faster on this machine.
 """
 
 import timeit
@@ -24,7 +24,7 @@ from model_store.arithmetic.program import Function as Program
 from model_store.preprocessing import to_bytes
 
 BATCHES = (16, 32, 64)
-"""Sizes that a CPU's largest batch is chosen from."""
+"""Numbers of rows from which the largest batch on a CPU is chosen."""
 
 LIBRARIES = f"onnxruntime-{onnxruntime.__version__}-numpy-{np.__version__}"
 
@@ -35,7 +35,7 @@ _TIMED_RUNS = 5
 class ExactExecutor:
     """The functions of an exact model between images in [0, 1], latents and nats.
 
-    Images are rounded to grey levels, which is what exact functions take and give.
+    Images are rounded to grey levels, the inputs and outputs of exact functions.
     """
 
     exact = True
@@ -63,7 +63,7 @@ class ExactExecutor:
         self.input_shapes: Mapping[Function, Sequence[tuple[int, ...]]] = shapes
 
     def run(self, function: Function, inputs: Sequence[Floats]) -> Sequence[NDArray[Any]]:
-        """Compute one batch of any size; new arrays, (batch, ...)."""
+        """Compute one batch of any size; returns new arrays, (batch, ...)."""
         match function:
             case "encode":
                 return self._model.encode(to_bytes(inputs[0]))
@@ -76,7 +76,7 @@ class ExactExecutor:
 
 
 def fastest(program: Program, shape: Sequence[int], threads: int = 1) -> FunctionExecutor:
-    """Return the executor that computes a function fastest on this CPU; `shape` is its input's.
+    """Return the executor that computes a function fastest on this CPU; inputs (batch, *shape).
 
     numpy is tried for functions of linear layers only, because its convolutions are slow.
     """

@@ -9,7 +9,7 @@ from app.typing import Floats
 from model_store.store import StoredModel
 
 Function = Literal["encode", "decode", "to_u", "log_likelihood"]
-"""What a model computes.
+"""Functions of a model.
 
 encode          x -> mu, logvar
 decode          z -> mean image
@@ -21,13 +21,13 @@ log_likelihood  x, z -> ln p(x | z)
 class Executor(Protocol):
     """Runs the functions of one model on batches; `run` is called by one thread at a time.
 
-    An executor of exact arithmetic takes any number of rows, of which nothing depends on the others.
-    All others are given batches of `reference_batch` or `other_batches` rows only.
+    An executor of exact arithmetic accepts any number of rows, and no row depends on the others. All
+    other executors get batches of `reference_batch` or `other_batches` rows only.
     """
 
     @property
     def name(self) -> str:
-        """Library and version that compute, such as `onnxruntime-1.32.0`."""
+        """Name and version of the library, such as `onnxruntime-1.32.0`."""
 
     @property
     def exact(self) -> bool:
@@ -35,11 +35,11 @@ class Executor(Protocol):
 
     @property
     def input_shapes(self) -> Mapping[Function, Sequence[tuple[int, ...]]]:
-        """The functions of this model and the shapes of their inputs, without the batch axis."""
+        """Shapes of the inputs of each function, without the batch axis."""
 
     @property
     def reference_batch(self) -> int:
-        """Rows of the batch that defines the output bits."""
+        """Number of rows of the batch that defines the output bits."""
 
     @property
     def other_batches(self) -> Sequence[int]:
@@ -65,7 +65,7 @@ class Backend(Protocol):
         """Name of the device, such as `cpu`."""
 
     def load(self, stored: StoredModel) -> Executor:
-        """Bring a model to the device.
+        """Load a model on the device.
 
         Raises RuntimeError if the device cannot take it, and NotReadyError if a library is missing.
         """

@@ -1,7 +1,7 @@
-"""Results of a model for fixed inputs, as hashes: what this machine computes.
+"""Hashes of a model's results for fixed inputs, computed on this machine.
 
 For an exact version they must be the golden hashes that were published with it. For a float version
-they distinguish machines that compute other bits.
+they distinguish machines whose results have different bits.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from model_store.spec import ModelSpec
 
 
 def result_hashes(executor: Executor, spec: ModelSpec) -> dict[Function, str]:
-    """Return function -> SHA-256 of its results for the fixed inputs."""
+    """Return the SHA-256 of each function's results for the fixed inputs."""
     levels, u = fixed_inputs(spec)
     x = from_bytes(levels)
     inputs: Mapping[Function, Sequence[Floats]] = {

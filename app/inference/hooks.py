@@ -7,16 +7,16 @@ class EngineHooks(Protocol):
     """Events of inference. A model is named `name@version`; times are in seconds."""
 
     def batch_done(self, model: str, images: int, inference_s: float) -> None:
-        """Record a computed batch; `images` of its rows belong to requests."""
+        """Record a computed batch; `images` is its number of rows without padding."""
 
     def request_done(self, model: str, images: int, queue_s: float, inference_s: float) -> None:
         """Record an answered request; called within the task that awaits the answer."""
 
     def model_loaded(self, model: str, *, ok: bool) -> None:
-        """Record that a version was loaded and warmed up, or could not be."""
+        """Record that a version was loaded and warmed up, or that this failed."""
 
     def arithmetic_checked(self, model: str, *, ok: bool) -> None:
-        """Record that an exact version gives the results of its golden hashes, or others."""
+        """Record that an exact version's results match its golden hashes, or differ from them."""
 
     def swapped(self, alias: str, *, ok: bool) -> None:
         """Record that an alias now means another version, or that this version was refused."""

@@ -20,19 +20,19 @@ class LoadedModel:
     class_latents: ClassLatents = NO_CLASSES
     """One mixture per class, in the order of `manifest.classes`."""
     exact: bool = False
-    """True if every answer has the same bytes on every machine, in whatever batch it is computed."""
+    """True if every result has the same bytes on every machine and in every batch."""
     arithmetic: str = "float"
-    """Everything about the computation that the bits depend on: `exact-1`, or for a float version
-    its library, device and a hash of what they compute."""
+    """Text that identifies the computation and so the bits: `exact-1`, or for a float version the
+    library, the device and a hash of their results for fixed inputs."""
     mismatches: tuple[Function, ...] = ()
     """Functions of an exact version whose results on this machine differ from the golden hashes."""
     reference_batch: int = 1
     """Batch size that defines the output: every other size must reproduce it bit for bit.
 
-    For an exact model it is the largest size only: a batch has as many rows as there are.
+    For an exact model it is only the largest size: a batch has as many rows as are requested.
     """
     equivalent_batches: tuple[int, ...] = ()
-    """Other batch sizes that reproduce these bits, ascending."""
+    """Other batch sizes that reproduce the bits of the reference batch, ascending."""
     position_sensitive: bool = False
     """True if a row's output depends on its position in the batch; then only row 0 is used."""
     off_loop_functions: frozenset[Function] = frozenset()
@@ -50,7 +50,7 @@ class LoadedModel:
 
     @property
     def size_bytes(self) -> int:
-        """Size of the weight files that are loaded."""
+        """Total size (bytes) of the loaded weight files."""
         unused = set() if self.manifest.arithmetic == "float" else {WEIGHTS}
         names = {name for name in self.manifest.files if name.endswith(".safetensors")} - unused
         return sum(self.manifest.files[name].size_bytes for name in names)

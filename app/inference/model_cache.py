@@ -1,10 +1,10 @@
-"""The models in memory: loaded once on first use, followed in the store, the least used dropped.
+"""Cache of loaded models that follows the store and drops the least recently used ones.
 
 A reference such as `mnist@production` is resolved in the store when it is first requested. From
-then on `watch` follows it: when the alias means another version, that version is loaded and warmed
-up beside the old one, and replaces it in one assignment. So a request never reads the store, always
-gets one whole version, and never waits for a swap. If the new version cannot be loaded, it is
-refused and the old one stays.
+then on `watch` resolves it periodically. If the alias means another version, that version is loaded
+and warmed up beside the old one, and replaces it in one assignment. Later requests therefore never
+read the store, always get one complete version, and never wait for a swap. If the new version cannot
+be loaded, it is refused and the old one stays.
 """
 
 import asyncio
@@ -25,21 +25,21 @@ from model_store.store import Store
 log = logging.getLogger("zserve")
 
 WATCH_PERIOD_S = 0.3
-"""Seconds between two looks at the store: the longest time that a promotion goes unnoticed."""
+"""Seconds between two checks of the store."""
 
 RETRY_S = 10.0
-"""Seconds until a version that was refused is tried again."""
+"""Seconds until a refused version is loaded again."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A version that an alias means and that cannot be served."""
+    """An alias's new version that could not be loaded."""
 
     target: ModelRef | None
     """The version, or None if the alias cannot be resolved."""
     reason: str
     at: float
-    """Time of the refusal, by the clock of the cache."""
+    """Time (s) of the refusal, by the clock of the cache."""
 
 
 class ModelCache:

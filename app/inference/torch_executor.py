@@ -19,13 +19,13 @@ from model_store.store import StoredModel
 from model_store.vae import ARITHMETIC, VAE, build_vae, compile_for_inference
 
 CPU_REFERENCE_BATCH = 16
-"""Part of what makes answers repeatable: another number gives images with other last bits."""
+"""Number of rows; part of the published results, because other sizes give other last bits."""
 
 CPU_OTHER_BATCHES = (2, 4, 8, 32, 64)
-"""Single rows are left out: libraries compute vectors in other ways, which gives other bits."""
+"""Numbers of rows; 1 is left out because libraries compute vectors by code with other bits."""
 
 GPU_REFERENCE_BATCH = 256
-"""Larger than on a CPU: a GPU computes many rows in the time of few."""
+"""Number of rows; larger than on a CPU because a GPU computes many rows in the time of a few."""
 
 NAME = f"{ARITHMETIC}-torch-{torch.__version__}"
 
@@ -53,7 +53,7 @@ class TorchBackend:
             return TorchExecutor(
                 build_vae(stored.spec, stored.weights), self._device, self._threads
             )
-        # Imported late: it switches libraries off that float versions may use.
+        # Imported late, because it switches off libraries that float versions may use.
         from model_store.arithmetic.executors import torch_executor  # noqa: PLC0415
 
         on_gpu = self._device == "cuda"
@@ -98,7 +98,7 @@ class TorchExecutor:
         }
 
     def run(self, function: Function, inputs: Sequence[Floats]) -> list[Floats]:
-        """Compute one batch; new arrays, (batch, ...)."""
+        """Compute one batch; returns new arrays, (batch, ...)."""
         _configure_thread(self._threads)
         return self._run[function](*inputs)
 
@@ -141,7 +141,7 @@ def _functions(vae: VAE) -> dict[Function, TensorFunction]:
 
 
 def _on_cpu(function: TensorFunction) -> Callable[..., list[Floats]]:
-    """Wrap a function between tensors as one between arrays, which share their memory."""
+    """Wrap a function of tensors as a function of arrays; they share memory."""
 
     @torch.inference_mode()
     def run(*inputs: Floats) -> list[Floats]:

@@ -1,11 +1,11 @@
-"""Measure a model when it is loaded: which batch sizes are used, and which thread computes.
+"""Measure a model when it is loaded, to choose its batch sizes and the thread it runs in.
 
 The results of an exact model for fixed inputs are compared with its golden hashes. If they agree,
-its batches may have any size, and the largest is chosen by time.
+batches may have any size, and the largest size is chosen by time.
 
-The floating-point sums of other models change with the shape of a batch, so they have one reference
-batch size. Other sizes are used only if they give the same bits for every row of every function. An
-exact model that this machine computes wrongly is treated like them.
+The floating-point sums of other models change with the shape of a batch, so such a model has one
+reference batch size. Other sizes are used only if they give the same bits for every row of every
+function. An exact model whose results differ from its golden hashes is treated like a float model.
 """
 
 import logging
@@ -30,7 +30,7 @@ log = logging.getLogger("zserve")
 MAX_LARGE_BATCH_S = 0.002
 """Longest time (s) of a batch that is larger than the reference batch.
 
-For a batch as quick as this, the Python code around it takes much of the time, and computing more
+Up to this time, the Python code around a batch takes a large part of the time, and computing more
 rows at once adds hardly any latency.
 """
 
@@ -75,8 +75,8 @@ def warm_up(
         return model
     if mismatches:
         log.warning(
-            "%s: this machine's results of %s differ from the golden hashes of %s; they are served, "
-            "and caches are told that they are this machine's own",
+            "%s: this machine's results of %s differ from the golden hashes of %s; they are served "
+            "under the rules of a float version",
             model.ref,
             ", ".join(mismatches),
             manifest.arithmetic,
@@ -115,7 +115,7 @@ def _fastest_batch(executor: Executor, max_large_batch_s: float) -> int:
 
 
 def _seconds(executor: Executor, rows: int) -> dict[Function, float]:
-    """Return function -> seconds of a batch of this many rows."""
+    """Return the time (s) of a batch of this many rows, for each function."""
     return {
         function: min(timeit.repeat(partial(executor.run, function, inputs), number=1))
         for function, inputs in _examples(executor, rows)
@@ -131,10 +131,10 @@ def _off_loop_functions(
 
 
 def _is_position_invariant(executor: Executor) -> bool:
-    """Return True if every row has the same output bits in whatever row of a batch it stands.
+    """Return True if a row's output bits do not depend on its position in the batch.
 
-    Matrix libraries compute the edges of very small products, of less than a dozen odd rows and
-    columns, in another order.
+    Matrix libraries compute the edges of very small products in another order: those with an odd
+    number of rows below 12 and fewer than 12 columns.
     """
     for function, inputs in _examples(executor, executor.reference_batch):
         outputs = executor.run(function, inputs)
@@ -171,7 +171,7 @@ def _run_in_batches(
 
 
 def _examples(executor: Executor, rows: int) -> Iterator[tuple[Function, tuple[Floats, ...]]]:
-    """Yield every function with inputs of this many rows; numbers in [0, 1)."""
+    """Yield each function with random inputs in [0, 1), of shapes (rows, ...)."""
     generator = np.random.default_rng(0)
     for function, shapes in executor.input_shapes.items():
         yield function, tuple(generator.random((rows, *shape), np.float32) for shape in shapes)

@@ -63,4 +63,4 @@ def assert_refused(workers: str) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1, done.stderr
-    assert "device=cuda was asked for, and no GPU can be used" in done.stderr
+    assert "device=cuda was requested, and no GPU can be used" in done.stderr

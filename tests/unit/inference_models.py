@@ -39,7 +39,7 @@ def a_manifest(spec: ModelSpec) -> Manifest:
 
 
 def stored(spec: ModelSpec) -> StoredModel:
-    """An untrained model, the same each time."""
+    """Return an untrained model with fixed weights."""
     return StoredModel(a_manifest(spec), to_arrays(tiny_weights(spec=spec)))
 
 
@@ -48,7 +48,7 @@ def executor_of(spec: ModelSpec) -> TorchExecutor:
 
 
 def loaded(spec: ModelSpec, *, off_loop: bool = False) -> LoadedModel:
-    """A model that runs in batches of 16 only, on the event loop or beside it."""
+    """Return a model that runs only in batches of 16, on the event loop or beside it."""
     executor = executor_of(spec)
     return with_executor(executor, spec, off_loop=off_loop)
 
@@ -64,7 +64,7 @@ def with_executor(executor: Executor, spec: ModelSpec, *, off_loop: bool = False
 
 
 def warm(spec: ModelSpec) -> LoadedModel:
-    """A model in batches of every size that gives the same bits, however long they take."""
+    """Return a model with all batch sizes that give the same bits, however long they take."""
     executor = executor_of(spec)
     return warm_up(a_manifest(spec), executor, "cpu", max_large_batch_s=60.0)
 
@@ -91,9 +91,9 @@ def random_images(n: int) -> Floats:
 
 
 class Elementwise:
-    """An executor by numpy, whose rows have the same bits in batches of any size.
+    """An executor in numpy that decodes latents (batch, 3) to twice their values.
 
-    Decodes a latent of 3 to twice its values.
+    A row has the same bits in batches of any size.
     """
 
     name = "elementwise"

@@ -16,7 +16,7 @@ from tests.unit.inference_models import (
 
 
 class Diary(NullHooks):
-    """Hooks that write down the images of each batch and each request."""
+    """Hooks that record the number of images of each batch and each request."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -33,7 +33,7 @@ class Diary(NullHooks):
 
 
 def decode_sizes(sizes: list[int], batch_requests: int = 16) -> Diary:
-    """Decode requests of these sizes, which arrive together."""
+    """Decode requests of these sizes at the same time, and return the recorded batches."""
     model = loaded(TINY)
     diary = Diary()
 

@@ -23,7 +23,7 @@ def a_network(device: str = "cpu") -> nn.Module:
 
 
 def static_function(network: nn.Module, rows: int = 4) -> cuda_graphs.StaticFunction:
-    """The mean and the network's output of a batch, in fixed memory of the CPU."""
+    """Return a static function on the CPU: the mean and the network's output of a batch."""
     x, mean, y = torch.zeros(rows, 3), torch.zeros(rows), torch.zeros(rows, 5)
 
     def compute() -> None:

@@ -1,4 +1,4 @@
-"""Choosing a device, without importing torch unless a driver finds a GPU."""
+"""Choose a device, and import torch only if a driver finds a GPU."""
 
 import ctypes
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def test_a_gpu_that_is_asked_for_by_name_and_unusable_is_refused_with_the_reason
 
 @pytest.fixture
 def fresh_reason() -> Iterator[None]:
-    """Forget what is known about this machine's GPU, before and after the test."""
+    """Clear the cached result of the GPU check, before and after the test."""
     unusable_reason.cache_clear()
     yield
     unusable_reason.cache_clear()

@@ -223,7 +223,7 @@ def test_an_error_of_the_model_reaches_the_requests_in_its_batch_and_no_others(
 def test_seeded_requests_of_any_size_beside_any_others_give_the_same_bytes(
     spec: ModelSpec, requests: int, off_loop: bool
 ) -> None:
-    """Requests for 1 to 64 images, several at a time, by three engines, in batches of any size."""
+    """Runs requests for 1 to 64 images, several at a time, on three engines."""
     model = warm(spec)
     functions = frozenset(model.executor.input_shapes) if off_loop else frozenset()
     model = replace(model, off_loop_functions=functions)

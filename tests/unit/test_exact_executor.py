@@ -1,4 +1,4 @@
-"""Exact versions give the same bytes by every executor, in every batch, at every position."""
+"""Exact versions give the same bytes with every executor, in every batch, at every position."""
 
 import asyncio
 from pathlib import Path

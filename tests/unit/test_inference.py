@@ -1,4 +1,4 @@
-"""What runs computes what was trained, in fewer operations, and always the same bits."""
+"""The network rewritten for inference computes the trained network's results, with fixed bits."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ IMAGES = {"grey": ImageShape(), "odd colour": ImageShape(channels=3, height=21, 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """As the engine has it: several share out the rows, so that their place matters."""
+    """Use one thread, as the engine does; with more, a row's bits depend on its position."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -38,7 +38,7 @@ def network(request: pytest.FixtureRequest) -> Network:
 
 
 def trained(network: Network, image: ImageShape) -> VAE:
-    """A model whose batch norm has seen something, and whose residual blocks do something."""
+    """Return a model with random batch-norm statistics and residual blocks that change their input."""
     torch.manual_seed(0)
     vae = VAE(ModelSpec(network=network, latent=6, image=image))
     for module in vae.modules():

@@ -84,7 +84,7 @@ def test_a_model_whose_rows_depend_on_their_position_is_computed_one_by_one(
 
 @pytest.mark.parametrize("hidden", [5, 7, 8, 9])
 def test_a_very_small_model_gives_the_same_bytes_in_any_batch(hidden: int) -> None:
-    """Products of 5x7 have other bits at the edges of a batch, in some libraries."""
+    """In some libraries, products of 5x7 have other bits in the last rows of a batch."""
     spec = ModelSpec(network=MLP(hidden=(hidden,)), latent=5)
     z = latents.standard_normal(latents.consecutive_seeds(0, 40), 5)
 
