@@ -1,8 +1,8 @@
-"""Compress and decompress images: one file after the other, in a thread beside the event loop.
+"""Compress and decompress images, one file after the other, in a thread beside the event loop.
 
-A codec needs the functions of a model one step after the other, in its own order, so it has an
-exact model of its own and leaves the engine's batches alone. It runs on the CPU, also if a GPU
-serves the model: the bytes are the same.
+Each step of a codec needs the results of the step before, so a codec does not use the engine's
+batches: it has an exact model of its own. This model runs on the CPU even if a GPU serves the
+version, because the bytes are equal.
 """
 
 import asyncio
@@ -33,16 +33,16 @@ from model_store.spec import Manifest, ModelRef
 from model_store.store import PIXELS, Store, StoredModel
 
 MAX_JOBS = 8
-"""Files that are being processed or are waiting for their turn."""
+"""Largest number of files that are queued or being processed."""
 MAX_CODECS = 2
-"""Codecs in memory; the least recently used are dropped first."""
+"""Largest number of codecs in memory; the least recently used is dropped first."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class _Done(Generic[T]):
-    """A result, and when its computation began and ended (s)."""
+    """A result, and the times (s) of the begin and the end of its computation."""
 
     result: T
     began: float
@@ -50,7 +50,7 @@ class _Done(Generic[T]):
 
 
 class Compressor:
-    """Codecs of the versions of a store. Use it from one event loop."""
+    """Compresses and decompresses with the versions of a store. Use it from one event loop."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Compressor:
         self._worker = ThreadPoolExecutor(1, "compression")
 
     async def compress(self, model: LoadedModel, levels: Bytes) -> bytes:
-        """Return images (images, channels, height, width), grey levels 0..255, as one file.
+        """Compress grey levels 0..255, (images, channels, height, width), to one file.
 
         Raises CannotCompressError if the version has no codec, and UnavailableError.
         """
@@ -82,9 +82,9 @@ class Compressor:
     async def decompress(
         self, model: LoadedModel, content: bytes, images: int, most_images: int
     ) -> Bytes:
-        """Return the images of a file, (images, channels, height, width).
+        """Return the grey levels of a file's images, (images, channels, height, width).
 
-        `images` is their number by the file's header. Raises CompressedFileError, UnavailableError.
+        `images` is the number of images in the file's header. Raises CompressedFileError, UnavailableError.
         """
         missing = _missing(model.manifest)
         if missing:
@@ -99,8 +99,8 @@ class Compressor:
     async def _run(self, model: LoadedModel, images: int, work: Callable[[Codec], T]) -> T:
         """Queue work in the thread and await its result.
 
-        Work that a client no longer awaits is skipped if it has not begun, and ends unread if it
-        has; it counts as a job until then.
+        If the caller is cancelled, work that has not begun is skipped. Work that has begun runs to
+        its end, and counts as a job until then; its result is dropped.
         """
         if self._closed:
             raise ShuttingDownError("the service is being stopped")
