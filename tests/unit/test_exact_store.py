@@ -221,7 +221,7 @@ def test_other_weights_that_are_exact_too_differ_from_the_golden_hashes(store: S
     publish(store)
     rewrite(store, "exact.safetensors", change_weights(lambda w: replace(w, bias=w.bias - 1000)))
     store.load(REF)
-    with pytest.raises(GoldenHashError, match=r"tiny@1: executor numpy gives other .* encode"):
+    with pytest.raises(GoldenHashError, match=r"tiny@1: results of executor numpy do not match .* encode"):
         store.verify(REF, ["numpy"])
 
 
@@ -268,7 +268,7 @@ def test_verify_says_which_executors_found_the_golden_hashes(
     assert "golden hashes by numpy, onnx, torch\n" in capsys.readouterr().out
     rewrite(store, "golden.json", _change_hash_of_decode)
     assert main(["--store", str(store.root), "verify", "--executor", "numpy"]) == 1
-    assert "FAILED  tiny@1: executor numpy" in capsys.readouterr().out
+    assert "FAILED  tiny@1: results of executor numpy" in capsys.readouterr().out
 
 
 def test_verify_refuses_an_executor_that_is_not_installed(
