@@ -1,4 +1,4 @@
-"""What can go wrong with a stored model, an image that is prepared for one, or compressed images.
+"""Errors of stored models, of images that are prepared for them, and of compressed files.
 
 StoreError
 ├── InvalidReferenceError      the text is not name, name@version or name@alias

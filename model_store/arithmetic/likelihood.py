@@ -40,11 +40,6 @@ def grey_levels(logits: Floats) -> Bytes:
     return _grey_table().take(logit_levels(logits))
 
 
-def mean_images(logits: Floats) -> Floats:
-    """Return the mean image in [0, 1], grey levels / 255, of logits in units of 2^-8; same shape."""
-    return _pixel_table().take(logit_levels(logits))
-
-
 def fine_means(logits: Floats) -> Table:
     """Return the mean in units of 1/FINE grey level, of logits in units of 2^-8; same shape."""
     return _fine_table()[logit_levels(logits)]
@@ -87,11 +82,6 @@ class DiscretisedLogistic:
 @functools.cache
 def _grey_table() -> Bytes:
     return np.asarray(np.rint(_sigmoid() * 255), np.uint8)
-
-
-@functools.cache
-def _pixel_table() -> Floats:
-    return _grey_table().astype(np.float32) / np.float32(255)
 
 
 @functools.cache

@@ -65,10 +65,6 @@ class ExactModel:
         """Return grey levels of mean images (batch, channels, height, width) of u (batch, latent)."""
         return likelihood.grey_levels(self.logits(self.to_z(u)))
 
-    def mean_images(self, u: Floats) -> Floats:
-        """Return the images of `decode` in [0, 1], as float32: grey levels / 255."""
-        return likelihood.mean_images(self.logits(self.to_z(u)))
-
     def log_likelihood(self, levels: Bytes, u: Floats) -> Floats:
         """Return ln p(x | u) of each pair of an image and a latent; (batch,), nats."""
         return self.log_likelihood_of_logits(levels, self.logits(self.to_z(u)))

@@ -81,7 +81,7 @@ class _Walk:
         self._stream_unit = 2.0 ** -exponents[0] if exponents else 1.0
         self._final_unit = final_unit
         self._scale: Doubles = np.array([input_scale])
-        """What the next layer's inputs are multiplied with to be levels; per channel or one."""
+        """Factor that turns the next layer's float inputs into levels: (channels,) or (1,)."""
 
     def fill(self, modules: Sequence[nn.Module]) -> None:
         """Fill modules one after the other."""

@@ -1,4 +1,4 @@
-"""The same seed gives the same bytes: in any batch, from any worker, and after a restart."""
+"""Check that a seed gives the same bytes in any batch, from any worker, and after a restart."""
 
 import io
 from collections.abc import Sequence

@@ -221,7 +221,9 @@ def test_other_weights_that_are_exact_too_differ_from_the_golden_hashes(store: S
     publish(store)
     rewrite(store, "exact.safetensors", change_weights(lambda w: replace(w, bias=w.bias - 1000)))
     store.load(REF)
-    with pytest.raises(GoldenHashError, match=r"tiny@1: results of executor numpy do not match .* encode"):
+    with pytest.raises(
+        GoldenHashError, match=r"tiny@1: results of executor numpy do not match .* encode"
+    ):
         store.verify(REF, ["numpy"])
 
 

@@ -184,8 +184,9 @@ def best_preset(study: "optuna.Study", job: Search) -> Preset:
 def to_toml(preset: Preset) -> str:
     """Format a preset as TOML for `--preset`; all settings are written out."""
     tree = preset.model_dump(mode="json", exclude_none=True)
-    lines = [f"summary = {_toml(tree.pop('summary'))}"]
-    for table, values in tree.items():
+    tables = {name: value for name, value in tree.items() if isinstance(value, dict)}
+    lines = [f"{key} = {_toml(value)}" for key, value in tree.items() if key not in tables]
+    for table, values in tables.items():
         lines += ["", f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
     return "\n".join(lines) + "\n"
 

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from model_store.arithmetic import flow, likelihood, rounding
-from model_store.preprocessing import from_bytes
 
 
 def test_log_and_exp_are_the_nearest_float32():
@@ -89,10 +88,3 @@ def test_logits_are_rounded_like_rint_and_clamped():
     expected = np.clip(np.rint(logits), -limit, limit) + limit
     assert np.array_equal(likelihood.logit_levels(logits), expected)
     assert np.array_equal(logits, before)
-
-
-def test_mean_images_are_grey_levels_divided_by_255():
-    logits = np.arange(-likelihood.LIMIT, likelihood.LIMIT + 1, dtype=np.float32)
-    assert np.array_equal(
-        likelihood.mean_images(logits), from_bytes(likelihood.grey_levels(logits))
-    )
