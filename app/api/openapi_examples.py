@@ -56,7 +56,7 @@ _MANIFEST = Manifest.model_validate(
         "training": TrainingRecord(preset="lab", dataset="MNIST", seed=0, epochs=10),
         "metrics": _METRICS,
         "latents": LatentStatistics(kl_nats=(3.5, 2.5), mean=(0.0, 0.0), std=(1.0, 1.0)),
-        "files": {"weights.safetensors": {"sha256": _SHA256, "size_bytes": 2559000}},
+        "files": {"exact.safetensors": {"sha256": _SHA256, "size_bytes": 2559000}},
     }
 )
 _GENERATED = Generated(

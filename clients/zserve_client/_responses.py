@@ -194,7 +194,8 @@ def read_version(reply: Reply) -> ModelVersion:
 
 def read_figure(reply: Reply, version: ModelVersion) -> ImageFile:
     """Return a figure of a version."""
-    weights = version.manifest.get("files", {}).get("weights.safetensors", {})
+    files = version.manifest.get("files", {})
+    weights = files.get("exact.safetensors") or files.get("weights.safetensors", {})
     return ImageFile(
         content=reply.content,
         media_type="image/png",

@@ -26,6 +26,8 @@ from zserve_client import (
     UnavailableError,
     UploadError,
 )
+from zserve_client._responses import Reply, read_figure
+from zserve_client._results import ModelVersion
 
 Both = Callable[..., list[object]]
 
@@ -276,3 +278,13 @@ def test_retries_and_the_longest_wait_are_options_of_the_client(scripted: Script
     with Client(scripted.url, longest_wait_s=1) as client, pytest.raises(UnavailableError):
         client.generate(1)
     assert len(scripted.paths) == 4
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "exact.safetensors"])
+def test_a_figure_names_the_checksum_of_what_its_version_computes_with(file: str):
+    manifest = {"files": {file: {"sha256": "ab" * 32}, "card.md": {"sha256": "cd" * 32}}}
+    version = ModelVersion(
+        name="mnist", version=1, aliases=(), classes=(), card="", figures=(), manifest=manifest
+    )
+    reply = Reply("/models/mnist/1/figures/samples.png", 200, {}, b"png")
+    assert read_figure(reply, version).weights_sha256 == "ab" * 32

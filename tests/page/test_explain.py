@@ -58,7 +58,7 @@ def test_a_second_explanation_replaces_the_first(visitor: Visitor) -> None:
 
 def test_a_version_with_a_history_shows_its_training_curves(visitor: Visitor) -> None:
     visitor.open("#model?model=notebook@2")
-    history = visitor.page.request.get(f"{visitor.address}/models/notebook/1").json()["manifest"][
+    history = visitor.page.request.get(f"{visitor.address}/models/notebook/2").json()["manifest"][
         "training"
     ]["history"]
     charts = visitor.shown.locator(".curves")
@@ -86,6 +86,6 @@ def test_a_version_without_history_and_figure_shows_a_note(visitor: Visitor) -> 
         answer["figures"].pop("loss")
         route.fulfill(json=answer)
 
-    visitor.page.route("**/models/digits/1", remove_figure)
+    visitor.page.route("**/models/digits/2", remove_figure)
     visitor.open("#model?model=digits@2")
     assert "no record of its training epochs" in visitor.shown.inner_text()

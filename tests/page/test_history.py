@@ -48,7 +48,7 @@ def test_two_models_are_shown_with_the_same_seeds(visitor: Visitor) -> None:
     pictures = visitor.pixels(".tiles img")
     assert all(a != b for a, b in zip(pictures[:4], pictures[4:], strict=True))
     text = visitor.shown.inner_text()
-    assert "90.82 nats" in text
+    assert "90.86 nats" in text
     assert "lab@2" in text
 
 
@@ -63,3 +63,10 @@ def test_two_versions_are_compared_and_the_address_has_both(visitor: Visitor) ->
         "zcolour@1",
     ]
     assert visitor.pixels(".tiles img") == before
+
+
+def test_compare_chooses_another_shipped_model_by_itself(visitor: Visitor) -> None:
+    visitor.open("#compare?model=mnist@6&n=4&seed=8")
+    models = visitor.shown.get_by_role("heading", level=3).all_inner_texts()
+    assert models[0] == "mnist@6"
+    assert len(set(models)) == 2

@@ -62,7 +62,11 @@ def _explain(
             "ZSERVE_DATA_DIR to their folder, or add --download"
         )
     if download and "download" in reason:
-        return DataError(f"cannot download {dataset} into {folder}: {reason}")
+        cause = " ".join(str(error).split())[:300]
+        return DataError(
+            f"cannot download {dataset} into {folder}: {cause}; put its IDX files there, or set "
+            "--data-dir or ZSERVE_DATA_DIR to their folder"
+        )
     return _damaged(folder)
 
 

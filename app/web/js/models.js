@@ -39,6 +39,11 @@ export async function openCatalogue() {
   return { models, reference, version };
 }
 
+/** Return the checksum and size of what a version computes with: exact integers, or float weights. */
+export function weightsFile({ files }) {
+  return files["exact.safetensors"] ?? files["weights.safetensors"];
+}
+
 /**
  * Return what the page needs to know about a version. Besides the answer of the service (`manifest`,
  * `card`, `figures`, `aliases`):

@@ -47,7 +47,9 @@ def run(options: argparse.Namespace) -> None:
             bounce=True if animated else None,
             scale=options.scale,
         )
-    print(f"{frames.save(options.out)}: {options.steps} frames of {frames.model}")
+    there_and_back = " and back" if animated else ""
+    saved = frames.save(options.out)
+    print(f"{saved}: {options.steps} frames of {frames.model}{there_and_back}")
 
 
 def _seed_or_path(text: str) -> int | Path:

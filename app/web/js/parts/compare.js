@@ -2,7 +2,7 @@
 import { askJson, newestWins } from "../api.js";
 import { natural, real, seed, text } from "../codec.js";
 import { button, field, fill, h } from "../dom.js";
-import { numbersOf } from "../models.js";
+import { numbersOf, weightsFile } from "../models.js";
 import { tile } from "../tiles.js";
 import { randomSeed, requestFor } from "./generate.js";
 
@@ -26,8 +26,8 @@ export function mount(section, context) {
 
   /** Return the version to compare with if none is selected: another model with different weights, if there is one. */
   function defaultOther(model) {
-    const weights = model.manifest.files["weights.safetensors"].sha256;
-    const other = catalogue.models.find(({ name, weights_sha256 }) => name !== model.name && weights_sha256 !== weights);
+    const { sha256 } = weightsFile(model.manifest);
+    const other = catalogue.models.find(({ name, weights_sha256 }) => name !== model.name && weights_sha256 !== sha256);
     return other ? `${other.name}@${other.version}` : references.find((reference) => reference !== model.ref) ?? model.ref;
   }
 
