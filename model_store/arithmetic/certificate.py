@@ -23,12 +23,20 @@ TAIL_ERROR = 2.0**-24
 """Largest absolute error of the sigmoid below -FAR that the proof allows."""
 FAR = 24.0
 """Inputs from -FAR upwards are checked; below -FAR the sigmoid is less than 2^-34."""
+SILU_DEPTH = 0.2785
+"""SiLU is nowhere below minus this (rounded up)."""
 SCALE_STEP = 2.0**-13
 """Relative distance between the scales that `nearest_certified_scale` tries."""
 TRIES = 2000
 """Number of scales that `nearest_certified_scale` tries."""
 SCALES_AT_ONCE = 64
 POINTS_AT_ONCE = 256
+
+
+def level_bounds(scale: NDArray[np.float32], highest: int) -> NDArray[np.int64]:
+    """Return the largest absolute level behind SiLU, for each channel's scale; (channels,)."""
+    deepest = np.ceil(SILU_DEPTH * scale.astype(np.float64)).astype(np.int64)
+    return np.maximum(highest, deepest)
 
 
 def margin(scale: float, exponent: int, highest: int) -> float:

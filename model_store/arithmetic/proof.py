@@ -252,8 +252,7 @@ def _silu(layer: SiluLevels, value: _Value) -> _Value:
     for scale in np.unique(layer.scale):
         margin = certificate.margin(float(scale), layer.exponent, layer.highest)
         _require(margin > 1, f"scale {scale} is not certified: margin {margin:.3f}")
-    lowest = np.ceil(0.2785 * layer.scale.astype(np.float64)).astype(np.int64)
-    bounds = np.maximum(layer.highest, lowest)
+    bounds = certificate.level_bounds(layer.scale, layer.highest)
     return replace(value, kind="levels", bounds=bounds, largest=0.0)
 
 

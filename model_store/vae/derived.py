@@ -124,9 +124,7 @@ class _Walk:
         for operation in following:
             if isinstance(operation, ReluLevels):
                 return 1.0
-            if isinstance(operation, SiluLevels | Affine | Join):
-                return self._stream_unit
-            if isinstance(operation, LayerOperation):
+            if isinstance(operation, SiluLevels | Affine | Join | LayerOperation):
                 return self._stream_unit
         return self._final_unit
 

@@ -21,12 +21,11 @@ from model_store.arithmetic.program import (
     Dense,
     LatentDense,
 )
+from model_store.arithmetic.proof import EXACT, EXACT_64
 
 Doubles = NDArray[np.float64]
 Layer = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 
-EXACT = 2.0**24
-EXACT_64 = 2.0**53
 GREATEST_WEIGHT = 2**15 - 1
 GREATEST_LATENT_WEIGHT = 2**30
 HIGHEST_EXPONENT = 60

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model_store.arithmetic.certificate import nearest_certified_scale
+from model_store.arithmetic.certificate import level_bounds, nearest_certified_scale
 from model_store.arithmetic.executors.torch_executor import TorchExecutor
 from model_store.arithmetic.likelihood import logistic_margin
 from model_store.arithmetic.program import (
@@ -273,9 +273,8 @@ def _silu(modules: list[nn.Module], state: _State, program: list[Operation]) -> 
             scales[octave] = _certified_scale(2.0**octave, highest)
         scale[channel] = scales[octave]
     _append(program, state, SiluLevels(scale, highest, SILU_EXPONENT))
-    real = 1 / scale.astype(np.float64)
-    bounds = np.maximum(float(highest), np.ceil(0.2785 / real))
-    state.floats, state.levels = activations, _Levels(real, bounds)
+    bounds = level_bounds(scale, highest).astype(np.float64)
+    state.floats, state.levels = activations, _Levels(1 / scale.astype(np.float64), bounds)
 
 
 def _certified_scale(scale: float, highest: int) -> np.float32:
