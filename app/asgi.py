@@ -34,7 +34,7 @@ from app.api.routes import (
 from app.errors import NotReadyError
 from app.inference.backend import ChosenBackend
 from app.inference.compression import Compressor
-from app.inference.devices import choose_device, unusable_reason
+from app.inference.devices import choose_device, has_gpu, unusable_reason
 from app.inference.engine import Engine
 from app.inference.model_cache import ModelCache
 from app.observability.logs import RequestLog
@@ -124,7 +124,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     hooks = telemetry if settings.telemetry else None
     device = choose_device(settings.device)
     if settings.device == "auto" and device == "cpu":
-        log.warning("no GPU can be used (%s): computing on the CPU", unusable_reason())
+        level = logging.WARNING if has_gpu() else logging.DEBUG
+        log.log(level, "no GPU can be used (%s): computing on the CPU", unusable_reason())
     engine = Engine(
         ChosenBackend(device, settings.torch_threads),
         queue_images=settings.queue_images,

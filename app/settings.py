@@ -1,15 +1,27 @@
 """All settings and limits of the service, read from ZSERVE_* environment variables."""
 
+import difflib
+import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
 from model_store.spec import ModelRef
 
 PREFIX = "ZSERVE_"
+
+_OTHER_VARIABLES = {"ZSERVE_DATA_DIR", "ZSERVE_RUNS", "ZSERVE_URL", "ZSERVE_BENCHMARK"}
+"""Variables that training, the client and the benchmarks read, and that the service ignores."""
+
+_SERVICE_LINK = re.compile(
+    r"ZSERVE(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)"
+)
+"""Variables that Kubernetes sets in each container beside a service whose name begins with zserve."""
 
 
 class Settings(BaseSettings):
@@ -130,6 +142,15 @@ class Settings(BaseSettings):
         description="Bearer token that a promotion requires; if it is not set, promotion is disabled.",
     )
 
+    @field_validator("store")
+    @classmethod
+    def _check_store(cls, folder: Path | None) -> Path | None:
+        """Refuse a folder that does not exist: a store that is not mounted looks like an empty one."""
+        if folder is not None and not folder.is_dir():
+            kind = "is not a folder" if folder.exists() else "the folder does not exist"
+            raise ValueError(f"{kind}; create it, or name the folder with the models")
+        return folder
+
     @model_validator(mode="after")
     def _check_queue_size(self) -> Self:
         if self.queue_images < self.max_images:
@@ -150,6 +171,7 @@ def read_settings(**options: object) -> Settings:
 
     Raises SettingsError with one line that names the option or variable.
     """
+    _refuse_unknown_variables(os.environ)
     options = {name: value for name, value in options.items() if value is not None}
     try:
         return Settings(**options)  # type: ignore[arg-type]
@@ -162,3 +184,22 @@ def read_settings(**options: object) -> Settings:
         name = f"--{field.replace('_', '-')}" if field in options else f"{PREFIX}{field.upper()}"
         value = "" if field == "admin_token" else f" (got {str(problem['input'])[:80]!r})"
         raise SettingsError(f"{name}: {message}{value}") from error
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    """Raise SettingsError if a variable begins with ZSERVE_ and is no setting: it may be misspelt."""
+    settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    words = sorted(name.removeprefix(PREFIX) for name in settings | _OTHER_VARIABLES)
+    for variable in environment:
+        name = variable.upper()
+        if not name.startswith(PREFIX) or name in settings | _OTHER_VARIABLES:
+            continue
+        if _SERVICE_LINK.fullmatch(name):
+            continue
+        similar = difflib.get_close_matches(name.removeprefix(PREFIX), words, n=1)
+        advice = (
+            f"did you mean {PREFIX}{similar[0]}?"
+            if similar
+            else "remove it; docs/settings.md lists all"
+        )
+        raise SettingsError(f"{variable[:80]} is no setting of the service; {advice}")

@@ -10,6 +10,8 @@ from app.errors import SettingsError
 Device = Literal["cpu", "cuda"]
 
 DRIVER = "libcuda.so.1"
+CUDA_ERROR_NO_DEVICE = 100
+"""What cuInit returns if the driver is installed and the machine has no GPU."""
 
 
 def choose_device(requested: Literal["auto", "cpu", "cuda"]) -> Device:
@@ -31,21 +33,32 @@ def choose_device(requested: Literal["auto", "cpu", "cuda"]) -> Device:
     return "cpu"
 
 
+def has_gpu() -> bool:
+    """Return False if there is no NVIDIA driver, or if the driver says that there is no GPU."""
+    return _driver_status() not in {None, CUDA_ERROR_NO_DEVICE}
+
+
 @functools.cache
 def unusable_reason() -> str | None:
     """Return in one line why no GPU can be used; None if one computes correctly.
 
     PyTorch is imported only if a driver finds a GPU. The result is kept for the life of the process.
     """
-    try:
-        driver = ctypes.CDLL(DRIVER)
-    except OSError:
+    status = _driver_status()
+    if status is None:
         return "no NVIDIA driver is installed"
     if importlib.util.find_spec("torch") is None:
         return "PyTorch is not installed"
-    status = int(driver.cuInit(0))
     if status != 0:
         return f"the NVIDIA driver finds no usable GPU (cuInit returns {status})"
     from app.inference import cuda_graphs  # noqa: PLC0415 - imports PyTorch, which takes seconds
 
     return cuda_graphs.unusable_reason()
+
+
+def _driver_status() -> int | None:
+    """Return what the driver's cuInit returns, 0 if it finds a GPU; None if there is no driver."""
+    try:
+        return int(ctypes.CDLL(DRIVER).cuInit(0))
+    except OSError:
+        return None

@@ -12,6 +12,7 @@ from app.server.cli import main
 from app.server.serve import EXIT_UNUSABLE
 from app.settings import Settings, read_settings
 from tests.api.service import started
+from training.settings import TrainingSettings
 
 
 def test_the_defaults_serve_the_shipped_models_beside_ones_own() -> None:
@@ -76,6 +77,83 @@ def test_an_unusable_option_is_named_as_it_was_typed(
 ) -> None:
     assert main([option, value]) == 2
     assert f"zserve: {option}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("variable", "similar"),
+    [
+        ("ZSERVE_MODLE", "ZSERVE_MODEL"),
+        ("ZSERVE_MAX_IMAGE", "ZSERVE_MAX_IMAGES"),
+        ("zserve_strore", "ZSERVE_STORE"),
+        ("ZSERVE_ADMINTOKEN", "ZSERVE_ADMIN_TOKEN"),
+        ("ZSERVE_DATADIR", "ZSERVE_DATA_DIR"),
+        ("ZSERVE_", "docs/settings.md"),
+        ("ZSERVE_XYZZY_QUUX", "docs/settings.md"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_with_the_likely_name(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    similar: str,
+) -> None:
+    monkeypatch.setenv(variable, "secret")
+    assert main([]) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert printed.startswith(f"zserve: {variable} is no setting")
+    assert similar in printed
+    assert "secret" not in printed
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "ZSERVE_URL",
+        "ZSERVE_DATA_DIR",
+        "ZSERVE_RUNS",
+        "ZSERVE_SERVICE_HOST",
+        "ZSERVE_SERVICE_PORT_HTTP",
+        "ZSERVE_PORT_8000_TCP",
+        "ZSERVE_PORT_8000_TCP_ADDR",
+        "ZSERVE_CANARY_SERVICE_HOST",
+        "ZSERVER_PORT",
+        "OTHER_ZSERVE_MODLE",
+    ],
+)
+def test_variables_of_clients_of_training_and_of_kubernetes_are_ignored(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "tcp://10.0.0.1:8000")
+    read_settings()
+
+
+def test_every_variable_of_training_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in TrainingSettings.model_fields:
+        monkeypatch.setenv(f"ZSERVE_{field.upper()}", ".")
+    read_settings()
+
+
+@pytest.mark.parametrize("kind", ["missing", "file"])
+@pytest.mark.parametrize("as_option", [False, True])
+def test_a_store_that_is_no_folder_is_named_at_start(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    kind: str,
+    as_option: bool,
+) -> None:
+    store = tmp_path / "stroe"
+    if kind == "file":
+        store.touch()
+    if not as_option:
+        monkeypatch.setenv("ZSERVE_STORE", str(store))
+    assert main(["--store", str(store)] if as_option else []) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert printed.startswith("zserve: --store: " if as_option else "zserve: ZSERVE_STORE: ")
+    assert ("the folder does not exist" if kind == "missing" else "is not a folder") in printed
+    assert str(store)[:80] in printed
 
 
 @pytest.mark.skipif(unusable_reason() is None, reason="there is a GPU here")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from app.errors import SettingsError
-from app.inference.devices import choose_device, unusable_reason
+from app.inference.devices import choose_device, has_gpu, unusable_reason
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,13 @@ def test_torch_is_asked_only_if_it_is_installed_and_a_driver_finds_a_gpu(
     pretend_driver(monkeypatch, status)
     assert unusable_reason() == reason
     assert bool(asked) == (reason == "torch says no")
+
+
+@pytest.mark.parametrize(
+    ("status", "present"), [(None, False), (100, False), (0, True), (999, True), (803, True)]
+)
+def test_a_driver_that_fails_may_have_a_gpu_and_one_that_counts_none_has_none(
+    monkeypatch: pytest.MonkeyPatch, status: int | None, present: bool
+) -> None:
+    pretend_driver(monkeypatch, status)
+    assert has_gpu() is present
