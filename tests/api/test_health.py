@@ -15,7 +15,7 @@ def test_the_service_is_live_and_ready_once_the_default_model_is_loaded(service:
 def test_without_a_model_the_service_is_live_and_gives_the_reason_why_it_is_not_ready(
     tmp_path: Path,
 ) -> None:
-    with started(Settings(store=tmp_path / "missing")) as service:
+    with started(Settings(store=tmp_path)) as service:
         assert service.get("/healthz").status_code == 200
         answer = service.get("/readyz")
         refusal = problem(answer, 503, "not-ready")
