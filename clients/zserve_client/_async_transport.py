@@ -13,8 +13,9 @@ import httpx
 from zserve_client._requests import Request
 from zserve_client._responses import Reply, check
 from zserve_client._retry import NO_RETRIES, RetryPolicy
+from zserve_client._setup import check_headers, check_url, explain_setup
 from zserve_client._steps import Finished, Steps, advance
-from zserve_client.errors import NoAnswerError, UnavailableError
+from zserve_client.errors import InputError, NoAnswerError, UnavailableError
 
 T = TypeVar("T")
 POLL_INTERVAL_S = 0.25
@@ -44,13 +45,15 @@ class AsyncTransport:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url = url.rstrip("/")
+        self._url = check_url(url)
         self._policy = policy
         self._sleep = sleep
         self._clock = clock
-        self._http = httpx.AsyncClient(
-            base_url=self._url, timeout=timeout_s, headers=headers, transport=http
-        )
+        check_headers(headers or {})
+        with explain_setup():
+            self._http = httpx.AsyncClient(
+                base_url=self._url, timeout=timeout_s, headers=headers, transport=http
+            )
 
     async def close(self) -> None:
         """Close the connections."""
@@ -71,6 +74,8 @@ class AsyncTransport:
                 wait_s = policy.after_reply(attempt, reply.status, reply.headers)
                 if wait_s is None:
                     return reply
+            except (httpx.LocalProtocolError, httpx.InvalidURL) as error:
+                raise InputError(f"the request cannot be sent: {error}") from error
             except httpx.HTTPError as error:
                 wait_s = policy.after_error(attempt, error)
                 if wait_s is None:

@@ -29,7 +29,11 @@ class MissingExtraError(ZserveError, ImportError):
 
 
 class InputError(ZserveError, ValueError):
-    """An argument, such as an image or a folder, cannot be used. No request was sent."""
+    """An argument cannot be used, such as an image, a folder or an address. No request was sent.
+
+    Variables of the environment that httpx reads count as arguments, such as ALL_PROXY and
+    SSL_CERT_FILE.
+    """
 
 
 class NoAnswerError(ZserveError):
