@@ -109,8 +109,8 @@ async function prepare(file) {
 
 async function receive(file) {
   const state = await uploads.stateOf(file, context.catalogue);
-  if (state) toast("Settings restored from this image.");
-  store.go(state ?? { part: "draw", values: { image: await prepare(file) } });
+  if (state && store.restore(state)) toast("Settings restored from this image.");
+  else store.go({ part: "draw", values: { image: await prepare(file) } });
 }
 
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");

@@ -19,7 +19,7 @@ export async function openCatalogue() {
     if (!model) {
       throw new Problem({ detail: `There is no model named ${name}.`, remedy: `choose one of ${models.map((one) => one.name).join(", ")}` });
     }
-    const version = which === "" ? model.version : (model.aliases[which] ?? Number(which));
+    const version = which === "" ? model.version : Object.hasOwn(model.aliases, which) ? model.aliases[which] : Number(which);
     if (!model.versions.includes(version)) {
       throw new Problem({ detail: `${name} has no version ${which}.`, remedy: `choose one of ${model.versions.join(", ")}` });
     }
@@ -71,7 +71,7 @@ function describe(ref, { manifest, card, figures, aliases }) {
     height,
     width,
     latent,
-    classes: manifest.classes && "class_latents.safetensors" in manifest.files ? manifest.classes : [],
+    classes: manifest.classes && Object.hasOwn(manifest.files, "class_latents.safetensors") ? manifest.classes : [],
     drawable: manifest.spec.upload === "digit",
     kl_nats,
     ranked,
@@ -99,6 +99,6 @@ export function numbersOf(model) {
     ["Image", `${model.width}×${model.height} pixels${model.channels === 3 ? ", colour" : ""}`, "width × height"],
     ["Latent space", `${model.latent} dimensions`, "how many numbers z has"],
   ];
-  const measured = rows.filter(([key]) => key in metrics).map(([key, name, format]) => [name, format(metrics[key].value), metrics[key].protocol]);
+  const measured = rows.filter(([key]) => Object.hasOwn(metrics, key)).map(([key, name, format]) => [name, format(metrics[key].value), metrics[key].protocol]);
   return [...properties, ...measured];
 }

@@ -29,7 +29,7 @@ export function createStore(fields, firstPart) {
   /** Set the state from an address. Fields that it leaves out get their initial value; `#draw` alone only selects the part. */
   function read(hash) {
     const [part, query = ""] = hash.replace(/^#/, "").split(/\?(.*)/s);
-    if (!(part in fields)) return;
+    if (!Object.hasOwn(fields, part)) return;
     state.part = part;
     const params = new URLSearchParams(query);
     if (params.has("model")) state.model = params.get("model");
@@ -38,6 +38,17 @@ export function createStore(fields, firstPart) {
       const value = params.has(name) ? parse(params.get(name)) : undefined;
       state.values[part][name] = value === undefined ? initial : value;
     }
+  }
+
+  /**
+   * Change the part, the model and values to those of a file, which may hold anything. Returns false,
+   * and changes nothing, if there is no such part.
+   */
+  function restore({ part, model, values }) {
+    if (!Object.hasOwn(fields, part)) return false;
+    const named = Object.entries(fields[part]).filter(([name]) => Object.hasOwn(values, name));
+    go({ part, model, values: Object.fromEntries(named.map(([name, field]) => [name, checked(field, values[name])])) });
+    return true;
   }
 
   const notify = () => listeners.forEach((listener) => listener(state));
@@ -56,6 +67,7 @@ export function createStore(fields, firstPart) {
     state,
     address,
     go,
+    restore,
     /** Change values of the selected part. Sliders leave `push` false, so that the back button skips their steps. */
     set: (values, { push = false } = {}) => go({ values, push }),
     subscribe: (listener) => listeners.add(listener),
@@ -67,4 +79,15 @@ export function createStore(fields, firstPart) {
       });
     },
   };
+}
+
+/** Return a value that a field can have, or else the field's initial value. A number may exceed the range of its control. */
+function checked({ initial, format, parse }, value) {
+  if (typeof initial === "number") return Number.isFinite(value) ? value : initial;
+  if (value === null || value === undefined) return initial;
+  try {
+    return parse(format(value)) ?? initial;
+  } catch {
+    return initial;
+  }
 }

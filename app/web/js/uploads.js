@@ -35,21 +35,18 @@ export function preprocessOf(pngs, model) {
   return pngs.every(fits) ? "none" : "auto";
 }
 
-/** Return the state that made a file, for `store.go`, or null if the file does not contain its settings. */
+/** Return the state that made a file, for `store.restore`, or null if the file does not contain its settings. */
 export async function stateOf(blob, catalogue) {
   const parameters = parametersOf(new Uint8Array(await blob.arrayBuffer()));
-  if (!parameters?.model) return null;
-  const model = await catalogue.version(catalogue.reference(parameters.model));
-  const restore = {
-    "/generate": generated, "/decode": decoded, "/reconstruct": reconstructed,
-    "/interpolate": interpolated, "/traverse": traversed,
-  }[parameters.endpoint];
-  const state = restore && (await restore(parameters, await bitmapOf(blob), model));
+  const { model: reference, endpoint } = parameters ?? {};
+  if (typeof reference !== "string" || typeof endpoint !== "string" || !Object.hasOwn(RESTORE, endpoint)) return null;
+  const model = await catalogue.version(catalogue.reference(reference));
+  const state = await RESTORE[endpoint](parameters, await bitmapOf(blob), model);
   return state ? { ...state, model: model.ref } : null;
 }
 
 const generated = ({ n, seed, temperature, label = null }) => ({ part: "generate", values: { n, seed, temperature, label } });
-const decoded = ({ z }) => z && { part: "traverse", values: { z: z[0] } };
+const decoded = ({ z }) => Array.isArray(z) && { part: "traverse", values: { z: z[0] } };
 
 function traversed({ seed, z, steps, span }, bitmap, model) {
   const start = seed === undefined ? { z: z ?? new Array(model.latent).fill(0) } : { z: null, seed };
@@ -65,3 +62,9 @@ async function interpolated({ seed_a, seed_b, steps, path }, bitmap, model) {
   const endAt = async (seed, i) => (seed === undefined ? { png: await cutFromGrid(bitmap, i, count, count, model) } : { seed });
   return { part: "interpolate", values: { a: await endAt(seed_a, 0), b: await endAt(seed_b, count - 1), steps, path } };
 }
+
+/** The functions that restore a state, by the endpoint that made the file. */
+const RESTORE = {
+  "/generate": generated, "/decode": decoded, "/reconstruct": reconstructed,
+  "/interpolate": interpolated, "/traverse": traversed,
+};

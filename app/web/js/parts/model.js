@@ -27,7 +27,7 @@ export function mount(section, { offer }) {
       h("p", { class: "model-name" }, h("strong", {}, model.ref), ` was published on ${new Date(created_at).toLocaleDateString([], { dateStyle: "long" })}.`),
       h("dl", { class: "figures" }, ...[...numbersOf(model), ...betaOf(model)].map(([name, value, how]) => h("div", { title: how }, h("dt", {}, TERMS.includes(name) ? term(name) : name), h("dd", {}, value)))),
       h("section", { class: "training", "aria-label": "Training" }, h("h3", {}, "Training"), curvesOf(model)),
-      h("div", { class: "model-figures" }, ...Object.entries(CAPTIONS).filter(([figure]) => figure in model.figures).map(([figure, caption]) =>
+      h("div", { class: "model-figures" }, ...Object.entries(CAPTIONS).filter(([figure]) => Object.hasOwn(model.figures, figure)).map(([figure, caption]) =>
         h("figure", {}, h("img", { src: model.figures[figure].replace(/^\//, ""), alt: `${caption} of ${model.ref}`, loading: "lazy" }), h("figcaption", {}, caption)))),
       h("details", {}, h("summary", {}, "All metrics, and how each was measured"), h("div", { class: "table" }, allNumbers(metrics))),
     );
