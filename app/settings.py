@@ -1,6 +1,7 @@
 """All settings and limits of the service, read from ZSERVE_* environment variables."""
 
 import difflib
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
+from app.rates import Rate
 from model_store.spec import ModelRef
 
 PREFIX = "ZSERVE_"
@@ -141,6 +143,24 @@ class Settings(BaseSettings):
         default=None,
         description="Bearer token that a promotion requires; if it is not set, promotion is disabled.",
     )
+    token_rate_limit: str = Field(
+        default="10/minute",
+        description="Maximum rate of wrong tokens and keys from one client, per worker.",
+    )
+    api_keys: Path | None = Field(
+        default=None,
+        description="File of API keys, which calls then require; `python -m app.access` adds one.",
+    )
+    rate_limit: str | None = Field(
+        default=None,
+        description="Maximum rate of calls that compute, such as 100/minute: of each API key, or of "
+        "each client if there are no keys, per worker.",
+    )
+    rate_limit_redis: SecretStr | None = Field(
+        default=None,
+        description="Address of a Redis server that counts for all workers together, such as "
+        "redis://localhost:6379/0.",
+    )
 
     @field_validator("store")
     @classmethod
@@ -150,6 +170,21 @@ class Settings(BaseSettings):
             kind = "is not a folder" if folder.exists() else "the folder does not exist"
             raise ValueError(f"{kind}; create it, or name the folder with the models")
         return folder
+
+    @field_validator("rate_limit", "token_rate_limit")
+    @classmethod
+    def _check_rate(cls, rate: str | None) -> str | None:
+        return None if rate is None else str(Rate.parse(rate))
+
+    @field_validator("rate_limit_redis")
+    @classmethod
+    def _check_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+                raise ValueError("an address of Redis begins with redis://, rediss:// or unix://")
+            if importlib.util.find_spec("redis") is None:
+                raise ValueError("Redis needs the package redis: pip install 'zserve[redis]'")
+        return url
 
     @model_validator(mode="after")
     def _check_queue_size(self) -> Self:
@@ -182,7 +217,8 @@ def read_settings(**options: object) -> Settings:
             raise SettingsError(message) from error
         field = str(problem["loc"][0])
         name = f"--{field.replace('_', '-')}" if field in options else f"{PREFIX}{field.upper()}"
-        value = "" if field == "admin_token" else f" (got {str(problem['input'])[:80]!r})"
+        secret = field in {"admin_token", "rate_limit_redis"}
+        value = "" if secret else f" (got {str(problem['input'])[:80]!r})"
         raise SettingsError(f"{name}: {message}{value}") from error
 
 
