@@ -55,6 +55,10 @@ test-page: $(VENV)/.installed-dev ## test the page in Debian's Chromium, which i
 	command -v chromium >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends chromium; }
 	$(PY) -m pytest tests/page $(ARGS)
 
+test-redis: $(VENV)/.installed-dev ## test limits that are counted in Debian's Redis, which is installed if it is missing
+	command -v redis-server >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends redis-server; }
+	$(PY) -m pytest tests/api/test_redis_limit.py $(ARGS)
+
 test-slow: $(VENV)/.installed-dev ## run the tests that put minutes of load on the service
 	$(PY) -m pytest -m slow $(ARGS)
 
@@ -121,6 +125,6 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help install serve clients train test fast test-lowest test-page test-slow coverage check format
+.PHONY: always help install serve clients train test fast test-lowest test-page test-redis test-slow coverage check format
 .PHONY: bench-training bench-engine bench-objectives bench-bytes bench-serving
 .PHONY: docs docs-site requirements wheels docker-build docker-smoke clean

@@ -32,7 +32,7 @@ class Area:
 
 
 AREAS = (
-    Area(("app", "model_store"), extras=("torch",)),
+    Area(("app", "model_store"), extras=("redis", "torch")),
     Area(("training",), groups=("train",)),
     Area(("clients/zserve_client",), "clients/pyproject.toml", extras=("images",)),
     Area(("docker", "scripts", "tests"), groups=("dev",), extras=("otel",)),
