@@ -11,8 +11,10 @@ from fastapi import FastAPI
 from opentelemetry.trace import TracerProvider, get_tracer
 from starlette.staticfiles import StaticFiles
 
+from app.access.access import Access
 from app.api import error_handlers, openapi
 from app.api.dependencies import Services
+from app.api.middleware.access import AccessMiddleware
 from app.api.middleware.body_limit import BodyLimitMiddleware
 from app.api.middleware.disconnect import DisconnectMiddleware
 from app.api.middleware.head import HeadMiddleware
@@ -93,10 +95,13 @@ def create_app(
     app.state.telemetry = telemetry = Telemetry(
         shared_metrics, get_tracer("zserve", tracer_provider=tracer_provider) if tracing else None
     )
+    app.state.access = access = Access(settings)
     error_handlers.install(app)
     openapi.describe(app)
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(DisconnectMiddleware)
+    if access.guarded:
+        app.add_middleware(AccessMiddleware, access=access)
     app.add_middleware(HeadMiddleware)
     app.state.request_log = request_log = (
         RequestLog(settings.log_format)
@@ -159,5 +164,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await cache.close()
         engine.close()
         compressor.close()
+        await app.state.access.close()
         if app.state.request_log is not None:
             app.state.request_log.flush()

@@ -27,6 +27,8 @@ ServiceError
 │       ├── MismatchError      this machine computes an exact version differently
 │       └── ShuttingDownError  the service is being stopped
 ├── UnauthorizedError          the token is missing or wrong
+├── MissingScopeError          the API key does not permit this call
+├── RateLimitedError           the client sends too many requests
 └── PromotionDisabledError     no token is configured
 
 The exceptions do not depend on HTTP; `app.api.problems` maps them, and those of
@@ -153,6 +155,32 @@ class ShuttingDownError(NotReadyError):
 
 class UnauthorizedError(ServiceError):
     """The token is missing or wrong."""
+
+
+class MissingScopeError(ServiceError):
+    """The API key does not permit this call."""
+
+
+class RateLimitedError(ServiceError):
+    """The client sends too many requests.
+
+    Args:
+        detail: Message for people.
+        limit: Number of requests in each period.
+        remedy: What the user can do about it.
+        retry_after_s: Seconds until the next request is allowed.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        limit: float | None = None,
+        remedy: str | None = None,
+        retry_after_s: float = 1.0,
+    ) -> None:
+        super().__init__(detail, limit=limit, remedy=remedy)
+        self.retry_after_s = retry_after_s
 
 
 class PromotionDisabledError(ServiceError):

@@ -38,6 +38,8 @@ encode, decode, augment and compress.
 - **Every PNG contains the parameters that reproduce it**, as JSON in a text chunk named
   `parameters`.
 - **HEAD** is accepted by every path that accepts GET, with the same headers.
+- **Keys**: a service may require an API key, as `Authorization: Bearer KEY`, and may limit how often
+  a client calls. Calls are then also answered with 401, 403 and 429.
 - **Errors** are `application/problem+json` with the limit, the remedy and the request id.
 """
 
@@ -267,6 +269,15 @@ _EXAMPLES: dict[int, tuple[str, dict[str, Any]]] = {
             "detail": "n is 1000, at most 256 is allowed",
             "limit": 256,
             "remedy": "ask for 256 or less; the operator can raise ZSERVE_MAX_IMAGES",
+        },
+    ),
+    429: (
+        "rate-limited",
+        {
+            "detail": "too many attempts with a wrong token or key: the limit is 10/minute",
+            "instance": _ALIAS,
+            "limit": 10,
+            "remedy": "try again after the time in Retry-After",
         },
     ),
     503: (

@@ -1,5 +1,6 @@
 """Problems: errors as application/problem+json, RFC 9457, and the table of their types."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -70,6 +71,8 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     errors.TimedOutError: ProblemType("timed-out", 503, "The answer took too long"),
     errors.NotReadyError: ProblemType("not-ready", 503, "The model is not ready"),
     errors.UnauthorizedError: ProblemType("unauthorized", 401, "A token is required"),
+    errors.MissingScopeError: ProblemType("missing-scope", 403, "The API key lacks a scope"),
+    errors.RateLimitedError: ProblemType("rate-limited", 429, "Too many requests"),
     errors.PromotionDisabledError: ProblemType("promotion-disabled", 403, "Promotion is disabled"),
     store_errors.InvalidReferenceError: ProblemType(
         "invalid-reference", 422, "The reference is not valid"
@@ -157,7 +160,11 @@ def respond(request: Request, error: Exception) -> Response:
         detail = "an unexpected error; it has been logged under this request id"
         return problem_response(request, INTERNAL, detail)
     limit = error.limit if isinstance(error, errors.ServiceError) else None
-    return problem_response(request, kind, str(error), limit=limit, remedy=find_remedy(error))
+    headers = {}
+    if isinstance(error, errors.RateLimitedError):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    remedy = find_remedy(error)
+    return problem_response(request, kind, str(error), limit=limit, remedy=remedy, headers=headers)
 
 
 def problem_response(

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
+from app.access.api_keys import read_keys
 from app.errors import SettingsError
 from app.inference.devices import choose_device
 from app.server.serve import EXIT_UNUSABLE, serve, serve_workers
@@ -22,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(**options)
         _check_device(settings)
+        if settings.api_keys is not None:
+            read_keys(settings.api_keys)
         listeners = listen(settings)
     except SettingsError as error:
         print(f"zserve: {error}", file=sys.stderr)

@@ -130,7 +130,7 @@ ABSTRACT = {
 def test_every_domain_error_has_a_problem_type(error: type[Exception]) -> None:
     kind = problem_type(error("x"))
     assert kind is not INTERNAL
-    assert kind.status in {400, 401, 403, 404, 406, 409, 413, 415, 422, 503}
+    assert kind.status in {400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 503}
 
 
 def test_the_types_of_problems_are_distinct() -> None:

@@ -3,6 +3,7 @@
 request_context  assigns the request id and the trace; turns uncaught exceptions into a 500 problem
 metrics          counts, times and logs the request
 head             answers HEAD with the headers of GET
+access           checks API keys and rates, if they are configured
 disconnect       cancels the work if the client disconnects
 body_limit       refuses bodies that are too large
 """

@@ -1,12 +1,12 @@
 """/models: list models and versions, show figures, and promote versions."""
 
-import hmac
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
+from app.access.access import Access
 from app.api.dependencies import Services, ServicesDep
 from app.api.openapi import problems
 from app.api.queries import Promotion
@@ -18,35 +18,28 @@ from app.api.responses_schema import (
     ModelVersions,
     Unreadable,
 )
-from app.errors import PromotionDisabledError, UnauthorizedError
 from model_store.errors import StoreError
 from model_store.spec import ModelRef
 
 router = APIRouter(tags=["models"])
 
-_bearer = HTTPBearer(auto_error=False, description="Value of ZSERVE_ADMIN_TOKEN.")
+_bearer = HTTPBearer(
+    auto_error=False,
+    description="Value of ZSERVE_ADMIN_TOKEN, or an API key with the scope promote.",
+)
 
 Name = Annotated[str, Path(description="Name of a model.", examples=["mnist"])]
 Version = Annotated[str, Path(description="Version or alias.", examples=["1", "production"])]
 
 
 async def require_token(
-    services: ServicesDep,
+    request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
     """Raise UnauthorizedError if the token is wrong, PromotionDisabledError if none is configured."""
-    expected = services.settings.admin_token
-    if expected is None:
-        raise PromotionDisabledError(
-            "the service was started without an admin token",
-            remedy="set ZSERVE_ADMIN_TOKEN and restart the service, "
-            "or run `python -m model_store promote` where the store is",
-        )
-    token = credentials.credentials if credentials else ""
-    if not hmac.compare_digest(token.encode(), expected.get_secret_value().encode()):
-        raise UnauthorizedError(
-            "the token is missing or wrong", remedy="send the header Authorization: Bearer TOKEN"
-        )
+    access: Access = request.app.state.access
+    token = credentials.credentials if credentials else None
+    await access.admit_promotion(token, request.client.host if request.client else None)
 
 
 @router.get("/models", summary="List the models", operation_id="list_models")
@@ -130,7 +123,7 @@ def show_figure(
     summary="Promote or roll back",
     operation_id="set_alias",
     dependencies=[Depends(require_token)],
-    responses=problems(401, 403, 404, 422, 503),
+    responses=problems(401, 403, 404, 422, 429, 503),
 )
 async def set_alias(
     services: ServicesDep,
