@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.headers import header
 from app.api.problems import respond
+from app.api.security_headers import SECURITY_HEADERS
 from app.observability.logs import REQUEST, RequestLabels
 from app.observability.tracing import Trace
 
@@ -20,6 +21,7 @@ _VALID_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 class RequestContextMiddleware:
     """Assign a request id, continue the trace, and turn uncaught exceptions into a 500 problem.
 
+    Each answer also has the headers that tell browsers what it may do.
     The id is returned in X-Request-ID. A client may send its own id in that header; an id that
     could not be logged safely is replaced. A trace in `traceparent` is continued: log and answer
     name a span of the service within it, or OpenTelemetry's span if OpenTelemetry traces requests.
@@ -45,7 +47,11 @@ class RequestContextMiddleware:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                headers = [
+                    *message.get("headers", ()),
+                    *SECURITY_HEADERS,
+                    (b"x-request-id", request_id.encode()),
+                ]
                 if trace is not None:
                     headers.append((b"traceparent", trace.traceparent.encode()))
                 message = {**message, "headers": headers}
