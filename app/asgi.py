@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from app.api.middleware.access import AccessMiddleware
 from app.api.middleware.body_limit import BodyLimitMiddleware
 from app.api.middleware.disconnect import DisconnectMiddleware
 from app.api.middleware.head import HeadMiddleware
-from app.api.middleware.metrics import MetricsMiddleware
+from app.api.middleware.metrics import MetricsMiddleware, record_refusal
 from app.api.middleware.request_context import RequestContextMiddleware
 from app.api.problems import find_remedy
 from app.api.routes import (
@@ -107,6 +108,9 @@ def create_app(
         RequestLog(settings.log_format)
         if settings.log_requests and settings.log_level in {"debug", "info"}
         else None
+    )
+    app.state.record_refusal = functools.partial(
+        record_refusal, telemetry if settings.telemetry else None, request_log
     )
     if settings.telemetry:
         app.add_middleware(MetricsMiddleware, telemetry=telemetry, request_log=request_log)

@@ -5,6 +5,11 @@ ServiceError
 ├── ParameterError             a parameter has a value that cannot be served
 │   ├── LimitError             a parameter is beyond a limit
 │   └── CannotCompressError    the version cannot compress images
+├── RequestError               the request cannot be read, whatever it asks for
+│   ├── MalformedRequestError  the request is not valid HTTP
+│   ├── UrlTooLongError        the URL has too many bytes
+│   ├── HeadersTooLargeError   the headers have too many bytes
+│   └── RequestTimeoutError    the client sends the request too slowly
 ├── NotAcceptableError         the endpoint has no format that the client accepts
 ├── UploadError                the request body is not what the endpoint needs
 │   ├── MalformedBodyError     the body does not have the format that its type states
@@ -18,6 +23,7 @@ ServiceError
 │   ├── ImageSizeError         the image does not have the model's size, which it must have here
 │   └── WrongPixelsError       compression would lose a part of the image
 ├── UnavailableError           the service cannot answer now; a later attempt may succeed
+│   ├── TooManyConnectionsError  too many connections are open
 │   ├── QueueFullError         too many images are waiting
 │   ├── TimedOutError          the answer was not ready in time
 │   └── NotReadyError          a model cannot be served now
@@ -67,6 +73,26 @@ class LimitError(ParameterError):
 
 class CannotCompressError(ParameterError):
     """The version cannot compress images."""
+
+
+class RequestError(ServiceError):
+    """The request cannot be read, whatever it asks for."""
+
+
+class MalformedRequestError(RequestError):
+    """The request is not valid HTTP."""
+
+
+class UrlTooLongError(RequestError):
+    """The URL has too many bytes."""
+
+
+class HeadersTooLargeError(RequestError):
+    """The headers of the request, or the trailers after its body, have too many bytes."""
+
+
+class RequestTimeoutError(RequestError):
+    """The client sends the request too slowly."""
 
 
 class NotAcceptableError(ServiceError):
@@ -119,6 +145,10 @@ class WrongPixelsError(UploadError):
 
 class UnavailableError(ServiceError):
     """The service cannot answer now; a later attempt may succeed."""
+
+
+class TooManyConnectionsError(UnavailableError):
+    """Too many connections are open, and the service is busy with all of them."""
 
 
 class QueueFullError(UnavailableError):

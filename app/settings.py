@@ -5,6 +5,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
 
@@ -36,6 +37,11 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port to listen on; 0 chooses a free port."
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses and networks of reverse proxies, separated by commas, whose "
+        "X-Forwarded-For and X-Forwarded-Proto headers are believed; * believes everybody.",
     )
     workers: int = Field(
         default=1, ge=1, le=256, description="Number of processes that share the port."
@@ -126,6 +132,44 @@ class Settings(BaseSettings):
         description="Longest time (seconds) that stopping waits for running requests.",
     )
 
+    max_connections: int = Field(
+        default=2048,
+        ge=1,
+        description="Maximum number of open connections of a worker. It is lowered to leave 128 file "
+        "descriptors of the process free. Beyond it, the connection that has waited longest for its "
+        "client is closed; if there is none, the new connection is answered with 503.",
+    )
+    max_head_bytes: int = Field(
+        default=64 * 1024,
+        ge=1024,
+        description="Maximum number of bytes of the URL and the headers of a request.",
+    )
+    head_timeout_s: float = Field(
+        default=10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Longest time (seconds) from a new connection, or from the first byte of a later "
+        "request, to the end of the headers.",
+    )
+    keep_alive_timeout_s: float = Field(
+        default=5.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Longest time (seconds) that a connection stays open between two requests.",
+    )
+    min_bytes_per_s: float = Field(
+        default=1024.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Lowest rate (bytes per second) at which a client may send a body or read an "
+        "answer; slower connections are closed.",
+    )
+    rate_window_s: float = Field(
+        default=10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Time (seconds) over which min_bytes_per_s is measured.",
+    )
     max_body_bytes: int = Field(
         default=1024 * 1024, ge=1, description="Maximum number of bytes in a request body."
     )
@@ -194,6 +238,13 @@ class Settings(BaseSettings):
                 "the largest request must fit into the queue"
             )
         return self
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_trusted_proxies(cls, proxies: str) -> str:
+        for proxy in proxies.split(",") if proxies.strip() not in {"", "*"} else ():
+            ip_network(proxy.strip())
+        return proxies
 
     @model_validator(mode="after")
     def _check_model_reference(self) -> Self:

@@ -35,6 +35,12 @@ INTERNAL = ProblemType("internal-error", 500, "Internal error")
 PROBLEMS: Mapping[type[Exception], ProblemType] = {
     errors.ParameterError: VALIDATION,
     errors.LimitError: ProblemType("limit-exceeded", 422, "A parameter is beyond its limit"),
+    errors.MalformedRequestError: ProblemType("malformed-request", 400, "This is not valid HTTP"),
+    errors.RequestTimeoutError: ProblemType("request-timeout", 408, "The request came too slowly"),
+    errors.UrlTooLongError: ProblemType("url-too-long", 414, "The URL is too long"),
+    errors.HeadersTooLargeError: ProblemType(
+        "headers-too-large", 431, "The headers of the request are too large"
+    ),
     errors.NotAcceptableError: ProblemType("not-acceptable", 406, "No acceptable format"),
     errors.MalformedBodyError: ProblemType("malformed-body", 400, "The body cannot be read"),
     errors.WrongFieldError: ProblemType("wrong-field", 422, "The form has the wrong fields"),
@@ -67,6 +73,9 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     store_errors.TooManyImagesError: ProblemType(
         "too-many-images", 413, "The file holds too many images"
     ),
+    errors.TooManyConnectionsError: ProblemType(
+        "too-many-connections", 503, "Too many connections are open"
+    ),
     errors.QueueFullError: ProblemType("queue-full", 503, "Too many images are waiting"),
     errors.TimedOutError: ProblemType("timed-out", 503, "The answer took too long"),
     errors.NotReadyError: ProblemType("not-ready", 503, "The model is not ready"),
@@ -93,6 +102,7 @@ REMEDIES: Mapping[type[Exception], str] = {
     errors.MismatchError: "ask a service on another machine",
     errors.CannotCompressError: "choose an exact version that has a pixel table; `python -m training "
     "republish` makes one",
+    errors.TooManyConnectionsError: "try again after the time in Retry-After",
     errors.ShuttingDownError: "try again after the time in Retry-After",
     store_errors.BlankImageError: "draw or photograph one digit, dark on light or light on dark, "
     "with some background around it",

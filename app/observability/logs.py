@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import sys
 import time
 from contextvars import ContextVar
@@ -13,6 +14,8 @@ from typing import Any, Literal, NamedTuple
 from uvicorn.config import LOGGING_CONFIG
 
 from app.observability.tracing import Trace
+
+_ADDRESS = re.compile(r"[0-9A-Za-z.:%_-]{1,80}")
 
 LogFormat = Literal["text", "json"]
 
@@ -55,6 +58,8 @@ class JsonFormatter(logging.Formatter):
 class Answered(NamedTuple):
     """The fields of an answered request in the request log."""
 
+    client: str
+    """Address of the client; behind a trusted proxy, the one that the proxy states."""
     method: str
     path: str
     status: int
@@ -85,11 +90,14 @@ class RequestLog:
         self._format = _json_line if log_format == "json" else _text_line
         self._entries: list[_Entry] = []
 
-    def add(self, answered: Answered) -> None:
-        """Record an answered request; call it on the event loop, in the task of the request."""
+    def add(self, answered: Answered, labels: RequestLabels | None = None) -> None:
+        """Record an answered request; call it on the event loop.
+
+        `labels` are by default those of the request that the current task handles.
+        """
         if not self._entries:
             asyncio.get_running_loop().call_later(self.FLUSH_AFTER_S, self.flush)
-        labels = REQUEST.get() or RequestLabels("none")
+        labels = labels or REQUEST.get() or RequestLabels("none")
         self._entries.append(_Entry(time.time(), labels, answered))
 
     def flush(self) -> None:
@@ -102,7 +110,7 @@ class RequestLog:
 def _text_line(entry: _Entry) -> str:
     request = entry.request
     return (
-        f"INFO:     {request.method} {request.path!r} {request.status} "
+        f"INFO:     {_address(request.client)} {request.method} {request.path!r} {request.status} "
         f"in {request.seconds * 1e3:.1f} ms, request {entry.labels.request_id}\n"
     )
 
@@ -119,11 +127,16 @@ def _json_line(entry: _Entry) -> str:
     return (
         f'{{"time": "{_iso(entry.at)}", "level": "info", "logger": "zserve.access", '
         f'"message": "answered", "request_id": "{entry.labels.request_id}", {trace_fields}'
-        f'"method": "{request.method}", "path": {json.dumps(request.path)}, '
+        f'"client": "{_address(request.client)}", "method": "{request.method}", "path": {json.dumps(request.path)}, '
         f'"status": {request.status}, "duration_ms": {request.seconds * 1e3:.3f}, '
         f'"queue_ms": {request.queue_s * 1e3:.3f}, '
         f'"inference_ms": {request.inference_s * 1e3:.3f}}}\n'
     )
+
+
+def _address(client: str) -> str:
+    """Return the address, unless a proxy passed on something that could forge a log line."""
+    return client if _ADDRESS.fullmatch(client) else "unknown"
 
 
 def _iso(seconds: float) -> str:

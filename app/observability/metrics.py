@@ -176,6 +176,11 @@ class Telemetry:
         if reason is not None:
             self._rejects.labels(reason).inc()
 
+    def refused(self, status: int, reason: str) -> None:
+        """Count a request that was refused before its method and path were known."""
+        self._requests.labels("other", "other", str(status)).inc()
+        self._rejects.labels(reason).inc()
+
     def client_left(self) -> None:
         """Count a client that closed the connection before its answer."""
         self._left.inc()

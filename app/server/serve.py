@@ -1,6 +1,8 @@
 """Serve the app with uvicorn: in this process, or in several worker processes."""
 
+import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import logging.config
@@ -9,6 +11,7 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,6 +19,8 @@ from fastapi import FastAPI
 from app.errors import SettingsError
 from app.inference.devices import choose_device
 from app.observability.logs import log_config
+from app.server.connections import ConnectionLimits, ConnectionTable
+from app.server.protocol import HttpProtocol
 from app.server.supervisor import Supervisor
 from app.settings import Settings
 
@@ -36,7 +41,8 @@ def serve(
     from app.asgi import create_app  # noqa: PLC0415
 
     app = create_app(settings, shared_metrics=shared_metrics)
-    server = Server(_uvicorn_config(app, settings, port=listeners[0].getsockname()[1]))
+    table = ConnectionTable(ConnectionLimits.of(settings), app.state.record_refusal)
+    server = Server(_uvicorn_config(app, settings, table, port=listeners[0].getsockname()[1]))
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=listeners)
     return 0 if server.started else 1
@@ -90,9 +96,13 @@ def freeze_gc() -> None:
     gc.freeze()
 
 
-def _uvicorn_config(app: FastAPI, settings: Settings, *, port: int) -> uvicorn.Config:
+def _uvicorn_config(
+    app: FastAPI, settings: Settings, table: ConnectionTable, *, port: int
+) -> uvicorn.Config:
+    protocol = functools.partial(HttpProtocol, table)
     return uvicorn.Config(
         app,
+        http=cast(type[asyncio.Protocol], protocol),  # uvicorn calls it, and nothing else
         host=settings.host,
         port=port,
         lifespan="on",
@@ -101,5 +111,7 @@ def _uvicorn_config(app: FastAPI, settings: Settings, *, port: int) -> uvicorn.C
         log_level=settings.log_level,
         log_config=log_config(settings.log_format, settings.log_level),
         access_log=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=settings.shutdown_timeout_s,
     )

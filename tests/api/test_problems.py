@@ -106,6 +106,7 @@ def subclasses(base: type[Exception]) -> set[type[Exception]]:
 
 ABSTRACT = {
     errors.ServiceError,
+    errors.RequestError,
     errors.UploadError,
     errors.UnavailableError,
     store_errors.ImageError,
@@ -130,7 +131,8 @@ ABSTRACT = {
 def test_every_domain_error_has_a_problem_type(error: type[Exception]) -> None:
     kind = problem_type(error("x"))
     assert kind is not INTERNAL
-    assert kind.status in {400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 503}
+    statuses = {400, 401, 403, 404, 406, 408, 409, 413, 414, 415, 422, 429, 431, 503}
+    assert kind.status in statuses
 
 
 def test_the_types_of_problems_are_distinct() -> None:

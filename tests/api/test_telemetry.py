@@ -148,7 +148,9 @@ def test_a_text_line_names_the_request_and_its_status(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line, _ = lines_of(store, capsys)
-    assert re.fullmatch(r"INFO:     GET '/generate' 200 in [0-9.]+ ms, request my-id", line)
+    assert re.fullmatch(
+        r"INFO:     127.0.0.1 GET '/generate' 200 in [0-9.]+ ms, request my-id", line
+    )
 
 
 @pytest.mark.parametrize("quiet", [{"log_requests": False}, {"log_level": "warning"}])

@@ -4,7 +4,8 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.observability.logs import Answered, RequestLog
+from app.api.problems import ProblemType
+from app.observability.logs import Answered, RequestLabels, RequestLog
 from app.observability.metrics import TIMES, Telemetry, Times
 
 _CLIENT_DISCONNECTED = 499
@@ -62,7 +63,30 @@ class MetricsMiddleware:
         path = getattr(scope.get("route"), "path", "other")
         self._telemetry.answered(method, path, status, seconds, scope["state"].get("problem"))
         if self._request_log is not None:
-            method, path = scope["method"], scope["path"]
+            client = scope.get("client")
             self._request_log.add(
-                Answered(method, path, status, seconds, times.queue_s, times.inference_s)
+                Answered(
+                    client[0] if client else "unknown",
+                    scope["method"],
+                    scope["path"],
+                    status,
+                    seconds,
+                    times.queue_s,
+                    times.inference_s,
+                )
             )
+
+
+def record_refusal(
+    telemetry: Telemetry | None,
+    request_log: RequestLog | None,
+    kind: ProblemType,
+    client: tuple[str, int] | None,
+    request_id: str,
+) -> None:
+    """Count and log a request that the server refused before it reached the app."""
+    if telemetry is not None:
+        telemetry.refused(kind.status, kind.slug)
+        if request_log is not None:
+            answered = Answered(client[0] if client else "unknown", "-", "-", kind.status, 0, 0, 0)
+            request_log.add(answered, RequestLabels(request_id))

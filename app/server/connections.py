@@ -1,0 +1,143 @@
+"""The open connections of a worker: their limits, their deadlines, and which one is closed first."""
+
+import asyncio
+import contextlib
+import resource
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.api.problems import ProblemType
+from app.settings import Settings
+
+_SWEEP_S = 1.0
+"""Time (s) between two looks at the deadlines: a deadline may be missed by this much."""
+_RESERVED_FILES = 128
+"""File descriptors that are left for models, logs, listeners, and connections being refused."""
+
+OnRefusal = Callable[[ProblemType, tuple[str, int] | None, str], None]
+"""Called with the problem, the client's address, and the request id of a refused request."""
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """Limits of one connection, and of their number."""
+
+    connections: int = 2048
+    head_bytes: int = 64 * 1024
+    """Size of the request line and the headers, or of the trailers of a body."""
+    head_timeout_s: float = 10.0
+    """Time from the connection, or from the first byte of a later request, to the last header."""
+    keep_alive_timeout_s: float = 5.0
+    """Time between an answer and the next request."""
+    min_rate: float = 1024.0
+    """Bytes per second that a client must send of a body, or read of an answer."""
+    rate_window_s: float = 10.0
+    """Time over which `min_rate` is measured."""
+    retry_after_s: int = 1
+    """Value of Retry-After if there are too many connections."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ConnectionLimits":
+        """Return the limits of a worker; connections leave some file descriptors free."""
+        return cls(
+            connections=min(settings.max_connections, _spare_files()),
+            head_bytes=settings.max_head_bytes,
+            head_timeout_s=settings.head_timeout_s,
+            keep_alive_timeout_s=settings.keep_alive_timeout_s,
+            min_rate=settings.min_bytes_per_s,
+            rate_window_s=settings.rate_window_s,
+            retry_after_s=settings.retry_after_s,
+        )
+
+
+class Connection(Protocol):
+    """A connection, as the table sees it."""
+
+    def check(self, now: float) -> None:
+        """Close the connection if a deadline is over; `now` is the time of the event loop."""
+
+    def evict(self) -> None:
+        """Close the connection at once, because another one needs its place."""
+
+
+class ConnectionTable:
+    """The open connections of one event loop.
+
+    If there are too many, the one that has waited longest for its client makes room: a client that
+    sends its request at once is served although others hold all connections. Only if the service
+    itself is busy with all of them is the new one refused.
+
+    Attributes:
+        limits: The limits of each connection.
+        waiting: Connections that wait for bytes of their client, the longest-waiting one first.
+        stalled: Connections whose client does not read its answer, in the order in which they began.
+        draining: True if the service is stopping: each answer then closes its connection.
+    """
+
+    def __init__(self, limits: ConnectionLimits, on_refusal: OnRefusal | None = None) -> None:
+        self.limits = limits
+        self.waiting: dict[Connection, None] = {}
+        self.stalled: dict[Connection, None] = {}
+        self.draining = False
+        self._on_refusal = on_refusal
+        self._open: set[Connection] = set()
+        self._sweeping = False
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, connection: Connection) -> bool:
+        """Add a new connection and make room for it; return False if there is none."""
+        self._open.add(connection)
+        if not self._sweeping:
+            self._sweep_later()
+        while len(self._open) > self.limits.connections:
+            victim = self._victim(connection)
+            if victim is None:
+                return False
+            self.remove(victim)
+            victim.evict()
+        return True
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that is closed. Idempotent."""
+        self._open.discard(connection)
+        self.waiting.pop(connection, None)
+        self.stalled.pop(connection, None)
+
+    def refused(self, kind: ProblemType, client: tuple[str, int] | None, request_id: str) -> None:
+        """Report a request that was refused before it reached the app."""
+        if self._on_refusal is not None:
+            self._on_refusal(kind, client, request_id)
+
+    def _victim(self, newcomer: Connection) -> Connection | None:
+        """Return the connection to close: the longest-waiting one, or else a stalled one."""
+        for candidates in (self.waiting, self.stalled):
+            first = next(iter(candidates), None)
+            if first is not None and first is not newcomer:
+                return first
+        return None
+
+    def _sweep(self) -> None:
+        """Check the deadlines of all connections; one timer costs less than one per connection."""
+        self._sweeping = False
+        now = asyncio.get_running_loop().time()
+        for connection in list(self._open):
+            connection.check(now)
+        if self._open:
+            self._sweep_later()
+
+    def _sweep_later(self) -> None:
+        self._sweeping = True
+        asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep, context=Context())
+
+
+def _spare_files() -> int:
+    """Return the number of connections for which this process has file descriptors."""
+    with contextlib.suppress(OSError, ValueError):
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if limit != resource.RLIM_INFINITY:
+            return max(limit - _RESERVED_FILES, limit // 2, 1)
+    return 1 << 30
