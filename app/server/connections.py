@@ -85,6 +85,11 @@ class ConnectionTable:
         self._open: set[Connection] = set()
         self._sweeping = False
 
+    @property
+    def connections(self) -> frozenset[Connection]:
+        """The open connections."""
+        return frozenset(self._open)
+
     def __len__(self) -> int:
         return len(self._open)
 

@@ -171,7 +171,7 @@ class HttpProtocol(HttpToolsProtocol):
             case Phase.IDLE:
                 self._close()
             case Phase.HEAD:
-                self._head_is_late()
+                self._head_is_late(now)
             case Phase.BODY:
                 self._check_body_rate(now)
             case Phase.CLOSING:
@@ -395,9 +395,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_fed = 0
         self._window_bytes = 0
 
-    def _head_is_late(self) -> None:
-        if self._head_fed:
-            seconds = self.limits.head_timeout_s
+    def _head_is_late(self, now: float) -> None:
+        """Refuse a request whose headers do not end, or close a connection without a request."""
+        seconds = self.limits.head_timeout_s
+        if self._unparsed:  # the rest may be there, behind requests that are not answered yet
+            self.deadline = now + seconds
+        elif self._head_fed:
             self._refuse(_too_slow(f"the headers took more than {seconds:g} s"))
         else:
             self._close()
@@ -405,7 +408,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _check_body_rate(self, now: float) -> None:
         """Measure the next part of a body, or refuse it. While the app reads nothing, wait."""
         limits = self.limits
-        if self.flow.read_paused or self._window_bytes >= limits.min_rate * limits.rate_window_s:
+        paused = self.flow.read_paused or self._unparsed
+        if paused or self._window_bytes >= limits.min_rate * limits.rate_window_s:
             self._window_bytes = 0
             self.deadline = now + limits.rate_window_s
         else:
