@@ -1,25 +1,20 @@
-"""Read request bodies: forms, single images, and latents as JSON."""
+"""Read request bodies: forms and single images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from app.api.limits import at_most
-from app.api.queries import Latents
 from app.errors import (
     LimitError,
     MalformedBodyError,
-    ParameterError,
     UnsupportedBodyError,
     WrongFieldError,
 )
 from app.settings import Settings
-from app.typing import Floats
 
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/jpg")
 """Content types of bodies that are a single image."""
@@ -42,14 +37,14 @@ async def read_uploads(request: Request, fields: Sequence[str], settings: Settin
     A body that is a single image counts as the field `image`, if the endpoint has that field.
     Raises UploadError.
     """
-    content_type = _content_type(request)
+    content_type = content_type_of(request)
     if content_type == "multipart/form-data":
         return await _read_form(request, fields, settings.max_images, _how_to_send(fields))
     content = await request.body()
     if content_type in IMAGE_TYPES and "image" in fields:
         return {"image": [Upload("the image", content)]}
     if content:
-        raise _unsupported(content_type, _how_to_send(fields))
+        raise unsupported_body(content_type, _how_to_send(fields))
     return {}
 
 
@@ -72,14 +67,14 @@ async def read_files(
 
     Raises UploadError, also if there is no file, and LimitError if there are too many.
     """
-    content_type = _content_type(request)
+    content_type = content_type_of(request)
     if content_type == "multipart/form-data":
         files = (await _read_form(request, [field], most, remedy)).get(field, ())
     elif content_type in media_types:
         content = await request.body()
         files = [Upload("the body", content)] if content else ()
     elif await request.body():
-        raise _unsupported(content_type, remedy)
+        raise unsupported_body(content_type, remedy)
     else:
         files = ()
     if not files:
@@ -87,44 +82,13 @@ async def read_files(
     return files
 
 
-async def read_latents(request: Request, latent: int) -> Floats:
-    """Read z from a JSON body {"z": [[...], ...]}; (batch, latent), finite.
-
-    Raises UnsupportedBodyError, MalformedBodyError, ParameterError.
-    """
-    remedy = f'send JSON such as {{"z": [[...], ...]}}, with {latent} finite numbers in each row'
-    content_type = _content_type(request)
-    if content_type != "application/json":
-        raise _unsupported(content_type, f"{remedy}, as application/json")
-    try:
-        rows = Latents.model_validate_json(await request.body()).z
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        location = ".".join(str(part) for part in first["loc"])[:80]
-        if first["type"] == "json_invalid":
-            raise MalformedBodyError(
-                f"the body is not valid JSON: {first['msg']}", remedy=remedy
-            ) from error
-        raise ParameterError(f"{location or 'the body'}: {first['msg']}", remedy=remedy) from error
-    for i, row in enumerate(rows):
-        if len(row) != latent:
-            raise ParameterError(
-                f"z.{i} has {len(row)} numbers, the model has {latent} latent dimensions",
-                limit=latent,
-                remedy=remedy,
-            )
-    with np.errstate(over="ignore"):
-        z = np.array(rows, np.float32)
-    if not np.isfinite(z).all():
-        raise ParameterError("z has numbers that are too large for float32", remedy=remedy)
-    return z
-
-
-def _content_type(request: Request) -> str:
+def content_type_of(request: Request) -> str:
+    """Return the media type of the body in lower case, without parameters; empty if none is sent."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _unsupported(content_type: str, remedy: str) -> UnsupportedBodyError:
+def unsupported_body(content_type: str, remedy: str) -> UnsupportedBodyError:
+    """Return the error for a body of a type that the endpoint does not accept."""
     return UnsupportedBodyError(
         f"this endpoint does not accept a body of type {content_type[:80] or 'unknown'!r}",
         remedy=remedy,

@@ -15,6 +15,7 @@ from app.api.decode_stream import (
 )
 from app.api.dependencies import ServicesDep
 from app.api.encode_uploads import encode_uploads
+from app.api.latents_body import read_latents
 from app.api.limits import at_most
 from app.api.negotiation import choose_output
 from app.api.openapi import form_or_image_body, images, json_body
@@ -22,7 +23,7 @@ from app.api.provenance import latent_parameters, provenance, request_parameters
 from app.api.queries import AugmentQuery, DecodeQuery, EncodeQuery, Latents
 from app.api.query_route import QueryRoute
 from app.api.render import render
-from app.api.request_body import read_images, read_latents
+from app.api.request_body import read_images
 from app.api.responses_schema import Augmented, Decoded, Encoded, Encoding, Sample
 from app.api.result import Arrays, OutputOptions, Result, square_columns
 from app.errors import ParameterError

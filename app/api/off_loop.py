@@ -1,0 +1,15 @@
+"""Run work that would block the event loop for too long in a thread beside it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+LARGE_TEXT_BYTES = 65_536
+"""Bytes of a body from which on it is parsed beside the event loop; less takes under 1 ms."""
+
+
+async def call(work: Callable[[], T], *, off_loop: bool) -> T:
+    """Call a function: in a thread, or at once on the event loop, which is faster for short work."""
+    return await asyncio.to_thread(work) if off_loop else work()

@@ -1,0 +1,18 @@
+"""Read the path of a request as the routes know it."""
+
+from starlette.types import Scope
+
+V2 = "/v2"
+"""Root of the paths of the Open Inference Protocol."""
+
+
+def path_in_app(scope: Scope) -> str:
+    """Return the path without the prefix under which the app is mounted or a proxy publishes it."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
+def is_v2(scope: Scope) -> bool:
+    """Return True if a path belongs to the Open Inference Protocol, whether it exists or not."""
+    path = path_in_app(scope)
+    return path == V2 or path.startswith(f"{V2}/")
