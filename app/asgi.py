@@ -22,6 +22,7 @@ from app.api.middleware.head import HeadMiddleware
 from app.api.middleware.metrics import MetricsMiddleware, record_refusal
 from app.api.middleware.request_context import RequestContextMiddleware
 from app.api.problems import find_remedy
+from app.api.queries import MAX_PROMOTION_BYTES
 from app.api.routes import (
     compression,
     encode_decode,
@@ -99,7 +100,14 @@ def create_app(
     app.state.access = access = Access(settings)
     error_handlers.install(app)
     openapi.describe(app)
-    app.add_middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        BodyLimitMiddleware,
+        max_body_bytes=settings.max_body_bytes,
+        others={
+            "/v2": settings.max_v2_body_bytes,
+            "/models": min(settings.max_body_bytes, MAX_PROMOTION_BYTES),
+        },
+    )
     app.add_middleware(DisconnectMiddleware)
     if access.guarded:
         app.add_middleware(AccessMiddleware, access=access)
@@ -159,6 +167,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await cache.default_or_reason()
     except NotReadyError as error:
         log.error("not ready: %s; %s", error, find_remedy(error))  # noqa: TRY400 - expected
+    app.openapi()  # before the first request: making it would hold the event loop for 0.1 s
     watcher = asyncio.create_task(cache.watch())
     try:
         yield

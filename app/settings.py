@@ -173,6 +173,13 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=1024 * 1024, ge=1, description="Maximum number of bytes in a request body."
     )
+    max_v2_body_bytes: int = Field(
+        default=24 * 1024 * 1024,
+        ge=1,
+        description="Maximum number of bytes in a request body below /v2, as it is sent and after "
+        "decompression. The default has room for max_images colour images of 32x32 as JSON, which "
+        "takes up to 25 bytes for each value; raw bytes take 4.",
+    )
     max_pixels: int = Field(
         default=1024 * 1024, ge=1, description="Maximum number of pixels in one uploaded image."
     )

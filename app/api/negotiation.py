@@ -38,15 +38,15 @@ def choose_format(request: Request, requested: str | None, offered: Sequence[str
 @lru_cache(maxsize=256)
 def _best(accept: str, offered: tuple[str, ...]) -> str | None:
     """Return the offered format that the header prefers, or None if it accepts none."""
-    accepted = _accepted(accept)
+    accepted = qualities(accept)
     best = max(offered, key=lambda name: _quality(FORMATS[name].media_type, accepted))
     return best if _quality(FORMATS[best].media_type, accepted) > 0 else None
 
 
-def _accepted(header: str) -> dict[str, float]:
+def qualities(header: str) -> dict[str, float]:
     """Parse an Accept header to media range -> quality, RFC 9110 section 12.5.1.
 
-    A quality that cannot be parsed counts as 1.
+    Accept-Encoding has the same form, with content codings instead of media ranges. A quality that cannot be parsed counts as 1.
     """
     ranges = {}
     for item in header.lower().split(","):

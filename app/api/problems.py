@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from app import errors
+from app.api.paths import is_v2
 from model_store import errors as store_errors
 
 MEDIA_TYPE = "application/problem+json"
@@ -186,8 +187,16 @@ def problem_response(
     remedy: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return a problem as an HTTP response, and note its type for the metrics."""
+    """Return a problem as an HTTP response, and note its type for the metrics.
+
+    Below /v2 the answer has the form of the Open Inference Protocol, {"error": ...}, which knows 400
+    but not 422.
+    """
     request.state.problem = kind.slug
+    all_headers = _with_required_headers(request, kind.status, headers)
+    if is_v2(request.scope):
+        status = 400 if kind.status == 422 else kind.status
+        return JSONResponse({"error": detail}, status, all_headers)
     problem = Problem(
         type=kind.uri,
         title=kind.title,
@@ -198,10 +207,17 @@ def problem_response(
         limit=limit,
         remedy=remedy,
     )
-    all_headers = dict(headers or {})
-    if kind.status == 503:
-        all_headers["Retry-After"] = str(request.app.state.settings.retry_after_s)
-    if kind.status == 401:
-        all_headers["WWW-Authenticate"] = "Bearer"
     body = problem.model_dump_json(exclude_none=True)
     return Response(body, kind.status, all_headers, media_type=MEDIA_TYPE)
+
+
+def _with_required_headers(
+    request: Request, status: int, headers: Mapping[str, str] | None
+) -> dict[str, str]:
+    """Return the headers of a problem, with those that its status requires."""
+    all_headers = dict(headers or {})
+    if status == 503:
+        all_headers["Retry-After"] = str(request.app.state.settings.retry_after_s)
+    if status == 401:
+        all_headers["WWW-Authenticate"] = "Bearer"
+    return all_headers

@@ -250,6 +250,10 @@ class Latents(BaseModel):
     )
 
 
+MAX_PROMOTION_BYTES = 4096
+"""Bytes of the largest body of a promotion, which FastAPI parses on the event loop."""
+
+
 class Promotion(BaseModel):
     """Body of PUT /models/{name}/aliases/{alias}."""
 

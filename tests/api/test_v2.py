@@ -1,11 +1,16 @@
+import gzip
 import json
+import zlib
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from tests.api.service import Service, pixels
+from app.settings import Settings
+from model_store.spec import MLP, ImageShape, ModelSpec
+from tests.api.service import Service, pixels, publish, started
 
 Z = np.array([[0.5, -1.0, 2.0], [0.0, 0.25, 0.0]], np.float32)
 
@@ -100,7 +105,14 @@ def test_tensors_can_be_sent_as_raw_bytes(service: Service) -> None:
         ({"inputs": [tensor([[1.0, 2.0, 3.0]], shape=[3, 1, 10**30])]}, "does not fit"),
         ({"inputs": [tensor([[1.0, 2.0, 3.0]], datatype="FP64")]}, "FP32"),
         ({"inputs": [tensor([[1.0, 2.0, 3.0]], name="x")]}, "either z or image"),
-        ({"inputs": [tensor([[1.0, 2.0, 3.0]])] * 2}, "is repeated"),
+        ({"inputs": [tensor([[1.0, 2.0, 3.0]])] * 2}, "length 1"),
+        ({"inputs": [tensor([[1.0, 2.0, 3.0]], data=[[1.0, 2.0], [3.0]])]}, "not rectangular"),
+        ({"inputs": [tensor([[1.0, True, 3.0]], shape=[1, 3])]}, "not an array of numbers"),
+        ({"inputs": [tensor([], shape=[0, 3])]}, "[0, 3], [-1, 3] is expected"),
+        ({"inputs": [tensor([[1.0, 2.0, 3.0]], shape=[1] * 8 + [3])]}, "at most 8"),
+        ({"inputs": [tensor([1.0], shape=[10**4000] * 2)]}, "4096 are allowed"),
+        ({"inputs": [tensor([1.0], shape=[10**400] * 2)]}, "does not fit"),
+        ({"inputs": [tensor([[1.0, 2.0, 3.0]], parameters={"a": [1]})]}, "Expected"),
         ({"inputs": [tensor([[1.0, 2.0, 3.0]])], "outputs": [{"name": "mu"}]}, "no mu"),
         ({"inputs": [tensor([[1e300, 2.0, 3.0]])]}, "finite"),
         ({"inputs": [tensor([["a", "b", "c"]])]}, "not an array of numbers"),
@@ -159,6 +171,139 @@ def test_unknown_models_are_not_found(
     assert list(answer.json()) == ["error"]
 
 
-def test_a_compressed_body_is_refused(service: Service) -> None:
-    answer = service.post("/v2/models/mnist/infer", headers={"Content-Encoding": "gzip"})
+@pytest.mark.parametrize(
+    ("place", "parameter", "value"),
+    [
+        ("outputs", "classification", 3),
+        ("outputs", "shared_memory_region", "mine"),
+        ("outputs", "shared_memory_byte_size", 3136),
+        ("inputs", "shared_memory_region", "mine"),
+        ("inputs", "content_type", "base64"),
+        ("request", "sequence_id", 7),
+        ("request", "temperature", 0.5),
+        ("request", "binary_data_output", "yes"),
+        ("outputs", "binary_data", 1),
+    ],
+)
+def test_a_parameter_that_is_not_supported_is_refused_by_its_name(
+    service: Service, computed: list[int], place: str, parameter: str, value: object
+) -> None:
+    parameters = {"parameters": {parameter: value}}
+    body: dict[str, Any] = {
+        "inputs": [tensor(Z.tolist()) | (parameters if place == "inputs" else {})],
+        "outputs": [{"name": "image"} | (parameters if place == "outputs" else {})],
+    }
+    answer = infer(
+        service, *body.pop("inputs"), **body, **(parameters if place == "request" else {})
+    )
+    assert answer.status_code == 400
+    assert parameter in answer.json()["error"]
+    assert computed == []
+
+
+def test_hints_that_change_no_number_are_accepted(service: Service) -> None:
+    expected = infer(service, tensor(Z.tolist())).json()
+    hints = {"priority": 1, "timeout": 1000, "binary_data_output": False}
+    array = tensor(Z.tolist(), parameters={"content_type": "np"})
+    assert infer(service, array, parameters=hints).json() == expected
+
+
+def test_an_output_cannot_be_requested_twice(service: Service) -> None:
+    answer = infer(service, tensor(Z.tolist()), outputs=[{"name": "image"}] * 2)
+    assert answer.json() == {"error": "output image is repeated"}
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_bodies_and_answers_can_be_compressed(service: Service, coding: str) -> None:
+    compress = gzip.compress if coding == "gzip" else zlib.compress
+    content = json.dumps({"inputs": [tensor(Z.tolist())]}).encode()
+    plain = infer(service, tensor(Z.tolist()))
+    headers = {"Content-Encoding": coding, "Accept-Encoding": coding}
+    answer = service.post("/v2/models/mnist/infer", content=compress(content), headers=headers)
+    assert answer.headers["content-encoding"] == coding
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert answer.content == plain.content  # httpx decompresses it
+    assert int(answer.headers["content-length"]) < len(plain.content)
+
+
+def test_an_answer_is_not_compressed_unless_the_client_accepts_it(service: Service) -> None:
+    content = json.dumps({"inputs": [tensor(Z.tolist())]})
+    for accepted in ("identity", "br", "gzip;q=0", ""):
+        answer = service.post(
+            "/v2/models/mnist/infer", content=content, headers={"Accept-Encoding": accepted}
+        )
+        assert "content-encoding" not in answer.headers
+
+
+def test_a_compressed_body_is_limited_after_decompression(store: Path) -> None:
+    bomb = gzip.compress(b"[" * 3_000_000)
+    with started(Settings(store=store, device="cpu", max_v2_body_bytes=2_000_000)) as service:
+        answer = service.post(
+            "/v2/models/mnist/infer", content=bomb, headers={"Content-Encoding": "gzip"}
+        )
+    assert answer.status_code == 413
+    assert "2000000" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "identity, br"])
+def test_other_content_codings_are_refused(service: Service, coding: str) -> None:
+    answer = service.post("/v2/models/mnist/infer", headers={"Content-Encoding": coding})
     assert answer.status_code == 415
+    assert list(answer.json()) == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v2/nothing", 404),
+        ("GET", "/v2/models", 404),
+        ("POST", "/v2/models/mnist/explain", 404),
+        ("DELETE", "/v2/models/mnist", 405),
+        ("GET", "/v2/models/mnist/infer", 405),
+    ],
+)
+def test_errors_of_the_router_have_the_form_of_the_protocol(
+    service: Service, method: str, path: str, status: int
+) -> None:
+    answer = service.request(method, path)
+    assert answer.status_code == status
+    assert list(answer.json()) == ["error"]
+    assert answer.headers["content-type"] == "application/json"
+    assert ("allow" in answer.headers) == (status == 405)
+
+
+def test_a_body_that_is_too_large_is_refused_in_the_form_of_the_protocol(store: Path) -> None:
+    with started(Settings(store=store, device="cpu", max_v2_body_bytes=1000)) as service:
+        answer = service.post("/v2/models/mnist/infer", content=b"x" * 1001)
+    assert answer.status_code == 413
+    assert list(answer.json()) == ["error"]
+
+
+def test_a_model_that_is_not_ready_is_503_with_retry_after(tmp_path: Path) -> None:
+    settings = Settings(store=tmp_path, device="cpu", retry_after_s=7)
+    with started(settings) as service:
+        answer = service.get("/v2/health/ready")
+    assert answer.status_code == 503
+    assert list(answer.json()) == ["error"]
+    assert answer.headers["retry-after"] == "7"
+
+
+def test_the_largest_batch_of_colour_images_fits_into_a_body(tmp_path: Path) -> None:
+    spec = ModelSpec(
+        network=MLP(hidden=(4,)), latent=2, image=ImageShape(channels=3, height=32, width=32)
+    )
+    publish(tmp_path, "colour", spec=spec)
+    images = np.random.default_rng(0).random((256, 3, 32, 32), np.float32)
+    with started(Settings(store=tmp_path, model="colour", device="cpu")) as service:
+        as_json = {"inputs": [tensor(images.tolist(), "image")]}
+        answer = service.post("/v2/models/colour/infer", json=as_json)
+        mu = output(answer, "mu")
+        size = {"binary_data_size": images.nbytes}
+        head = json.dumps({"inputs": [tensor(None, "image", shape=images.shape, parameters=size)]})
+        raw = service.post(
+            "/v2/models/colour/infer",
+            content=head.encode() + images.tobytes(),
+            headers={"Inference-Header-Content-Length": str(len(head))},
+        )
+    assert mu.shape == (256, 2)
+    assert np.array_equal(output(raw, "mu"), mu)

@@ -1,46 +1,32 @@
 """/v2: the Open Inference Protocol, so that clients of KServe and Triton can encode and decode."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
-from fastapi.routing import APIRoute
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from app.api import v2_codec
+from app.api import content_coding, v2_codec
 from app.api.dependencies import Services, ServicesDep
 from app.api.limits import at_most
-from app.api.problems import problem_type
+from app.api.negotiation import qualities
+from app.api.off_loop import LARGE_TEXT_BYTES, call
 from app.api.provenance import model_headers
 from app.api.responses_schema import ServerMetadata, TensorMetadata, VersionMetadata
-from app.errors import ParameterError, ServiceError, UnsupportedBodyError
+from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
 from app.typing import Floats
-from model_store.errors import StoreError
 from model_store.spec import ModelRef
 
 Name = Annotated[str, Path(description="Name of a model.", examples=["mnist"])]
 Version = Annotated[str, Path(description="Version or alias.", examples=["1"])]
 
-
-class ProtocolRoute(APIRoute):
-    """Answer errors as {"error": ...}, and with 400 instead of 422, as the protocol requires."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return a handler that answers errors in the form of the protocol."""
-        handler = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except (ServiceError, StoreError) as error:
-                status = problem_type(error).status
-                return JSONResponse({"error": str(error)}, 400 if status == 422 else status)
-
-        return handle
+_MANY_VALUES = 4096
+"""Numbers from which on an answer is written as JSON beside the event loop; 2 ms on the loop."""
 
 
-router = APIRouter(prefix="/v2", tags=["v2 protocol"], route_class=ProtocolRoute)
+router = APIRouter(prefix="/v2", tags=["v2 protocol"])
 
 _ERROR = {"application/json": {"example": {"error": "no model 'nothing' in the store"}}}
 _INFER_BODY = {
@@ -179,14 +165,41 @@ def _metadata(model: LoadedModel, services: Services) -> VersionMetadata:
 
 
 async def _infer(request: Request, model: LoadedModel, services: Services) -> Response:
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise UnsupportedBodyError("the body is compressed", remedy="send it uncompressed")
-    inference = v2_codec.parse(await request.body(), request.headers.get(v2_codec.LENGTH_HEADER))
+    inference = await _read(request, model, services)
     outputs = await _compute(inference, model, services)
-    body, headers = v2_codec.render(
-        inference, outputs, model_name=model.ref.name, model_version=str(model.ref.version)
+    render = partial(
+        v2_codec.render,
+        inference,
+        outputs,
+        model_name=model.ref.name,
+        model_version=str(model.ref.version),
     )
-    return Response(body, headers=model_headers(model) | headers)
+    large = v2_codec.json_values(inference, outputs) >= _MANY_VALUES
+    body, headers = await call(render, off_loop=large)
+    headers |= model_headers(model) | {"Vary": "Accept-Encoding"}
+    coding = content_coding.choose_coding(qualities(request.headers.get("accept-encoding", "")))
+    if coding is not None and len(body) >= content_coding.MIN_BYTES:
+        body = await call(partial(content_coding.compress, body, coding), off_loop=True)
+        headers["Content-Encoding"] = coding
+    return Response(body, headers=headers)
+
+
+async def _read(request: Request, model: LoadedModel, services: Services) -> v2_codec.Inference:
+    """Read and parse the body, beside the event loop if it is large or compressed."""
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    content_coding.check_coding(coding)
+    settings = services.settings
+    body = await request.body()
+    largest_row = max(model.latent, model.manifest.spec.image.pixels)
+
+    def parse() -> v2_codec.Inference:
+        content = body
+        if coding != "identity":
+            content = content_coding.decompress(body, limit=settings.max_v2_body_bytes)
+        json_length = request.headers.get(v2_codec.LENGTH_HEADER)
+        return v2_codec.parse(content, json_length, max_values=settings.max_images * largest_row)
+
+    return await call(parse, off_loop=coding != "identity" or len(body) >= LARGE_TEXT_BYTES)
 
 
 async def _model(services: Services, name: str, version: str | None = None) -> LoadedModel:
@@ -198,24 +211,21 @@ async def _compute(
     inference: v2_codec.Inference, model: LoadedModel, services: Services
 ) -> Mapping[str, Floats]:
     """Return the outputs of an inference request by name; raises ParameterError."""
-    name, values = _input(inference, model, services)
+    name, values = inference.name, inference.values
+    _check(inference, model, services)
     if name == "z":
         return {"image": await services.engine.decode(model, values)}
     mu, logvar = await services.engine.encode(model, values)
     return {"mu": mu, "logvar": logvar}
 
 
-def _input(
-    inference: v2_codec.Inference, model: LoadedModel, services: Services
-) -> tuple[str, Floats]:
-    """Return name and values of the one input, after checking the whole request."""
+def _check(inference: v2_codec.Inference, model: LoadedModel, services: Services) -> None:
+    """Raise ParameterError unless the input and the requested outputs fit the model."""
     shapes = {"z": (model.latent,), "image": model.manifest.spec.image.shape}
     output_names = {"z": ("image",), "image": ("mu", "logvar")}
-    if len(inference.inputs) != 1 or not inference.inputs.keys() <= shapes.keys():
-        raise ParameterError(
-            f"inputs are {', '.join(inference.inputs)[:80]}; either z or image is expected"
-        )
-    ((name, values),) = inference.inputs.items()
+    name, values = inference.name, inference.values
+    if name not in shapes:
+        raise ParameterError(f"the input is {name[:80]}; either z or image is expected")
     if values.shape[1:] != shapes[name] or not len(values):
         expected = [-1, *shapes[name]]
         raise ParameterError(f"{name} has shape {list(values.shape)}, {expected} is expected")
@@ -228,4 +238,3 @@ def _input(
         )
     if name == "image" and (values.min() < 0 or values.max() > 1):
         raise ParameterError("image has pixels outside [0, 1]")
-    return name, values
