@@ -28,6 +28,8 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _LONGEST_CACHED = 200
 """Bytes of the longest query string that is cached. It bounds the memory of the cache."""
+_MAX_PARAMETERS = 100
+"""Parameters of the longest query, more than any endpoint has: each unknown one is an error object."""
 
 
 class QueryRoute(APIRoute):
@@ -66,7 +68,16 @@ def read_query(text: bytes, query_type: type[Query]) -> Query:
 
 
 def _validate(text: bytes, query_type: type[Query]) -> Query:
-    items = parse_qsl(text.decode("latin-1"), keep_blank_values=True)
+    try:
+        items = parse_qsl(
+            text.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS
+        )
+    except ValueError as error:
+        raise ParameterError(
+            f"the query has more than {_MAX_PARAMETERS} parameters",
+            limit=_MAX_PARAMETERS,
+            remedy="send each parameter once",
+        ) from error
     values = dict(items)
     if len(values) < len(items):
         ((name, times),) = Counter(name for name, _ in items).most_common(1)

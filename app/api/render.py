@@ -5,17 +5,17 @@ derived from it. A new format is a row here, made from one of the kinds of conte
 offers.
 """
 
-import asyncio
 import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from starlette.responses import Response
 
 from app.api.archive import ImageArchive
+from app.api.off_loop import call
 from app.api.provenance import model_headers
 from app.api.responses_schema import Pixels
 from app.api.result import OutputOptions, Result
@@ -26,12 +26,13 @@ from app.imaging.png import encode_png
 from app.inference.loaded_model import LoadedModel
 from app.typing import Bytes
 
-T = TypeVar("T")
 Content = Literal["grid", "document", "files", "arrays", "animation"]
 """Kinds of content, named like the methods of `Result` that return them."""
 
 _LARGE = 500_000
 """Number of pixel values from which on encoding runs in a thread, off the event loop."""
+_LARGE_SINGLY = 50_000
+"""The same number for formats that encode each image, or each number, by itself: about 5 ms."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Format:
     """True if browsers should save the answer instead of showing it."""
     streamable: bool = False
     """True if the answer can be sent while it is made, so that it may have more images."""
+    large: int = _LARGE
+    """Number of pixel values from which on encoding runs off the event loop."""
 
     @property
     def has_numbers(self) -> bool:
@@ -56,7 +59,7 @@ async def render(result: Result, output: OutputOptions) -> Response:
     """Encode a result in the format that the client asked for."""
     wanted = FORMATS[output.format]
     size = result.images.size * output.scale**2
-    content = await run_off_loop_if_large(size, lambda: wanted.encode(result, output))
+    content = await call(lambda: wanted.encode(result, output), off_loop=size >= wanted.large)
     return Response(
         content,
         headers=answer_headers(result.model, result.seed, output),
@@ -72,11 +75,6 @@ def answer_headers(model: LoadedModel, seed: int | None, output: OutputOptions) 
         name = f"{model.ref.name}-{model.ref.version}{suffix}.{output.format}"
         headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return headers
-
-
-async def run_off_loop_if_large(size: int, work: Callable[[], T]) -> T:
-    """Call a function, in a thread if it has many pixel values to process."""
-    return work() if size < _LARGE else await asyncio.to_thread(work)
 
 
 # --- images in JSON ----------------------------------------------------------------------------
@@ -152,11 +150,18 @@ def _stored_parameters(result: Result, output: OutputOptions) -> Mapping[str, ob
 
 FORMATS: Mapping[str, Format] = {
     "png": Format("image/png", "grid", _encode_png),
-    "json": Format("application/json", "document", _encode_json),
-    "zip": Format("application/zip", "files", _encode_zip, attachment=True, streamable=True),
+    "json": Format("application/json", "document", _encode_json, large=_LARGE_SINGLY),
+    "zip": Format(
+        "application/zip",
+        "files",
+        _encode_zip,
+        attachment=True,
+        streamable=True,
+        large=_LARGE_SINGLY,
+    ),
     "npz": Format("application/x-npz", "arrays", _encode_npz, attachment=True),
-    "gif": Format("image/gif", "animation", _encode_gif),
-    "apng": Format("image/apng", "animation", _encode_apng),
+    "gif": Format("image/gif", "animation", _encode_gif, large=_LARGE_SINGLY),
+    "apng": Format("image/apng", "animation", _encode_apng, large=_LARGE_SINGLY),
 }
 """The formats by their value of `format=`; the first that an endpoint offers is its default."""
 

@@ -1,0 +1,160 @@
+"""No request within the limits holds the event loop for long, or costs much CPU.
+
+All other requests of a worker, and /healthz, wait while the loop is held. Both are measured as CPU
+time, which does not depend on what else the machine does.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.asgi import create_app
+from app.settings import Settings
+from tests.api import large_bodies
+from tests.api.heartbeat import Watched, watched
+from tests.api.large_bodies import Attack
+from tests.api.service import digit, publish
+
+HOLD_S = 0.05
+CPU_S = 0.5
+SIZE = 1_000_000
+QUERY_SIZE = 60_000  # h11 and httptools accept 64 kB
+
+PARAMETERS = {"name": "mnist", "version": "1", "figure": "samples", "alias": "production"}
+OPERATIONS = [
+    (method.upper(), path.format(**PARAMETERS))
+    for path, operations in create_app(Settings(device="cpu")).openapi()["paths"].items()
+    for method in operations
+]
+OTHER_PATHS = ("/", "/docs", "/openapi.json", "/static/nothing", "/nothing", "/v2/nothing")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    store = tmp_path_factory.mktemp("store")
+    publish(store, "mnist")
+    settings = Settings(store=store, device="cpu", log_requests=False, admin_token="secret")
+    with watched(create_app(settings)) as service:
+        yield service
+
+
+def attacks(method: str, path: str) -> Iterator[Attack]:
+    """Yield large requests to an endpoint."""
+    yield from large_bodies.json_bodies(SIZE)
+    if path == "/decode":
+        yield from large_bodies.latents_bodies(SIZE)
+    if path.endswith("/infer"):
+        yield from large_bodies.v2_bodies(SIZE)
+    if path.endswith("/aliases/production"):
+        for title, value in large_bodies.json_values(3000):
+            yield Attack(f"version: {title}", b'{"version":' + value + b"}")
+    if method == "POST":
+        yield from large_bodies.forms(SIZE)
+    yield from large_bodies.other_bodies(SIZE)
+    yield from large_bodies.queries(QUERY_SIZE)
+
+
+def measured(service: Watched, method: str, path: str, **options: Any) -> tuple[int, float, float]:
+    """Send a request; return its status, the longest hold of the loop, and the CPU time (s)."""
+    service.heartbeat.longest_s = 0.0
+    before = time.process_time()
+    answer = service.client.request(method, path, **options)
+    time.sleep(0.002)  # for the beat after the last callback of the request
+    return answer.status_code, service.heartbeat.longest_s, time.process_time() - before
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [*OPERATIONS, *(("POST", path) for path in OTHER_PATHS)]
+)
+def test_no_large_request_holds_the_loop_or_costs_much(
+    service: Watched, method: str, path: str
+) -> None:
+    slow = {}
+    for attack in attacks(method, path):
+        headers = {"Content-Type": attack.content_type} | attack.headers
+        url = f"{path}?{attack.query}"
+        status, hold_s, cpu_s = measured(
+            service, method, url, content=attack.content, headers=headers
+        )
+        assert status < 500, attack.title
+        if hold_s > HOLD_S or cpu_s > CPU_S:
+            slow[attack.title] = (hold_s, cpu_s)
+    assert slow == {}
+
+
+@pytest.mark.parametrize("kind", ["zeros", "empty arrays"])
+@pytest.mark.parametrize("name", ["data", "shape", "parameters"])
+def test_the_largest_v2_body_holds_the_loop_no_longer(
+    service: Watched, kind: str, name: str
+) -> None:
+    value = large_bodies.JSON_VALUES[kind](23 * SIZE)
+    members = {"shape": b"[1,3]", "data": b"[1,2,3]"} | {name: value}
+    tensor = b",".join(b'"%s":%s' % (k.encode(), v) for k, v in members.items())
+    content = b'{"inputs":[{"name":"z","datatype":"FP32",%s}]}' % tensor
+    status, hold_s, _ = measured(service, "POST", "/v2/models/mnist/infer", content=content)
+    assert status == 400
+    assert hold_s < HOLD_S
+
+
+Z = np.linspace(-1, 1, 256 * 3).reshape(256, 3).tolist()
+PIXELS = np.linspace(0, 1, 256 * 784).reshape(256, 1, 28, 28).tolist()
+
+
+def v2(name: str, values: list[Any]) -> dict[str, Any]:
+    tensor = {"name": name, "shape": list(np.shape(values)), "datatype": "FP32", "data": values}
+    return {"json": {"inputs": [tensor]}}
+
+
+@pytest.mark.parametrize("path", OTHER_PATHS)
+def test_the_pages_do_not_hold_the_loop(service: Watched, path: str) -> None:
+    status, hold_s, _ = measured(service, "GET", path)
+    assert status in {200, 404}
+    assert hold_s < HOLD_S
+
+
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        ("/generate?n=256&format=json", {}),
+        ("/generate?n=256&format=json&pixels=true", {}),
+        ("/generate?n=256&format=npz", {}),
+        ("/generate?n=256&scale=4", {}),
+        ("/generate?n=2000&format=zip", {}),
+        ("/decode?format=json", {"json": {"z": Z}}),
+        ("/decode?format=zip", {"json": {"z": Z * 8}}),
+        ("/encode?format=json", {"files": [("image", digit())] * 256}),
+        ("/reconstruct", {"files": [("image", digit())] * 256}),
+        ("/reconstruct?format=json&pixels=true", {"files": [("image", digit())] * 256}),
+        ("/reconstruct?format=zip", {"files": [("image", digit())] * 256}),
+        ("/augment?n=256&format=json", {"files": {"image": digit()}}),
+        ("/interpolate?steps=254&seed_a=1&seed_b=2&format=gif", {}),
+        ("/interpolate?steps=254&seed_a=1&seed_b=2&format=apng&path=slerp", {}),
+        ("/traverse?steps=85&format=json&pixels=true", {}),
+        ("/v2/models/mnist/infer", v2("z", Z)),
+        ("/v2/models/mnist/infer", v2("image", PIXELS)),
+    ],
+)
+def test_no_large_answer_holds_the_loop(
+    service: Watched, path: str, options: dict[str, Any]
+) -> None:
+    status, hold_s, _ = measured(service, "POST", path, **options)
+    assert status == 200
+    assert hold_s < HOLD_S
+
+
+def test_the_heartbeat_sees_work_on_the_loop(tmp_path: Path) -> None:
+    publish(tmp_path, "mnist")
+    app = create_app(Settings(store=tmp_path, device="cpu"))
+
+    @app.get("/hold", include_in_schema=False)
+    async def hold() -> None:
+        until = time.thread_time() + 2 * HOLD_S
+        while time.thread_time() < until:
+            pass
+
+    with watched(app) as service:
+        assert measured(service, "GET", "/hold")[1] >= 2 * HOLD_S
