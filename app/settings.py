@@ -131,6 +131,21 @@ class Settings(BaseSettings):
         ge=0,
         description="Longest time (seconds) that stopping waits for running requests.",
     )
+    shutdown_delay_s: float = Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Time (seconds) between the moment at which a stopping service answers /readyz "
+        "with 503 and the moment at which it accepts no more connections. Set it to the time that "
+        "a load balancer takes to notice.",
+    )
+    heartbeat_timeout_s: float = Field(
+        default=30.0,
+        ge=2,
+        allow_inf_nan=False,
+        description="Time (seconds) without a sign of life after which one of several workers is "
+        "killed and replaced.",
+    )
 
     max_connections: int = Field(
         default=2048,
