@@ -157,6 +157,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         default=settings.model,
         capacity=settings.max_loaded_models,
         max_bytes=settings.max_loaded_bytes,
+        promotion_timeout_s=settings.promotion_timeout_s,
         hooks=hooks,
     )
     compressor = Compressor(

@@ -26,8 +26,10 @@ ServiceError
 │   ├── TooManyConnectionsError  too many connections are open
 │   ├── QueueFullError         too many images are waiting
 │   ├── TimedOutError          the answer was not ready in time
+│   │   └── StoreTimeoutError  the disk of the store did not answer in time
 │   └── NotReadyError          a model cannot be served now
 │       ├── DefaultModelError  the default model cannot be loaded
+│       ├── LoadError          loading a version failed in a way that no check names
 │       ├── DeviceError        the device cannot run the model
 │       ├── TorchMissingError  the model needs PyTorch, which is not installed
 │       ├── MismatchError      this machine computes an exact version differently
@@ -159,12 +161,20 @@ class TimedOutError(UnavailableError):
     """The answer was not ready in time."""
 
 
+class StoreTimeoutError(TimedOutError):
+    """The disk of the store did not answer in time."""
+
+
 class NotReadyError(UnavailableError):
     """A model cannot be served now."""
 
 
 class DefaultModelError(NotReadyError):
     """The default model cannot be loaded."""
+
+
+class LoadError(NotReadyError):
+    """Loading a version failed in a way that no check of the store names."""
 
 
 class DeviceError(NotReadyError):

@@ -205,6 +205,13 @@ class Settings(BaseSettings):
         default=10.0, gt=0, allow_inf_nan=False, description="Maximum of the parameter span."
     )
 
+    promotion_timeout_s: float = Field(
+        default=5.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Longest time (seconds) that a promotion waits for another process that is "
+        "promoting a version of the same model.",
+    )
     admin_token: SecretStr | None = Field(
         default=None,
         description="Bearer token that a promotion requires; if it is not set, promotion is disabled.",

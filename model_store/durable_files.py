@@ -26,6 +26,17 @@ def replace_durably(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def make_folder_durably(folder: Path) -> None:
+    """Make a folder and its missing parents, and wait until their names are on the disk."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        sync_folder(each.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the directory entries of a folder are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -9,6 +9,7 @@ StoreError
 │   ├── FigureNotFoundError    the version has no such figure
 │   └── FloatWeightsNotFoundError  an exact version is published without float weights
 ├── PublishError               a version could not be written; the store is unchanged
+├── StoreBusyError             another process kept the aliases locked for too long
 └── CorruptVersionError        a version on disk that must not be served
     ├── ManifestError          manifest.json is missing, unreadable or of another format
     ├── ChecksumError          a file is missing or differs from the manifest
@@ -63,6 +64,10 @@ class FloatWeightsNotFoundError(NotFoundError):
 
 class PublishError(StoreError):
     """Publishing failed; no version was added."""
+
+
+class StoreBusyError(StoreError):
+    """Another process kept the aliases of a model locked for too long."""
 
 
 class CorruptVersionError(StoreError):

@@ -91,12 +91,16 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     store_errors.VersionNotFoundError: ProblemType("version-not-found", 404, "No such version"),
     store_errors.AliasNotFoundError: ProblemType("alias-not-found", 404, "No such alias"),
     store_errors.FigureNotFoundError: ProblemType("figure-not-found", 404, "No such figure"),
+    store_errors.StoreBusyError: ProblemType("store-busy", 503, "The store is being changed"),
     store_errors.StoreError: ProblemType("model-unavailable", 503, "The model cannot be served"),
 }
 
 REMEDIES: Mapping[type[Exception], str] = {
     errors.QueueFullError: "try again after the time in Retry-After, or ask for fewer images",
     errors.TimedOutError: "try again after the time in Retry-After, or ask for fewer images",
+    errors.StoreTimeoutError: "try again after the time in Retry-After; the operator can check the "
+    "disk of ZSERVE_STORE",
+    errors.LoadError: "ask for another version, or publish this one again",
     errors.DefaultModelError: "publish it, or choose another with ZSERVE_MODEL and ZSERVE_STORE",
     errors.DeviceError: "free memory of the GPU, or set ZSERVE_DEVICE=cpu",
     errors.TorchMissingError: "install PyTorch (`make install TORCH=cpu`), or serve an exact version",
@@ -113,6 +117,7 @@ REMEDIES: Mapping[type[Exception], str] = {
     store_errors.OtherModelError: "ask a service that has the version the file was written with",
     store_errors.TooManyImagesError: "the operator can raise ZSERVE_MAX_COMPRESSED_IMAGES",
     store_errors.InvalidReferenceError: "write name, name@version or name@alias",
+    store_errors.StoreBusyError: "try again after the time in Retry-After",
     store_errors.NotFoundError: "GET /models lists the models and versions",
     store_errors.CorruptVersionError: "ask for another version, or republish this one",
 }

@@ -14,10 +14,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from app.errors import DefaultModelError, NotReadyError
+from app.errors import DefaultModelError, LoadError, NotReadyError
 from app.inference.engine import Engine
 from app.inference.hooks import EngineHooks, NullHooks
 from app.inference.loaded_model import LoadedModel
+from app.inference.store_threads import LOCK_TIMEOUT_S, StoreThreads
 from model_store.errors import StoreError
 from model_store.spec import ModelRef
 from model_store.store import Store
@@ -46,6 +47,7 @@ class ModelCache:
     """References -> loaded models. Call it from one event loop.
 
     `capacity` and `max_bytes` (of weights) bound what stays in memory; one model always stays.
+    `promotion_timeout_s` bounds the wait of a promotion for those of other processes.
     """
 
     def __init__(
@@ -56,10 +58,11 @@ class ModelCache:
         default: str,
         capacity: int,
         max_bytes: int | None = None,
+        promotion_timeout_s: float = LOCK_TIMEOUT_S,
         hooks: EngineHooks | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.store = store
+        self.store_threads = StoreThreads(store, lock_timeout_s=promotion_timeout_s)
         self.default = ModelRef.parse(default)
         self._engine = engine
         self._capacity = capacity
@@ -76,7 +79,7 @@ class ModelCache:
     async def get(self, reference: str | None = None) -> LoadedModel:
         """Return the model of `name`, `name@version` or `name@alias`, or the default model.
 
-        Raises the errors of `ModelRef.parse`, `Store.resolve` and `Store.load`.
+        Raises the errors of `ModelRef.parse`, `Store.resolve` and `Store.load`, and UnavailableError.
         """
         ref = self.default if reference is None else ModelRef.parse(reference)
         target = ref if ref.version else self._serving.get(ref)
@@ -84,7 +87,7 @@ class ModelCache:
             self._loaded.move_to_end(target)
             return loaded
         if target is None or target == ref:
-            target = self.store.resolve(ref)
+            target = await self.store_threads.read(self.store_threads.store.resolve, ref)
         model = await self._load_once(target)
         if not ref.version:
             self._serving.setdefault(ref, target)
@@ -97,6 +100,17 @@ class ModelCache:
             return await self.get()
         except StoreError as error:
             raise DefaultModelError(f"{self.default} cannot be served: {error}") from error
+
+    async def promote(self, name: str, alias: str, version: int) -> dict[str, int]:
+        """Load a version, point an alias at it, and return the aliases of its model.
+
+        If the version cannot be loaded, nothing changes. Raises the errors of `get` and of
+        `Store.set_alias`.
+        """
+        ref = (await self.get(f"{name}@{version}")).ref
+        await self.store_threads.set_alias(ref.name, alias, version)
+        await self.refresh()
+        return await self.store_threads.read(self.store_threads.store.aliases, ref.name)
 
     @property
     def refusals(self) -> tuple[str, ...]:
@@ -130,7 +144,8 @@ class ModelCache:
     async def refresh(self) -> None:
         """Resolve the references in use again; swap those that mean another version now."""
         async with self._refresh_lock:
-            targets = await asyncio.to_thread(_resolve_all, self.store, tuple(self._serving))
+            refs = tuple(self._serving)
+            targets = await self.store_threads.read(_resolve_all, self.store_threads.store, refs)
             for ref, target in targets.items():
                 if target == self._serving[ref]:
                     self._refusals.pop(ref, None)
@@ -144,6 +159,7 @@ class ModelCache:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._loaded.clear()
+        self.store_threads.close()
 
     async def _swap(self, ref: ModelRef, target: ModelRef | StoreError) -> None:
         """Serve the target under this reference; if that fails, keep the old version and log why."""
@@ -183,10 +199,23 @@ class ModelCache:
         return await asyncio.shield(task)
 
     async def _load(self, ref: ModelRef) -> LoadedModel:
-        """Load one version at a time, so that memory exceeds the bounds by at most one version."""
+        """Load one version at a time, so that memory exceeds the bounds by at most one version.
+
+        Raises StoreError, NotReadyError, and LoadError for any other exception: no version may stop
+        the promotions of others.
+        """
         async with self._load_lock:
-            stored = await asyncio.to_thread(self.store.load, ref)
-            return await self._engine.warm_up(stored)
+            try:
+                stored = await self.store_threads.load(ref)
+                return await self._engine.warm_up(stored)
+            except (StoreError, NotReadyError):
+                raise
+            except Exception as error:
+                log.debug("%s cannot be loaded", ref, exc_info=True)
+                reason = str(error).partition("\n")[0][:200]
+                raise LoadError(
+                    f"{ref} cannot be loaded: {type(error).__name__}: {reason}"
+                ) from error
 
     def _load_ended(self, ref: ModelRef, task: "asyncio.Task[LoadedModel]") -> None:
         del self._loading[ref]
@@ -219,4 +248,6 @@ def _resolve_all(store: Store, refs: Iterable[ModelRef]) -> dict[ModelRef, Model
             targets[ref] = store.resolve(ref)
         except StoreError as error:
             targets[ref] = error
+        except Exception as error:  # noqa: BLE001 - one reference must not stop the others
+            targets[ref] = StoreError(f"{ref} cannot be resolved: {type(error).__name__}: {error}")
     return targets

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from model_store.arithmetic import golden as golden_hashes
@@ -25,13 +25,14 @@ from model_store.arithmetic.proof import prove
 from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.compression import pixels as pixel_tables
 from model_store.compression.pixels import CountedPixels, LogWeights
-from model_store.durable_files import replace_durably
+from model_store.durable_files import make_folder_durably, replace_durably
 from model_store.errors import (
     AliasNotFoundError,
     InvalidReferenceError,
     ManifestError,
     ModelNotFoundError,
     PublishError,
+    StoreBusyError,
     StoreError,
     VersionNotFoundError,
 )
@@ -39,6 +40,9 @@ from model_store.spec import PRODUCTION, Alias, Description, Manifest, ModelRef,
 from model_store.store import version as version_files
 from model_store.store.publishing import add_version
 from model_store.store.tensors import Array, Weights, to_arrays, to_safetensors
+
+LOCK_TIMEOUT_S = 10.0
+"""Longest time (s) that setting an alias waits for other processes that set one."""
 
 _NAME = TypeAdapter(Name)
 _ALIAS = TypeAdapter(Alias)
@@ -249,10 +253,13 @@ class Store:
                 "the store is unchanged"
             ) from error
 
-    def set_alias(self, name: str, alias: str, version: int) -> None:
+    def set_alias(
+        self, name: str, alias: str, version: int, *, lock_timeout_s: float = LOCK_TIMEOUT_S
+    ) -> None:
         """Point an alias at a version, atomically, to promote it or to roll back.
 
-        Raises NotFoundError, InvalidReferenceError, and StoreError if the file cannot be written.
+        Raises NotFoundError, InvalidReferenceError, StoreBusyError if the aliases stay locked, and
+        StoreError if the file cannot be written.
         """
         self.resolve(ModelRef(name=name, version=version))
         try:
@@ -263,11 +270,16 @@ class Store:
             ) from error
         folder = self.root / name
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / ".aliases.lock"):
+            make_folder_durably(folder)
+            with FileLock(folder / ".aliases.lock", timeout=lock_timeout_s):
                 aliases = _read_aliases(folder) | {alias: version}
                 text = json.dumps(aliases, indent=2, sort_keys=True) + "\n"
                 replace_durably(folder / "aliases.json", text.encode())
+        except Timeout as error:
+            raise StoreBusyError(
+                f"cannot set {name}@{alias}: another process has kept {error.lock_file} locked for "
+                f"{lock_timeout_s:.3g} s; the alias is unchanged"
+            ) from error
         except OSError as error:
             raise StoreError(
                 f"cannot set {name}@{alias} in {self.root}: {error.strerror or error}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from app.errors import LoadError
 from app.inference.backend import ChosenBackend
 from app.inference.cuda_graphs import unusable_reason
 from app.inference.engine import Engine
@@ -276,3 +277,92 @@ def test_a_thousand_swaps_under_load_leave_memory_as_it_was(store: CountingStore
     before = resident_mb()
     assert swap_under_load(store, swaps=1000, capacity=1) > 1000
     assert resident_mb() - before < 20
+
+
+class BrokenStore(CountingStore):
+    """A store whose version 2 of any model cannot be loaded, for a reason that no check names."""
+
+    failure: Exception
+
+    def load(self, ref: ModelRef) -> StoredModel:
+        stored = super().load(ref)
+        if ref.version == 2:
+            raise self.failure
+        return stored
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        RuntimeError("no storage of that size\nat line 1\nat line 2"),
+        MemoryError(),
+        RecursionError("maximum recursion depth exceeded"),
+        OSError(5, "Input/output error"),
+        TypeError("exponent is a list"),
+        TimeoutError(),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_any_error_of_a_load_is_a_refusal_that_does_not_stop_other_promotions(
+    store: CountingStore, failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(store.root, "other", seed=7)
+    publish(store.root, "other", seed=8)
+    publish(store.root, "other", seed=9)
+    broken = BrokenStore(store.root)
+    broken.failure = failure
+
+    async def run() -> None:
+        engine = an_engine()
+        cache = ModelCache(broken, engine, default="mnist", capacity=9)
+        await cache.get()
+        await cache.get("other")
+        broken.set_alias("mnist", "production", 2)
+        broken.set_alias("other", "production", 3)
+        for _ in range(3):
+            await cache.refresh()
+        assert (await cache.get()).name == "mnist@1"
+        assert (await cache.get("other")).name == "other@3"
+        (line,) = cache.degraded
+        assert line.startswith("mnist@production stays mnist@1: mnist@2 cannot be loaded: ")
+        assert type(failure).__name__ in line
+        assert "\n" not in line
+        with pytest.raises(LoadError, match="mnist@2 cannot be loaded"):
+            await cache.get("mnist@2")
+        await cache.close()
+        engine.close()
+
+    with caplog.at_level("INFO", "zserve"):
+        asyncio.run(run())
+    (refused,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "mnist@2 cannot be loaded" in refused.getMessage()
+    assert refused.exc_info is None
+
+
+def test_an_alias_that_cannot_be_resolved_does_not_stop_the_others(store: CountingStore) -> None:
+    publish(store.root, "other", seed=7)
+    publish(store.root, "other", seed=8)
+
+    class DamagedAliases(CountingStore):
+        damaged = False
+
+        def resolve(self, ref: ModelRef) -> ModelRef:
+            if ref.name == "mnist" and self.damaged:
+                raise RecursionError("aliases.json is nested too deeply")
+            return super().resolve(ref)
+
+    async def run() -> None:
+        engine = an_engine()
+        damaged = DamagedAliases(store.root)
+        cache = ModelCache(damaged, engine, default="mnist", capacity=9)
+        await cache.get("mnist")
+        await cache.get("other")
+        damaged.damaged = True
+        store.set_alias("other", "production", 2)
+        await cache.refresh()
+        assert (await cache.get("other")).name == "other@2"
+        assert "nested too deeply" in cache.degraded[0]
+        await cache.close()
+        engine.close()
+
+    asyncio.run(run())

@@ -1,11 +1,19 @@
+import asyncio
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from pydantic import SecretStr
 
+from app.inference.backend import ChosenBackend
+from app.inference.engine import Engine
+from app.inference.model_cache import ModelCache
 from app.settings import Settings
-from model_store.store import WEIGHTS
+from model_store.spec import ModelRef
+from model_store.store import WEIGHTS, Store
 from tests.api.service import Service, problem, publish, started
 
 TOKEN = "a-long-token"
@@ -156,3 +164,64 @@ def test_a_model_that_cannot_be_read_does_not_hide_the_others(own: Service, tmp_
     body = own.get("/models").json()
     assert [model["name"] for model in body["models"]] == ["mnist"]
     assert body["unreadable"][0]["name"] == "broken"
+
+
+def test_a_promotion_waits_for_another_one_of_the_same_model(own: Service, tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / "mnist" / ".aliases.lock")
+    with ThreadPoolExecutor(1) as pool:
+        with lock:
+            promotion = pool.submit(
+                own.request,
+                "PUT",
+                "/models/mnist/aliases/production",
+                json={"version": 2},
+                headers=BEARER,
+            )
+            assert own.get("/healthz").status_code == 200
+            with pytest.raises(TimeoutError):
+                promotion.result(timeout=0.2)
+        assert promotion.result().json() == {"name": "mnist", "aliases": {"production": 2}}
+
+
+def test_a_promotion_that_waits_too_long_changes_nothing(tmp_path: Path) -> None:
+    publish(tmp_path)
+    settings = Settings(store=tmp_path, admin_token=SecretStr(TOKEN), promotion_timeout_s=0.1)
+    with FileLock(tmp_path / "mnist" / ".aliases.lock"), started(settings) as service:
+        answer = service.request(
+            "PUT", "/models/mnist/aliases/staging", json={"version": 1}, headers=BEARER
+        )
+        assert ".aliases.lock" in problem(answer, 503, "store-busy")["detail"]
+        assert answer.headers["retry-after"] == "1"
+        assert service.get("/models/mnist").json()["aliases"] == {"production": 1}
+
+
+def test_a_version_that_is_not_in_memory_is_found_beside_the_event_loop(tmp_path: Path) -> None:
+    """Block the disk of a store: requests for models in memory are answered meanwhile."""
+    publish(tmp_path)
+    publish(tmp_path, "other")
+    blocked = threading.Event()
+    released = threading.Event()
+
+    class SlowDisk(Store):
+        def resolve(self, ref: ModelRef) -> ModelRef:
+            if ref.name == "other":
+                blocked.set()
+                assert released.wait(30)
+            return super().resolve(ref)
+
+    async def run() -> None:
+        engine = Engine(ChosenBackend("cpu"), queue_images=64, timeout_s=30)
+        cache = ModelCache(SlowDisk(tmp_path), engine, default="mnist", capacity=4)
+        await cache.get()
+        slow = asyncio.create_task(cache.get("other"))
+        await asyncio.to_thread(blocked.wait, 30)
+        assert (await cache.get()).name == "mnist@1"
+        assert (await cache.get("mnist@1")).name == "mnist@1"
+        await cache.refresh()
+        assert not slow.done()
+        released.set()
+        assert (await slow).name == "other@1"
+        await cache.close()
+        engine.close()
+
+    asyncio.run(run())

@@ -132,10 +132,8 @@ async def set_alias(
     promotion: Promotion,
 ) -> Aliases:
     """Point an alias at a version. The version is loaded first; if that fails, nothing changes."""
-    model = await services.model_cache.get(f"{name}@{promotion.version}")
-    services.store.set_alias(model.ref.name, alias, promotion.version)
-    await services.model_cache.refresh()
-    return Aliases(name=model.ref.name, aliases=services.store.aliases(model.ref.name))
+    aliases = await services.model_cache.promote(name, alias, promotion.version)
+    return Aliases(name=name, aliases=aliases)
 
 
 def _summary(name: str, services: Services) -> ModelSummary:

@@ -81,7 +81,7 @@ async def ready(services: ServicesDep) -> dict[str, bool]:
 )
 async def model(services: ServicesDep, name: Name) -> VersionMetadata:
     """Return versions, inputs and outputs: `z` gives `image`, `image` gives `mu` and `logvar`."""
-    return _metadata(await _model(services, name), services)
+    return await _metadata(await _model(services, name), services)
 
 
 @router.get(
@@ -92,7 +92,7 @@ async def model(services: ServicesDep, name: Name) -> VersionMetadata:
 )
 async def version(services: ServicesDep, name: Name, version: Version) -> VersionMetadata:
     """Return all versions of the model, and inputs and outputs of this version."""
-    return _metadata(await _model(services, name, version), services)
+    return await _metadata(await _model(services, name, version), services)
 
 
 @router.get(
@@ -150,14 +150,17 @@ async def infer_version(
     return await _infer(request, await _model(services, name, version), services)
 
 
-def _metadata(model: LoadedModel, services: Services) -> VersionMetadata:
+async def _metadata(model: LoadedModel, services: Services) -> VersionMetadata:
+    versions = await services.model_cache.store_threads.read(
+        services.store.versions, model.ref.name
+    )
     image = TensorMetadata(name="image", shape=[-1, *model.manifest.spec.image.shape])
     z, mu, logvar = (
         TensorMetadata(name=name, shape=[-1, model.latent]) for name in ("z", "mu", "logvar")
     )
     return VersionMetadata(
         name=model.ref.name,
-        versions=[str(version) for version in services.store.versions(model.ref.name)],
+        versions=[str(version) for version in versions],
         platform="zserve_vae",
         inputs=[z, image],
         outputs=[image, mu, logvar],
