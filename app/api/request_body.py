@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
 from app.api.limits import at_most
+from app.api.multipart import UploadParser
 from app.errors import (
     LimitError,
     MalformedBodyError,
@@ -97,16 +98,17 @@ def unsupported_body(content_type: str, remedy: str) -> UnsupportedBodyError:
 
 async def _parse_form(request: Request, most: int) -> FormData:
     try:
-        return await request.form(max_files=most, max_fields=most)
-    except HTTPException as error:
-        if str(error.detail).startswith("Too many"):
+        parser = UploadParser(request.headers, request.stream(), max_files=most, max_fields=most)
+        return await parser.parse()
+    except MultiPartException as error:
+        if error.message.startswith("Too many"):
             raise LimitError(
                 f"the form has more than {most} parts",
                 limit=most,
                 remedy="send the images in several requests",
             ) from error
         raise MalformedBodyError(
-            f"the multipart form is malformed: {error.detail}",
+            f"the multipart form is malformed: {error.message}",
             remedy="let an HTTP library encode the form, including its boundary",
         ) from error
 
