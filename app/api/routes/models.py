@@ -7,6 +7,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
 from app.access.access import Access
+from app.api.caching import cache_headers, client_has
 from app.api.dependencies import Services, ServicesDep
 from app.api.openapi import problems
 from app.api.queries import Promotion
@@ -104,18 +105,31 @@ def show_version(services: ServicesDep, name: Name, version: Version) -> ModelVe
     response_class=Response,
     responses={
         200: {"description": "The figure.", "content": {"image/png": {}}},
+        304: {"description": "The client has the figure, as If-None-Match says."},
         **problems(404, 422, 503),
     },
 )
 def show_figure(
     services: ServicesDep,
+    request: Request,
     name: Name,
     version: Version,
     figure: Annotated[str, Path(description="Name of the figure.", examples=["samples"])],
 ) -> Response:
-    """Return a figure that was made when the version was published."""
+    """Return a figure that was made when the version was published.
+
+    The figure of a version never changes; that of an alias changes when the alias moves.
+    """
     ref = services.store.resolve(ModelRef.parse(f"{name}@{version}"))
-    return Response(services.store.figure(ref, figure), media_type="image/png")
+    file = services.store.manifest(ref).files.get(f"{figure}.png")
+    headers: dict[str, str] = {}
+    if file is not None:
+        tag = f'"{file.sha256[:32]}"'
+        headers = cache_headers(tag, immutable=version.isdecimal())
+        if client_has(request, tag):
+            return Response(status_code=304, headers=headers)
+    content = services.store.figure(ref, figure)
+    return Response(content, media_type="image/png", headers=headers)
 
 
 @router.put(

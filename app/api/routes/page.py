@@ -2,23 +2,34 @@
 
 from pathlib import Path
 
-from fastapi import APIRouter
-from starlette.responses import FileResponse
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
 
 FILES = Path(__file__).resolve().parents[2] / "web"
 
 router = APIRouter(include_in_schema=False)
 
-_HEADERS = {"Cache-Control": "no-cache"}
+_PAGES = StaticFiles(directory=FILES)
 
 
 @router.get("/")
-async def index() -> FileResponse:
+async def index(request: Request) -> Response:
     """Return the page."""
-    return FileResponse(FILES / "index.html", headers=_HEADERS)
+    return _page(request, "index.html")
 
 
 @router.get("/docs")
-async def docs() -> FileResponse:
+async def docs(request: Request) -> Response:
     """Return the API docs: Swagger UI for /openapi.json."""
-    return FileResponse(FILES / "docs.html", headers=_HEADERS)
+    return _page(request, "docs.html")
+
+
+def _page(request: Request, name: str) -> Response:
+    """Return a file, or 304 if the client has it; caches ask each time, as a release changes it."""
+    path, status = _PAGES.lookup_path(name)
+    if status is None:
+        raise FileNotFoundError(FILES / name)
+    answer = _PAGES.file_response(path, status, request.scope)
+    answer.headers["Cache-Control"] = "no-cache"
+    return answer
