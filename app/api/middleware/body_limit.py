@@ -1,21 +1,26 @@
-"""Refuse request bodies that are too large."""
+"""Refuse request bodies that are too large, or compressed."""
 
 from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.middleware.headers import header
 from app.api.paths import path_in_app
 from app.api.problems import respond
-from app.errors import BodyTooLargeError
+from app.errors import BodyTooLargeError, UnsupportedBodyError, UploadError
+
+_NO_CODINGS = (b"", b"identity")
+_READS_CODINGS = "/v2"
+"""First part of the paths whose routes decide by themselves which codings they read."""
+_LONGEST_NUMBER = 18
+"""Digits of the longest Content-Length that is read as a number; Python's limit is 4,300."""
 
 
 class BodyLimitMiddleware:
-    """Refuse bodies of more than `max_body_bytes`, or the limit of the path's first part.
+    """Refuse bodies of more than `max_body_bytes`, and those in a coding that is not read.
 
-    `others` holds limits by the first part of a path, such as `/v2`. If Content-Length is too large the answer is sent at once; a body without Content-Length is
-    counted while it arrives.
+    `others` holds limits by the first part of a path, such as `/v2`. If Content-Length is too large
+    the answer is sent at once; a body without Content-Length is counted while it arrives.
     """
 
     def __init__(
@@ -23,19 +28,18 @@ class BodyLimitMiddleware:
     ) -> None:
         self._app = app
         self._limit = max_body_bytes
-        self._others = dict(others or {})
+        self._others = others or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._limit_for(scope)
-        content_length = header(scope, b"content-length")
-        if content_length.isdecimal() and int(content_length) > limit:
-            error = _error(f"the body has {content_length} bytes", limit)
-            problem = respond(Request(scope), error)
-            await problem(scope, receive, send)
+        first = "/" + path_in_app(scope)[1:].partition("/")[0]
+        limit = self._others.get(first, self._limit)
+        error = _refusal(scope, limit, codings=first == _READS_CODINGS)
+        if error is not None:
+            await respond(Request(scope), error)(scope, receive, send)
             return
         received = 0
 
@@ -44,19 +48,36 @@ class BodyLimitMiddleware:
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
-                raise _error(f"the body has more than {limit} bytes", limit)
+                raise _too_large(f"the body has more than {limit} bytes", limit)
             return message
 
         await self._app(scope, receive_within_limit, send)
 
-    def _limit_for(self, scope: Scope) -> int:
-        first = path_in_app(scope)[1:].partition("/")[0]
-        return self._others.get(f"/{first}", self._limit)
+
+def _refusal(scope: Scope, limit: int, *, codings: bool) -> UploadError | None:
+    """Return an error if the headers say that the body cannot be read."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            if len(value) > _LONGEST_NUMBER:
+                return _too_large(f"the body has more than {limit} bytes", limit)
+            if int(value) > limit:
+                return _too_large(f"the body has {int(value)} bytes", limit)
+        if name == b"content-encoding" and value.strip().lower() not in _NO_CODINGS and not codings:
+            return _unread_coding(value)
+    return None
 
 
-def _error(size: str, limit: int) -> BodyTooLargeError:
+def _too_large(size: str, limit: int) -> BodyTooLargeError:
     return BodyTooLargeError(
         f"{size}; the limit is {limit}",
         limit=limit,
         remedy="send a smaller image, or fewer images",
+    )
+
+
+def _unread_coding(coding: bytes) -> UnsupportedBodyError:
+    name = coding.decode("latin-1")[:80]
+    return UnsupportedBodyError(
+        f"the body has the Content-Encoding {name!r}, which is not read here",
+        remedy="send the body uncompressed, without Content-Encoding",
     )
