@@ -89,6 +89,7 @@ def create_app(
             "metrics": False,
             "logs": False,
         },
+        redirect_slashes=False,  # error_handlers redirects, without the Host of the request
         docs_url=None,
         redoc_url=None,
         openapi_external_docs=_external_docs(settings),

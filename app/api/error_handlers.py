@@ -3,12 +3,13 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
@@ -42,6 +43,9 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     path, method = request.url.path, getattr(request.state, "method", request.method)
     match error.status_code:
         case 404:
+            other = _path_with_other_slash(request)
+            if other is not None:
+                return RedirectResponse(other)
             kind = ProblemType("not-found", 404, "No such path")
             detail, remedy = f"there is no {path}", "see /docs for all paths"
         case 405:
@@ -55,6 +59,23 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
             kind = ProblemType("bad-request", status, "The request cannot be served")
             detail, remedy = str(error.detail), "see /docs for a description of the request"
     return problem_response(request, kind, detail, remedy=remedy, headers=error.headers)
+
+
+def _path_with_other_slash(request: Request) -> str | None:
+    """Return the path with its last slash added or removed, if only that one has a route.
+
+    The address is relative to the host, unlike starlette's own redirect: Host is what the client
+    or a cache says it is, and must not decide where a client is sent.
+    """
+    path: str = request.scope["path"]
+    if "endpoint" in request.scope or path == "/":
+        return None
+    other = path.rstrip("/") if path.endswith("/") else f"{path}/"
+    scope: Scope = {**request.scope, "path": other}
+    if all(route.matches(scope)[0] is Match.NONE for route in request.app.routes):
+        return None
+    query = request.url.query
+    return quote("/" + other.lstrip("/")) + (f"?{query}" if query else "")
 
 
 def _allowed_methods(request: Request) -> list[str]:
