@@ -4,6 +4,7 @@ ServiceError
 ├── SettingsError              the service cannot start with these settings
 ├── ParameterError             a parameter has a value that cannot be served
 │   ├── LimitError             a parameter is beyond a limit
+│   ├── NotFiniteError         the model's result for this input is NaN or infinite
 │   └── CannotCompressError    the version cannot compress images
 ├── RequestError               the request cannot be read, whatever it asks for
 │   ├── MalformedRequestError  the request is not valid HTTP
@@ -71,6 +72,10 @@ class ParameterError(ServiceError):
 
 class LimitError(ParameterError):
     """A parameter is beyond a limit."""
+
+
+class NotFiniteError(ParameterError):
+    """The model's result for this input is NaN or infinite."""
 
 
 class CannotCompressError(ParameterError):

@@ -42,6 +42,7 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     errors.HeadersTooLargeError: ProblemType(
         "headers-too-large", 431, "The headers of the request are too large"
     ),
+    errors.NotFiniteError: ProblemType("not-finite", 422, "The result is not finite"),
     errors.NotAcceptableError: ProblemType("not-acceptable", 406, "No acceptable format"),
     errors.MalformedBodyError: ProblemType("malformed-body", 400, "The body cannot be read"),
     errors.WrongFieldError: ProblemType("wrong-field", 422, "The form has the wrong fields"),
@@ -105,6 +106,8 @@ REMEDIES: Mapping[type[Exception], str] = {
     errors.DeviceError: "free memory of the GPU, or set ZSERVE_DEVICE=cpu",
     errors.TorchMissingError: "install PyTorch (`make install TORCH=cpu`), or serve an exact version",
     errors.MismatchError: "ask a service on another machine",
+    errors.NotFiniteError: "send latents or a temperature closer to 0; a version for which ordinary "
+    "inputs fail as well has to be published again",
     errors.CannotCompressError: "choose an exact version that has a pixel table; `python -m training "
     "republish` makes one",
     errors.TooManyConnectionsError: "try again after the time in Retry-After",

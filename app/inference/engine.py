@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.deadlines import DeadlineTimer
-from app.errors import DeviceError, QueueFullError, ShuttingDownError, TimedOutError
+from app.errors import DeviceError, NotFiniteError, QueueFullError, ShuttingDownError, TimedOutError
 from app.inference.batching import BatchSlice, Job, compute, next_batch
 from app.inference.executor import Backend, Function
 from app.inference.hooks import EngineHooks, NullHooks
@@ -163,6 +163,7 @@ class Engine:
         finally:
             self._waiting -= n
             self._deadlines.cancel(job)
+        _check_finite(model, function, outputs)
         self._hooks.request_done(model.name, n, job.queue_s, job.inference_s)
         return outputs
 
@@ -220,6 +221,15 @@ class Engine:
         if failure is None and not self._closed:
             images = sum(part.stop - part.start for part in slices)
             self._hooks.batch_done(slices[0].job.model.name, images, slices[0].seconds)
+
+
+def _check_finite(model: LoadedModel, function: Function, outputs: Sequence[NDArray[Any]]) -> None:
+    """Raise NotFiniteError if a result is NaN or infinite, which grey levels (uint8) cannot be."""
+    for output in outputs:
+        if output.dtype != np.uint8 and not np.isfinite(output).all():
+            raise NotFiniteError(
+                f"{model.name}: {function} overflows for this input: its result is not finite"
+            )
 
 
 def _failure(done: "asyncio.Future[None]") -> BaseException | None:

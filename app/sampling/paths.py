@@ -5,6 +5,7 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
+from app.sampling.finite import check_float32
 from app.typing import Floats
 from model_store.arithmetic import rounding
 
@@ -35,7 +36,7 @@ def slerp(a: Floats, b: Floats, steps: int) -> Floats:
     Shoemake 1985; for latents White 2016, "Sampling generative networks". The norm moves between
     the norms of a and b, whereas lerp passes through the improbable middle. If a and b are nearly
     parallel, nearly opposite or zero, no arc is defined, and the result is that of lerp. Points
-    are correctly rounded, so that they are the same on every machine.
+    are correctly rounded, so that they are the same on every machine. Raises NotFiniteError.
     """
     a64, b64 = a.astype(np.float64), b.astype(np.float64)
     squares = rounding.sequential_sum(np.stack([a64 * a64, b64 * b64, a64 * b64]))
@@ -48,6 +49,7 @@ def slerp(a: Floats, b: Floats, steps: int) -> Floats:
     angle = float(np.arccos(cosine))
     t = np.linspace(0.0, 1.0, steps)[:, None]
     arc = (np.sin((1.0 - t) * angle) * a64 + np.sin(t * angle) * b64) / np.sin(angle)
+    check_float32(arc, "a point on the arc")
     errors = np.broadcast_to((np.abs(a64) + np.abs(b64)) * _ERROR, arc.shape)
 
     def exactly(index: tuple[int, ...]) -> Decimal:

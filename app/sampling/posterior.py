@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from app.sampling.finite import check_float32
 from app.typing import Floats
 from model_store.arithmetic import rounding
 
@@ -14,9 +15,11 @@ from model_store.arithmetic import rounding
 def sample_posterior(mu: Floats, logvar: Floats, eps: Floats, temperature: float) -> Floats:
     """Return z = mu + temperature * sigma * eps; mu, logvar (latent,), eps and z (batch, latent).
 
-    The reparameterisation of Kingma & Welling 2014, section 2.4.
+    The reparameterisation of Kingma & Welling 2014, section 2.4. Raises NotFiniteError.
     """
-    moved = temperature * np.exp(0.5 * logvar.astype(np.float64)) * eps
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = temperature * np.exp(0.5 * logvar.astype(np.float64)) * eps
+    check_float32(mu + moved, "z = mu + temperature * sigma * eps")
 
     def exactly(index: tuple[int, ...]) -> Decimal:
         context, d = rounding.DIGITS, index[-1]
@@ -31,11 +34,13 @@ def sample_posterior(mu: Floats, logvar: Floats, eps: Floats, temperature: float
 def kl_to_standard_normal(mu: Floats, logvar: Floats) -> Floats:
     """Return KL(N(mu, sigma^2) || N(0, I)); both (batch, latent) -> (batch,), nats, >= 0.
 
-    Kingma & Welling 2014, appendix B.
+    Kingma & Welling 2014, appendix B. Raises NotFiniteError.
     """
     mu64, logvar64 = mu.astype(np.float64), logvar.astype(np.float64)
-    variance = np.exp(logvar64)
+    with np.errstate(over="ignore"):
+        variance = np.exp(logvar64)
     kl = rounding.sequential_sum(0.5 * (np.square(mu64) + variance - 1.0 - logvar64))
+    check_float32(kl, "KL(q(z | x) || N(0, I))")
     size = 0.5 * (np.square(mu64) + variance + 1.0 + np.abs(logvar64)).sum(axis=1)
 
     def exactly(index: tuple[int, ...]) -> Decimal:

@@ -5,6 +5,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from app.errors import NotFiniteError
 from app.sampling import paths, posterior
 from app.typing import Floats
 from model_store.arithmetic import rounding
@@ -52,3 +53,18 @@ def test_kl_and_draws_do_not_show_the_last_digit_of_a_library(monkeypatch: pytes
     monkeypatch.setattr(np, "exp", lambda x: exp(x) * (1 + 4e-16))
     assert np.array_equal(posterior.kl_to_standard_normal(mu, logvar), kl)
     assert np.array_equal(posterior.sample_posterior(mu[0], logvar[0], eps, 0.7), drawn)
+
+
+def test_an_arc_that_leaves_float32_is_refused():
+    a, b = np.array([[3e38, 3e38], [3e38, -3e38]], np.float32)
+    with pytest.raises(NotFiniteError, match="float32"):
+        paths.slerp(a, b, 3)  # the middle is (4.2e38, 0)
+    assert paths.lerp(a, b, 3)[1].tolist() == [a[0], 0]
+
+
+def test_a_posterior_that_leaves_float32_is_refused():
+    mu, logvar, eps = np.zeros(2, np.float32), np.array([0, 2000], np.float32), latents(1)[:, :2]
+    with pytest.raises(NotFiniteError, match="sigma"):
+        posterior.sample_posterior(mu, logvar, eps, 1.0)
+    with pytest.raises(NotFiniteError, match="KL"):
+        posterior.kl_to_standard_normal(mu[None], logvar[None])
