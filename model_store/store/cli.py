@@ -1,4 +1,4 @@
-"""List the versions of a store, show one, check them, promote one."""
+"""List the versions of a store, show one, check them, seal older ones, promote one."""
 
 import argparse
 import os
@@ -70,12 +70,29 @@ def verify(store: Store, options: argparse.Namespace) -> int:
     for ref in refs:
         try:
             manifest = store.verify(ref, executors)
-            print(f"ok      {_summary(manifest)}{_proved(manifest, executors)}")
+            unsealed = "" if store.sealed(ref) else _unsealed(manifest)
+            print(f"ok      {_summary(manifest)}{_proved(manifest, executors)}{unsealed}")
         except StoreError as error:
             failures += 1
             print(f"FAILED  {error}")
     print(f"{len(refs) - failures} of {len(refs)} versions are sound in {store}")
     return 1 if failures else 0
+
+
+def seal(store: Store, options: argparse.Namespace) -> int:
+    """Check a version, and add the checksum over the whole version if it has none."""
+    ref = ModelRef.parse(options.ref)
+    if store.sealed(ref):
+        print(f"{store.verify(ref).ref} is sealed already")
+    else:
+        print(f"{store.seal(ref).ref} is sealed")
+    return 0
+
+
+def resolve(store: Store, options: argparse.Namespace) -> int:
+    """Print the version that a reference means now, as `name@version`."""
+    print(store.resolve(ModelRef.parse(options.ref)))
+    return 0
 
 
 def promote(store: Store, options: argparse.Namespace) -> int:
@@ -99,6 +116,13 @@ def _all_versions(store: Store) -> list[ModelRef]:
 
 def _summary(manifest: Manifest) -> str:
     return f"{manifest.ref}  {len(manifest.files)} files, {_size_bytes(manifest):,} bytes"
+
+
+def _unsealed(manifest: Manifest) -> str:
+    return (
+        ", unsealed: nothing would show a change of manifest.json; if you trust it, run "
+        f"`python -m model_store seal {manifest.ref}`"
+    )
 
 
 def _proved(manifest: Manifest, executors: Sequence[str]) -> str:
@@ -142,6 +166,16 @@ def _parser() -> argparse.ArgumentParser:
         "(default: %(default)s)",
     )
     command.set_defaults(run=verify)
+
+    command = commands.add_parser(
+        "seal", help="add the checksum over the whole version to one that was published without it"
+    )
+    command.add_argument("ref", metavar="NAME@VERSION")
+    command.set_defaults(run=seal)
+
+    command = commands.add_parser("resolve", help="print the version that a reference means now")
+    command.add_argument("ref", metavar="NAME[@VERSION|@ALIAS]")
+    command.set_defaults(run=resolve)
 
     command = commands.add_parser("promote", help="point an alias at a version, or roll back")
     command.add_argument("ref", metavar="NAME@VERSION")

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from model_store.durable_files import sync_folder, write_durably
+from model_store.durable_files import make_folder_durably, sync_folder, write_durably
 from model_store.spec import Arithmetic, Description, Manifest, ModelRef
 from model_store.store import version as version_files
+from model_store.store.checksums import CHECKSUMS, MANIFEST, checksums, record
 
 _STAGING = ".publishing-"
 _ABANDONED_AFTER_S = 24 * 3600
@@ -75,11 +76,12 @@ def _write_card_and_manifest(
         version=ref.version,
         arithmetic=arithmetic,
         created_at=datetime.now(UTC).replace(microsecond=0),
-        files={file: version_files.record(complete[file]) for file in sorted(complete)},
+        files={file: record(complete[file]) for file in sorted(complete)},
     )
-    text = manifest.model_dump_json(indent=2) + "\n"
+    text = (manifest.model_dump_json(indent=2) + "\n").encode()
     write_durably(staging / version_files.CARD, complete[version_files.CARD])
-    write_durably(staging / version_files.MANIFEST, text.encode())
+    write_durably(staging / MANIFEST, text)
+    write_durably(staging / CHECKSUMS, checksums(manifest.files, text))
     sync_folder(staging)
     return manifest
 
@@ -88,9 +90,10 @@ def _write_card_and_manifest(
 def _staging_folder(parent: Path) -> Iterator[Path]:
     """Make an empty sibling of the versions, and remove it afterwards unless it was renamed."""
     staging = parent / f"{_STAGING}{uuid.uuid4().hex}"
-    staging.mkdir(parents=True)
-    _sweep_abandoned(parent)
     try:
+        make_folder_durably(parent)
+        staging.mkdir(parents=True)
+        _sweep_abandoned(parent)
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -116,7 +119,8 @@ def _rename_unless_taken(staging: Path, target: Path) -> bool:
         raise
     try:
         sync_folder(target.parent)
-    except OSError:
+        sync_folder(target.parent.parent)  # its first version may be that of a parallel publisher
+    except BaseException:
         target.rename(staging)
         raise
     return True

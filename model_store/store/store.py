@@ -10,8 +10,9 @@ With a second, shipped folder, names and versions are those of both. Versions an
 written to the first folder only, whose aliases take precedence.
 """
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from model_store.compression.pixels import CountedPixels, LogWeights
 from model_store.durable_files import make_folder_durably, replace_durably
 from model_store.errors import (
     AliasNotFoundError,
+    CorruptVersionError,
     InvalidReferenceError,
     ManifestError,
     ModelNotFoundError,
@@ -38,6 +40,13 @@ from model_store.errors import (
 )
 from model_store.spec import PRODUCTION, Alias, Description, Manifest, ModelRef, ModelSpec, Name
 from model_store.store import version as version_files
+from model_store.store.checksums import (
+    CHECKSUMS,
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    checksums,
+    read_regular,
+)
 from model_store.store.publishing import add_version
 from model_store.store.tensors import Array, Weights, to_arrays, to_safetensors
 
@@ -150,12 +159,17 @@ class Store:
         """
         folder = self._folder(ref)
         manifest = version_files.read_manifest(folder)
-        network = version_files.read_network(folder, manifest)
-        weights = {} if network else version_files.read_weights(folder, manifest)
-        class_latents = version_files.read_class_latents(folder, manifest)
-        golden = version_files.read_golden(folder, manifest)
-        pixels = version_files.read_pixels(folder, manifest)
-        return StoredModel(manifest, weights, class_latents, network, golden, pixels)
+        with _refused(manifest.ref):
+            files = version_files.read_files(folder, manifest)
+            network = version_files.parse_network(manifest, files)
+            return StoredModel(
+                manifest,
+                {} if network else version_files.parse_weights(manifest, files),
+                version_files.parse_class_latents(manifest, files),
+                network,
+                version_files.parse_golden(manifest, files),
+                version_files.parse_pixels(manifest, files),
+            )
 
     def float_weights(self, ref: ModelRef) -> Mapping[str, Array]:
         """Read and check the float weights of a version, also of an exact one.
@@ -164,7 +178,7 @@ class Store:
         NotFoundError, CorruptVersionError.
         """
         folder = self._folder(ref)
-        return version_files.read_weights(folder, version_files.read_manifest(folder))
+        return version_files.read_float_weights(folder, version_files.read_manifest(folder))
 
     def figure(self, ref: ModelRef, figure: str) -> bytes:
         """Return the PNG of a figure such as `samples`; raises NotFoundError, CorruptVersionError."""
@@ -174,26 +188,27 @@ class Store:
     def card(self, ref: ModelRef) -> str:
         """Return the card of a version, Markdown; raises NotFoundError, CorruptVersionError."""
         folder = self._folder(ref)
-        return version_files.read_file(
-            folder, version_files.read_manifest(folder), version_files.CARD
-        ).decode()
+        return version_files.read_card(folder, version_files.read_manifest(folder))
+
+    def sealed(self, ref: ModelRef) -> bool:
+        """Return True if the version has SHA256SUMS, so that a change of its manifest is noticed."""
+        return version_files.read_checksums(self._folder(ref)) is not None
 
     def verify(self, ref: ModelRef, executors: Sequence[ExecutorName] | None = None) -> Manifest:
-        """Check every file and every weight of a version; raises CorruptVersionError.
+        """Check every file and every weight of a version; raises NotFoundError, CorruptVersionError.
 
         The network of an exact version is proved, and its golden hashes are computed again by each
         of the executors; None means the fastest that is installed. Raises GoldenHashError if they
         differ.
         """
         model = self.load(ref)
-        folder, manifest = self._folder(ref), model.manifest
-        if version_files.WEIGHTS in manifest.files:
-            version_files.read_weights(folder, manifest)
-        for filename in manifest.files:
-            version_files.read_file(folder, manifest, filename)
-        if model.network is not None:
-            for executor in executors or (golden_hashes.fastest_installed(),):
-                golden_hashes.check(manifest.ref, model.network, model.spec, model.golden, executor)
+        manifest, network = model.manifest, model.network
+        with _refused(manifest.ref):
+            if network is not None:
+                if version_files.WEIGHTS in manifest.files:
+                    version_files.read_float_weights(self._folder(ref), manifest)
+                for executor in executors or (golden_hashes.fastest_installed(),):
+                    golden_hashes.check(manifest.ref, network, model.spec, model.golden, executor)
         return manifest
 
     # --- writing ---
@@ -253,6 +268,22 @@ class Store:
                 "the store is unchanged"
             ) from error
 
+    def seal(self, ref: ModelRef) -> Manifest:
+        """Verify a version that was published without SHA256SUMS, and add that file.
+
+        Raises NotFoundError, CorruptVersionError, and PublishError if the file cannot be written.
+        """
+        manifest = self.verify(ref)
+        folder = self.root / manifest.name / str(manifest.version)
+        try:
+            content = read_regular(folder / MANIFEST, MAX_MANIFEST_BYTES)
+            replace_durably(folder / CHECKSUMS, checksums(manifest.files, content))
+        except OSError as error:
+            raise PublishError(
+                f"cannot seal {manifest.ref} in {self.root}: {error.strerror or error}"
+            ) from error
+        return version_files.read_manifest(folder)
+
     def set_alias(
         self, name: str, alias: str, version: int, *, lock_timeout_s: float = LOCK_TIMEOUT_S
     ) -> None:
@@ -296,6 +327,20 @@ class Store:
     def _versions(self, name: str) -> tuple[int, ...]:
         entries = {entry for folder in self._folders for entry in _entries(folder / name)}
         return tuple(sorted(int(entry) for entry in entries if _is_version(entry)))
+
+
+@contextlib.contextmanager
+def _refused(ref: ModelRef) -> Iterator[None]:
+    """Turn an exception that no check names into CorruptVersionError; StoreErrors are passed on."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise CorruptVersionError(
+            f"{ref} cannot be loaded: {type(error).__name__}: {reason}; republish it"
+        ) from error
 
 
 def _network_files(

@@ -1,4 +1,4 @@
-"""One version on disk: a folder of files, whose sizes and checksums are in its manifest.json.
+"""One version on disk: a folder of regular files, each with its checksum.
 
     weights.safetensors         the float weights; never a pickle; optional in an exact version
     exact.safetensors           the exact network, if the arithmetic is exact
@@ -8,11 +8,12 @@
     card.md                     for people
     *.png                       figures
     manifest.json               what it is, how it was made, size and SHA-256 of all of the above
+    SHA256SUMS                  SHA-256 of all of the above; older versions have none, see checksums.py
 
-Files are checked as they are read: the bytes whose checksum was verified are the bytes used.
+Files are checked as they are read: the bytes whose checksum was verified are the bytes used. All
+files are checked when a version is loaded, also those that people look at, such as figures.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,7 +37,16 @@ from model_store.errors import (
     NonFiniteError,
     ShapeError,
 )
-from model_store.spec import Description, FileRecord, Manifest, ModelSpec, Sha256
+from model_store.spec import Description, Manifest, ModelSpec, Sha256
+from model_store.store.checksums import (
+    CHECKSUMS,
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    checksums,
+    find_link,
+    read_regular,
+    record,
+)
 from model_store.store.tensors import Array, parse_safetensors, to_safetensors
 from model_store.weight_shapes import weight_shapes
 
@@ -46,44 +56,87 @@ GOLDEN = "golden.json"
 PIXELS = "pixels.safetensors"
 CLASS_LATENTS = "class_latents.safetensors"
 CARD = "card.md"
-MANIFEST = "manifest.json"
 
-REQUIRED = {"float": (WEIGHTS,), "exact-1": (EXACT, GOLDEN)}
+REQUIRED = {"float": (WEIGHTS, CARD), "exact-1": (EXACT, GOLDEN, CARD)}
 """Files that a version of each arithmetic must have."""
+_COMPUTED_WITH = {
+    "float": {WEIGHTS, PIXELS, CLASS_LATENTS},
+    "exact-1": {EXACT, GOLDEN, PIXELS, CLASS_LATENTS},
+}
+"""Files whose content is needed to serve a version of each arithmetic."""
+
+Contents = Mapping[str, bytes]
+"""Checked files of a version, name -> content."""
 
 _HASHES = TypeAdapter(dict[str, Sha256])
-
-
-def record(content: bytes) -> FileRecord:
-    """Return size and checksum of a file with this content."""
-    return FileRecord(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
 
 
 # --- reading -----------------------------------------------------------------------------------
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and validate the manifest of a version; raises ManifestError."""
+    """Read and validate the manifest of a version.
+
+    Raises ChecksumError if SHA256SUMS does not fit it, and ManifestError.
+    """
     ref = f"{folder.parent.name}@{folder.name}"
     try:
-        manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+        link = find_link(folder)
+        content = read_regular(folder / MANIFEST, MAX_MANIFEST_BYTES)
+        manifest = Manifest.model_validate_json(content)
     except OSError as error:
         raise ManifestError(f"{ref}: cannot read {MANIFEST}: {error.strerror}") from error
     except ValidationError as error:
         raise ManifestError(f"{ref}: {MANIFEST} is not valid: {_first_problem(error)}") from error
     if str(manifest.ref) != ref:
         raise ManifestError(f"{ref}: {MANIFEST} belongs to {manifest.ref}")
+    if link is not None:
+        raise CorruptVersionError(
+            f"{ref}: {link} is a symbolic link, whose target may change; replace it by the file"
+        )
     for filename in REQUIRED[manifest.arithmetic]:
         if filename not in manifest.files:
             raise ManifestError(f"{ref}: {MANIFEST} lists no {filename}")
+    stated = read_checksums(folder)
+    if stated is not None and stated != checksums(manifest.files, content):
+        raise ChecksumError(
+            f"{ref}: {MANIFEST} and {CHECKSUMS} do not fit each other, so one of them was changed; "
+            "republish it"
+        )
     return manifest
+
+
+def read_checksums(folder: Path) -> bytes | None:
+    """Return the content of SHA256SUMS, or None if the version was published without it."""
+    try:
+        return read_regular(folder / CHECKSUMS, MAX_MANIFEST_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ChecksumError(
+            f"{folder.parent.name}@{folder.name}: cannot read {CHECKSUMS}: {error.strerror}; "
+            "republish it"
+        ) from error
+
+
+def read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+    """Check all files of a version, and return those that are needed to serve it.
+
+    Raises ChecksumError.
+    """
+    kept = {}
+    for filename in manifest.files:
+        content = read_file(folder, manifest, filename)
+        if filename in _COMPUTED_WITH[manifest.arithmetic]:
+            kept[filename] = content
+    return kept
 
 
 def read_file(folder: Path, manifest: Manifest, filename: str) -> bytes:
     """Read one file of a version and check it; raises ChecksumError."""
     expected = manifest.files[filename]
     try:
-        content = (folder / filename).read_bytes()
+        content = read_regular(folder / filename, expected.size_bytes)
     except OSError as error:
         raise ChecksumError(
             f"{manifest.ref}: cannot read {filename}: {error.strerror}; republish it"
@@ -108,10 +161,17 @@ def read_figure(folder: Path, manifest: Manifest, figure: str) -> bytes:
     return read_file(folder, manifest, f"{figure}.png")
 
 
-def read_weights(folder: Path, manifest: Manifest) -> dict[str, Array]:
-    """Read the float weights of a version; check checksum, names, shapes, types and values.
+def read_card(folder: Path, manifest: Manifest) -> str:
+    """Read the card of a version and check it; raises CorruptVersionError."""
+    try:
+        return read_file(folder, manifest, CARD).decode()
+    except UnicodeDecodeError as error:
+        raise CorruptVersionError(f"{manifest.ref}: {CARD} is not UTF-8: {error}") from error
 
-    Weights that are stored in 16 bits are returned in the 32 bits that the network computes in.
+
+def read_float_weights(folder: Path, manifest: Manifest) -> dict[str, Array]:
+    """Read the float weights of a version, also of an exact one.
+
     Raises FloatWeightsNotFoundError, CorruptVersionError.
     """
     if WEIGHTS not in manifest.files:
@@ -119,34 +179,44 @@ def read_weights(folder: Path, manifest: Manifest) -> dict[str, Array]:
             f"{manifest.ref} is published without float weights; to train from them, choose a "
             "version that has them"
         )
-    content = read_file(folder, manifest, WEIGHTS)
+    return parse_weights(manifest, {WEIGHTS: read_file(folder, manifest, WEIGHTS)})
+
+
+# --- parsing -----------------------------------------------------------------------------------
+
+
+def parse_weights(manifest: Manifest, files: Contents) -> dict[str, Array]:
+    """Return the float weights; check names, shapes, types and values.
+
+    Weights that are stored in 16 bits are returned in the 32 bits that the network computes in.
+    Raises CorruptVersionError.
+    """
     try:
-        weights = parse_safetensors(content)
+        weights = parse_safetensors(files[WEIGHTS])
     except ValueError as error:
         raise CorruptVersionError(f"{manifest.ref}: {WEIGHTS} is unreadable: {error}") from error
     check_weights(str(manifest.ref), manifest.spec, weights)
     return {name: array.astype(_computed_in(array), copy=False) for name, array in weights.items()}
 
 
-def read_network(folder: Path, manifest: Manifest) -> ExactNetwork | None:
-    """Read the exact network of a version and prove it; return None for a float version."""
+def parse_network(manifest: Manifest, files: Contents) -> ExactNetwork | None:
+    """Prove the exact network of a version and return it; return None for a float version."""
     if manifest.arithmetic == "float":
         return None
-    content = read_file(folder, manifest, EXACT)
     try:
-        network = exact_file.from_bytes(content)
+        network = exact_file.from_bytes(files[EXACT])
         prove(network, manifest.spec)
     except CorruptVersionError as error:
         raise type(error)(f"{manifest.ref}: {EXACT}: {error}") from error
     return network
 
 
-def read_golden(folder: Path, manifest: Manifest) -> dict[str, str]:
-    """Read the golden hashes, function -> SHA-256; return {} for a float version."""
+def parse_golden(manifest: Manifest, files: Contents) -> dict[str, str]:
+    """Return the golden hashes, function -> SHA-256, or {} for a float version."""
     if manifest.arithmetic == "float":
         return {}
     try:
-        return _HASHES.validate_json(read_file(folder, manifest, GOLDEN))
+        return _HASHES.validate_json(files[GOLDEN])
     except ValidationError as error:
         problem = _first_problem(error)
         raise CorruptVersionError(f"{manifest.ref}: {GOLDEN} is not valid: {problem}") from error
@@ -158,24 +228,22 @@ def exact_files(network: ExactNetwork, golden: Mapping[str, str]) -> dict[str, b
     return {EXACT: exact_file.to_bytes(network), GOLDEN: hashes.encode()}
 
 
-def read_pixels(folder: Path, manifest: Manifest) -> CountedPixels | None:
-    """Read the pixel table of a version and check it; return None if the version has none."""
-    if PIXELS not in manifest.files:
+def parse_pixels(manifest: Manifest, files: Contents) -> CountedPixels | None:
+    """Check the pixel table of a version and return it, or None if the version has none."""
+    if PIXELS not in files:
         return None
-    content = read_file(folder, manifest, PIXELS)
     try:
-        return pixel_tables.from_bytes(content)
+        return pixel_tables.from_bytes(files[PIXELS])
     except CorruptVersionError as error:
         raise CorruptVersionError(f"{manifest.ref}: {PIXELS}: {error}") from error
 
 
-def read_class_latents(folder: Path, manifest: Manifest) -> ClassLatents:
-    """Read the mixture of each class and check it; return NO_CLASSES if the version has none."""
-    if CLASS_LATENTS not in manifest.files:
+def parse_class_latents(manifest: Manifest, files: Contents) -> ClassLatents:
+    """Check the mixture of each class and return them, or NO_CLASSES if the version has none."""
+    if CLASS_LATENTS not in files:
         return NO_CLASSES
-    content = read_file(folder, manifest, CLASS_LATENTS)
     try:
-        class_latents = latents.from_arrays(parse_safetensors(content))
+        class_latents = latents.from_arrays(parse_safetensors(files[CLASS_LATENTS]))
     except ValueError as error:
         raise CorruptVersionError(f"{manifest.ref}: {CLASS_LATENTS}: {error}") from error
     check_class_latents(str(manifest.ref), manifest, class_latents)

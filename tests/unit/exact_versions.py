@@ -8,7 +8,7 @@ from model_store.spec import Manifest
 from model_store.store import Store, StoredModel
 from tests.unit.arithmetic.networks import SPECS, exact_network
 from tests.unit.compression.codecs import table
-from tests.unit.models import a_card, tiny_description
+from tests.unit.models import a_card, reseal, tiny_description
 
 
 def publish_exact(root: Path, name: str = "exact", kind: str = "mlp") -> Manifest:
@@ -42,3 +42,4 @@ def tamper_golden_hash(root: Path, name: str = "exact", function: str = "decode"
     digest = hashlib.sha256(content).hexdigest()
     manifest["files"]["golden.json"] = {"sha256": digest, "size_bytes": len(content)}
     (folder / "manifest.json").write_text(json.dumps(manifest))
+    reseal(folder)

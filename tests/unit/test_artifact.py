@@ -17,8 +17,8 @@ from model_store.errors import (
 )
 from model_store.spec import Manifest, ModelRef
 from model_store.store import Store
-from model_store.store.version import record
-from tests.unit.models import a_card, tiny_description, tiny_weights
+from model_store.store.checksums import record
+from tests.unit.models import a_card, reseal, tiny_description, tiny_weights
 
 REF = ModelRef.parse("tiny@1")
 
@@ -37,12 +37,13 @@ def folder(store: Store) -> Path:
 
 
 def rewrite_weights(store: Store, content: bytes) -> None:
-    """Replace the weights and make the manifest vouch for them, as an attacker would."""
+    """Replace the weights and make the checksums vouch for them, as an attacker would."""
     path = folder(store) / "manifest.json"
     manifest = Manifest.model_validate_json(path.read_bytes())
     files = {**manifest.files, "weights.safetensors": record(content)}
     path.write_text(manifest.model_copy(update={"files": files}).model_dump_json())
     (folder(store) / "weights.safetensors").write_bytes(content)
+    reseal(folder(store))
 
 
 @pytest.mark.parametrize("position", [0, 8, 100, -1])

@@ -28,7 +28,7 @@ from model_store.store.cli import main
 from tests.unit.arithmetic.networks import SPECS, exact_network, float_vae
 from tests.unit.compression.codecs import table
 from tests.unit.exact_versions import publish_compressing
-from tests.unit.models import a_card, tiny_description, tiny_weights
+from tests.unit.models import a_card, reseal, tiny_description, tiny_weights
 
 REF = ModelRef.parse("tiny@1")
 
@@ -54,6 +54,7 @@ def rewrite(store: Store, filename: str, change: Callable[[bytes], bytes]) -> No
     digest = hashlib.sha256(content).hexdigest()
     manifest["files"][filename] = {"sha256": digest, "size_bytes": len(content)}
     (folder / "manifest.json").write_text(json.dumps(manifest))
+    reseal(folder)
 
 
 def change_weights(change: Callable[[Dense], Dense]) -> Callable[[bytes], bytes]:
@@ -119,6 +120,7 @@ def test_a_manifest_that_names_no_arithmetic_is_one_of_float(store: Store):
     manifest = json.loads(path.read_text())
     del manifest["arithmetic"]
     path.write_text(json.dumps(manifest))
+    reseal(path.parent)
     assert store.verify(REF).arithmetic == "float"
 
 

@@ -260,7 +260,7 @@ def interrupt() -> None:
 
 
 def count_calls(store: Store, name: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How often a publish calls `os.<name>`."""
+    """How often another publish of the same model calls `os.<name>`."""
     calls = 0
     original = getattr(os, name)
 
@@ -269,6 +269,7 @@ def count_calls(store: Store, name: str, monkeypatch: pytest.MonkeyPatch) -> int
         calls += 1
         return original(*args, **kwargs)
 
+    publish(store)
     with monkeypatch.context() as patch:
         patch.setattr(os, name, wrapper)
         publish(store)
@@ -288,10 +289,15 @@ def test_a_disk_that_fails_at_any_step_leaves_the_store_as_it_was(
             with pytest.raises(PublishError, match="No space left on device"):
                 publish(store)
         assert tree(store.root) == before
-        assert [entry.name for entry in (store.root / "tiny").iterdir()] == ["1"]
+        assert sorted(entry.name for entry in (store.root / "tiny").iterdir()) == ["1", "2"]
 
 
-@pytest.mark.parametrize("step", range(6))
+STEPS = 9
+"""Files and folders that a publish waits for: six files and the hidden folder before the rename, and
+then the folders of the model and of the store."""
+
+
+@pytest.mark.parametrize("step", range(STEPS))
 def test_control_c_at_any_step_leaves_the_store_as_it_was(
     store: Store, step: int, monkeypatch: pytest.MonkeyPatch
 ):
@@ -304,27 +310,70 @@ def test_control_c_at_any_step_leaves_the_store_as_it_was(
     assert tree(store.root) == before
 
 
-def test_a_failed_first_publish_leaves_no_model_behind(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-):
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", failing("fsync", 2, disk_full))
-        with pytest.raises(PublishError):
-            publish(store)
-    assert list(store.root.iterdir()) == []
-
-
-@pytest.mark.processes
-@pytest.mark.parametrize("step", range(6))
-def test_a_publisher_killed_at_any_step_leaves_whole_versions_only(store: Store, step: int):
-    publish(store)
+def killed(store: Store, step: int) -> int:
+    """Publish in a process that ends at a step; return its exit status."""
     script = (
         "import os; from pathlib import Path\n"
         "from model_store.store import Store; from tests.unit import test_store as t\n"
         f"os.fsync = t.failing('fsync', {step}, lambda: os._exit(9))\n"
         f"t.publish(Store(Path({str(store.root)!r})))\n"
     )
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    return subprocess.run([sys.executable, "-c", script], check=False).returncode
+
+
+def test_the_first_version_of_a_name_waits_for_every_folder_that_it_appears_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = Store(tmp_path / "deep" / "store")
+    synced: list[str] = []
+    original = os.fsync
+
+    def recording(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        original(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", recording)
+        publish(store)
+    folders = {tmp_path, tmp_path / "deep", store.root, store.root / "tiny"}
+    assert {str(folder) for folder in folders} <= set(synced)
+    assert synced[-2:] == [str(store.root / "tiny"), str(store.root)]
+    synced.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", recording)
+        Store(tmp_path / "aliases", shipped=store.root).set_alias("tiny", "canary", 1)
+    assert {str(tmp_path), str(tmp_path / "aliases")} <= set(synced)
+
+
+@pytest.mark.parametrize("step", range(STEPS + 2))
+def test_a_first_publish_that_fails_at_any_step_leaves_no_model_behind(
+    store: Store, step: int, monkeypatch: pytest.MonkeyPatch
+):
+    """Two more steps: the folders of the store and of the model are new."""
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing("fsync", step, disk_full))
+        with pytest.raises(PublishError):
+            publish(store)
+    assert tree(store.root) == {}
+    assert store.names() == ()
+    assert publish(store).version == 1
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("step", [STEPS - 2, STEPS - 1])
+def test_a_publisher_killed_after_the_rename_leaves_two_whole_versions(store: Store, step: int):
+    publish(store)
+    assert killed(store, step) == 9
+    assert store.versions("tiny") == (1, 2)
+    for version in store.versions("tiny"):
+        store.verify(ModelRef(name="tiny", version=version))
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("step", range(STEPS - 2))
+def test_a_publisher_killed_at_any_step_leaves_whole_versions_only(store: Store, step: int):
+    publish(store)
+    assert killed(store, step) == 9
     assert store.versions("tiny") == (1,)
     store.verify(ModelRef.parse("tiny"))
     assert publish(store).version == 2

@@ -9,8 +9,9 @@ import torch
 
 from model_store.spec import ModelRef
 from model_store.store import SHIPPED, Store
-from model_store.store.version import record as file_record
+from model_store.store.checksums import record as file_record
 from tests.training.conftest import call, strokes, write_idx
+from tests.unit.models import reseal
 from training.config import Data
 from training.settings import TrainingSettings
 
@@ -63,6 +64,7 @@ def tamper(store: Path, change: Change) -> None:
     manifest = json.loads(path.read_text())
     change(manifest)
     path.write_text(json.dumps(manifest))
+    reseal(path.parent)
 
 
 def rewrite(store: Path, filename: str, content: bytes) -> None:
