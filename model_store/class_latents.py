@@ -278,9 +278,9 @@ def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> ClassLatents:
     if weights.ndim != 2 or means.ndim != 3 or means.shape[:2] != weights.shape:
         raise ValueError(f"weights are {weights.shape}, means {means.shape}")
     latent = means.shape[2]
-    rows, columns = np.tril_indices(latent)
-    if triangles.shape != (*weights.shape, len(rows)):
+    if triangles.shape != (*weights.shape, latent * (latent + 1) // 2) or not triangles.size:
         raise ValueError(f"factors are {triangles.shape}, the means {means.shape}")
+    rows, columns = np.tril_indices(latent)
     factors = np.zeros((*weights.shape, latent, latent))
     factors[:, :, rows, columns] = triangles
     least = float(arrays["least"].item()) if "least" in arrays else 0.0

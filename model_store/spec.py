@@ -30,6 +30,24 @@ Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
+MAX_WIDTH = 65_536
+"""Largest number of values of one linear layer."""
+MAX_CHANNELS = 4096
+MAX_LATENT = 16_384
+MAX_LAYERS = 64
+"""Largest number of hidden layers, of feature maps, or of residual blocks on one feature map."""
+MAX_COUPLINGS = 128
+MAX_FILE_BYTES = 2**31
+"""Largest file of a version."""
+MAX_FILES = 1000
+MAX_SEED = 2**64 - 1
+"""Largest seed of torch's generator."""
+
+Width = Annotated[int, Field(gt=0, le=MAX_WIDTH)]
+Channels = Annotated[int, Field(gt=0, le=MAX_CHANNELS)]
+Blocks = Annotated[int, Field(ge=0, le=MAX_LAYERS)]
+
+
 class Frozen(BaseModel):
     """Base of the values below: immutable, finite numbers only, no unknown keys."""
 
@@ -61,15 +79,15 @@ class MLP(Frozen):
     """Fully connected layers with ReLU; the decoder mirrors the encoder."""
 
     kind: Literal["mlp"] = "mlp"
-    hidden: tuple[PositiveInt, ...] = Field(default=(400,), min_length=1)
+    hidden: tuple[Width, ...] = Field(default=(400,), min_length=1, max_length=MAX_LAYERS)
 
 
 class _Pyramid(Frozen):
     """Feature maps that halve height and width: kernel 3 rounds up, kernel 4 down."""
 
-    channels: tuple[PositiveInt, ...] = Field(default=(32, 64), min_length=1)
+    channels: tuple[Channels, ...] = Field(default=(32, 64), min_length=1, max_length=MAX_LAYERS)
     """Number of channels of each feature map, from the image to the latents."""
-    hidden: PositiveInt = 128
+    hidden: Width = 128
     """Width of the linear layer between the last feature map and the latents."""
     kernel: Literal[3, 4] = 4
     batch_norm: bool = False
@@ -92,9 +110,9 @@ class Residual(_Pyramid):
     """Stride-2 convolutions with residual blocks of two 3x3 convolutions on every feature map."""
 
     kind: Literal["residual"] = "residual"
-    encoder_blocks: NonNegativeInt = 1
+    encoder_blocks: Blocks = 1
     """Number of residual blocks on each feature map of the encoder."""
-    decoder_blocks: NonNegativeInt = 1
+    decoder_blocks: Blocks = 1
     """Number of residual blocks on each feature map of the decoder."""
 
 
@@ -104,8 +122,8 @@ Network = Annotated[MLP | Conv | Residual, Field(discriminator="kind")]
 class Flow(Frozen):
     """A prior made of affine couplings: an invertible map between z and u ~ N(0, I)."""
 
-    couplings: PositiveInt = 8
-    hidden: PositiveInt = 128
+    couplings: PositiveInt = Field(default=8, le=MAX_COUPLINGS)
+    hidden: Width = 128
     """Width of the two hidden layers of each coupling."""
 
 
@@ -113,7 +131,7 @@ class ModelSpec(Frozen):
     """Everything that is needed to build a network and to prepare images for it."""
 
     network: Network
-    latent: PositiveInt
+    latent: PositiveInt = Field(le=MAX_LATENT)
     image: ImageShape = ImageShape()
     likelihood: Literal["bernoulli", "discretised_logistic"] = "bernoulli"
     """p(x | z): for grey or binary pixels, or for 8-bit pixels with a learned scale per channel."""
@@ -207,7 +225,7 @@ class TrainingRecord(Frozen):
 
     preset: str
     dataset: str
-    seed: NonNegativeInt
+    seed: NonNegativeInt = Field(le=MAX_SEED)
     epochs: NonNegativeInt
     settings: dict[str, JsonValue] = {}
     device: str = "cpu"
@@ -229,7 +247,7 @@ class FileRecord(Frozen):
     """Size and checksum of one file of a version."""
 
     sha256: Sha256
-    size_bytes: NonNegativeInt
+    size_bytes: NonNegativeInt = Field(le=MAX_FILE_BYTES)
 
 
 class Description(Frozen):
@@ -241,6 +259,18 @@ class Description(Frozen):
     latents: LatentStatistics | None = None
     classes: tuple[str, ...] | None = None
     """Names of the classes in the order of their labels; None if the data set has no labels."""
+
+    @model_validator(mode="after")
+    def _check_that_each_latent_dimension_has_statistics(self) -> Self:
+        if self.latents is None:
+            return self
+        for name in ("kl_nats", "mean", "std"):
+            values = len(getattr(self.latents, name))
+            if values != self.spec.latent:
+                raise ValueError(
+                    f"latents.{name} has {values} values for {self.spec.latent} latent dimensions"
+                )
+        return self
 
 
 Arithmetic = Literal["float", "exact-1"]
@@ -256,7 +286,7 @@ class Manifest(Description):
     name: Name
     version: PositiveInt
     created_at: datetime
-    files: dict[FileName, FileRecord]
+    files: dict[FileName, FileRecord] = Field(max_length=MAX_FILES)
 
     @property
     def ref(self) -> ModelRef:

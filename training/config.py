@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from model_store.network_size import excess
 from model_store.spec import Arithmetic, Frozen, ModelRef, ModelSpec
 from training.errors import PresetNotFoundError, SettingError
 
@@ -201,6 +202,13 @@ class Preset(Frozen):
     def _check_that_there_is_a_prior_to_learn(self) -> Self:
         if self.objective.freeze_vae_epochs and self.model.prior is None:
             raise ValueError("objective.freeze_vae_epochs needs a model.prior, which is a flow")
+        return self
+
+    @model_validator(mode="after")
+    def _check_that_the_network_could_be_published(self) -> Self:
+        too_large = excess(self.model)
+        if too_large is not None:
+            raise ValueError(f"model: {too_large}")
         return self
 
     @model_validator(mode="after")

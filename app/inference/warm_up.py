@@ -10,7 +10,7 @@ function. An exact model whose results differ from its golden hashes is treated 
 
 import logging
 import timeit
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -34,6 +34,12 @@ Up to this time, the Python code around a batch takes a large part of the time, 
 rows at once adds hardly any latency.
 """
 
+RUNS = 5
+"""Number of runs of a function of which the fastest is its time."""
+
+MAX_REPEATS_S = 1.0
+"""Time (s) of the runs of a function after which it is not run again."""
+
 MAX_ON_LOOP_S = 0.005
 """Longest time (s) of a batch on the event loop; slower functions run in a thread beside it."""
 
@@ -47,19 +53,21 @@ def warm_up(
     golden: Mapping[str, str] | None = None,
     max_large_batch_s: float = MAX_LARGE_BATCH_S,
     max_on_loop_s: float = MAX_ON_LOOP_S,
+    max_repeats_s: float = MAX_REPEATS_S,
 ) -> LoadedModel:
     """Run every function of the model and decide how to batch its rows and where to compute.
 
     `golden` are the golden hashes of an exact version. `max_large_batch_s` bounds the time of
-    batches above the reference size, `max_on_loop_s` that of a batch on the event loop.
+    batches above the reference size, `max_on_loop_s` that of a batch on the event loop, and
+    `max_repeats_s` that of the runs that measure a function.
     """
     hashes = result_hashes(executor, manifest.spec)
     mismatches = _mismatches(hashes, golden or {}) if executor.exact else ()
     exact = executor.exact and not mismatches
     reference = executor.reference_batch
     if exact:
-        reference = _fastest_batch(executor, max_large_batch_s)
-    seconds = _seconds(executor, reference)
+        reference = _fastest_batch(executor, max_large_batch_s, max_repeats_s)
+    seconds = _seconds(executor, reference, max_repeats_s)
     model = LoadedModel(
         manifest,
         executor,
@@ -98,14 +106,14 @@ def _float_arithmetic(executor: Executor, device: str, hashes: Mapping[Function,
     return f"float {executor.name} {device} {combined(hashes)}"
 
 
-def _fastest_batch(executor: Executor, max_large_batch_s: float) -> int:
+def _fastest_batch(executor: Executor, max_large_batch_s: float, max_repeats_s: float) -> int:
     """Return the batch size that takes the least time per row of every function.
 
     Sizes above the reference size are used only if such a batch takes at most `max_large_batch_s`.
     """
     per_row: dict[int, float] = {}
     for size in (executor.reference_batch, *executor.other_batches):
-        seconds = _seconds(executor, size)
+        seconds = _seconds(executor, size, max_repeats_s)
         slowest = max(seconds.values())
         if not per_row or slowest <= max_large_batch_s:
             per_row[size] = sum(seconds.values()) / size
@@ -114,12 +122,20 @@ def _fastest_batch(executor: Executor, max_large_batch_s: float) -> int:
     return min(per_row, key=lambda size: per_row[size])
 
 
-def _seconds(executor: Executor, rows: int) -> dict[Function, float]:
+def _seconds(executor: Executor, rows: int, max_repeats_s: float) -> dict[Function, float]:
     """Return the time (s) of a batch of this many rows, for each function."""
     return {
-        function: min(timeit.repeat(partial(executor.run, function, inputs), number=1))
+        function: _fastest_run(partial(executor.run, function, inputs), max_repeats_s)
         for function, inputs in _examples(executor, rows)
     }
+
+
+def _fastest_run(run: Callable[[], object], max_repeats_s: float) -> float:
+    """Return the shortest time (s) of RUNS runs, or of fewer if they take `max_repeats_s`."""
+    seconds = [timeit.timeit(run, number=1)]
+    while len(seconds) < RUNS and sum(seconds) < max_repeats_s:
+        seconds.append(timeit.timeit(run, number=1))
+    return min(seconds)
 
 
 def _off_loop_functions(

@@ -10,6 +10,7 @@ multiplications around it adds a relative error of at most 2^-24.
 """
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -96,12 +97,21 @@ def _distance(value: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.abs(value - np.floor(value) - 0.5), np.float64)
 
 
+def points(scale: float, exponent: int, highest: int) -> int:
+    """Return the number of points at which `margin` evaluates SiLU."""
+    return _last_point(scale, exponent, highest) + int(FAR * 2**exponent) + 1
+
+
+def _last_point(scale: float, exponent: int, highest: int) -> int:
+    top: float = max((highest + 2) / scale, 8.0)
+    return math.ceil(math.ldexp(top, exponent)) + 1
+
+
 def _silu(
     exponent: int, highest: int, scale: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return inputs x and silu(x) in float64, (points,) both, for all levels up to `highest`."""
-    top = max((highest + 2) / scale, 8.0)
-    return _silu_table(exponent, int(np.ceil(top * 2**exponent)) + 1)
+    return _silu_table(exponent, _last_point(scale, exponent, highest))
 
 
 @functools.lru_cache(maxsize=64)

@@ -32,6 +32,8 @@ OTHER_DTYPES = {
     ("affine", "scale"): np.int16,
 }
 
+MAX_OPERATIONS = 4096
+"""Largest number of operations of one function; the longest of a shipped version has 30."""
 LOG_SCALE = "log_scale"
 METADATA = "program"
 
@@ -114,6 +116,8 @@ def _describe(
 def _build(
     name: str, entries: Sequence[Mapping[str, Any]], tensors: dict[str, NDArray[Any]]
 ) -> Function:
+    if len(entries) > MAX_OPERATIONS:
+        raise ValueError(f"{name} has {len(entries)} operations, at most {MAX_OPERATIONS} are read")
     return tuple(_operation(f"{name}.{i}", entry, tensors) for i, entry in enumerate(entries))
 
 

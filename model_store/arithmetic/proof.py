@@ -2,9 +2,11 @@
 
 Operations are checked in order, with the shape of their input and, for each channel, a bound of its
 absolute value. A function is refused if a layer's input is not integers, a sum could reach 2^24
-(2^53 in the first layer), a shape does not fit, or the scale of an activation is not certified.
+(2^53 in the first layer), a shape does not fit, or the scale of an activation is not certified. It is
+also refused if its computation, or the proof itself, would take too much memory or time.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -37,6 +39,14 @@ EXACT = 2**24
 """float32 represents all integers up to this one, so sums that stay below it are exact."""
 EXACT_64 = 2**53
 """float64 represents all integers up to this one, so sums that stay below it are exact."""
+MAX_VALUES = 2**22
+"""Largest number of values of one image between two operations: 16 MiB in float32."""
+MAX_MULTIPLICATIONS = 2**34
+"""Largest number of multiplications of one function: some seconds on one core."""
+MAX_POINTS = 2**20
+"""Largest number of points at which one scale is checked; the shipped versions need up to 26,400."""
+MAX_CHECKS = 2**26
+"""Largest number of points at which all scales of one activation are checked: some seconds."""
 LARGEST_EXPONENT = 100
 """Largest |exponent| of a layer; 2^-100 times an integer below 2^24 is a normal float32."""
 GREATEST_GREY = 255
@@ -92,15 +102,18 @@ def _prove_likelihood(network: ExactNetwork, spec: ModelSpec) -> None:
         raise ProofError(f"log_scale is {log_scale.shape}, expected ({spec.image.channels},)")
     for value in log_scale.tolist():
         margin = likelihood.logistic_margin(value)
-        if margin <= 1:
+        if not margin > 1:  # NaN too
             raise ProofError(f"log_scale {value} is not certified: margin {margin:.3f}")
 
 
 def _prove(name: str, function: Function, value: _Value, result: tuple[int, ...]) -> None:
+    multiplications = 0
     for place, operation in enumerate(function):
         try:
             value = _step(operation, value)
-        except ValueError as error:
+            multiplications += _multiplications(operation, value)
+            _require(multiplications <= MAX_MULTIPLICATIONS, "the function takes too long")
+        except (TypeError, ValueError, OverflowError) as error:  # from fields of another type, too
             raise ProofError(f"{name}.{place} ({operation.kind}): {error}") from error
     if value.shape != result or value.remembered is not None:
         raise ProofError(f"{name} gives {value.shape}, the spec asks for {result}")
@@ -154,8 +167,9 @@ def _latent_dense(layer: LatentDense, value: _Value) -> _Value:
     _require(layer.bias.shape == (channels,), f"bias is {layer.bias.shape}")
     _check_exponents(layer.exponent, channels)
     largest = LATENT_LIMIT * 2**LATENT_EXPONENT
-    weight, bias = _magnitude(layer.weight), _magnitude(layer.bias)
-    sums = [sum(row) * largest + b for row, b in zip(weight.tolist(), bias.tolist(), strict=True)]
+    # A row sum stays below 2^63; its product with `largest` may not, and is computed by Python.
+    rows, bias = _magnitude(layer.weight).sum(axis=1), _magnitude(layer.bias)
+    sums = [row * largest + b for row, b in zip(rows.tolist(), bias.tolist(), strict=True)]
     _require(max(sums) < EXACT_64, f"a sum can reach {max(sums)}, the limit is 2^53")
     reach = np.ldexp(np.array(sums, np.float64), -layer.exponent).max()
     return _Value((channels,), "real", largest=min(float(reach), 2.0**22))
@@ -210,7 +224,20 @@ def _shape_of(
             new = (side - 1) * layer.stride - 2 * layer.padding + kernel + extra
         _require(new >= 1, f"side {side} leaves nothing")
         sides.append(new)
+    values = math.prod((weight[0], *sides))
+    _require(values <= MAX_VALUES, f"{values} values are too many, the limit is {MAX_VALUES}")
     return (weight[0], *sides)
+
+
+def _multiplications(operation: Operation, value: _Value) -> int:
+    """Return an upper bound of the multiplications of an operation whose result is `value`."""
+    match operation:
+        case Dense() | LatentDense():
+            return operation.weight.size
+        case Convolution() | Deconvolution():
+            return operation.weight.size * math.prod(value.shape[1:])
+        case _:
+            return math.prod(value.shape)
 
 
 def _sums(layer: Dense | Convolution | Deconvolution, largest: NDArray[np.int64]) -> Bounds:
@@ -249,7 +276,13 @@ def _silu(layer: SiluLevels, value: _Value) -> _Value:
     _check_highest(layer.highest)
     tail = value.largest * 2.0**-layer.exponent * float(layer.scale.max()) * certificate.TAIL_ERROR
     _require(tail < 0.5, f"the input can reach {value.largest}, too far for the scale")
-    for scale in np.unique(layer.scale):
+    scales = np.unique(layer.scale)
+    points = certificate.points(float(scales.min()), layer.exponent, layer.highest)
+    _require(
+        points <= MAX_POINTS and points * len(scales) <= MAX_CHECKS,
+        f"{len(scales)} scales of at least {scales.min()} take too long to check",
+    )
+    for scale in scales:
         margin = certificate.margin(float(scale), layer.exponent, layer.highest)
         _require(margin > 1, f"scale {scale} is not certified: margin {margin:.3f}")
     bounds = certificate.level_bounds(layer.scale, layer.highest)

@@ -38,6 +38,7 @@ from model_store.errors import (
     StoreError,
     VersionNotFoundError,
 )
+from model_store.network_size import excess
 from model_store.spec import PRODUCTION, Alias, Description, Manifest, ModelRef, ModelSpec, Name
 from model_store.store import version as version_files
 from model_store.store.checksums import (
@@ -245,6 +246,9 @@ class Store:
             PublishError: the files cannot be written, or a part does not fit the others.
         """
         _check_name(name)
+        too_large = excess(description.spec)
+        if too_large is not None:
+            raise PublishError(f"cannot publish {name}: {too_large}")
         files = {f"{figure}.png": png for figure, png in (figures or {}).items()}
         files |= _network_files(name, description.spec, weights, network)
         if pixels is not None:

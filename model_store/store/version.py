@@ -37,6 +37,7 @@ from model_store.errors import (
     NonFiniteError,
     ShapeError,
 )
+from model_store.network_size import excess
 from model_store.spec import Description, Manifest, ModelSpec, Sha256
 from model_store.store.checksums import (
     CHECKSUMS,
@@ -90,6 +91,9 @@ def read_manifest(folder: Path) -> Manifest:
         raise ManifestError(f"{ref}: {MANIFEST} is not valid: {_first_problem(error)}") from error
     if str(manifest.ref) != ref:
         raise ManifestError(f"{ref}: {MANIFEST} belongs to {manifest.ref}")
+    too_large = excess(manifest.spec)
+    if too_large is not None:
+        raise ManifestError(f"{ref}: {MANIFEST}: spec: {too_large}")
     if link is not None:
         raise CorruptVersionError(
             f"{ref}: {link} is a symbolic link, whose target may change; replace it by the file"

@@ -41,6 +41,27 @@ def test_slow_functions_run_beside_the_event_loop_and_quick_ones_on_it() -> None
     assert warmed_up(Elementwise()).off_loop_functions == frozenset()
 
 
+class Counting(Elementwise):
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs = 0
+
+    def run(self, function: Function, inputs: Sequence[Floats]) -> Sequence[Floats]:
+        self.runs += 1
+        return super().run(function, inputs)
+
+
+def test_a_function_that_takes_long_is_not_run_five_times_to_measure_it() -> None:
+    runs = []
+    for max_repeats_s in (60.0, 0.0):
+        executor = Counting()
+        warm_up(
+            a_manifest(TINY), executor, "cpu", max_large_batch_s=0.0, max_repeats_s=max_repeats_s
+        )
+        runs.append(executor.runs)
+    assert runs[0] - runs[1] == 4
+
+
 class OnAnotherDevice(Elementwise):
     always_off_loop = True
 
