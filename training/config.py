@@ -276,7 +276,9 @@ def differences(a: Preset, b: Preset) -> list[tuple[str, object, object]]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise SettingError(f"cannot read the preset {path}: save it as UTF-8; {error}") from error
     except (OSError, ValueError) as error:
         raise SettingError(f"cannot read the preset {path}: {error}") from error
 

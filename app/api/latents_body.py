@@ -1,5 +1,7 @@
 """Read latents from a JSON body, at a cost that its length bounds."""
 
+import codecs
+
 import msgspec
 import numpy as np
 from starlette.requests import Request
@@ -29,7 +31,7 @@ async def read_latents(request: Request, latent: int) -> Floats:
     content_type = content_type_of(request)
     if content_type != "application/json":
         raise unsupported_body(content_type, f"{remedy}, as application/json")
-    body = await request.body()
+    body = (await request.body()).removeprefix(codecs.BOM_UTF8)
     large = len(body) >= LARGE_TEXT_BYTES
     return await call(lambda: parse_latents(body, latent, remedy), off_loop=large)
 

@@ -8,6 +8,7 @@ skipped until the shape is known to be possible, and no integer of a client take
 before its size has been checked.
 """
 
+import codecs
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -102,7 +103,7 @@ def parse(body: bytes, json_length: str | None, *, max_values: int) -> Inference
     ParameterError.
     """
     end = _json_end(body, json_length)
-    request = _decode("the body", body[:end], _REQUEST)
+    request = _decode("the body", body[:end].removeprefix(codecs.BOM_UTF8), _REQUEST)
     parameters = _read_field("parameters", request.parameters, _PARAMETERS)
     _check_parameters("the request", parameters, _REQUEST_PARAMETERS)
     binary = _flag("the request", "binary_data_output", parameters, default=False)

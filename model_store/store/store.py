@@ -10,6 +10,7 @@ With a second, shipped folder, names and versions are those of both. Versions an
 written to the first folder only, whose aliases take precedence.
 """
 
+import codecs
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -393,7 +394,8 @@ def _subfolders(folder: Path) -> list[str]:
 
 def _read_aliases(folder: Path) -> dict[str, int]:
     try:
-        return _ALIASES.validate_json((folder / "aliases.json").read_bytes())
+        content = (folder / "aliases.json").read_bytes()
+        return _ALIASES.validate_json(content.removeprefix(codecs.BOM_UTF8))
     except FileNotFoundError:
         return {}
     except (OSError, ValidationError) as error:

@@ -14,6 +14,7 @@ Files are checked as they are read: the bytes whose checksum was verified are th
 files are checked when a version is loaded, also those that people look at, such as figures.
 """
 
+import codecs
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,7 +85,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         link = find_link(folder)
         content = read_regular(folder / MANIFEST, MAX_MANIFEST_BYTES)
-        manifest = Manifest.model_validate_json(content)
+        manifest = Manifest.model_validate_json(content.removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise ManifestError(f"{ref}: cannot read {MANIFEST}: {error.strerror}") from error
     except ValidationError as error:

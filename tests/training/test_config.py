@@ -1,3 +1,4 @@
+import codecs
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ from pydantic import ValidationError
 
 from training.config import (
     FORMER_KEYS,
+    PRESETS,
     Objective,
     load_preset,
     parse_overrides,
@@ -151,3 +153,28 @@ def test_every_former_name_stands_for_a_key_that_exists():
     for key in FORMER_KEYS.values():
         section, _, name = key.partition(".")
         assert hasattr(getattr(preset, section), name)
+
+
+TEXT = (PRESETS / "lab.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        codecs.BOM_UTF8 + TEXT.encode(),
+        codecs.BOM_UTF8 + TEXT.replace("\n", "\r\n").encode(),
+        TEXT.replace("\n", "\r\n").encode(),
+    ],
+    ids=["mark", "mark and Windows lines", "Windows lines"],
+)
+def test_a_preset_that_an_editor_of_windows_saved_is_read(tmp_path: Path, content: bytes):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(content)
+    assert load_preset(str(path)) == load_preset("lab")
+
+
+def test_a_preset_in_utf_16_is_refused_with_advice(tmp_path: Path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(TEXT.encode("utf-16"))
+    with pytest.raises(SettingError, match=r"mine\.toml: save it as UTF-8"):
+        load_preset(str(path))

@@ -16,6 +16,7 @@ import torch
 
 from model_store.errors import (
     AliasNotFoundError,
+    ChecksumError,
     FigureNotFoundError,
     InvalidReferenceError,
     ManifestError,
@@ -438,3 +439,30 @@ def _publish_five(root: Path, seed: int) -> None:
 
 def _set_alias(root: Path, alias: str) -> None:
     Store(root).set_alias("tiny", alias, 1)
+
+
+# --- files that people edit ---
+
+
+def test_aliases_that_an_editor_saved_with_a_byte_order_mark_are_read(store: Store):
+    publish(store)
+    publish(store)
+    aliases = store.root / "tiny" / "aliases.json"
+    aliases.write_text('\N{ZERO WIDTH NO-BREAK SPACE}{"production": 2}', encoding="utf-8")
+    assert store.resolve(ModelRef.parse("tiny")).version == 2
+    store.set_alias("tiny", "canary", 1)
+    assert aliases.read_bytes().startswith(b"{")
+    assert store.aliases("tiny") == {"production": 2, "canary": 1}
+
+
+def test_a_manifest_that_an_editor_saved_with_a_byte_order_mark_is_read_unless_it_is_sealed(
+    store: Store,
+):
+    manifest = publish(store)
+    folder = store.root / "tiny" / "1"
+    content = (folder / "manifest.json").read_bytes()
+    (folder / "manifest.json").write_bytes(b"\xef\xbb\xbf" + content)
+    with pytest.raises(ChecksumError, match="one of them was changed"):
+        store.manifest(manifest.ref)
+    (folder / "SHA256SUMS").unlink()
+    assert store.manifest(manifest.ref) == manifest

@@ -84,7 +84,8 @@ def test_unreadable_and_tiny_files_are_listed_and_skipped(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("no image")
     splits = load(FOLDER, tmp_path, COLOUR)
     assert len(splits.train) + len(splits.test) == 4
-    first, *lines = splits.notices
+    first, *lines, others = splits.notices
+    assert others == "1 other files are not read: 1 .txt"
     assert first == "2 of 6 files are skipped:"
     assert any("damaged.jpg" in line and "cannot be read" in line for line in lines)
     assert any("tiny.png" in line and "4x4" in line for line in lines)
