@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from app.errors import DefaultModelError, LoadError, NotReadyError
+from app.errors import DefaultModelError, LoadError, NotReadyError, UnavailableError
 from app.inference.engine import Engine
 from app.inference.hooks import EngineHooks, NullHooks
 from app.inference.loaded_model import LoadedModel
@@ -138,6 +138,8 @@ class ModelCache:
             await asyncio.sleep(WATCH_PERIOD_S)
             try:
                 await self.refresh()
+            except UnavailableError as error:
+                log.error("the aliases are not read: %s", error)  # noqa: TRY400 - expected
             except Exception:
                 log.exception("the store could not be read; trying again in %g s", WATCH_PERIOD_S)
 

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from app.settings import Settings
 from model_store.spec import ModelRef
 from model_store.store import WEIGHTS, Store
 from tests.api.service import Service, problem, publish, started
+from tests.unit.models import reseal
 
 TOKEN = "a-long-token"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -225,3 +227,44 @@ def test_a_version_that_is_not_in_memory_is_found_beside_the_event_loop(tmp_path
         engine.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("values", [[], [0.5], [0.5] * 4])
+def test_statistics_of_too_few_dimensions_are_refused_at_load_and_no_500_later(
+    own: Service, tmp_path: Path, values: list[float]
+) -> None:
+    folder = tmp_path / "mnist" / "2"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["latents"]["kl_nats"] = values
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    reseal(folder)
+    answer = own.post("/traverse?model=mnist@2")
+    detail = problem(answer, 503, "model-unavailable")["detail"]
+    assert f"latents.kl_nats has {len(values)} values for 3 latent dimensions" in detail
+    assert own.post("/traverse?model=mnist@1").status_code == 200
+
+
+def test_a_version_without_a_card_is_refused_and_no_500(own: Service, tmp_path: Path) -> None:
+    folder = tmp_path / "mnist" / "2"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["files"]["card.md"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "card.md").unlink()
+    reseal(folder)
+    answer = own.get("/models/mnist/2")
+    assert "lists no card.md" in problem(answer, 503, "model-unavailable")["detail"]
+
+
+def test_a_default_model_that_is_too_large_leaves_the_service_running(tmp_path: Path) -> None:
+    publish(tmp_path)
+    folder = tmp_path / "mnist" / "1"
+    content = (folder / "manifest.json").read_text()
+    (folder / "manifest.json").write_text(content.replace('"latent": 3', f'"latent": {10**18}'))
+    reseal(folder)
+    with started(Settings(store=tmp_path)) as service:
+        assert service.get("/healthz").status_code == 200
+        detail = problem(service.get("/readyz"), 503, "not-ready")["detail"]
+        assert "spec.latent: Input should be less than or equal to 16384" in detail
+        (folder / "manifest.json").write_text(content)
+        reseal(folder)
+        assert service.get("/readyz").status_code == 200
