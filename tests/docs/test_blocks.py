@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs would be one more requirement
 
+from model_store.spec import ModelRef
+from model_store.store import Store
 from tests.docs.pages import PAGES, WORDS, Block, blocks
 from tests.docs.scratch import ADDRESS, SERVES, Scratch, named_paths
 from tests.e2e.server import CHECKOUT
@@ -42,8 +44,19 @@ def test_the_blocks_of_a_page_run_from_top_to_bottom(page: str, new_scratch: Cal
         except Exception as error:
             error.add_note(f"{page}:{block.line}")
             raise
+    assert_that_production_is_as_before(page, scratch)
     if left_out:
         pytest.skip(f"no MNIST: the blocks at the lines {left_out} are left out, the others pass")
+
+
+def assert_that_production_is_as_before(page: str, scratch: Scratch) -> None:
+    """Whoever copies the commands of a page must not change what others are served.
+
+    Before, each bare name means the oldest version, because the store of the scratch has no aliases.
+    """
+    store = Store(Path(scratch.variables["ZSERVE_STORE"]))
+    meant = {name: store.resolve(ModelRef(name=name)).version for name in store.names()}
+    assert meant == {name: store.versions(name)[0] for name in meant}, page
 
 
 def needs_mnist(block: Block) -> bool:

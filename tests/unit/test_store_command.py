@@ -80,3 +80,24 @@ def test_what_does_not_exist_is_one_line_and_status_two(
 ):
     assert run(store, "show", ref) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_promotion_can_be_undone_with_what_resolve_printed_before(
+    store: Store, capsys: pytest.CaptureFixture[str]
+):
+    store.set_alias("tiny", "production", 2)
+    assert run(store, "resolve", "tiny") == 0
+    before = capsys.readouterr().out.strip()
+    assert before == "tiny@2"
+    assert run(store, "promote", "tiny@1") == 0
+    assert run(store, "promote", before) == 0
+    assert store.aliases("tiny") == {"production": 2}
+
+
+@pytest.mark.parametrize(("ref", "version"), [("tiny@1", 1), ("tiny@canary", 2), ("tiny", 1)])
+def test_resolve_prints_the_version_of_any_reference(
+    store: Store, ref: str, version: int, capsys: pytest.CaptureFixture[str]
+):
+    store.set_alias("tiny", "canary", 2)
+    assert run(store, "resolve", ref) == 0
+    assert capsys.readouterr().out == f"tiny@{version}\n"
