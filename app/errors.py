@@ -151,7 +151,25 @@ class WrongPixelsError(UploadError):
 
 
 class UnavailableError(ServiceError):
-    """The service cannot answer now; a later attempt may succeed."""
+    """The service cannot answer now; a later attempt may succeed.
+
+    Args:
+        detail: Message for people.
+        limit: The limit that was exceeded, if there is one.
+        remedy: What the user can do about it.
+        retry_after_s: Estimated time (s) until an attempt may succeed; None if it is not known.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        limit: float | None = None,
+        remedy: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(detail, limit=limit, remedy=remedy)
+        self.retry_after_s = retry_after_s
 
 
 class TooManyConnectionsError(UnavailableError):

@@ -1,7 +1,10 @@
 """Load models and run them in batches, without HTTP, settings or environment variables.
 
     model_cache      which versions are in memory; follows the store
-    engine           a bounded queue; one batch after the other
+    engine           one batch after the other
+    admission        refuse what would wait too long
+    fair_queue       turns of clients, models and requests
+    pace             measured rates of models
     batching         choose the rows of the next batch, and return results to their requests
     warm_up          check and measure a model once: its batch sizes, and the thread it runs in
     fixed_results    hashes of this machine's results for fixed inputs

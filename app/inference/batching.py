@@ -3,13 +3,13 @@
 A batch of an exact model has as many rows as are requested. Other batches have one of a few fixed
 sizes and are filled up with rows of zeros. Rows of several requests share a batch if they need the
 same function of the same model. Requests take turns, one batch at a time, so that a small request
-never waits for all of a large one.
+never waits for all of a large one. `fair_queue` decides whose turn it is.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,13 @@ class Job:
     model: LoadedModel
     function: Function
     inputs: tuple[Floats, ...]
+    rows: int
+    """Number of rows of the inputs."""
     answer: "asyncio.Future[tuple[NDArray[Any], ...]]"
+    client: str = ""
+    """Address of the client, with which it takes turns; empty for the service itself."""
+    row_s: float = 0.0
+    """Estimated computing time (s) of one row."""
     queued_at: float = field(default_factory=time.perf_counter)
     dispatched: int = 0
     """Number of rows that are already in a batch."""
@@ -39,9 +45,9 @@ class Job:
     """Total time (s) of the batches with rows of this request."""
 
     @property
-    def rows(self) -> int:
-        """Number of rows of the inputs."""
-        return len(self.inputs[0])
+    def waiting_s(self) -> float:
+        """Estimated computing time (s) of the rows that are in no batch yet."""
+        return (self.rows - self.dispatched) * self.row_s
 
 
 @dataclass(eq=False, slots=True)
@@ -55,24 +61,29 @@ class BatchSlice:
     """Time (s) of the whole batch."""
 
 
-def next_batch(queue: deque[Job], max_requests: int) -> list[BatchSlice]:
-    """Take rows for one batch from the queue: rows of the first job, and of others that can join it.
+def fill_batch(
+    jobs: deque[Job],
+    slices: list[BatchSlice],
+    max_requests: int,
+    on_done: Callable[[Job], None],
+) -> None:
+    """Add rows of jobs for one model to a batch; an empty batch takes the function of the first job.
 
-    If rows of the first job remain, it goes to the end of the queue. Jobs whose future is already
-    done, such as cancelled ones, are dropped. Returns an empty list if nothing is left to compute.
+    If rows of the job that began the batch remain, it goes to the end of `jobs`. Jobs whose future
+    is already done, such as cancelled ones, are removed and passed to `on_done`.
     """
-    slices: list[BatchSlice] = []
-    room = 1
+    first = slices[0].job if slices else None
+    room = 1 if first is None else first.model.max_batch - sum(p.stop - p.start for p in slices)
     skipped: list[Job] = []
-    first: Job | None = None
-    while queue and room and len(slices) < max_requests:
-        job = queue.popleft()
+    while jobs and room and len(slices) < max_requests:
+        job = jobs.popleft()
         if job.answer.done():
+            on_done(job)
             continue
         if first is None:
             first = job
             room = job.model.max_batch
-        elif job.model is not first.model or job.function != first.function:
+        elif job.function != first.function:
             skipped.append(job)
             continue
         start = job.dispatched
@@ -82,18 +93,18 @@ def next_batch(queue: deque[Job], max_requests: int) -> list[BatchSlice]:
         room -= stop - start
         if stop < job.rows:
             if job is first:
-                queue.append(job)
+                jobs.append(job)
             else:
                 skipped.append(job)
-    queue.extendleft(reversed(skipped))
-    return slices
+    jobs.extendleft(reversed(skipped))
 
 
 def compute(slices: Sequence[BatchSlice]) -> None:
     """Run one batch and give each job its rows of the outputs."""
     first = slices[0].job
     begin = time.perf_counter()
-    size = first.model.batch_size_for(sum(part.stop - part.start for part in slices))
+    rows = sum([part.stop - part.start for part in slices])
+    size = rows if first.model.exact else first.model.batch_size_for(rows)
     inputs = tuple(
         _stack([part.job.inputs[i][part.start : part.stop] for part in slices], size)
         for i in range(len(first.inputs))

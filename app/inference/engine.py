@@ -1,4 +1,4 @@
-"""Run models: a bounded queue of requests, and one batch after the other.
+"""Run models: a fair queue of requests, bounded by their wait, and one batch after the other.
 
     mu, logvar = await engine.encode(model, x)
     levels     = await engine.decode_levels(model, z)
@@ -15,7 +15,7 @@ lock. Slow functions, and all functions on a GPU, run in one thread beside the l
 """
 
 import asyncio
-from collections import deque
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,10 +25,13 @@ from numpy.typing import NDArray
 
 from app.deadlines import DeadlineTimer
 from app.errors import DeviceError, NotFiniteError, QueueFullError, ShuttingDownError, TimedOutError
-from app.inference.batching import BatchSlice, Job, compute, next_batch
+from app.inference.admission import TICKET, Admission, Ticket, wait_s
+from app.inference.batching import BatchSlice, Job, compute
 from app.inference.executor import Backend, Function
+from app.inference.fair_queue import FairQueue
 from app.inference.hooks import EngineHooks, NullHooks
 from app.inference.loaded_model import LoadedModel
+from app.inference.pace import UNMEASURED_S, Slowdown
 from app.inference.warm_up import warm_up
 from app.typing import Bytes, Floats
 from model_store.preprocessing import from_bytes, to_bytes
@@ -44,6 +47,7 @@ class Engine:
         *,
         queue_images: int,
         timeout_s: float,
+        target_wait_s: float = 2.0,
         batch_requests: int = 64,
         hooks: EngineHooks | None = None,
     ) -> None:
@@ -54,7 +58,14 @@ class Engine:
         self._deadlines = DeadlineTimer(timeout_s, self._time_out)
         self._hooks = hooks or NullHooks()
         self._waiting = 0
-        self._queue: deque[Job] = deque()
+        self._shown_waiting = 0
+        self._queue = FairQueue()
+        self._admission = Admission(target_wait_s)
+        self._slowdown = Slowdown()
+        self._running_until = 0.0
+        """Time at which the running batch will probably end, by perf_counter."""
+        self._last_end: float | None = None
+        """Time at which the last batch ended, or None if the engine was idle since."""
         self._awake = False
         self._halted = False
         """True while paused or closed: no further batch is started."""
@@ -66,6 +77,21 @@ class Engine:
     def waiting_images(self) -> int:
         """Number of images that are queued or being computed."""
         return self._waiting
+
+    @property
+    def overloaded(self) -> bool:
+        """True if requests had to be refused lately, because their answers would take too long."""
+        return self._admission.overloaded
+
+    def refusal(
+        self, client: str, model: LoadedModel, function: Function, rows: int
+    ) -> QueueFullError | None:
+        """Return the error that a request would be refused with now, or None.
+
+        A refusal is counted, so ask only for a request that is then answered with it.
+        """
+        row_s = model.pace.seconds_per_row(function)
+        return self._refusal(client, model, rows, row_s, time.perf_counter())
 
     async def encode(self, model: LoadedModel, x: Floats) -> tuple[Floats, Floats]:
         """Encode x (batch, channels, height, width) in [0, 1]; mu, logvar (batch, latent)."""
@@ -125,9 +151,8 @@ class Engine:
         """Cancel queued requests, finish the running batch, stop the threads."""
         self._closed = self._halted = True
         self._deadlines.close()
-        for job in self._queue:
+        for job in self._queue.clear():
             job.answer.cancel()
-        self._queue.clear()
         self._worker.shutdown(wait=True, cancel_futures=True)
         self._warmer.shutdown(wait=True, cancel_futures=True)
 
@@ -153,19 +178,61 @@ class Engine:
                 f"{self._waiting} images are waiting, and {n} more are too many", limit=self._limit
             )
         loop = asyncio.get_running_loop()
-        job = Job(model, function, inputs, loop.create_future())
-        self._queue.append(job)
+        ticket = TICKET.get()
+        row_s = model.pace.seconds_per_row(function)
+        client = "" if ticket is None else ticket.client
+        job = Job(model, function, inputs, n, loop.create_future(), client, row_s)
+        if self._waiting or self._admission.overloaded:
+            self._admit(job, ticket)
+        if ticket is not None:
+            ticket.admitted = True
+        self._queue.add(job)
         self._waiting += n
         self._deadlines.start(job)
         self._wake(loop)
         try:
             outputs = await job.answer
+        except BaseException:
+            self._queue.withdraw(job)
+            raise
         finally:
             self._waiting -= n
             self._deadlines.cancel(job)
+            if not self._awake:
+                self._show_waiting()
         _check_finite(model, function, outputs)
         self._hooks.request_done(model.name, n, job.queue_s, job.inference_s)
         return outputs
+
+    def _admit(self, job: Job, ticket: Ticket | None) -> None:
+        """Raise QueueFullError if a job would wait too long, unless its request was admitted."""
+        now = job.queued_at
+        if ticket is None or not ticket.admitted:
+            refusal = self._refusal(job.client, job.model, job.rows, job.row_s, now)
+            if refusal is not None:
+                raise refusal
+        work_s = job.rows * job.row_s
+        self._admission.admitted(job.client, work_s * self._slowdown.factor, now)
+
+    def _refusal(
+        self, client: str, model: LoadedModel, rows: int, row_s: float, now: float
+    ) -> QueueFullError | None:
+        """Return the error for a request that would wait too long, and count it; else None."""
+        factor = self._slowdown.factor
+        work_s, turn_s = rows * row_s, model.max_batch * row_s
+        expected_s = wait_s(self._queue.backlog(client), work_s, turn_s) * factor
+        expected_s += max(0.0, self._running_until - now)
+        work_s *= factor
+        if self._admission.admits(client, work_s, expected_s, turn_s, now):
+            return None
+        self._admission.refused(expected_s, now)
+        target_s = self._admission.target_s
+        return QueueFullError(
+            f"an answer with {rows} more images would take about {expected_s + work_s:.2g} s, and "
+            f"the queue is kept shorter than {target_s:g} s",
+            limit=target_s,
+            retry_after_s=expected_s,
+        )
 
     def _time_out(self, job: Job) -> None:
         if not job.answer.done():
@@ -185,11 +252,17 @@ class Engine:
 
     def _step(self, loop: asyncio.AbstractEventLoop) -> None:
         """Compute one batch, then let the event loop take in the requests that have arrived."""
-        slices = None if self._halted else next_batch(self._queue, self._batch_requests)
+        if self._waiting != self._shown_waiting:
+            self._show_waiting()
+        slices = None if self._halted else self._queue.next_batch(self._batch_requests)
         if not slices:
             self._awake = False
+            self._last_end = None
             return
-        if slices[0].job.function in slices[0].job.model.off_loop_functions:
+        job = slices[0].job
+        if job.function in job.model.off_loop_functions:
+            seconds = sum((part.stop - part.start) * part.job.row_s for part in slices)
+            self._running_until = time.perf_counter() + seconds * self._slowdown.factor
             running = loop.run_in_executor(self._worker, compute, slices)
             running.add_done_callback(lambda done: self._finish(loop, slices, _failure(done)))
             return
@@ -218,9 +291,30 @@ class Engine:
             elif part.stop == job.rows:
                 job.answer.set_result(job.outputs)
         loop.call_soon(self._step, loop)
+        self._running_until = 0.0
         if failure is None and not self._closed:
-            images = sum(part.stop - part.start for part in slices)
+            images = sum([part.stop - part.start for part in slices])
+            self._measure(slices[0], images)
             self._hooks.batch_done(slices[0].job.model.name, images, slices[0].seconds)
+
+    def _measure(self, part: BatchSlice, images: int) -> None:
+        """Record the time of a batch of `images`, of which `part` is one slice, for the estimates."""
+        waiting = bool(self._queue.clients)
+        job, model = part.job, part.job.model
+        if not waiting and self._last_end is None and job.row_s > UNMEASURED_S:
+            return  # the engine was idle before and is idle now: this batch tells little
+        size = images if model.exact else model.batch_size_for(images)
+        model.pace.record(job.function, size, model.max_batch, part.seconds)
+        end = time.perf_counter()
+        if self._last_end is not None:
+            self._slowdown.record(end - self._last_end, part.seconds)
+        self._last_end = end if waiting else None
+
+    def _show_waiting(self) -> None:
+        """Pass the number of waiting images to the hooks if it has changed."""
+        if self._waiting != self._shown_waiting:
+            self._shown_waiting = self._waiting
+            self._hooks.waiting(self._waiting)
 
 
 def _check_finite(model: LoadedModel, function: Function, outputs: Sequence[NDArray[Any]]) -> None:

@@ -12,6 +12,9 @@ class EngineHooks(Protocol):
     def request_done(self, model: str, images: int, queue_s: float, inference_s: float) -> None:
         """Record an answered request; called within the task that awaits the answer."""
 
+    def waiting(self, images: int) -> None:
+        """Record the number of images that are queued or being computed, after it changed."""
+
     def model_loaded(self, model: str, *, ok: bool) -> None:
         """Record that a version was loaded and warmed up, or that this failed."""
 
@@ -29,6 +32,9 @@ class NullHooks:
         """Do nothing."""
 
     def request_done(self, model: str, images: int, queue_s: float, inference_s: float) -> None:
+        """Do nothing."""
+
+    def waiting(self, images: int) -> None:
         """Do nothing."""
 
     def model_loaded(self, model: str, *, ok: bool) -> None:

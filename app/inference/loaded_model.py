@@ -1,9 +1,10 @@
 """One version of a model, ready to run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from app.inference.executor import Executor, Function
+from app.inference.pace import Pace
 from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.spec import Manifest, ModelRef
 from model_store.store import WEIGHTS
@@ -37,6 +38,8 @@ class LoadedModel:
     """True if a row's output depends on its position in the batch; then only row 0 is used."""
     off_loop_functions: frozenset[Function] = frozenset()
     """Functions that run in a thread beside the event loop; the others run on the loop."""
+    pace: Pace = field(default_factory=Pace)
+    """Time per row of each function, measured by the warm-up and then by every batch."""
 
     @cached_property
     def ref(self) -> ModelRef:

@@ -94,6 +94,15 @@ class ModelCache:
         self._make_room()
         return model
 
+    def peek(self, reference: str | None = None) -> LoadedModel | None:
+        """Return the model of a reference if `get` would return it at once, else None."""
+        try:
+            ref = self.default if reference is None else ModelRef.parse(reference)
+        except StoreError:
+            return None
+        target = ref if ref.version else self._serving.get(ref)
+        return None if target is None else self._loaded.get(target)
+
     async def default_or_reason(self) -> LoadedModel:
         """Return the default model; raises DefaultModelError with the reason if it has none."""
         try:

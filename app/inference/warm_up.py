@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from app.inference.executor import Executor, Function
 from app.inference.fixed_results import combined, result_hashes
 from app.inference.loaded_model import LoadedModel
+from app.inference.pace import Pace
 from app.typing import Floats
 from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.spec import Manifest
@@ -78,6 +79,7 @@ def warm_up(
         mismatches=mismatches,
         reference_batch=reference,
         off_loop_functions=_off_loop_functions(executor, seconds, max_on_loop_s),
+        pace=Pace({function: each / reference for function, each in seconds.items()}),
     )
     if exact:
         return model

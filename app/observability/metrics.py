@@ -18,6 +18,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
+"""Methods that are counted by name; clients may send any other."""
 _BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -148,6 +150,10 @@ class Telemetry:
         if self._tracer is not None and get_current_span().is_recording():
             self._trace(self._tracer, model, images, queue_s, inference_s)
 
+    def waiting(self, images: int) -> None:
+        """Set the gauge of waiting images of this worker."""
+        self._waiting.set(images)
+
     def model_loaded(self, model: str, *, ok: bool) -> None:
         """Count a load."""
         self._loads.labels(model, "loaded" if ok else "refused").inc()
@@ -169,6 +175,7 @@ class Telemetry:
         key = (method, path, status)
         metrics = self._answers.get(key)
         if metrics is None:
+            method = method if method in _METHODS else "other"
             answers = self._requests.labels(method, path, str(status))
             metrics = self._answers[key] = (answers, self._latency.labels(path))
         metrics[0].inc()
@@ -187,9 +194,8 @@ class Telemetry:
 
     # --- read by Prometheus ---
 
-    def exposition(self, waiting_images: int) -> bytes:
+    def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format, summed over all workers."""
-        self._waiting.set(waiting_images)
         if self._shared is None:
             return generate_latest(self._registry)
         all_workers = CollectorRegistry()

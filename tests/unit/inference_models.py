@@ -74,6 +74,7 @@ def an_engine(
     device: Device = "cpu",
     queue_images: int = 1000,
     timeout_s: float = 30.0,
+    target_wait_s: float = 3600.0,
     batch_requests: int = 64,
     hooks: EngineHooks | None = None,
 ) -> Engine:
@@ -81,6 +82,7 @@ def an_engine(
         ChosenBackend(device),
         queue_images=queue_images,
         timeout_s=timeout_s,
+        target_wait_s=target_wait_s,
         batch_requests=batch_requests,
         hooks=hooks,
     )

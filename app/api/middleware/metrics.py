@@ -10,7 +10,6 @@ from app.observability.metrics import TIMES, Telemetry, Times
 
 _CLIENT_DISCONNECTED = 499
 """Status for metrics and log if no answer was sent; nginx logs the same number."""
-_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 
 
 class MetricsMiddleware:
@@ -59,9 +58,10 @@ class MetricsMiddleware:
         if status == 0:
             self._telemetry.client_left()
             status = _CLIENT_DISCONNECTED
-        method = scope["method"] if scope["method"] in _METHODS else "other"
         path = getattr(scope.get("route"), "path", "other")
-        self._telemetry.answered(method, path, status, seconds, scope["state"].get("problem"))
+        self._telemetry.answered(
+            scope["method"], path, status, seconds, scope["state"].get("problem")
+        )
         if self._request_log is not None:
             client = scope.get("client")
             self._request_log.add(

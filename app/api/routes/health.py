@@ -57,5 +57,5 @@ async def readyz(services: ServicesDep) -> Health:
 )
 async def metrics(services: ServicesDep) -> Response:
     """Return counters and histograms of all workers since the service started."""
-    text = services.telemetry.exposition(services.engine.waiting_images)
+    text = services.telemetry.exposition()
     return Response(text, headers={"Content-Type": CONTENT_TYPE})
