@@ -14,9 +14,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL import ExifTags, Image, ImageOps
 
+from model_store import image_files
 from model_store.errors import BlankImageError, WrongSizeError
 from model_store.spec import ImageShape, ModelSpec
 
@@ -51,11 +51,13 @@ class DecodedImage:
     Attributes:
         pixels: (height, width) if grey, (height, width, 3) if RGB; uint8 in 0..255, or float32 in
             [0, 1] if 8 bits do not hold the values.
-        lossy: True if the image was compressed as JPEG, which leaves marks around edges.
+        lossy: True if the format of the file may leave marks around edges, as JPEG does.
+        file_size: (width, height) of the file in pixels if the image was reduced, else None.
     """
 
     pixels: Bytes | Floats
     lossy: bool = False
+    file_size: tuple[int, int] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -85,20 +87,30 @@ class DecodedImage:
             yield _as_floats(self.pixels if self.pixels.ndim == 2 else self.pixels[..., channel])
 
 
+_ORIENTATION = ExifTags.Base.Orientation
+_LOSSY = frozenset({"AVIF", "HEIF", "JPEG", "MPO", "WEBP"})
+"""Formats, by Pillow's names, that leave marks around edges."""
+
+
 def from_pillow(image: Image.Image) -> DecodedImage:
     """Decode an opened image file.
 
-    The image is turned by its EXIF orientation, its palette is resolved, and transparent parts are
-    filled with black or white, whichever contrasts with the drawing. Exceptions of Pillow for a
-    damaged file are passed on.
+    The image is reduced if it has more than `image_files.MAX_DECODED_PIXELS`, and turned by its EXIF
+    orientation; its palette is resolved, and transparent parts are filled with black or white,
+    whichever contrasts with the drawing. Exceptions of Pillow for a damaged file are passed on.
     """
-    image.load()  # first, because EXIF data may follow the pixels
-    return DecodedImage(_opaque(_upright(image)), lossy=isinstance(image, JpegImageFile))
+    size = image.size
+    loaded = image_files.load(image)  # first, because EXIF data may follow the pixels
+    pixels = _opaque(_upright(loaded, image))
+    file_size = None if loaded.size == size else size
+    return DecodedImage(pixels, lossy=image.format in _LOSSY, file_size=file_size)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn an image by its EXIF orientation; return it unchanged if that cannot be read."""
+def _upright(image: Image.Image, file: Image.Image) -> Image.Image:
+    """Turn an image by the EXIF orientation of its file; return it unchanged if that is broken."""
     try:
+        if image is not file and (orientation := file.getexif().get(_ORIENTATION)):
+            image.getexif()[_ORIENTATION] = orientation
         return ImageOps.exif_transpose(image)
     except Exception:  # noqa: BLE001 - EXIF of real cameras is broken in every way there is
         return image
@@ -156,6 +168,7 @@ def prepare(image: DecodedImage, spec: ModelSpec, preprocess: Preprocess = "auto
 def _unchanged(image: DecodedImage, shape: ImageShape) -> Floats:
     width, height = image.size
     if (height, width) != (shape.height, shape.width):
+        width, height = image.file_size or image.size
         raise WrongSizeError(
             f"preprocess=none takes images of {shape.width}x{shape.height} pixels as they are, "
             f"and this one is {width}x{height}"
