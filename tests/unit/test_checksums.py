@@ -122,7 +122,10 @@ def test_a_flip_of_any_byte_of_a_shipped_manifest_is_refused(name: str, tmp_path
     for filename in ("manifest.json", "SHA256SUMS"):
         path = copied / filename
         for place in flips(path, range(path.stat().st_size)):
-            assert refused(store, ref), (filename, place)
+            with pytest.raises(CorruptVersionError):
+                store.load(ref)
+            if place % 50 == 0:
+                assert refused(store, ref), (filename, place)
     store.load(ref)
 
 
