@@ -33,6 +33,9 @@ _MIN_DIAGONAL = 1e-4
 MAX_DRAWS = 8
 """Largest number of draws for one latent; if 9 in 10 are kept, one latent in 10^8 needs more."""
 
+MAX_FACTORS = 2**26
+"""Largest number of values of all factors: 512 MiB; a version with 128 latents has 163,840."""
+
 _COMPARED = Context(prec=40)
 """Context for comparisons; decimals are computed with more digits, so equal ones compare equal."""
 _UNDECIDED = 1e-9
@@ -272,14 +275,9 @@ def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> ClassLatents:
     """Return the mixtures of the arrays that the store keeps; raises ValueError if they do not fit."""
     if arrays.keys() - {"least", "in_z"} != {"weights", "means", "factors"}:
         raise ValueError(f"expected weights, means and factors, found {', '.join(sorted(arrays))}")
-    weights, means, triangles = (
-        arrays[n].astype(np.float64) for n in ("weights", "means", "factors")
-    )
-    if weights.ndim != 2 or means.ndim != 3 or means.shape[:2] != weights.shape:
-        raise ValueError(f"weights are {weights.shape}, means {means.shape}")
-    latent = means.shape[2]
-    if triangles.shape != (*weights.shape, latent * (latent + 1) // 2) or not triangles.size:
-        raise ValueError(f"factors are {triangles.shape}, the means {means.shape}")
+    stored = [arrays[name] for name in ("weights", "means", "factors")]
+    latent = _check_shapes(*(array.shape for array in stored))
+    weights, means, triangles = (array.astype(np.float64) for array in stored)
     rows, columns = np.tril_indices(latent)
     factors = np.zeros((*weights.shape, latent, latent))
     factors[:, :, rows, columns] = triangles
@@ -293,6 +291,23 @@ def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> ClassLatents:
     )
     before_flow = bool("in_z" in arrays and arrays["in_z"].item())
     return ClassLatents(mixtures, least, before_flow=before_flow)
+
+
+def _check_shapes(
+    weights: tuple[int, ...], means: tuple[int, ...], factors: tuple[int, ...]
+) -> int:
+    """Return the number of latent dimensions; raises ValueError if the shapes do not fit."""
+    if len(weights) != 2 or len(means) != 3 or means[:2] != weights:
+        raise ValueError(f"weights are {weights}, means {means}")
+    components, latent = math.prod(weights), means[2]
+    if factors != (*weights, latent * (latent + 1) // 2) or not math.prod(factors):
+        raise ValueError(f"factors are {factors}, the means {means}")
+    if components * latent**2 > MAX_FACTORS:
+        raise ValueError(
+            f"{components:,} components of {latent:,} dimensions have more than {MAX_FACTORS:,} "
+            "factors"
+        )
+    return latent
 
 
 def as_stored(classes: ClassLatents) -> ClassLatents:

@@ -37,6 +37,8 @@ MAX_LATENT = 16_384
 MAX_LAYERS = 64
 """Largest number of hidden layers, of feature maps, or of residual blocks on one feature map."""
 MAX_COUPLINGS = 128
+MAX_LOGVAR = 1e4
+"""Largest bound of |logvar|; float32 overflows for sigma^2 above exp(88)."""
 MAX_FILE_BYTES = 2**31
 """Largest file of a version."""
 MAX_FILES = 1000
@@ -139,7 +141,7 @@ class ModelSpec(Frozen):
     """Preparation of images: placed as MNIST places digits, or cropped and resized."""
     prior: Flow | None = None
     """p(z); N(0, I) if None."""
-    logvar_bound: PositiveFloat | None = None
+    logvar_bound: PositiveFloat | None = Field(default=None, le=MAX_LOGVAR)
     """Largest |logvar| of the encoder, which is clamped to it; not clamped if None."""
 
     @model_validator(mode="after")

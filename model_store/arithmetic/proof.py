@@ -41,6 +41,8 @@ EXACT_64 = 2**53
 """float64 represents all integers up to this one, so sums that stay below it are exact."""
 MAX_VALUES = 2**22
 """Largest number of values of one image between two operations: 16 MiB in float32."""
+MAX_WEIGHTS = 2**28
+"""Largest number of weights of one layer; the proof needs eight bytes for each."""
 MAX_MULTIPLICATIONS = 2**34
 """Largest number of multiplications of one function: some seconds on one core."""
 MAX_POINTS = 2**20
@@ -50,6 +52,8 @@ MAX_CHECKS = 2**26
 LARGEST_EXPONENT = 100
 """Largest |exponent| of a layer; 2^-100 times an integer below 2^24 is a normal float32."""
 GREATEST_GREY = 255
+
+_LAYERS = (LatentDense, Dense, Convolution, Deconvolution)
 
 Bounds = NDArray[np.int64]
 
@@ -110,6 +114,8 @@ def _prove(name: str, function: Function, value: _Value, result: tuple[int, ...]
     multiplications = 0
     for place, operation in enumerate(function):
         try:
+            weights = operation.weight.size if isinstance(operation, _LAYERS) else 0
+            _require(weights <= MAX_WEIGHTS, f"{weights:,} weights, at most {MAX_WEIGHTS:,}")
             value = _step(operation, value)
             multiplications += _multiplications(operation, value)
             _require(multiplications <= MAX_MULTIPLICATIONS, "the function takes too long")

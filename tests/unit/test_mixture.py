@@ -226,3 +226,21 @@ def test_a_probability_at_the_limit_is_decided_by_decimals(monkeypatch: pytest.M
     monkeypatch.setattr(ClassLatents, "class_probability", lambda *_: 0.5 - 1e-13)
     monkeypatch.setattr(ClassLatents, "_decimal_probability", lambda *_: Decimal("0.5"))
     assert classes.draw(0, [0.0] * classes.max_draws, middle).tobytes() == first.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("components", "latent", "problem"),
+    [(0, 60_000, "factors are"), (1, 9_000, "more than 67,108,864 factors")],
+)
+def test_mixtures_that_no_machine_could_hold_are_refused_before_they_are_expanded(
+    components: int, latent: int, problem: str
+):
+    """Arrays of zeros that take no memory until somebody copies them."""
+    shape = (1, components)
+    arrays: dict[str, np.ndarray] = {
+        "weights": np.ones(shape, np.float16),
+        "means": np.broadcast_to(np.float16(0), (*shape, latent)),
+        "factors": np.broadcast_to(np.float16(0), (*shape, latent * (latent + 1) // 2)),
+    }
+    with pytest.raises(ValueError, match=problem):
+        from_arrays(arrays)

@@ -13,6 +13,7 @@ from torch import nn
 from model_store.arithmetic import file as exact_file
 from model_store.arithmetic.program import (
     Convolution,
+    Dense,
     ExactNetwork,
     LatentDense,
     Operation,
@@ -91,6 +92,7 @@ def test_the_number_of_multiplications_is_that_of_the_layers(kind: str):
         {"prior": {"couplings": 10**9}},
         {"prior": {"hidden": 10**9}},
         {"image": {"height": 257}},
+        {"logvar_bound": 1e308},
     ],
     ids=lambda fields: json.dumps(fields)[:50],
 )
@@ -215,6 +217,13 @@ def convolution(padding: int, stride: int = 1) -> Convolution:
     return Convolution(one, zero, zero, stride, padding)
 
 
+def oversized() -> Dense:
+    """A layer that says it has 2^28 + 1 weights, which all lie in the same two bytes."""
+    weight = np.broadcast_to(np.ones(1, np.int16), (1, 2**28 + 1))
+    zero = np.zeros(1, np.int32)
+    return Dense(weight, zero, zero)
+
+
 @pytest.mark.parametrize(
     ("operations", "problem"),
     [
@@ -223,6 +232,7 @@ def convolution(padding: int, stride: int = 1) -> Convolution:
         ((convolution(1000), *[ReluLevels(9)] * 5000), "takes too long"),
         ((convolution(0), silu(1e-30, channels=1)), "take too long to check"),
         ((convolution(0), silu(1e-3, 2**23, channels=1)), "take too long to check"),
+        ((oversized(),), "268,435,457 weights, at most"),
         ((Reshape("no shape"),), "reshape"),  # type: ignore[arg-type]
         ((convolution(0, stride="two"),), "convolution"),  # type: ignore[arg-type]
         ((ReluLevels([9]),), "relu_levels"),  # type: ignore[arg-type]
