@@ -13,6 +13,9 @@ from app.settings import Settings
 
 _SWEEP_S = 1.0
 """Time (s) between two looks at the deadlines: a deadline may be missed by this much."""
+_LATE_AT_ONCE = 50
+"""Late connections that are handled in one go; then the event loop does other work for _PAUSE_S."""
+_PAUSE_S = 0.005
 _RESERVED_FILES = 128
 """File descriptors that are left for models, logs, listeners, and connections being refused."""
 
@@ -55,8 +58,8 @@ class ConnectionLimits:
 class Connection(Protocol):
     """A connection, as the table sees it."""
 
-    def check(self, now: float) -> None:
-        """Close the connection if a deadline is over; `now` is the time of the event loop."""
+    def check(self, now: float) -> bool:
+        """Act on a deadline that is over at `now`; return True if one was."""
 
     def evict(self) -> None:
         """Close the connection at once, because another one needs its place."""
@@ -97,7 +100,8 @@ class ConnectionTable:
         """Add a new connection and make room for it; return False if there is none."""
         self._open.add(connection)
         if not self._sweeping:
-            self._sweep_later()
+            self._sweeping = True
+            self._sweep_in(_SWEEP_S)
         while len(self._open) > self.limits.connections:
             victim = self._victim(connection)
             if victim is None:
@@ -127,16 +131,19 @@ class ConnectionTable:
 
     def _sweep(self) -> None:
         """Check the deadlines of all connections; one timer costs less than one per connection."""
-        self._sweeping = False
         now = asyncio.get_running_loop().time()
+        late = 0
         for connection in list(self._open):
-            connection.check(now)
-        if self._open:
-            self._sweep_later()
+            late += connection.check(now)
+            if late >= _LATE_AT_ONCE:
+                self._sweep_in(_PAUSE_S)
+                return
+        self._sweeping = bool(self._open)
+        if self._sweeping:
+            self._sweep_in(_SWEEP_S)
 
-    def _sweep_later(self) -> None:
-        self._sweeping = True
-        asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep, context=Context())
+    def _sweep_in(self, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._sweep, context=Context())
 
 
 def _spare_files() -> int:

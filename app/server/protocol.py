@@ -11,6 +11,7 @@ import enum
 import fcntl
 import math
 import re
+import socket
 import struct
 import termios
 from typing import Any, NoReturn, cast
@@ -161,27 +162,31 @@ class HttpProtocol(HttpToolsProtocol):
 
     # --- deadlines, called by the table ---
 
-    def check(self, now: float) -> None:
-        """Close the connection if a deadline is over."""
+    def check(self, now: float) -> bool:
+        """Act on a deadline that is over; return True if one was."""
+        late = now >= min(self.deadline, self._write_deadline)
         if now >= self._write_deadline:
             self._check_write_rate(now)
-        if now < self.deadline:
-            return
-        match self.phase:
-            case Phase.IDLE:
-                self._close()
-            case Phase.HEAD:
-                self._head_is_late(now)
-            case Phase.BODY:
-                self._check_body_rate(now)
-            case Phase.CLOSING:
-                self.transport.abort()
-            case Phase.COMPLETE:
-                pass
+        if now >= self.deadline:
+            match self.phase:
+                case Phase.IDLE:
+                    self._close()
+                case Phase.HEAD:
+                    self._head_is_late(now)
+                case Phase.BODY:
+                    self._check_body_rate(now)
+                case Phase.CLOSING:
+                    self.transport.abort()
+                case Phase.COMPLETE:
+                    pass
+        return late
 
     def evict(self) -> None:
         """Close the connection at once, because another one needs its place."""
-        self.transport.abort()
+        if self.flow.write_paused:
+            self._reset()
+        else:
+            self.transport.abort()
 
     def shutdown(self) -> None:
         """Close the connection after the answers that are due. The server calls this to stop."""
@@ -421,7 +426,7 @@ class HttpProtocol(HttpToolsProtocol):
         if read >= self.limits.min_rate * self.limits.rate_window_s:
             self._start_write_deadline(now)
         else:
-            self.transport.abort()
+            self._reset()
 
     def _start_write_deadline(self, now: float) -> None:
         self._write_deadline = now + self.limits.rate_window_s
@@ -476,6 +481,13 @@ class HttpProtocol(HttpToolsProtocol):
         self.deadline = math.inf
         self._start_write_deadline(self.loop.time())
         self.transport.close()
+
+    def _reset(self) -> None:
+        """Close the connection at once; without SO_LINGER the kernel would keep what is unread."""
+        connection = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError, AttributeError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def _headers_too_large(self) -> ServiceError:
         limit = self.limits.head_bytes

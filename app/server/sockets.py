@@ -1,5 +1,6 @@
 """Open the listening sockets, so that an address in use is found before anything is loaded."""
 
+import contextlib
 import errno
 import socket
 from typing import Any
@@ -11,6 +12,13 @@ _FAMILY_UNAVAILABLE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 """errno values that mean "this machine lacks the address family".
 
 `localhost` may resolve to ::1 on a machine without IPv6; that address is left out.
+"""
+
+
+_UNSENT_BYTES = 128 * 1024
+"""Bytes of an answer that the kernel takes before it has sent those before.
+
+Otherwise it takes megabytes, and an archive is computed for a client that does not read it.
 """
 
 
@@ -51,6 +59,8 @@ def _bind(family: int, address: tuple[Any, ...]) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        with contextlib.suppress(AttributeError, OSError):  # not every system has the option
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         listener.bind(address)
     except OSError:
         listener.close()

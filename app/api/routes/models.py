@@ -105,7 +105,6 @@ def show_version(services: ServicesDep, name: Name, version: Version) -> ModelVe
     response_class=Response,
     responses={
         200: {"description": "The figure.", "content": {"image/png": {}}},
-        304: {"description": "The client has the figure, as If-None-Match says."},
         **problems(404, 422, 503),
     },
 )
