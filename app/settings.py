@@ -154,6 +154,12 @@ class Settings(BaseSettings):
         "descriptors of the process free. Beyond it, the connection that has waited longest for its "
         "client is closed; if there is none, the new connection is answered with 503.",
     )
+    max_held_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=1,
+        description="Maximum number of bytes that a worker holds for clients that send the rest of a "
+        "body, or read an answer, later; the connections with the most bytes are closed first.",
+    )
     max_head_bytes: int = Field(
         default=64 * 1024,
         ge=1024,

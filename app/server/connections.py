@@ -38,6 +38,8 @@ class ConnectionLimits:
     """Bytes per second that a client must send of a body, or read of an answer."""
     rate_window_s: float = 10.0
     """Time over which `min_rate` is measured."""
+    held_bytes: int = 256 * 1024 * 1024
+    """Bytes of all connections that wait for the rest of a body, or for a client that reads."""
     retry_after_s: int = 1
     """Value of Retry-After if there are too many connections."""
 
@@ -51,6 +53,7 @@ class ConnectionLimits:
             keep_alive_timeout_s=settings.keep_alive_timeout_s,
             min_rate=settings.min_bytes_per_s,
             rate_window_s=settings.rate_window_s,
+            held_bytes=settings.max_held_bytes,
             retry_after_s=settings.retry_after_s,
         )
 
@@ -60,6 +63,10 @@ class Connection(Protocol):
 
     def check(self, now: float) -> bool:
         """Act on a deadline that is over at `now`; return True if one was."""
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes in memory because the client sends the rest, or reads, later."""
 
     def evict(self) -> None:
         """Close the connection at once, because another one needs its place."""
@@ -103,7 +110,7 @@ class ConnectionTable:
             self._sweeping = True
             self._sweep_in(_SWEEP_S)
         while len(self._open) > self.limits.connections:
-            victim = self._victim(connection)
+            victim = self._victim()
             if victim is None:
                 return False
             self.remove(victim)
@@ -121,13 +128,9 @@ class ConnectionTable:
         if self._on_refusal is not None:
             self._on_refusal(kind, client, request_id)
 
-    def _victim(self, newcomer: Connection) -> Connection | None:
+    def _victim(self) -> Connection | None:
         """Return the connection to close: the longest-waiting one, or else a stalled one."""
-        for candidates in (self.waiting, self.stalled):
-            first = next(iter(candidates), None)
-            if first is not None and first is not newcomer:
-                return first
-        return None
+        return next(iter(self.waiting), None) or next(iter(self.stalled), None)
 
     def _sweep(self) -> None:
         """Check the deadlines of all connections; one timer costs less than one per connection."""
@@ -138,9 +141,21 @@ class ConnectionTable:
             if late >= _LATE_AT_ONCE:
                 self._sweep_in(_PAUSE_S)
                 return
+        self._free_memory()
         self._sweeping = bool(self._open)
         if self._sweeping:
             self._sweep_in(_SWEEP_S)
+
+    def _free_memory(self) -> None:
+        """Close the connections with the most bytes while clients make the service hold too many."""
+        sizes = {each: each.held_bytes for each in (*self.waiting, *self.stalled)}
+        total = sum(sizes.values())
+        for connection in sorted(sizes, key=lambda each: -sizes[each]):
+            if total <= self.limits.held_bytes:
+                return
+            total -= sizes[connection]
+            self.remove(connection)
+            connection.evict()
 
     def _sweep_in(self, seconds: float) -> None:
         asyncio.get_running_loop().call_later(seconds, self._sweep, context=Context())

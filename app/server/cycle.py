@@ -54,10 +54,10 @@ class HttpCycle(RequestResponseCycle):
             raise RuntimeError(f"the app sent {message['type']!r} at the wrong time")
 
     def _write_head(self, status: int, headers: RawHeaders) -> None:
+        if self.table.draining or self._rest_is_not_read():
+            self.keep_alive = False
         self.response_started = True
         self.waiting_for_100_continue = False
-        if self.table.draining or self._much_is_unread():
-            self.keep_alive = False
         parts: list[bytes] = []
         closes = False
         for name, value in headers:
@@ -79,9 +79,16 @@ class HttpCycle(RequestResponseCycle):
         lines.append(b"\r\n")
         self.transport.write(b"".join(lines))
 
-    def _much_is_unread(self) -> bool:
-        """Return True if reading the rest of the request costs more than a new connection."""
-        return self.more_body and (self.body_left is None or self.body_left > HIGH_WATER_LIMIT)
+    def _rest_is_not_read(self) -> bool:
+        """Return True if a new connection is better than reading the rest of the request.
+
+        A client that waits for `100 Continue` may leave out the body after another answer, so it is
+        unknown if its next bytes are that body.
+        """
+        if not self.more_body:
+            return False
+        length = self.body_left
+        return self.waiting_for_100_continue or length is None or length > HIGH_WATER_LIMIT
 
     def _choose_coding(self, status: int, lines: list[bytes]) -> None:
         """Choose how the end of a body of unknown length is found."""

@@ -182,6 +182,8 @@ def test_a_client_of_http_1_1_gets_chunks() -> None:
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
@@ -465,6 +467,25 @@ def test_a_short_unread_body_leaves_the_connection_open() -> None:
     assert attempt(upload, early) == [(413, b"no"), (413, b"no")]
 
 
+def test_a_client_that_waits_for_100_continue_gets_it_and_sends_its_body() -> None:
+    head = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+
+    async def upload(server: HttpServer) -> tuple[bytes, tuple[int, bytes]]:
+        client = await server.connect(head)
+        interim = await client.reader.readuntil(b"\r\n\r\n")
+        await client.send(b"abc")
+        return interim, await client.answer()
+
+    assert attempt(upload) == (b"HTTP/1.1 100 Continue\r\n\r\n", (200, b"POST / 3"))
+
+
+def test_a_body_that_was_not_asked_for_is_not_confused_with_the_next_request() -> None:
+    head = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 99\r\nExpect: 100-continue\r\n\r\n"
+    answer = ask(head + GET, early)
+    assert statuses(answer) == [413]
+    assert b"connection: close" in answer
+
+
 # --- how many ---
 
 
@@ -535,6 +556,23 @@ def test_a_new_connection_is_refused_while_all_others_are_being_answered() -> No
     assert [statuses(answer) for answer in refused] == [[503]] * 20
     assert all(b"\r\nretry-after: 7\r\n" in answer for answer in refused)
     assert answered == [200] * 5
+
+
+def test_the_largest_bodies_are_dropped_if_all_together_are_too_large() -> None:
+    async def hold(server: HttpServer) -> tuple[int, tuple[int, bytes]]:
+        head = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1000001\r\n\r\n"
+        for _ in range(20):
+            await server.connect(head + bytes(1_000_000))
+        small = await server.connect(head + bytes(900_000))
+        await asyncio.sleep(3)
+        left = len(server.table)
+        await small.send(bytes(100_001))
+        return left, await small.answer()
+
+    limits = {"held_bytes": 10_000_000, "rate_window_s": 100.0}
+    left, answer = attempt(hold, **limits)
+    assert left == 10
+    assert answer == (200, b"POST / 1000001")
 
 
 def test_every_refusal_is_reported_once() -> None:
