@@ -11,6 +11,10 @@ from app.api.result import OutputOptions
 from app.errors import NotAcceptableError
 
 
+_RANGES = 100
+"""Media ranges of a header that are read; browsers send up to ten."""
+
+
 def choose_output(request: Request, query: OutputQuery) -> OutputOptions:
     """Return the output options of a request; raises NotAcceptableError."""
     name = choose_format(request, query.format, query.FORMATS)
@@ -49,7 +53,7 @@ def qualities(header: str) -> dict[str, float]:
     Accept-Encoding has the same form, with content codings instead of media ranges. A quality that cannot be parsed counts as 1.
     """
     ranges = {}
-    for item in header.lower().split(","):
+    for item in header.lower().split(",")[:_RANGES]:
         media_range, *options = (part.strip() for part in item.split(";"))
         quality = next((o[2:] for o in options if o.startswith("q=")), "1")
         try:

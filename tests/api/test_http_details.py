@@ -162,3 +162,12 @@ def test_a_promotion_in_a_coding_that_is_not_read_is_refused(service: Service) -
 def test_a_body_without_a_coding_is_read(service: Service, coding: str) -> None:
     headers = {"Content-Encoding": coding, "Content-Type": "image/png"}
     assert service.post("/reconstruct", content=digit(), headers=headers).status_code == 200
+
+
+# --- Accept ---
+
+
+def test_the_first_hundred_media_ranges_are_read(service: Service) -> None:
+    for count, status in ((99, 200), (100, 406), (60_000, 406)):
+        headers = {"Accept": "a/b," * count + "image/png"}
+        assert service.get("/generate?n=1", headers=headers).status_code == status
