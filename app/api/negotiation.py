@@ -10,7 +10,6 @@ from app.api.render import FORMATS
 from app.api.result import OutputOptions
 from app.errors import NotAcceptableError
 
-
 _RANGES = 100
 """Media ranges of a header that are read; browsers send up to ten."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from app.api.security_headers import SECURITY_HEADERS
 from app.server.connections import ConnectionTable
 
 if TYPE_CHECKING:
@@ -52,6 +53,21 @@ class HttpCycle(RequestResponseCycle):
             )
         else:
             raise RuntimeError(f"the app sent {message['type']!r} at the wrong time")
+
+    async def send_500_response(self) -> None:
+        """Answer for an app that ended without an answer; the app itself catches exceptions."""
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": 500,
+                "headers": [
+                    *SECURITY_HEADERS,
+                    (b"content-length", b"0"),
+                    (b"connection", b"close"),
+                ],
+            }
+        )
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _write_head(self, status: int, headers: RawHeaders) -> None:
         if self.table.draining or self._rest_is_not_read():

@@ -28,7 +28,7 @@ class Refusal:
         """Return the whole answer; its last header closes the connection."""
         body = self._body(request_id)
         lines = [
-            *headers,
+            *(header for header in headers if header[0] != b"connection"),
             *SECURITY_HEADERS,
             (b"content-type", MEDIA_TYPE.encode()),
             (b"content-length", str(len(body)).encode()),

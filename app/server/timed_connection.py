@@ -150,7 +150,9 @@ class TimedConnection(HttpToolsProtocol):
         if now >= self.deadline:
             match self.phase:
                 case Phase.IDLE:
-                    self._close()
+                    # A request that has arrived and was not read yet would be lost.
+                    if not _bytes_in_kernel(self.transport, termios.FIONREAD):
+                        self._close()
                 case Phase.HEAD:
                     self._head_is_late(now)
                 case Phase.BODY:
@@ -293,12 +295,17 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
 
     The buffer of the process alone shows no progress for a long time if that of the kernel is large.
     """
-    unsent = transport.get_write_buffer_size()
+    return transport.get_write_buffer_size() + _bytes_in_kernel(transport, termios.TIOCOUTQ)
+
+
+def _bytes_in_kernel(transport: asyncio.Transport, queue: int) -> int:
+    """Return the size of a queue of the socket: FIONREAD or TIOCOUTQ; 0 if it is unknown."""
     connection = transport.get_extra_info("socket")
-    with contextlib.suppress(OSError, AttributeError, ValueError):
-        (in_kernel,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
-        unsent += in_kernel
-    return unsent
+    try:
+        (size,) = struct.unpack("i", fcntl.ioctl(connection, queue, bytes(4)))
+    except (OSError, TypeError, ValueError):
+        return 0
+    return int(size)
 
 
 def _too_slow(detail: str) -> ServiceError:

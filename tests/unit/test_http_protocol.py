@@ -603,6 +603,26 @@ def test_while_draining_an_answer_closes_its_connection() -> None:
 # --- what apps may send ---
 
 
+def test_an_app_that_ends_without_an_answer_is_answered_for() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        """Do nothing."""
+
+    answer = ask(GET, app)
+    assert statuses(answer) == [500]
+    assert b"\r\nx-content-type-options: nosniff\r\n" in answer
+
+
+def test_an_app_cannot_send_more_or_less_than_it_states() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-length", b"5")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": bytes(int(scope["path"][1:]))})
+
+    for size, sent in ((4, 4), (5, 5), (6, 0)):
+        request = b"GET /%d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % size
+        assert ask(request, app).partition(b"\r\n\r\n")[2] == bytes(sent)
+
+
 @pytest.mark.parametrize("value", [b"a\r\nSet-Cookie: x", b"a\nb", b"a\x00b"])
 def test_a_header_cannot_be_ended_by_its_value(value: bytes) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
