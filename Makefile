@@ -59,6 +59,25 @@ test-redis: $(VENV)/.installed-dev ## test limits that are counted in Debian's R
 	command -v redis-server >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends redis-server; }
 	$(PY) -m pytest tests/api/test_redis_limit.py $(ARGS)
 
+CONTRACT := build/contract
+
+$(CONTRACT)/.installed-python: tests/contract/requirements.txt $(VENV)/.installed-dev
+	$(VENV)/bin/uv venv --quiet --clear --python $(PY) $(CONTRACT)/venv
+	$(VENV)/bin/uv pip install --quiet --python $(CONTRACT)/venv/bin/python --requirement $<
+	@touch $@
+
+$(CONTRACT)/.installed-node: tests/contract/package.json
+	mkdir -p $(CONTRACT)/node
+	cp $< $(CONTRACT)/node/package.json
+	npm install --prefix $(CONTRACT)/node --no-package-lock --no-audit --no-fund --silent
+	@touch $@
+
+test-clients: $(CONTRACT)/.installed-python $(CONTRACT)/.installed-node ## generate clients from /openapi.json with three generators, and use them
+	$(PY) -m pytest -m contract tests/contract/test_generated_clients.py $(ARGS)
+
+test-schema: $(CONTRACT)/.installed-python ## send requests that schemathesis makes from /openapi.json
+	$(PY) -m pytest -m contract tests/contract/test_schemathesis.py $(ARGS)
+
 test-slow: $(VENV)/.installed-dev ## run the tests that put minutes of load on the service
 	$(PY) -m pytest -m slow $(ARGS)
 
@@ -125,6 +144,6 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help install serve clients train test fast test-lowest test-page test-redis test-slow coverage check format
+.PHONY: always help install serve clients train test fast test-lowest test-page test-redis test-clients test-schema test-slow coverage check format
 .PHONY: bench-training bench-engine bench-objectives bench-bytes bench-serving
 .PHONY: docs docs-site requirements wheels docker-build docker-smoke clean

@@ -9,11 +9,12 @@ from pydantic import BaseModel
 from app.api.openapi_examples import EXAMPLES, example_json
 from app.api.problems import INTERNAL, MEDIA_TYPE, PROBLEMS, Problem
 from app.api.render import FORMATS
+from app.api.v2_schema import InferenceRequest
 
 _LAST = ("columns", "preprocess", "scale", "pixels", "model", "format", "metadata")
 """Parameters that many endpoints have in common; they are listed after an endpoint's own."""
 _JSON = "application/json"
-_BINARY = {"type": "string", "format": "binary"}
+BINARY = {"type": "string", "format": "binary"}
 _HEADERS = {
     "X-Queue-Time": "Milliseconds that the images waited in the queue.",
     "X-Inference-Time": "Milliseconds that the model computed.",
@@ -57,7 +58,7 @@ def images(
     answer = {
         "description": description,
         "content": {
-            FORMATS[name].media_type: {} if name == "json" else {"schema": _BINARY}
+            FORMATS[name].media_type: {} if name == "json" else {"schema": BINARY}
             for name in formats
         },
         "headers": {
@@ -74,7 +75,7 @@ def file_answer(
     """Return the responses of an endpoint that answers with one kind of file."""
     answer = {
         "description": description,
-        "content": {media_type: {"schema": _BINARY}},
+        "content": {media_type: {"schema": BINARY}},
         "headers": {
             name: {"description": text, "schema": {"type": _TYPES.get(name, "string")}}
             for name, text in (_HEADERS | headers).items()
@@ -87,34 +88,34 @@ def file_body(
     field: str, description: str, media_types: Sequence[str], *, repeated: bool
 ) -> dict[str, Any]:
     """Return the request body of an endpoint that takes files in a form field, or one as body."""
-    files: dict[str, Any] = {"type": "array", "items": _BINARY} if repeated else dict(_BINARY)
+    files: dict[str, Any] = {"type": "array", "items": BINARY} if repeated else dict(BINARY)
     schema = {
         "type": "object",
         "properties": {field: files | {"description": description}},
         "required": [field],
     }
     content: dict[str, Any] = {"multipart/form-data": {"schema": schema}}
-    content |= {media_type: {"schema": _BINARY} for media_type in media_types}
+    content |= {media_type: {"schema": BINARY} for media_type in media_types}
     return {"requestBody": {"required": True, "content": content}}
 
 
 def form_body(fields: dict[str, str]) -> dict[str, Any]:
     """Return the request body of an endpoint that takes one optional file in each form field."""
-    properties = {name: _BINARY | {"description": text} for name, text in fields.items()}
+    properties = {name: BINARY | {"description": text} for name, text in fields.items()}
     schema = {"type": "object", "properties": properties}
     return {"requestBody": {"content": {"multipart/form-data": {"schema": schema}}}}
 
 
 def form_or_image_body(description: str, *, required: bool) -> dict[str, Any]:
     """Return the request body of an endpoint that takes `image` in a form, or a single image."""
-    files = {"type": "array", "items": _BINARY, "description": description}
+    files = {"type": "array", "items": BINARY, "description": description}
     schema: dict[str, Any] = {"type": "object", "properties": {"image": files}}
     if required:
         schema["required"] = ["image"]
     content = {
         "multipart/form-data": {"schema": schema},
-        "image/png": {"schema": _BINARY},
-        "image/jpeg": {"schema": _BINARY},
+        "image/png": {"schema": BINARY},
+        "image/jpeg": {"schema": BINARY},
     }
     return {"requestBody": {"required": required, "content": content}}
 
@@ -133,11 +134,10 @@ def describe(app: FastAPI) -> None:
         if app.openapi_schema is None:
             schema = fastapi_description()
             reference = "#/components/schemas/{model}"
-            schema["components"]["schemas"]["Problem"] = Problem.model_json_schema(
-                ref_template=reference
-            )
+            _add_schemas(schema["components"]["schemas"], reference)
             for path in schema["paths"].values():
                 for operation in path.values():
+                    _drop_framework_error(operation)
                     _order_formats(operation)
                     _tidy_parameters(operation)
                     _show_example(operation)
@@ -145,6 +145,22 @@ def describe(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = complete  # type: ignore[method-assign]
+
+
+def _add_schemas(schemas: dict[str, Any], reference: str) -> None:
+    """Add the schemas of bodies that no route declares, and remove FastAPI's form of errors."""
+    for model in (Problem, InferenceRequest):
+        schema = model.model_json_schema(ref_template=reference)
+        schemas |= schema.pop("$defs", {})
+        schemas[model.__name__] = schema
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+
+
+def _drop_framework_error(operation: dict[str, Any]) -> None:
+    """Remove FastAPI's own 422, which every operation with parameters has: no request is answered so."""
+    if "application/problem+json" not in operation["responses"].get("422", {}).get("content", {}):
+        operation["responses"].pop("422", None)
 
 
 def _order_formats(operation: dict[str, Any]) -> None:

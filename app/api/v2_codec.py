@@ -217,7 +217,7 @@ def _numbers(title: str, data: msgspec.Raw, shape: Sequence[int]) -> Floats:
 
 
 def _shaped(title: str, values: Floats, shape: Sequence[int]) -> Floats:
-    if min(shape, default=0) < 0 or _product(shape) != values.size:
+    if not shape or min(shape) < 0 or _product(shape) != values.size:
         raise _misfit(title, shape, f"{values.size} numbers")
     if not np.isfinite(values).all():
         raise _not_finite(title)

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from app.api import responses_schema
+from app.api import responses_schema, v2_schema
 from app.api.problems import Problem
 from tests.api.service import Service
 
@@ -130,7 +130,9 @@ def test_each_answer_in_json_shows_an_example_of_its_schema(schema: dict[str, An
             shown = content["application/json"]
             reference = shown["schema"].get("$ref", "")
             if reference:
-                answer: type[BaseModel] = getattr(responses_schema, reference.rpartition("/")[2])
+                name = reference.rpartition("/")[2]
+                module = v2_schema if hasattr(v2_schema, name) else responses_schema
+                answer: type[BaseModel] = getattr(module, name)
                 answer.model_validate(shown["example"], extra="forbid")
                 typed += 1
             assert shown["example"]
@@ -145,3 +147,49 @@ def test_an_answer_has_the_headers_that_are_described(
     assert {"X-Queue-Time", "X-Inference-Time", "X-Seed", "X-Model"} <= described.keys()
     for name in described:
         assert name in answer.headers
+
+
+def bodies(operation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return where each body of an operation is described, and its description."""
+    described = {**operation["responses"], "request": operation.get("requestBody", {})}
+    return [
+        (f"{place} {media_type}", body)
+        for place, part in described.items()
+        for media_type, body in part.get("content", {}).items()
+    ]
+
+
+def test_every_body_has_a_schema(schema: dict[str, Any]) -> None:
+    without = [
+        f"{method} {path}: {place}"
+        for method, path, operation in operations(schema)
+        for place, body in bodies(operation)
+        if not body.get("schema")
+    ]
+    assert without == []
+
+
+def references(value: Any) -> set[str]:
+    if isinstance(value, list):
+        return set().union(*map(references, value))
+    if not isinstance(value, dict):
+        return set()
+    own = {value["$ref"]} if "$ref" in value else set()
+    return own.union(*map(references, value.values()))
+
+
+def test_every_reference_leads_to_a_schema_and_every_schema_is_used(schema: dict[str, Any]) -> None:
+    schemas = {f"#/components/schemas/{name}" for name in schema["components"]["schemas"]}
+    assert references(schema) == schemas
+
+
+def test_errors_below_v2_have_the_schema_of_the_protocol(schema: dict[str, Any]) -> None:
+    for _, path, operation in operations(schema):
+        for status, response in operation["responses"].items():
+            if status[0] in "45":
+                ((media_type, body),) = response["content"].items()
+                kind = "ProtocolError" if path.startswith("/v2") else "Problem"
+                assert body["schema"] == {"$ref": f"#/components/schemas/{kind}"}, (path, status)
+                assert media_type == (
+                    "application/json" if kind == "ProtocolError" else "application/problem+json"
+                )

@@ -108,6 +108,7 @@ def test_tensors_can_be_sent_as_raw_bytes(service: Service) -> None:
         ({"inputs": [tensor([[1.0, 2.0, 3.0]])] * 2}, "length 1"),
         ({"inputs": [tensor([[1.0, 2.0, 3.0]], data=[[1.0, 2.0], [3.0]])]}, "not rectangular"),
         ({"inputs": [tensor([[1.0, True, 3.0]], shape=[1, 3])]}, "not an array of numbers"),
+        ({"inputs": [tensor([], shape=[])]}, "[] does not fit 0 numbers"),
         ({"inputs": [tensor([], shape=[0, 3])]}, "[0, 3], [-1, 3] is expected"),
         ({"inputs": [tensor([[1.0, 2.0, 3.0]], shape=[1] * 8 + [3])]}, "at most 8"),
         ({"inputs": [tensor([1.0], shape=[10**4000] * 2)]}, "4096 are allowed"),

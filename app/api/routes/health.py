@@ -52,7 +52,10 @@ async def readyz(services: ServicesDep) -> Health:
     operation_id="metrics",
     response_class=Response,
     responses={
-        200: {"description": "Metrics in Prometheus' text format.", "content": {"text/plain": {}}}
+        200: {
+            "description": "Metrics in Prometheus' text format.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        }
     },
 )
 async def metrics(services: ServicesDep) -> Response:

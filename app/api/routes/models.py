@@ -9,7 +9,7 @@ from starlette.responses import Response
 from app.access.access import Access
 from app.api.caching import cache_headers, client_has
 from app.api.dependencies import Services, ServicesDep
-from app.api.openapi import problems
+from app.api.openapi import BINARY, problems
 from app.api.queries import Promotion
 from app.api.responses_schema import (
     Aliases,
@@ -104,7 +104,8 @@ def show_version(services: ServicesDep, name: Name, version: Version) -> ModelVe
     operation_id="show_figure",
     response_class=Response,
     responses={
-        200: {"description": "The figure.", "content": {"image/png": {}}},
+        200: {"description": "The figure.", "content": {"image/png": {"schema": BINARY}}},
+        304: {"description": "The client has the figure, as If-None-Match says."},
         **problems(404, 422, 503),
     },
 )
@@ -136,7 +137,7 @@ def show_figure(
     summary="Promote or roll back",
     operation_id="set_alias",
     dependencies=[Depends(require_token)],
-    responses=problems(401, 403, 404, 422, 429, 503),
+    responses=problems(400, 401, 403, 404, 413, 422, 429, 503),
 )
 async def set_alias(
     services: ServicesDep,

@@ -14,6 +14,7 @@ from app.api.negotiation import qualities
 from app.api.off_loop import LARGE_TEXT_BYTES, call
 from app.api.provenance import model_headers
 from app.api.responses_schema import ServerMetadata, TensorMetadata, VersionMetadata
+from app.api.v2_schema import InferenceResponse, Live, ProtocolError, Ready
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
 from app.typing import Floats
@@ -28,27 +29,60 @@ _MANY_VALUES = 4096
 
 router = APIRouter(prefix="/v2", tags=["v2 protocol"])
 
-_ERROR = {"application/json": {"example": {"error": "no model 'nothing' in the store"}}}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
 _INFER_BODY = {
+    "parameters": [
+        {
+            "name": v2_codec.LENGTH_HEADER,
+            "in": "header",
+            "required": False,
+            "schema": {"type": "integer", "minimum": 0},
+            "description": "Bytes of JSON at the start of the body, if raw bytes follow them.",
+        }
+    ],
     "requestBody": {
         "required": True,
         "content": {
             "application/json": {
-                "schema": {"type": "object"},
+                "schema": {"$ref": "#/components/schemas/InferenceRequest"},
                 "example": {
                     "inputs": [
-                        {"name": "z", "shape": [1, 2], "datatype": "FP32", "data": [[0.5, -1.2]]}
+                        {"name": "z", "shape": [1, 2], "datatype": "FP32", "data": [0.5, -1.2]}
                     ]
                 },
             },
-            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "application/octet-stream": _BINARY,
         },
-    }
+    },
 }
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The request does not follow the protocol.", "content": _ERROR},
-    404: {"description": "No such model or version.", "content": _ERROR},
-    503: {"description": "The model cannot be served now.", "content": _ERROR},
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the error responses of an operation, in the form of the protocol."""
+    return {status: _ERRORS[status] for status in statuses}
+
+
+def _error(description: str, example: str) -> dict[str, Any]:
+    content = {"application/json": {"example": {"error": example}}}
+    return {"description": description, "model": ProtocolError, "content": content}
+
+
+_ERRORS = {
+    400: _error(
+        "The request does not follow the protocol.", "input z has type FP64, FP32 is expected"
+    ),
+    404: _error("No such model or version.", "no model 'nothing' in the store"),
+    413: _error("The body is too large.", "the body has 30000000 bytes; the limit is 25165824"),
+    415: _error("The content coding is not supported.", "the body has the content coding 'br'"),
+    503: _error("The model cannot be served now.", "the service is being stopped"),
+}
+_INFER_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The outputs, as JSON or as JSON followed by raw bytes.",
+        "model": InferenceResponse,
+        "content": {"application/octet-stream": _BINARY},
+    },
+    **_errors(400, 404, 413, 415, 503),
 }
 
 
@@ -59,25 +93,28 @@ async def server() -> ServerMetadata:
 
 
 @router.get("/health/live", summary="Check that the server is alive (v2)", operation_id="v2_live")
-async def live() -> dict[str, bool]:
+async def live() -> Live:
     """Return 200 as long as the process can answer."""
-    return {"live": True}
+    return Live(live=True)
 
 
 @router.get(
     "/health/ready",
     summary="Check that the server is ready (v2)",
     operation_id="v2_ready",
-    responses={503: _ERRORS[503]},
+    responses=_errors(503),
 )
-async def ready(services: ServicesDep) -> dict[str, bool]:
+async def ready(services: ServicesDep) -> Ready:
     """Return 200 once the default model is loaded and warmed up."""
     await services.model_cache.default_or_reason()
-    return {"ready": True}
+    return Ready(ready=True)
 
 
 @router.get(
-    "/models/{name}", summary="Describe a model (v2)", operation_id="v2_model", responses=_ERRORS
+    "/models/{name}",
+    summary="Describe a model (v2)",
+    operation_id="v2_model",
+    responses=_errors(400, 404, 503),
 )
 async def model(services: ServicesDep, name: Name) -> VersionMetadata:
     """Return versions, inputs and outputs: `z` gives `image`, `image` gives `mu` and `logvar`."""
@@ -88,7 +125,7 @@ async def model(services: ServicesDep, name: Name) -> VersionMetadata:
     "/models/{name}/versions/{version}",
     summary="Describe a version (v2)",
     operation_id="v2_version",
-    responses=_ERRORS,
+    responses=_errors(400, 404, 503),
 )
 async def version(services: ServicesDep, name: Name, version: Version) -> VersionMetadata:
     """Return all versions of the model, and inputs and outputs of this version."""
@@ -99,31 +136,31 @@ async def version(services: ServicesDep, name: Name, version: Version) -> Versio
     "/models/{name}/ready",
     summary="Check that a model is ready (v2)",
     operation_id="v2_model_ready",
-    responses=_ERRORS,
+    responses=_errors(400, 404, 503),
 )
-async def model_ready(services: ServicesDep, name: Name) -> dict[str, bool]:
+async def model_ready(services: ServicesDep, name: Name) -> Ready:
     """Load the model if it is not in memory, and then return 200."""
     await _model(services, name)
-    return {"ready": True}
+    return Ready(ready=True)
 
 
 @router.get(
     "/models/{name}/versions/{version}/ready",
     summary="Check that a version is ready (v2)",
     operation_id="v2_version_ready",
-    responses=_ERRORS,
+    responses=_errors(400, 404, 503),
 )
-async def version_ready(services: ServicesDep, name: Name, version: Version) -> dict[str, bool]:
+async def version_ready(services: ServicesDep, name: Name, version: Version) -> Ready:
     """Load the version if it is not in memory, and then return 200."""
     await _model(services, name, version)
-    return {"ready": True}
+    return Ready(ready=True)
 
 
 @router.post(
     "/models/{name}/infer",
     summary="Encode or decode (v2)",
     operation_id="v2_infer",
-    responses=_ERRORS,
+    responses=_INFER_RESPONSES,
     openapi_extra=_INFER_BODY,
 )
 async def infer(request: Request, services: ServicesDep, name: Name) -> Response:
@@ -140,7 +177,7 @@ async def infer(request: Request, services: ServicesDep, name: Name) -> Response
     "/models/{name}/versions/{version}/infer",
     summary="Encode or decode with a version (v2)",
     operation_id="v2_infer_version",
-    responses=_ERRORS,
+    responses=_INFER_RESPONSES,
     openapi_extra=_INFER_BODY,
 )
 async def infer_version(
