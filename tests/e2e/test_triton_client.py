@@ -76,3 +76,41 @@ def test_its_mistakes_are_told_in_its_own_words(client: triton.InferenceServerCl
     with pytest.raises(InferenceServerException, match="is expected") as refused:
         ask(client, "z", [[1.0, 2.0]])
     assert refused.value.status() == "400"
+
+
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+@pytest.mark.parametrize("binary", [True, False])
+def test_it_sends_and_reads_compressed_bodies(
+    client: triton.InferenceServerClient, algorithm: str, binary: bool
+) -> None:
+    latent = client.get_model_metadata("mnist")["inputs"][0]["shape"][1]
+    request = triton.InferInput("z", [2, latent], "FP32")
+    request.set_data_from_numpy(np.ones((2, latent), np.float32), binary_data=binary)
+    outputs = [triton.InferRequestedOutput("image", binary_data=binary)]
+    plain = client.infer("mnist", [request], outputs=outputs)
+    compressed = client.infer(
+        "mnist",
+        [request],
+        outputs=outputs,
+        request_compression_algorithm=algorithm,
+        response_compression_algorithm=algorithm,
+    )
+    assert np.array_equal(compressed.as_numpy("image"), plain.as_numpy("image"))
+
+
+def test_options_that_would_change_the_answer_are_refused_by_name(
+    client: triton.InferenceServerClient,
+) -> None:
+    request = triton.InferInput("image", [1, 1, 28, 28], "FP32")
+    request.set_data_from_numpy(np.zeros((1, 1, 28, 28), np.float32))
+    classes = [triton.InferRequestedOutput("mu", class_count=3)]
+    with pytest.raises(InferenceServerException, match="classification"):
+        client.infer("mnist", [request], outputs=classes)
+    shared = triton.InferRequestedOutput("mu")
+    shared.set_shared_memory("region", 128)
+    with pytest.raises(InferenceServerException, match="shared_memory_region"):
+        client.infer("mnist", [request], outputs=[shared])
+    with pytest.raises(InferenceServerException, match="sequence_id"):
+        client.infer("mnist", [request], sequence_id=5, sequence_start=True)
+    with pytest.raises(InferenceServerException, match="'style'"):
+        client.infer("mnist", [request], parameters={"style": "bold"})
