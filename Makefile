@@ -102,6 +102,9 @@ format: $(VENV)/.installed-dev ## format the code, and fix what the linter can f
 	$(VENV)/bin/ruff format
 	$(VENV)/bin/ruff check --fix
 
+measure-loop: $(VENV)/.installed-dev ## print the requests that hold the event loop longest and cost the most CPU
+	$(PY) -m tests.api.event_loop_figures
+
 bench-training: $(VENV)/.installed-dev ## compare training loops: DataLoader, in memory, matrix products alone
 	$(PY) -m benchmarks.training_speed $(ARGS)
 
@@ -145,5 +148,5 @@ clean: ## remove .venv and caches; never data, runs or weights
 
 always:
 .PHONY: always help install serve clients train test fast test-lowest test-page test-redis test-clients test-schema test-slow coverage check format
-.PHONY: bench-training bench-engine bench-objectives bench-bytes bench-serving
+.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving
 .PHONY: docs docs-site requirements wheels docker-build docker-smoke clean

@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from app.access.access import Access
 from app.api import error_handlers, openapi
 from app.api.dependencies import Services
+from app.api.large_bodies import LargeBodies
 from app.api.middleware.access import AccessMiddleware
 from app.api.middleware.body_limit import BodyLimitMiddleware
 from app.api.middleware.disconnect import DisconnectMiddleware
@@ -164,7 +165,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     compressor = Compressor(
         store, timeout_s=settings.request_timeout_s, threads=settings.torch_threads, hooks=hooks
     )
-    app.state.services = Services(settings, store, engine, cache, compressor, telemetry)
+    large_bodies = LargeBodies(
+        settings.max_large_bodies,
+        above_bytes=settings.max_body_bytes,
+        timeout_s=settings.request_timeout_s,
+    )
+    app.state.services = Services(
+        settings, store, engine, cache, compressor, telemetry, large_bodies
+    )
     try:
         await cache.default_or_reason()
     except NotReadyError as error:

@@ -201,6 +201,12 @@ class Settings(BaseSettings):
         "decompression. The default has room for max_images colour images of 32x32 as JSON, which "
         "takes up to 25 bytes for each value; raw bytes take 4.",
     )
+    max_large_bodies: int = Field(
+        default=4,
+        ge=1,
+        description="Maximum number of bodies above max_body_bytes that a worker reads at the same time; "
+        "each takes up to four times max_v2_body_bytes of memory. Further ones wait.",
+    )
     max_pixels: int = Field(
         default=1024 * 1024, ge=1, description="Maximum number of pixels in one uploaded image."
     )

@@ -10,6 +10,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from starlette.requests import ClientDisconnect
 
+from app.api.large_bodies import LargeBodies
 from app.errors import UnsupportedBodyError
 from app.inference.compression import Compressor
 from app.inference.engine import Engine
@@ -29,6 +30,7 @@ class Services:
     model_cache: ModelCache
     compressor: Compressor
     telemetry: Telemetry
+    large_bodies: LargeBodies
 
 
 def services_of(request: Request) -> Services:

@@ -10,8 +10,10 @@ from app.api.render import FORMATS
 from app.api.result import OutputOptions
 from app.errors import NotAcceptableError
 
-_RANGES = 100
-"""Media ranges of a header that are read; browsers send up to ten."""
+_LONGEST_CACHED = 400
+"""Characters of the longest Accept header that is cached. It bounds the memory of the cache."""
+_MAX_RANGES = 100
+"""Number of media ranges of a header that are read; browsers send fewer than ten."""
 
 
 def choose_output(request: Request, query: OutputQuery) -> OutputOptions:
@@ -29,7 +31,8 @@ def choose_format(request: Request, requested: str | None, offered: Sequence[str
     """
     if requested is not None:
         return requested
-    best = _best(request.headers.get("accept") or "*/*", tuple(offered))
+    accept = request.headers.get("accept") or "*/*"
+    best = (_cached if len(accept) <= _LONGEST_CACHED else _best)(accept, tuple(offered))
     if best is None:
         raise NotAcceptableError(
             f"the Accept header allows none of {', '.join(offered)}",
@@ -38,12 +41,14 @@ def choose_format(request: Request, requested: str | None, offered: Sequence[str
     return best
 
 
-@lru_cache(maxsize=256)
 def _best(accept: str, offered: tuple[str, ...]) -> str | None:
     """Return the offered format that the header prefers, or None if it accepts none."""
     accepted = qualities(accept)
     best = max(offered, key=lambda name: _quality(FORMATS[name].media_type, accepted))
     return best if _quality(FORMATS[best].media_type, accepted) > 0 else None
+
+
+_cached = lru_cache(maxsize=256)(_best)
 
 
 def qualities(header: str) -> dict[str, float]:
@@ -52,7 +57,7 @@ def qualities(header: str) -> dict[str, float]:
     Accept-Encoding has the same form, with content codings instead of media ranges. A quality that cannot be parsed counts as 1.
     """
     ranges = {}
-    for item in header.lower().split(",")[:_RANGES]:
+    for item in header.lower().split(",")[:_MAX_RANGES]:
         media_range, *options = (part.strip() for part in item.split(";"))
         quality = next((o[2:] for o in options if o.startswith("q=")), "1")
         try:

@@ -128,3 +128,18 @@ def queries(size: int) -> Iterator[Attack]:
     yield Attack("query: many dims", query="dims=" + "0," * (size // 2))
     for name in ("model", "label", "format", "path"):
         yield Attack(f"query: a long {name}", query=f"{name}=" + "@" * size)
+
+
+def headers(size: int) -> Iterator[Attack]:
+    """Yield headers of about `size` bytes."""
+    for name in ("Accept", "Accept-Encoding", "If-None-Match", "Content-Encoding", "X-Request-ID"):
+        for unit in (",", "a,", 'a/b;q=0.1;x="y",', '"a", '):
+            value = unit * (size // len(unit))
+            yield Attack(f"{name}: {unit}", headers={name: value.strip()})
+    yield Attack(
+        "Content-Type: many parameters", content_type="multipart/form-data;" + "a=b;" * 15000
+    )
+    yield Attack("Authorization", headers={"Authorization": "Bearer " + "a" * size})
+    yield Attack("traceparent", headers={"traceparent": "0" * size})
+    yield Attack("Cookie", headers={"Cookie": "a=b;" * (size // 4)})
+    yield Attack("many headers", headers={f"X-{i}": "a" * 90 for i in range(size // 100)})

@@ -229,17 +229,18 @@ async def _read(request: Request, model: LoadedModel, services: Services) -> v2_
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     content_coding.check_coding(coding)
     settings = services.settings
-    body = await request.body()
     largest_row = max(model.latent, model.manifest.spec.image.pixels)
 
-    def parse() -> v2_codec.Inference:
-        content = body
+    def parse(body: bytes) -> v2_codec.Inference:
         if coding != "identity":
-            content = content_coding.decompress(body, limit=settings.max_v2_body_bytes)
+            body = content_coding.decompress(body, limit=settings.max_v2_body_bytes)
         json_length = request.headers.get(v2_codec.LENGTH_HEADER)
-        return v2_codec.parse(content, json_length, max_values=settings.max_images * largest_row)
+        return v2_codec.parse(body, json_length, max_values=settings.max_images * largest_row)
 
-    return await call(parse, off_loop=coding != "identity" or len(body) >= LARGE_TEXT_BYTES)
+    async with services.large_bodies.place(request):
+        body = await request.body()
+        large = coding != "identity" or len(body) >= LARGE_TEXT_BYTES
+        return await call(partial(parse, body), off_loop=large)
 
 
 async def _model(services: Services, name: str, version: str | None = None) -> LoadedModel:
