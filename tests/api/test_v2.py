@@ -289,6 +289,16 @@ def test_a_model_that_is_not_ready_is_503_with_retry_after(tmp_path: Path) -> No
     assert answer.headers["retry-after"] == "7"
 
 
+def test_a_call_beyond_the_rate_limit_is_429_with_retry_after(store: Path) -> None:
+    settings = Settings(store=store, device="cpu", log_requests=False, rate_limit="1/minute")
+    with started(settings) as service:
+        assert infer(service, tensor(Z.tolist())).status_code == 200
+        answer = infer(service, tensor(Z.tolist()))
+    assert answer.status_code == 429
+    assert list(answer.json()) == ["error"]
+    assert int(answer.headers["retry-after"]) > 0
+
+
 def test_the_largest_batch_of_colour_images_fits_into_a_body(tmp_path: Path) -> None:
     spec = ModelSpec(
         network=MLP(hidden=(4,)), latent=2, image=ImageShape(channels=3, height=32, width=32)
