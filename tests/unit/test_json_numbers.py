@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.api.json_numbers import (
@@ -23,6 +23,7 @@ def read(text: bytes) -> Any:
     return read_numbers(text, int(np.prod(shape))).reshape(shape)
 
 
+@settings(deadline=None)
 @given(st.data(), st.lists(st.integers(1, 4), min_size=1, max_size=4), st.sampled_from([None, 1]))
 def test_a_rectangular_array_is_read_as_json_reads_it(
     data: st.DataObject, shape: list[int], indent: int | None
@@ -35,6 +36,7 @@ def test_a_rectangular_array_is_read_as_json_reads_it(
     assert np.array_equal(read(text.encode()), expected)
 
 
+@settings(deadline=None)
 @given(st.recursive(NUMBERS, lambda inner: st.lists(inner, max_size=3), max_leaves=12))
 def test_an_array_is_accepted_exactly_if_numpy_accepts_it(value: Any) -> None:
     try:
