@@ -17,6 +17,11 @@ from app.typing import Floats
 MAX_RANK = 8
 """Largest number of nested arrays."""
 
+MAX_DIGITS = 65_536
+"""Characters of the longest number."""
+
+Text = bytes | msgspec.Raw
+_BETWEEN_NUMBERS = b"[] \t\r\n"
 _NUMBER_BYTES = b"0123456789.eE+- \t\r\n"
 """All bytes of JSON numbers, and the white space between them."""
 _READ_BYTES = 65_536
@@ -34,21 +39,28 @@ class RaggedError(NotNumbersError):
     """The nested arrays have different lengths."""
 
 
-def array_shape(text: bytes) -> tuple[int, ...]:
+def array_shape(text: Text) -> tuple[int, ...]:
     """Return the shape of a JSON array of numbers, which may be nested.
 
     The text has to be valid JSON. Raises NotNumbersError, and RaggedError if nested arrays differ in
     length or one of them is empty.
     """
-    skeleton = text.translate(None, _NUMBER_BYTES)  # such as [[,],[,]]
+    parts = [piece.translate(None, _NUMBER_BYTES) for piece in _pieces(text)]
+    skeleton = b"".join(parts)  # such as [[,],[,]]
     if not skeleton.startswith(b"[") or skeleton.translate(None, b"[],"):
         raise NotNumbersError("not an array of numbers")
-    if skeleton == b"[]" and not text.strip(b"[] \t\r\n"):
+    if skeleton == b"[]" and not any(piece.strip(_BETWEEN_NUMBERS) for piece in _pieces(text)):
         return (0,)
     rank = len(skeleton) - len(skeleton.lstrip(b"["))
     if rank > MAX_RANK:
         raise NotNumbersError(f"nested more than {MAX_RANK} arrays deep")
     return _nested_shape(skeleton, rank)
+
+
+def _pieces(text: Text) -> Iterator[bytes]:
+    view = memoryview(text)
+    for start in range(0, len(view), _READ_BYTES):
+        yield bytes(view[start : start + _READ_BYTES])
 
 
 def _nested_shape(skeleton: bytes, rank: int) -> tuple[int, ...]:
@@ -69,27 +81,37 @@ def _nested_shape(skeleton: bytes, rank: int) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def read_numbers(text: bytes, count: int) -> NDArray[np.float64]:
+def read_numbers(text: Text, count: int) -> NDArray[np.float64]:
     """Return the numbers of a JSON array that `array_shape` accepted and that has `count` numbers.
 
-    Raises NotNumbersError if the array has another number of them, and OverflowError for a number
-    beyond float64.
+    Raises NotNumbersError if the array has another number of them or one of more than MAX_DIGITS
+    characters, and OverflowError for a number beyond float64.
     """
-    flat = text.translate(None, b"[]")
     values = np.empty(count, np.float64)
-    start = filled = 0
-    while filled < count:
-        end = flat.find(b",", start + _READ_BYTES)
-        end = len(flat) if end < 0 else end
-        piece = _read_piece(flat[start:end])
-        if not 0 < len(piece) <= count - filled:
-            break
-        values[filled : filled + len(piece)] = piece
-        filled += len(piece)
-        start = end + 1
-    if filled < count or start < len(flat.rstrip()):
+    filled = 0
+    for piece in _number_pieces(text):
+        numbers = _read_piece(piece)
+        if len(numbers) > count - filled:
+            raise NotNumbersError("not an array of numbers")
+        values[filled : filled + len(numbers)] = numbers
+        filled += len(numbers)
+    if filled < count:
         raise NotNumbersError("not an array of numbers")
     return values
+
+
+def _number_pieces(text: Text) -> Iterator[bytes]:
+    """Yield the text in pieces that begin and end with whole numbers, without brackets and spaces."""
+    rest = b""
+    for piece in _pieces(text):
+        flat = rest + piece.translate(None, _BETWEEN_NUMBERS)
+        numbers, comma, rest = flat.rpartition(b",")
+        if comma:
+            yield numbers
+        if len(rest) > MAX_DIGITS:
+            raise NotNumbersError(f"not numbers of at most {MAX_DIGITS} characters")
+    if rest:
+        yield rest
 
 
 def _read_piece(text: bytes) -> list[float]:

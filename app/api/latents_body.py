@@ -65,9 +65,9 @@ def parse_latents(body: bytes, latent: int, remedy: str) -> Floats:
     return z
 
 
-def _text_of_z(body: bytes, remedy: str) -> bytes:
+def _text_of_z(body: bytes, remedy: str) -> msgspec.Raw:
     try:
-        return bytes(_DECODER.decode(body).z)
+        return _DECODER.decode(body).z
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         malformed = _malformation(body)
         if malformed is None:

@@ -203,7 +203,7 @@ def _read_shape(title: str, raw: msgspec.Raw, max_values: int) -> list[int]:
 def _numbers(title: str, data: msgspec.Raw, shape: Sequence[int]) -> Floats:
     """Return the numbers of `data` as one row; its nesting does not have to be that of the shape."""
     try:
-        text = b"[]" if data == _NO_DATA else bytes(data)
+        text = b"[]" if data == _NO_DATA else data
         count = _product(array_shape(text))
         if count != _product(shape):
             raise _misfit(title, shape, f"{count} numbers")

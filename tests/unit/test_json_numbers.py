@@ -78,6 +78,19 @@ def test_arrays_can_be_nested_to_a_limit() -> None:
             array_shape(b"[" * depth + b"1" + b"]" * depth)
 
 
+def test_a_number_has_a_limited_length() -> None:
+    numbers = [b"0." + b"1" * 60_000, b"0." + b"2" * 60_000]
+    assert read(b"[%s, %s]" % (*numbers,)).tolist() == [float(number) for number in numbers]
+    with pytest.raises(NotNumbersError, match="at most 65536 characters"):
+        read(b"[0." + b"1" * 200_000 + b"]")
+
+
+def test_any_space_between_numbers_is_skipped() -> None:
+    spaces = b" \n" * 100_000
+    assert read(b"[%s1%s,%s-2e3%s]" % ((spaces,) * 4)).tolist() == [1, -2000]
+    assert array_shape(b"[" + spaces + b"]") == (0,)
+
+
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "9" * 5000])
 def test_a_number_beyond_float64_is_an_overflow(number: str) -> None:
     with pytest.raises(OverflowError):
