@@ -45,6 +45,7 @@ from app.inference.model_cache import ModelCache
 from app.observability.logs import RequestLog
 from app.observability.metrics import Telemetry
 from app.settings import Settings
+from app.stopping import Stopping
 from model_store.store import open_store
 
 log = logging.getLogger("zserve")
@@ -68,11 +69,13 @@ def create_app(
     *,
     shared_metrics: Path | None = None,
     tracer_provider: TracerProvider | None = None,
+    stopping: Stopping | None = None,
 ) -> FastAPI:
     """Create the ASGI app; models are loaded when it starts, not before.
 
     `shared_metrics` is the folder in which several workers keep their metrics. Traces are sent to
     `tracer_provider`, or else as OpenTelemetry's OTEL_* variables configure, if one of them is set.
+    `stopping` tells the app when the server stops.
     """
     configured = tracer_provider is not None or any(name.startswith("OTEL_") for name in os.environ)
     tracing = settings.telemetry and configured
@@ -96,6 +99,7 @@ def create_app(
         openapi_external_docs=_external_docs(settings),
     )
     app.state.settings = settings
+    app.state.stopping = stopping = stopping or Stopping()
     app.state.telemetry = telemetry = Telemetry(
         shared_metrics, get_tracer("zserve", tracer_provider=tracer_provider) if tracing else None
     )
@@ -110,7 +114,7 @@ def create_app(
             "/models": min(settings.max_body_bytes, MAX_PROMOTION_BYTES),
         },
     )
-    app.add_middleware(DisconnectMiddleware)
+    app.add_middleware(DisconnectMiddleware, stopping=stopping)
     if access.guarded:
         app.add_middleware(AccessMiddleware, access=access)
     app.add_middleware(HeadMiddleware)
@@ -171,7 +175,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         timeout_s=settings.request_timeout_s,
     )
     app.state.services = Services(
-        settings, store, engine, cache, compressor, telemetry, large_bodies
+        settings, store, engine, cache, compressor, telemetry, large_bodies, app.state.stopping
     )
     try:
         await cache.default_or_reason()

@@ -11,12 +11,13 @@ from fastapi import Depends, Request
 from starlette.requests import ClientDisconnect
 
 from app.api.large_bodies import LargeBodies
-from app.errors import UnsupportedBodyError
+from app.errors import ShuttingDownError, UnsupportedBodyError
 from app.inference.compression import Compressor
 from app.inference.engine import Engine
 from app.inference.model_cache import ModelCache
 from app.observability.metrics import Telemetry
 from app.settings import Settings
+from app.stopping import Stopping
 from model_store.store import Store
 
 
@@ -31,6 +32,7 @@ class Services:
     compressor: Compressor
     telemetry: Telemetry
     large_bodies: LargeBodies
+    stopping: Stopping
 
 
 def services_of(request: Request) -> Services:
@@ -41,6 +43,12 @@ def services_of(request: Request) -> Services:
 async def services(request: Request) -> Services:
     """Return the services of the app, as a FastAPI dependency."""
     return services_of(request)
+
+
+def refuse_if_stopping(services: Services) -> None:
+    """Raise ShuttingDownError once the service begins to stop."""
+    if services.stopping.announced:
+        raise ShuttingDownError("the service is being stopped")
 
 
 ServicesDep = Annotated[Services, Depends(services)]

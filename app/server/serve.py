@@ -3,14 +3,11 @@
 import asyncio
 import contextlib
 import functools
-import gc
 import logging
 import logging.config
 import os
 import socket
 import sys
-import tempfile
-from pathlib import Path
 from typing import cast
 
 import uvicorn
@@ -20,9 +17,15 @@ from app.errors import SettingsError
 from app.inference.devices import choose_device
 from app.observability.logs import log_config
 from app.server.connections import ConnectionLimits, ConnectionTable
+from app.server.metrics_folder import MetricsFolder
 from app.server.protocol import HttpProtocol
-from app.server.supervisor import Supervisor
+from app.server.server import Server, freeze_gc, note_startup_failure
+from app.server.sockets import refuse_new_clients
+from app.server.stderr import threaded_stderr
+from app.server.supervisor import Policy, Supervisor
+from app.server.worker import Reporter
 from app.settings import Settings
+from app.stopping import Stopping
 
 log = logging.getLogger("zserve")
 
@@ -33,72 +36,81 @@ SHARED_METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Variable by which prometheus_client shares counters between processes."""
 
 
-def serve(
-    settings: Settings, listeners: list[socket.socket], shared_metrics: Path | None = None
-) -> int:
+def serve(settings: Settings, listeners: list[socket.socket]) -> int:
     """Serve in this process until a signal comes; return the exit status."""
     # Imported late: prometheus_client decides on import if several processes share its metrics.
     from app.asgi import create_app  # noqa: PLC0415
 
-    app = create_app(settings, shared_metrics=shared_metrics)
-    table = ConnectionTable(ConnectionLimits.of(settings), app.state.record_refusal)
-    server = Server(_uvicorn_config(app, settings, table, port=listeners[0].getsockname()[1]))
-    with contextlib.suppress(KeyboardInterrupt):
+    stopping = Stopping()
+    app = create_app(settings, stopping=stopping)
+    config = _uvicorn_config(app, settings, port=listeners[0].getsockname()[1])
+    server = Server(config, stopping, delay_s=settings.shutdown_delay_s)
+    with threaded_stderr(), contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=listeners)
     return 0 if server.started else 1
 
 
 def serve_workers(settings: Settings, listeners: list[socket.socket]) -> int:
     """Serve in several processes until a signal comes; return the exit status."""
+    with threaded_stderr():
+        logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
+        for listener in listeners:
+            listener.listen(2048)
+        folder = MetricsFolder()
+        os.environ[SHARED_METRICS_VARIABLE] = str(folder.path)
+        try:
+            return _supervisor(settings, listeners, folder).run()
+        finally:
+            folder.leave()
 
-    def work() -> int:
+
+def _supervisor(
+    settings: Settings, listeners: list[socket.socket], folder: MetricsFolder
+) -> Supervisor:
+    # Imported before the workers are forked, so that they share its memory and start sooner.
+    from app.asgi import create_app  # noqa: PLC0415
+
+    stopping = Stopping()
+
+    def work(reporter: Reporter) -> int:
         try:
             choose_device(settings.device)  # in each worker: CUDA does not survive a fork
         except SettingsError as error:
             print(f"zserve: {error}", file=sys.stderr)
+            reporter.failed(str(error))
             return EXIT_UNUSABLE
-        return serve(settings, listeners, Path(folder))
+        app = create_app(settings, shared_metrics=folder.path, stopping=stopping)
+        note_startup_failure(app, reporter.failed)
+        config = _uvicorn_config(app, settings, port=listeners[0].getsockname()[1])
+        server = Server(config, stopping, reporter=reporter)
+        server.run(sockets=listeners)
+        if reporter.orphaned:
+            folder.leave()
+        return 0 if server.started else 1
 
-    logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
-    for listener in listeners:
-        listener.listen(2048)
+    def refuse() -> None:
+        refuse_new_clients(listeners)
+        for listener in listeners:
+            listener.close()
+
     freeze_gc()
-    with tempfile.TemporaryDirectory(prefix="zserve-metrics-") as folder:
-        os.environ[SHARED_METRICS_VARIABLE] = folder
-        return Supervisor(
-            work,
-            settings.workers,
+    return Supervisor(
+        work,
+        settings.workers,
+        policy=Policy(
             stop_timeout_s=settings.shutdown_timeout_s + 5.0,
+            heartbeat_timeout_s=settings.heartbeat_timeout_s,
             fatal=frozenset({EXIT_UNUSABLE}),
-            metrics=Path(folder),
-        ).run()
+            delay_s=settings.shutdown_delay_s,
+        ),
+        metrics=folder.path,
+        announce=stopping.announce,
+        refuse=refuse,
+    )
 
 
-class Server(uvicorn.Server):
-    """A uvicorn server that logs its address, also if it was given open sockets."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Load the app, start to listen, and log the address."""
-        await super().startup(sockets)
-        freeze_gc()
-        if self.started:
-            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
-            log.info("serving on http://%s:%d (docs at /docs)", host, self.config.port)
-
-
-def freeze_gc() -> None:
-    """Exclude the objects that exist now from garbage collection.
-
-    Most of them belong to torch and live as long as the process; visiting them takes 0.1 s in each
-    full collection. Before a fork this also keeps their memory pages shared with the child.
-    """
-    gc.collect()
-    gc.freeze()
-
-
-def _uvicorn_config(
-    app: FastAPI, settings: Settings, table: ConnectionTable, *, port: int
-) -> uvicorn.Config:
+def _uvicorn_config(app: FastAPI, settings: Settings, *, port: int) -> uvicorn.Config:
+    table = ConnectionTable(ConnectionLimits.of(settings), app.state.record_refusal)
     protocol = functools.partial(HttpProtocol, table)
     return uvicorn.Config(
         app,

@@ -1,4 +1,4 @@
-"""Wait for signals with a timeout."""
+"""Wait for signals with a timeout, and tell which of them a closed terminal has sent."""
 
 import os
 import select
@@ -44,9 +44,12 @@ class SignalPipe:
         os.close(self._reading)
         os.close(self._writing)
 
-    def wait(self, timeout_s: float | None) -> set[int]:
-        """Return the numbers of signals that came since the last call, at most `timeout_s` later."""
-        select.select([self._reading], [], [], timeout_s)
+    def wait(self, timeout_s: float | None, pipes: Iterable[int] = ()) -> set[int]:
+        """Return the numbers of signals that came since the last call, at most `timeout_s` later.
+
+        It returns as soon as one of the file descriptors `pipes` can be read, too.
+        """
+        select.select([self._reading, *pipes], [], [], timeout_s)
         try:
             return set(os.read(self._reading, 4096))
         except BlockingIOError:
@@ -55,3 +58,12 @@ class SignalPipe:
 
 def _do_nothing(number: int, frame: FrameType | None) -> None:
     """Handle a signal: Python writes its number to the wakeup pipe only if it has a handler."""
+
+
+def has_terminal() -> bool:
+    """Return True if this process has a terminal that is open."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -1,8 +1,11 @@
 """Open the listening sockets, so that an address in use is found before anything is loaded."""
 
 import contextlib
+import ctypes
 import errno
 import socket
+import struct
+from collections.abc import Iterable
 from typing import Any
 
 from app.errors import SettingsError
@@ -13,6 +16,16 @@ _FAMILY_UNAVAILABLE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 `localhost` may resolve to ::1 on a machine without IPv6; that address is left out.
 """
+_SO_ATTACH_FILTER = 26
+"""Linux' option SO_ATTACH_FILTER, which Python's socket module does not name."""
+_DROP_SYN = (
+    (0x30, 0, 0, 13),  # load the byte of the TCP header that holds the flags
+    (0x54, 0, 0, 0x12),  # keep SYN and ACK
+    (0x15, 1, 0, 0x02),  # if only SYN is set, skip the next instruction
+    (0x06, 0, 0, 0xFFFFFFFF),  # accept the packet
+    (0x06, 0, 0, 0),  # drop the packet
+)
+"""Program of the kernel's classic packet filter: operation, jumps if true and false, operand."""
 
 
 _UNSENT_BYTES = 128 * 1024
@@ -66,3 +79,21 @@ def _bind(family: int, address: tuple[Any, ...]) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def refuse_new_clients(listeners: Iterable[socket.socket]) -> None:
+    """Let no client begin to connect, while connections that have begun can still be accepted.
+
+    Closing a listening socket resets the connections in its queue, with requests that clients may
+    have sent. A filter in the kernel drops the first packet (SYN) of new connections instead. Their
+    clients send it again after a second, and are refused if the socket is closed by then. The
+    filter works on the socket itself, which forked processes share. Without such filters (other
+    systems than Linux) new clients can connect until the last moment.
+    """
+    program = ctypes.create_string_buffer(
+        b"".join(struct.pack("=HBBI", *instruction) for instruction in _DROP_SYN)
+    )
+    filter_program = struct.pack("HL", len(_DROP_SYN), ctypes.addressof(program))
+    for listener in listeners:
+        with contextlib.suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)

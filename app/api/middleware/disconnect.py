@@ -1,12 +1,16 @@
-"""Cancel the work of requests whose client has disconnected."""
+"""Cancel the work of requests whose client has disconnected, and answer those that a stop cancels."""
 
 import asyncio
 import logging
 from typing import Any
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.problems import respond
 from app.deadlines import DeadlineTimer
+from app.errors import ShuttingDownError
+from app.stopping import Stopping
 
 log = logging.getLogger("zserve")
 
@@ -14,13 +18,16 @@ log = logging.getLogger("zserve")
 class DisconnectMiddleware:
     """Cancel a request if its client disconnects, also after its whole body was read.
 
+    If a stop of the service cancels the request, the answer is 503.
+
     A connection is watched only for requests that take longer than GRACE_S, which most do not.
     """
 
     GRACE_S = 0.05
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, stopping: Stopping) -> None:
         self._app = app
+        self._stopping = stopping
         self._deadlines = DeadlineTimer(self.GRACE_S, self._start_watching)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,6 +41,11 @@ class DisconnectMiddleware:
         try:
             await self._app(scope, watcher.receive, send)
         except asyncio.CancelledError:
+            if self._stopping.cutting:
+                # The server drops this answer if another one has begun.
+                error = ShuttingDownError("the service stopped before the answer was ready")
+                await respond(Request(scope), error)(scope, receive, send)
+                return
             if not watcher.client_left or work.uncancel() > 0:
                 raise
             log.info("request %s: the client disconnected", scope["state"]["request_id"])

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.api.dependencies import ServicesDep
+from app.api.dependencies import ServicesDep, refuse_if_stopping
 from app.api.openapi import problems
 from app.api.responses_schema import Health
 from app.observability.metrics import CONTENT_TYPE
@@ -32,10 +32,13 @@ async def healthz() -> Health:
 async def readyz(services: ServicesDep) -> Health:
     """Return 200 once the default model is loaded and warmed up, 503 if it cannot be loaded.
 
+    503 is also the answer of a service that is being stopped.
+
     `degraded` has one line for each promoted version that was refused, whose previous version still
     answers, and for each exact version whose results on this machine differ from those that were
     published.
     """
+    refuse_if_stopping(services)
     model = await services.model_cache.default_or_reason()
     degraded = services.model_cache.degraded
     return Health(

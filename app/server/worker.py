@@ -1,0 +1,115 @@
+"""A worker process: its reports to the supervisor, and what the supervisor knows of it."""
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+
+SPREAD = signal.SIGUSR1
+"""Asks a worker to close some connections after their next answer, because another one is ready."""
+
+_BEAT, _READY, _FAILED = b".", b"R", b"E"
+_REASON_BYTES = 2000
+"""Longest reason that is reported; a pipe takes so many bytes at once."""
+
+
+class Reporter:
+    """Reports of this worker to its supervisor, over a pipe.
+
+    Attributes:
+        workers: Number of workers of the service.
+    """
+
+    def __init__(self, fd: int, workers: int, supervisor: int) -> None:
+        self.workers = workers
+        self._fd = fd
+        self._supervisor = supervisor
+
+    @property
+    def orphaned(self) -> bool:
+        """True if the supervisor was killed, so that all workers stop."""
+        return os.getppid() != self._supervisor
+
+    def beat(self) -> None:
+        """Report that the event loop runs."""
+        self._write(_BEAT)
+
+    def ready(self) -> None:
+        """Report that requests are answered from now on."""
+        self._write(_READY)
+
+    def failed(self, reason: str) -> None:
+        """Report why this worker ends; the first line of a reason should say it."""
+        self._write(_FAILED + reason.encode("utf-8", "backslashreplace")[:_REASON_BYTES])
+
+    def _write(self, message: bytes) -> None:
+        with contextlib.suppress(OSError):  # the supervisor has gone, or does not read
+            os.write(self._fd, message)
+
+
+@dataclass(eq=False)
+class WorkerProcess:
+    """What the supervisor knows of one worker.
+
+    Attributes:
+        pid: The process.
+        pipe: File descriptor from which its reports are read.
+        heard_at: Time (s, monotonic) of its last report, or of its start.
+        beats: True once its event loop has reported.
+        ready: True once it answers requests.
+        reason: Why it ends, if it has said so.
+        retiring: True once it was asked to stop.
+        kill_at: Time (s, monotonic) at which it is killed if it has not stopped.
+    """
+
+    pid: int
+    pipe: int
+    heard_at: float = field(default_factory=time.monotonic)
+    beats: bool = False
+    ready: bool = False
+    reason: str | None = None
+    retiring: bool = False
+    kill_at: float | None = None
+
+    def read(self) -> None:
+        """Read the reports that have come."""
+        try:
+            data = os.read(self.pipe, 65536)
+        except BlockingIOError:
+            return
+        if not data:
+            return
+        self.heard_at = time.monotonic()
+        self.beats = True
+        reports, failed, reason = data.partition(_FAILED)
+        self.ready = self.ready or _READY in reports
+        if failed:
+            self.reason = reason.decode("utf-8", "replace")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process, if it still exists."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def retire(self, timeout_s: float) -> None:
+        """Ask the worker to stop, and set the time at which it is killed otherwise."""
+        self.retiring = True
+        self.kill_at = time.monotonic() + timeout_s
+        self.signal(signal.SIGTERM)
+
+    def close(self) -> None:
+        """Close the pipe."""
+        os.close(self.pipe)
+
+    def ending(self, status: int) -> str:
+        """Describe why the process ended with `status`, a negative one being a signal."""
+        if self.reason is not None:
+            return self.reason
+        if status >= 0:
+            return f"it ended with status {status}"
+        with contextlib.suppress(ValueError):
+            name = signal.Signals(-status).name
+            hint = "; the machine may be out of memory" if name == "SIGKILL" else ""
+            return f"it was ended by {name}{hint}"
+        return f"it was ended by signal {-status}"
