@@ -120,6 +120,9 @@ bench-bytes: $(VENV)/.installed-dev ## compare the bytes of exact versions over 
 bench-serving: $(VENV)/.installed-dev ## compare zserve with FastAPI, LitServe, BentoML, mosec, Ray Serve (ARGS=--quick)
 	$(PY) -m benchmarks.serving $(ARGS)
 
+chaos: $(VENV)/.installed-dev ## stop, kill, suspend and block the service under load (ARGS="--list")
+	$(PY) -m benchmarks.chaos $(ARGS)
+
 docs: $(VENV)/.installed-dev ## write the generated parts of docs: HTTP reference, settings, figure of the packages
 	$(PY) -m scripts.write_docs
 	$(PY) -m scripts.draw_packages
@@ -148,5 +151,5 @@ clean: ## remove .venv and caches; never data, runs or weights
 
 always:
 .PHONY: always help install serve clients train test fast test-lowest test-page test-redis test-clients test-schema test-slow coverage check format
-.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving
+.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos
 .PHONY: docs docs-site requirements wheels docker-build docker-smoke clean

@@ -1,0 +1,1 @@
+"""Faults under load: stops, kills, hangs, blocked pipes. `python -m benchmarks.chaos --list`."""
