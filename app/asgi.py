@@ -10,7 +10,6 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from opentelemetry.trace import TracerProvider, get_tracer
-from starlette.staticfiles import StaticFiles
 
 from app.access.access import Access
 from app.api import error_handlers, openapi
@@ -129,7 +128,7 @@ def create_app(
     if settings.telemetry:
         app.add_middleware(MetricsMiddleware, telemetry=telemetry, request_log=request_log)
     app.add_middleware(RequestContextMiddleware, tracing=tracing)
-    app.mount("/static", StaticFiles(directory=page.FILES), name="static")
+    app.mount("/static", page.Files(directory=page.FILES), name="static")
     return app
 
 

@@ -28,6 +28,7 @@ ServiceError
 │   ├── QueueFullError         too many images are waiting
 │   ├── TimedOutError          the answer was not ready in time
 │   │   └── StoreTimeoutError  the disk of the store did not answer in time
+│   ├── OutOfFilesError        the process cannot open another file
 │   └── NotReadyError          a model cannot be served now
 │       ├── DefaultModelError  the default model cannot be loaded
 │       ├── LoadError          loading a version failed in a way that no check names
@@ -186,6 +187,10 @@ class TimedOutError(UnavailableError):
 
 class StoreTimeoutError(TimedOutError):
     """The disk of the store did not answer in time."""
+
+
+class OutOfFilesError(UnavailableError):
+    """The process has no file descriptor left."""
 
 
 class NotReadyError(UnavailableError):

@@ -1,5 +1,6 @@
 """Problems: errors as application/problem+json, RFC 9457, and the table of their types."""
 
+import errno
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     ),
     errors.QueueFullError: ProblemType("queue-full", 503, "Too many images are waiting"),
     errors.TimedOutError: ProblemType("timed-out", 503, "The answer took too long"),
+    errors.OutOfFilesError: ProblemType("out-of-files", 503, "The service cannot open more files"),
     errors.NotReadyError: ProblemType("not-ready", 503, "The model is not ready"),
     errors.UnauthorizedError: ProblemType("unauthorized", 401, "A token is required"),
     errors.MissingScopeError: ProblemType("missing-scope", 403, "The API key lacks a scope"),
@@ -111,6 +113,8 @@ REMEDIES: Mapping[type[Exception], str] = {
     errors.CannotCompressError: "choose an exact version that has a pixel table; `python -m training "
     "republish` makes one",
     errors.TooManyConnectionsError: "try again after the time in Retry-After",
+    errors.OutOfFilesError: "try again after the time in Retry-After; the operator can raise the "
+    "limit of open files (ulimit -n)",
     errors.ShuttingDownError: "try again after the time in Retry-After",
     store_errors.BlankImageError: "draw or photograph one digit, dark on light or light on dark, "
     "with some background around it",
@@ -133,6 +137,11 @@ def problem_type(error: Exception) -> ProblemType:
         if cls in PROBLEMS:
             return PROBLEMS[cls]
     return INTERNAL
+
+
+def is_out_of_files(error: Exception) -> bool:
+    """Return True if an operation failed because no file descriptor is left, which passes."""
+    return isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
 
 
 def find_remedy(error: Exception) -> str | None:
@@ -174,6 +183,8 @@ class Problem(BaseModel):
 
 def respond(request: Request, error: Exception) -> Response:
     """Return the answer to an error; details of unexpected errors are not disclosed."""
+    if is_out_of_files(error):
+        error = errors.OutOfFilesError("the service has no file descriptor left")
     kind = problem_type(error)
     if kind is INTERNAL:
         detail = "an unexpected error; it has been logged under this request id"

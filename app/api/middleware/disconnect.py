@@ -1,6 +1,7 @@
 """Cancel the work of requests whose client has disconnected, and answer those that a stop cancels."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -42,9 +43,9 @@ class DisconnectMiddleware:
             await self._app(scope, watcher.receive, send)
         except asyncio.CancelledError:
             if self._stopping.cutting:
-                # The server drops this answer if another one has begun.
                 error = ShuttingDownError("the service stopped before the answer was ready")
-                await respond(Request(scope), error)(scope, receive, send)
+                with contextlib.suppress(RuntimeError):  # the answer has begun: it ends here
+                    await respond(Request(scope), error)(scope, receive, send)
                 return
             if not watcher.client_left or work.uncancel() > 0:
                 raise

@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.headers import header
-from app.api.problems import respond
+from app.api.problems import is_out_of_files, respond
 from app.api.security_headers import SECURITY_HEADERS
 from app.observability.logs import REQUEST, RequestLabels
 from app.observability.tracing import Trace
@@ -62,7 +62,11 @@ class RequestContextMiddleware:
         except ClientDisconnect:
             log.info("request %s: the client disconnected before its body was read", request_id)
         except Exception as error:
-            log.exception("request %s %s %s failed", request_id, scope["method"], scope["path"])
+            where = request_id, scope["method"], scope["path"]
+            if is_out_of_files(error):
+                log.error("request %s %s %s failed: no file descriptor is left", *where)  # noqa: TRY400
+            else:
+                log.exception("request %s %s %s failed", *where)
             if started:
                 raise
             await respond(Request(scope), error)(scope, receive, send_with_id)

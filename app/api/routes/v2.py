@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from app.api import content_coding, v2_codec
-from app.api.dependencies import Services, ServicesDep
+from app.api.dependencies import Services, ServicesDep, refuse_if_stopping
 from app.api.limits import at_most
 from app.api.negotiation import qualities
 from app.api.off_loop import LARGE_TEXT_BYTES, call
@@ -105,7 +105,8 @@ async def live() -> Live:
     responses=_errors(503),
 )
 async def ready(services: ServicesDep) -> Ready:
-    """Return 200 once the default model is loaded and warmed up."""
+    """Return 200 once the default model is loaded and warmed up, until the service is stopped."""
+    refuse_if_stopping(services)
     await services.model_cache.default_or_reason()
     return Ready(ready=True)
 
