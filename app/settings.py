@@ -43,8 +43,12 @@ class Settings(BaseSettings):
         description="Addresses and networks of reverse proxies, separated by commas, whose "
         "X-Forwarded-For and X-Forwarded-Proto headers are believed; * believes everybody.",
     )
-    workers: int = Field(
-        default=1, ge=1, le=256, description="Number of processes that share the port."
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="Number of processes that share the port. By default one for each core, at most "
+        "16 and only as many as there is memory for (256 MiB each); one if there is a GPU.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Lowest level that is logged."

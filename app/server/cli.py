@@ -9,6 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 from app.access.api_keys import read_keys
 from app.errors import SettingsError
 from app.inference.devices import choose_device
+from app.server.cores import choose_workers
+from app.server.open_files import raise_file_limit
 from app.server.serve import EXIT_UNUSABLE, serve, serve_workers
 from app.server.sockets import listen
 from app.settings import PREFIX, Settings, read_settings
@@ -22,24 +24,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     try:
         settings = read_settings(**options)
-        _check_device(settings)
+        workers = choose_workers(settings)
+        _check_device(settings, workers)
         if settings.api_keys is not None:
             read_keys(settings.api_keys)
         listeners = listen(settings)
     except SettingsError as error:
         print(f"zserve: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
-    run = serve if settings.workers == 1 else serve_workers
-    return run(settings, listeners)
+    raise_file_limit()
+    if workers == 1:
+        return serve(settings, listeners)
+    return serve_workers(settings, listeners, workers)
 
 
-def _check_device(settings: Settings) -> None:
+def _check_device(settings: Settings, workers: int) -> None:
     """Raise SettingsError if a GPU is requested by name and cannot be used.
 
     With several workers the check runs in a process of its own: CUDA does not survive the fork of
     the workers.
     """
-    if settings.workers == 1:
+    if workers == 1:
         choose_device(settings.device)
     elif settings.device == "cuda":
         with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
@@ -64,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         ("log-level", "LEVEL", "debug, info, warning or error"),
     ):
         value = defaults[name.replace("-", "_")]
-        default = "models/ and the shipped models" if name == "store" else value
+        default = {
+            "store": "models/ and the shipped models",
+            "workers": "one for each core",
+        }.get(name, value)
         parser.add_argument(f"--{name}", metavar=metavar, help=f"{text} (default: {default})")
     return parser

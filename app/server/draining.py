@@ -99,13 +99,11 @@ class Drain:
         log.warning("stopping cuts %d requests that have not ended", len(self._state.tasks))
         self._stopping.cutting = True
         for connection in list(self._connections):
-            cycle = connection.cycle
-            if cycle is None or cycle.response_started:
-                if cycle is not None:
-                    cycle.disconnected = True  # what the app still sends is dropped
+            if connection.cycle is None or connection.cycle.response_complete:
                 connection.transport.close()
-            else:
-                cycle.keep_alive = False
+            for cycle in (connection.cycle, *(queued for queued, _ in connection.pipeline)):
+                if cycle is not None:
+                    cycle.keep_alive = False
         for task in list(self._state.tasks):
             task.cancel()
         await _poll(lambda: not self._has_work(), CUT_S)

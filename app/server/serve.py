@@ -42,15 +42,15 @@ def serve(settings: Settings, listeners: list[socket.socket]) -> int:
     from app.asgi import create_app  # noqa: PLC0415
 
     stopping = Stopping()
-    app = create_app(settings, stopping=stopping)
-    config = _uvicorn_config(app, settings, port=listeners[0].getsockname()[1])
-    server = Server(config, stopping, delay_s=settings.shutdown_delay_s)
     with threaded_stderr(), contextlib.suppress(KeyboardInterrupt):
+        app = create_app(settings, stopping=stopping)
+        config = _uvicorn_config(app, settings, port=listeners[0].getsockname()[1])
+        server = Server(config, stopping, delay_s=settings.shutdown_delay_s)
         server.run(sockets=listeners)
     return 0 if server.started else 1
 
 
-def serve_workers(settings: Settings, listeners: list[socket.socket]) -> int:
+def serve_workers(settings: Settings, listeners: list[socket.socket], workers: int) -> int:
     """Serve in several processes until a signal comes; return the exit status."""
     with threaded_stderr():
         logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
@@ -59,13 +59,13 @@ def serve_workers(settings: Settings, listeners: list[socket.socket]) -> int:
         folder = MetricsFolder()
         os.environ[SHARED_METRICS_VARIABLE] = str(folder.path)
         try:
-            return _supervisor(settings, listeners, folder).run()
+            return _supervisor(settings, listeners, workers, folder).run()
         finally:
             folder.leave()
 
 
 def _supervisor(
-    settings: Settings, listeners: list[socket.socket], folder: MetricsFolder
+    settings: Settings, listeners: list[socket.socket], workers: int, folder: MetricsFolder
 ) -> Supervisor:
     # Imported before the workers are forked, so that they share its memory and start sooner.
     from app.asgi import create_app  # noqa: PLC0415
@@ -96,7 +96,7 @@ def _supervisor(
     freeze_gc()
     return Supervisor(
         work,
-        settings.workers,
+        workers,
         policy=Policy(
             stop_timeout_s=settings.shutdown_timeout_s + 5.0,
             heartbeat_timeout_s=settings.heartbeat_timeout_s,

@@ -86,6 +86,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Return 0 after a signal, or the status of a worker that could not start."""
+        log.info("starting %d workers", self._count)
         with self._signals:
             try:
                 while True:

@@ -22,11 +22,15 @@ def run(*arguments: str | Path, timeout_s: float = 240) -> subprocess.CompletedP
 
 @contextmanager
 def serving(store: Path, log: Path, **variables: str) -> Iterator[str]:
-    """Run a server on this store; yields its address."""
+    """Run a server of one process on this store, unless variables say otherwise.
+
+    Yields its address.
+    """
+    environment = os.environ | {"ZSERVE_WORKERS": "1"} | variables
     command = [sys.executable, "-m", "app", "--port", "0", "--store", str(store)]
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, cwd=CHECKOUT, env=os.environ | variables, stdout=output, stderr=output
+            command, cwd=CHECKOUT, env=environment, stdout=output, stderr=output
         )
         try:
             yield _address(process, log)
