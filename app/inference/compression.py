@@ -113,7 +113,9 @@ class Compressor:
         job = self._worker.submit(self._work, model.ref, work)
         self._jobs.append(job)
         try:
-            done = await asyncio.wait_for(asyncio.wrap_future(job), self._timeout_s)
+            # Not wait_for, which on Python 3.11 drops a cancellation that comes with the result.
+            async with asyncio.timeout(self._timeout_s):
+                done = await asyncio.wrap_future(job)
         except TimeoutError as error:
             raise TimedOutError(
                 f"the file was not ready within {self._timeout_s:g} s", limit=self._timeout_s

@@ -78,10 +78,12 @@ class StoreThreads:
     ) -> T:
         running = asyncio.get_running_loop().run_in_executor(pool, call, *args)
         try:
-            return await asyncio.wait_for(running, timeout_s)
+            # Not wait_for, which on Python 3.11 drops a cancellation that comes with the result.
+            async with asyncio.timeout(timeout_s):
+                return await running
         except TimeoutError as error:
-            if running.done() and not running.cancelled():
-                raise
+            if not running.cancelled():
+                raise  # an error of the call itself
             raise StoreTimeoutError(
                 f"the store gave no answer within {timeout_s:g} s", limit=timeout_s
             ) from error
