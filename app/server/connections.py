@@ -83,14 +83,12 @@ class ConnectionTable:
         limits: The limits of each connection.
         waiting: Connections that wait for bytes of their client, the longest-waiting one first.
         stalled: Connections whose client does not read its answer, in the order in which they began.
-        draining: True if the service is stopping: each answer then closes its connection.
     """
 
     def __init__(self, limits: ConnectionLimits, on_refusal: OnRefusal | None = None) -> None:
         self.limits = limits
         self.waiting: dict[Connection, None] = {}
         self.stalled: dict[Connection, None] = {}
-        self.draining = False
         self._on_refusal = on_refusal
         self._open: set[Connection] = set()
         self._sweeping = False

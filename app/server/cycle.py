@@ -8,7 +8,6 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from app.api.security_headers import SECURITY_HEADERS
-from app.server.connections import ConnectionTable
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
@@ -28,12 +27,10 @@ class HttpCycle(RequestResponseCycle):
     if much of the request has not arrived. The protocol closes the connection, not the cycle.
 
     Attributes:
-        table: The table of the connection: while it is draining, each answer closes its connection.
         body_left: Bytes of the request body that have not arrived; None if their number is unknown.
         ends_with_connection: True if the end of the connection is the end of the answer.
     """
 
-    table: ConnectionTable
     body_left: int | None = 0
     ends_with_connection = False
 
@@ -70,7 +67,7 @@ class HttpCycle(RequestResponseCycle):
         await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _write_head(self, status: int, headers: RawHeaders) -> None:
-        if self.table.draining or self._rest_is_not_read():
+        if self._rest_is_not_read():
             self.keep_alive = False
         self.response_started = True
         self.waiting_for_100_continue = False

@@ -5,11 +5,9 @@ connections that wait to be accepted, and connections on which a request is unde
 """
 
 import asyncio
-import contextlib
 import copy
 import logging
 import math
-import os
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
+from app.server.silence import end_if_silent
 from app.stopping import Stopping
 
 log = logging.getLogger("zserve")
@@ -59,8 +58,7 @@ class Drain:
         """
         now = asyncio.get_running_loop().time
         deadline = now() + patience_s
-        # uvicorn's send closes a connection after an answer with this header; requests that begin
-        # from now on have it.
+        # An answer with this header closes its connection; requests that begin from now on have it.
         self._state.default_headers = [*self._state.default_headers, _CLOSE]
         for connection in self._connections:
             _close_after_answer(connection)
@@ -87,8 +85,8 @@ class Drain:
         idle = {each for each in self._connections if _is_idle(each)}
         self._idle_since = {each: self._idle_since.get(each, now) for each in idle}
         for connection, since in self._idle_since.items():
-            if now - since >= IDLE_S:
-                close_if_silent(connection.transport)
+            if now - since >= IDLE_S and end_if_silent(connection.transport):
+                connection.transport.close()
 
     async def _cut(self) -> None:
         """Cancel all requests, and close all connections.
@@ -146,18 +144,3 @@ def _is_idle(connection: Any) -> bool:
     if cycle is None:
         return connection.scope is None
     return bool(cycle.response_complete) and connection.scope is cycle.scope
-
-
-def close_if_silent(transport: asyncio.Transport) -> None:
-    """Close a connection, unless bytes of its client have arrived and were not read yet."""
-    fd = transport.get_extra_info("socket").fileno()
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as connection:
-        try:
-            connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            # The event loop closes the connection later. A client that looks before it sends its
-            # next request sees the end from now on.
-            connection.shutdown(socket.SHUT_WR)
-        else:
-            return
-    transport.close()

@@ -251,7 +251,6 @@ class HttpProtocol(TimedConnection):
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        cycle.table = self.table
         cycle.body_left = self._body_left
         return cycle
 

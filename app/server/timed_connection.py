@@ -23,6 +23,7 @@ from app.errors import RequestTimeoutError, ServiceError, TooManyConnectionsErro
 from app.server.connections import ConnectionTable
 from app.server.cycle import HttpCycle
 from app.server.refusals import Refusal, new_request_id
+from app.server.silence import end_if_silent
 
 _LINGER_S = 2.0
 """Time for which a connection is read, and the bytes dropped, after its last answer.
@@ -150,8 +151,7 @@ class TimedConnection(HttpToolsProtocol):
         if now >= self.deadline:
             match self.phase:
                 case Phase.IDLE:
-                    # A request that has arrived and was not read yet would be lost.
-                    if not _bytes_in_kernel(self.transport, termios.FIONREAD):
+                    if end_if_silent(self.transport):
                         self._close()
                 case Phase.HEAD:
                     self._head_is_late(now)
@@ -175,12 +175,6 @@ class TimedConnection(HttpToolsProtocol):
             self._reset()
         else:
             self.transport.abort()
-
-    def shutdown(self) -> None:
-        """Close the connection after the answers that are due. The server calls this to stop."""
-        self.table.draining = True
-        if self.phase is Phase.IDLE or (self.phase is Phase.HEAD and not self.head_fed):
-            self._close()
 
     # --- waiting for the client ---
 
@@ -295,17 +289,12 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
 
     The buffer of the process alone shows no progress for a long time if that of the kernel is large.
     """
-    return transport.get_write_buffer_size() + _bytes_in_kernel(transport, termios.TIOCOUTQ)
-
-
-def _bytes_in_kernel(transport: asyncio.Transport, queue: int) -> int:
-    """Return the size of a queue of the socket: FIONREAD or TIOCOUTQ; 0 if it is unknown."""
+    unsent = transport.get_write_buffer_size()
     connection = transport.get_extra_info("socket")
-    try:
-        (size,) = struct.unpack("i", fcntl.ioctl(connection, queue, bytes(4)))
-    except (OSError, TypeError, ValueError):
-        return 0
-    return int(size)
+    with contextlib.suppress(OSError, TypeError, ValueError):
+        (in_kernel,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
+        unsent += in_kernel
+    return unsent
 
 
 def _too_slow(detail: str) -> ServiceError:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
-from uvicorn.server import ServerState
 
 from app.api.problems import ProblemType
 from app.server.connections import ConnectionLimits, ConnectionTable
@@ -23,6 +22,7 @@ class HttpServer:
     app: App
     table: ConnectionTable
     refusals: list[ProblemType]
+    server: uvicorn.Server
     clients: list["Client"] = field(default_factory=list)
     address: tuple[str, int] = ("127.0.0.1", 0)
 
@@ -76,16 +76,19 @@ async def serving(app: App, **limits: Any) -> AsyncIterator[HttpServer]:
     )
     config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None, proxy_headers=False)
     config.load()
-    state = ServerState()
+    server = uvicorn.Server(config)
+    state = server.server_state
     loop = asyncio.get_running_loop()
     listener = await loop.create_server(
         lambda: HttpProtocol(table, config, state, {}), "127.0.0.1", 0
     )
-    server = HttpServer(app, table, refusals, address=listener.sockets[0].getsockname())
+    server.servers = [listener]
+    address = listener.sockets[0].getsockname()
+    http_server = HttpServer(app, table, refusals, server, address=address)
     try:
-        yield server
+        yield http_server
     finally:
-        for client in server.clients:
+        for client in http_server.clients:
             client.writer.transport.abort()
         listener.close()
         await asyncio.sleep(0.01)  # a task that was cancelled before its start would answer nothing

@@ -584,22 +584,6 @@ def test_every_refusal_is_reported_once() -> None:
     assert attempt(refuse) == ["malformed-request", "headers-too-large"]
 
 
-# --- stopping ---
-
-
-def test_while_draining_an_answer_closes_its_connection() -> None:
-    async def stop(server: HttpServer) -> bytes:
-        client = await server.connect(GET)
-        await client.answer()
-        server.table.draining = True
-        await client.send(GET)
-        return await client.rest()
-
-    answer = attempt(stop)
-    assert statuses(answer) == [200]
-    assert b"\r\nconnection: close\r\n" in answer
-
-
 # --- what apps may send ---
 
 
