@@ -78,6 +78,7 @@ class Supervisor:
         self._workers: dict[int, WorkerProcess] = {}
         self._due = [0.0] * count
         self._delay = RestartDelay()
+        self._reason = ""
         self._restart = RollingRestart()
         self._looked_at = time.monotonic()
         self._had_terminal = has_terminal()
@@ -91,6 +92,12 @@ class Supervisor:
             try:
                 while True:
                     self._start_due_workers()
+                    if self._delay.exhausted and not self._serving():
+                        log.error(
+                            "zserve stops: %d tries to start a worker failed; the last one: %s",
+                            *(self._delay.failures, self._reason),
+                        )
+                        return EXIT_GAVE_UP
                     numbers = self._wait(self._seconds_to_wait())
                     if numbers & _STOP or (signal.SIGHUP in numbers and self._lost_terminal()):
                         return 0
@@ -111,16 +118,14 @@ class Supervisor:
         count = sum(due <= now for due in self._due)
         self._due = [due for due in self._due if due > now]
         for _ in range(count):
-            if self._start() is None:
-                self._due.append(now + self._delay.after_failure())
+            try:
+                self._start()
+            except OSError as error:  # the machine has no room for another process
+                log.error("no worker can be started: %s", error)  # noqa: TRY400 - expected
+                self._try_later(str(error))
 
-    def _start(self) -> WorkerProcess | None:
-        """Start a worker; return None if the machine has no room for another process."""
-        try:
-            worker = self._fork()
-        except OSError as error:
-            log.error("no worker can be started: %s", error)  # noqa: TRY400 - expected
-            return None
+    def _start(self) -> WorkerProcess:
+        worker = self._fork()
         self._workers[worker.pid] = worker
         return worker
 
@@ -202,15 +207,15 @@ class Supervisor:
                 self._due.append(time.monotonic())
             else:
                 log.error("worker %d ended before it was ready: %s", worker.pid, reason)
-                self._due.append(time.monotonic() + self._delay.after_failure())
-                if self._serving():
-                    continue
-                if status in self._policy.fatal:
+                self._try_later(reason)
+                if status in self._policy.fatal and not self._serving():
                     return status
-                if self._delay.exhausted:
-                    log.error("zserve stops: no worker could start in %d tries", self._delay.TRIES)
-                    return EXIT_GAVE_UP
         return None
+
+    def _try_later(self, reason: str) -> None:
+        """Schedule another try, after a start failed for this reason."""
+        self._reason = reason
+        self._due.append(time.monotonic() + self._delay.after_failure())
 
     def _serving(self) -> bool:
         return any(worker.ready and not worker.retiring for worker in self._workers.values())
@@ -272,11 +277,11 @@ class Supervisor:
             restart.replacement = None
             self._retire_one()
         if restart.outdated and restart.replacement is None:
-            started = self._start()
-            if started is None:
+            try:
+                restart.replacement = self._start().pid
+            except OSError as error:
+                log.error("the restart ends: no worker can be started: %s", error)  # noqa: TRY400
                 restart.abandon()
-            else:
-                restart.replacement = started.pid
 
     def _retire_one(self) -> None:
         """Retire the oldest outdated worker, or one too many, if a worker ended during the restart."""

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import re
+import resource
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -201,12 +203,16 @@ def test_a_worker_that_hangs_is_replaced_and_one_that_runs_is_kept(store: Path) 
     run(test())
 
 
+def metrics_folders(folder: Path) -> list[Path]:
+    return list(folder.glob("zserve-metrics-*"))
+
+
 def test_a_killed_supervisor_leaves_no_worker_no_folder_and_loses_no_request(
     store: Path, tmp_path: Path
 ) -> None:
     async def test() -> None:
         async with serving(store, 2, TMPDIR=str(tmp_path)) as service:
-            assert len(list(tmp_path.glob("zserve-metrics-*"))) == 1
+            assert len(metrics_folders(tmp_path)) == 1
             workers = service.workers
             load = Load(service.url, CLIENTS, SPEC.latent)
 
@@ -215,24 +221,24 @@ def test_a_killed_supervisor_leaves_no_worker_no_folder_and_loses_no_request(
                 await service.until(lambda: not any(map(alive, workers)), 60.0)
 
             assert (await load.during(kill)).lost == []
-            assert not list(tmp_path.glob("zserve-metrics-*"))
+            assert not metrics_folders(tmp_path)
 
     run(test())
 
 
-def limit_memory() -> None:
-    """Leave too little memory to load a model."""
+def leave_few_files() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (15, 15))
 
 
-def test_workers_that_cannot_start_are_given_up_with_their_reason(
-    store: Path, tmp_path: Path
-) -> None:
+def test_workers_that_cannot_start_are_given_up_with_their_reason(store: Path) -> None:
     async def test() -> None:
-        reading, writing = os.pipe()
-        async with Service("--store", str(store), workers=2, OTEL_SDK_DISABLED="x") as service:
-            status = await service.until(lambda: service.process.poll() is not None, 60.0)
-            print(status, service.process.returncode, service.log)
-        os.close(reading), os.close(writing)
+        async with Service("--store", str(store), workers=2, preexec=leave_few_files) as service:
+            await service.until(lambda: service.process.poll() is not None, 60.0)
+            assert service.process.returncode == 1
+            last = service.log.splitlines()[-1]
+            assert re.search(
+                r"zserve stops: \d tries to start a worker failed; the last one: .+", last
+            )
 
     run(test())
 
