@@ -115,7 +115,7 @@ def test_a_stopping_service_is_not_ready_before_it_accepts_no_more_connections(
     run(test())
 
 
-@BOTH
+@pytest.mark.parametrize("workers", [2])
 def test_a_request_on_a_kept_connection_of_a_stopping_service_is_its_last(
     store: Path, workers: int
 ) -> None:
@@ -155,7 +155,7 @@ STREAM = b"GET /generate?n=10000&seed=1&format=zip HTTP/1.1\r\nHost: zserve\r\n\
 UNFINISHED = b"POST /decode HTTP/1.1\r\nHost: zserve\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
 
 
-@BOTH
+@pytest.mark.parametrize("workers", [2])
 def test_a_stop_waits_for_streams_and_then_cuts_them_with_a_clear_end(
     store: Path, workers: int
 ) -> None:
@@ -177,7 +177,7 @@ def test_a_stop_waits_for_streams_and_then_cuts_them_with_a_clear_end(
     run(test())
 
 
-@BOTH
+@pytest.mark.parametrize("workers", [1])
 def test_a_stream_that_is_read_within_the_patience_is_complete(store: Path, workers: int) -> None:
     async def test() -> None:
         async with serving(store, workers) as service:
