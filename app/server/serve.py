@@ -98,7 +98,7 @@ def _supervisor(
         work,
         workers,
         policy=Policy(
-            stop_timeout_s=settings.shutdown_timeout_s + 5.0,
+            stop_timeout_s=settings.shutdown_timeout_s + 10.0,
             heartbeat_timeout_s=settings.heartbeat_timeout_s,
             fatal=frozenset({EXIT_UNUSABLE}),
             delay_s=settings.shutdown_delay_s,

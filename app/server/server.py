@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import math
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -23,6 +24,8 @@ from app.stopping import Stopping
 log = logging.getLogger("zserve")
 
 _BEAT_S = 1.0
+_CLOSE_S = 5.0
+"""Longest time (s) that the app may take to close, after all requests have ended."""
 _STOP = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -69,8 +72,12 @@ class Server(uvicorn.Server):
             refuse_new_clients(sockets or ())
         patience_s = self.config.timeout_graceful_shutdown
         drain = Drain(self, sockets or (), self._stopping)
-        await drain.run(float("inf") if patience_s is None else patience_s)
-        await self.lifespan.shutdown()
+        await drain.run(math.inf if patience_s is None else patience_s)
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self.lifespan.shutdown()
+        except TimeoutError:
+            log.error("the app was not closed within %g s", _CLOSE_S)  # noqa: TRY400 - expected
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

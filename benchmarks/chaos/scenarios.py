@@ -37,9 +37,10 @@ class Result:
             self.faults.append(fault)
 
     def check_log(self, service: Service) -> None:
-        """Note a traceback in the log of a service."""
-        start = service.log.find("Traceback")
-        self.check(start < 0, f"the log has a traceback: {service.log[start : start + 1500]}")
+        """Note a traceback, and a worker that did not stop by itself, in the log of a service."""
+        for sign in ("Traceback", "does not stop", "was not closed"):
+            start = service.log.find(sign)
+            self.check(start < 0, f"the log says: {service.log[start : start + 1500]}")
 
     def highest(self, name: str, value: float) -> None:
         """Keep the highest value of a figure."""
