@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -36,6 +37,7 @@ from app.api.routes import (
     v2,
 )
 from app.errors import NotReadyError
+from app.imaging.decoder import Decoder
 from app.inference.backend import ChosenBackend
 from app.inference.compression import Compressor
 from app.inference.devices import choose_device, has_gpu, unusable_reason
@@ -48,6 +50,9 @@ from app.stopping import Stopping
 from model_store.store import open_store
 
 log = logging.getLogger("zserve")
+
+_ANSWER_THREADS = 4
+"""Threads that encode large answers and archives."""
 
 _ROUTERS = (
     generate,
@@ -108,7 +113,9 @@ def create_app(
     app.add_middleware(
         BodyLimitMiddleware,
         max_body_bytes=settings.max_body_bytes,
+        max_buffered_bytes=settings.max_buffered_bytes,
         others={
+            **dict.fromkeys(openapi.paths_with_files(app.routes), settings.max_upload_bytes),
             "/v2": settings.max_v2_body_bytes,
             "/models": min(settings.max_body_bytes, MAX_PROMOTION_BYTES),
         },
@@ -173,8 +180,26 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         above_bytes=settings.max_body_bytes,
         timeout_s=settings.request_timeout_s,
     )
+    decoder = Decoder(
+        processes=settings.upload_processes,
+        queue=settings.queue_uploads,
+        cpu_s=settings.upload_cpu_s,
+        cpu_s_per_mib=settings.upload_cpu_s_per_mib,
+        memory_bytes=settings.upload_memory_bytes,
+    )
+    # Models, uploads and compression have threads of their own; what is left are large answers.
+    answers = ThreadPoolExecutor(_ANSWER_THREADS, "answers")
+    asyncio.get_running_loop().set_default_executor(answers)
     app.state.services = Services(
-        settings, store, engine, cache, compressor, telemetry, large_bodies, app.state.stopping
+        settings,
+        store,
+        engine,
+        cache,
+        compressor,
+        decoder,
+        telemetry,
+        large_bodies,
+        app.state.stopping,
     )
     try:
         await cache.default_or_reason()
@@ -190,6 +215,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await cache.close()
         engine.close()
         compressor.close()
+        decoder.close()
         await app.state.access.close()
         if app.state.request_log is not None:
             app.state.request_log.flush()

@@ -21,6 +21,7 @@ ServiceError
 │   ├── NotAnImageError        the image is neither PNG nor JPEG
 │   ├── CorruptImageError      the PNG or JPEG is damaged or incomplete
 │   ├── TooManyPixelsError     the image has too many pixels
+│   ├── TooComplexImageError   decoding the image takes too much time or memory
 │   ├── ImageSizeError         the image does not have the model's size, which it must have here
 │   └── WrongPixelsError       compression would lose a part of the image
 ├── UnavailableError           the service cannot answer now; a later attempt may succeed
@@ -132,15 +133,19 @@ class EmptyImageError(UploadError):
 
 
 class NotAnImageError(UploadError):
-    """The image is neither PNG nor JPEG."""
+    """The file has no format of images that can be read."""
 
 
 class CorruptImageError(UploadError):
-    """The PNG or JPEG is damaged or incomplete."""
+    """The image file is damaged or incomplete."""
 
 
 class TooManyPixelsError(UploadError):
     """The image has too many pixels."""
+
+
+class TooComplexImageError(UploadError):
+    """Decoding the image takes too much time or memory."""
 
 
 class ImageSizeError(UploadError):

@@ -103,8 +103,7 @@ class Settings(BaseSettings):
     max_compressed_images: int = Field(
         default=1000,
         ge=1,
-        description="Maximum number of images in one compressed file. Uploads must also fit into "
-        "max_body_bytes, which has room for 1,000 images of 28x28 as one array.",
+        description="Maximum number of images in one compressed file.",
     )
     max_answer_pixels: int = Field(
         default=16_000_000,
@@ -196,7 +195,18 @@ class Settings(BaseSettings):
         description="Time (seconds) over which min_bytes_per_s is measured.",
     )
     max_body_bytes: int = Field(
-        default=1024 * 1024, ge=1, description="Maximum number of bytes in a request body."
+        default=1024 * 1024, ge=1, description="Maximum number of bytes in a body without files."
+    )
+    max_file_bytes: int = Field(
+        default=20 * 1024 * 1024, ge=1, description="Maximum number of bytes in one uploaded file."
+    )
+    max_upload_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=1, description="Maximum number of bytes in a body with files."
+    )
+    max_buffered_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=1,
+        description="Maximum number of bytes of all bodies in memory; more are answered with 503.",
     )
     max_v2_body_bytes: int = Field(
         default=24 * 1024 * 1024,
@@ -212,7 +222,39 @@ class Settings(BaseSettings):
         "each takes up to four times max_v2_body_bytes of memory. Further ones wait.",
     )
     max_pixels: int = Field(
-        default=1024 * 1024, ge=1, description="Maximum number of pixels in one uploaded image."
+        default=50 * 1024 * 1024,
+        ge=1,
+        description="Maximum number of pixels in one uploaded image.",
+    )
+    max_upload_pixels: int = Field(
+        default=100 * 1024 * 1024,
+        ge=1,
+        description="Maximum number of pixels in all images of a request.",
+    )
+    queue_uploads: int = Field(
+        default=32,
+        ge=1,
+        description="Maximum number of requests whose images wait to be decoded or are being "
+        "decoded; photos are counted apart from small images.",
+    )
+    upload_processes: int = Field(
+        default=1, ge=1, description="Processes per worker that decode photos at the same time."
+    )
+    upload_cpu_s: float = Field(
+        default=0.45,
+        gt=0,
+        allow_inf_nan=False,
+        description="Time (seconds) of the CPU for decoding the images of a request of up to 1 MiB. "
+        "Decoding is stopped after it. Raise it on slow machines.",
+    )
+    upload_cpu_s_per_mib: float = Field(
+        default=1.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Further time (seconds) of the CPU for each further MiB.",
+    )
+    upload_memory_bytes: int = Field(
+        default=1024**3, ge=1, description="Maximum memory of a process that decodes photos."
     )
     max_temperature: float = Field(
         default=10.0, gt=0, allow_inf_nan=False, description="Maximum of the parameter temperature."

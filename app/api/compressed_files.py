@@ -1,18 +1,10 @@
 """Read what /compress and /decompress are sent: images to keep without loss, compressed files."""
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from app.api.limits import at_most
-from app.api.request_body import Upload
-from app.errors import UploadError
-from app.imaging.lossless import read_levels
 from app.settings import Settings
 from app.typing import Bytes
 from model_store.compression.container import Header, read_header
 from model_store.errors import DamagedFileError, InvalidReferenceError, TooManyImagesError
-from model_store.spec import ModelRef, ModelSpec
+from model_store.spec import ModelRef
 
 MEDIA_TYPE = "application/vnd.zserve.images"
 SUFFIX = "zsi"
@@ -34,32 +26,6 @@ HOW_TO_SEND_A_FILE = (
     f"send the file as {MEDIA_TYPE}, or in the field file of a multipart form "
     f"(curl -F file=@images.{SUFFIX})"
 )
-
-
-def read_images(uploads: Sequence[Upload], spec: ModelSpec, settings: Settings) -> Bytes:
-    """Return the images of all uploads, in their order; (images, channels, height, width).
-
-    Raises UploadError that names the upload, and LimitError.
-    """
-    most = settings.max_compressed_images
-    levels = []
-    for upload in uploads:
-        try:
-            levels.append(
-                read_levels(
-                    upload.content,
-                    spec.image.shape,
-                    most_images=most,
-                    max_pixels=settings.max_pixels,
-                )
-            )
-        except UploadError as error:
-            raise type(error)(
-                f"{upload.name}: {error}", limit=error.limit, remedy=error.remedy
-            ) from error
-    images = sum(map(len, levels))
-    at_most("the number of images", images, most, "ZSERVE_MAX_COMPRESSED_IMAGES")
-    return np.concatenate(levels)
 
 
 def read_file_header(content: bytes, settings: Settings) -> tuple[Header, str]:

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from app.api.large_bodies import LargeBodies
 from app.errors import ShuttingDownError, UnsupportedBodyError
+from app.imaging.decoder import Decoder
 from app.inference.compression import Compressor
 from app.inference.engine import Engine
 from app.inference.model_cache import ModelCache
@@ -30,6 +31,7 @@ class Services:
     engine: Engine
     model_cache: ModelCache
     compressor: Compressor
+    decoder: Decoder
     telemetry: Telemetry
     large_bodies: LargeBodies
     stopping: Stopping

@@ -1,50 +1,63 @@
-"""Prepare uploaded images for a model and encode them."""
+"""Decode uploaded files for a model, and encode uploaded images."""
 
 import asyncio
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from app.api.dependencies import Services
 from app.api.queries import UploadQuery
-from app.api.request_body import Upload
-from app.errors import UploadError
-from app.imaging.decode import decode_upload
+from app.errors import TimedOutError
+from app.imaging.decode import PixelLimits
+from app.imaging.jobs import LevelsJob, PrepareJob
 from app.inference.loaded_model import LoadedModel
-from app.typing import Floats
-from model_store.errors import ImageError
-from model_store.preprocessing import Preprocess, prepare
-from model_store.spec import ModelSpec
+from app.settings import Settings
+from app.typing import Bytes, Floats, Upload
+from model_store.preprocessing import from_bytes
 
 
 async def encode_uploads(
     uploads: Sequence[Upload], query: UploadQuery, model: LoadedModel, services: Services
 ) -> tuple[Floats, Floats, Floats]:
-    """Prepare uploads and encode them.
+    """Prepare uploads and encode them, both within the timeout of a request.
 
     Returns x (batch, channels, height, width) in [0, 1], and mu and logvar, both (batch, latent).
-    Raises UploadError, ImageError.
+    Raises UploadError, ImageError, UnavailableError.
     """
-    x = await asyncio.to_thread(
-        _prepare, uploads, model.manifest.spec, query.preprocess, services.settings.max_pixels
+    settings = services.settings
+    job = PrepareJob(
+        spec=model.manifest.spec,
+        preprocess=query.preprocess,
+        limits=PixelLimits(settings.max_pixels, settings.max_upload_pixels),
     )
-    mu, logvar = await services.engine.encode(model, x)
+    async with _timeout(settings):
+        x = from_bytes(await services.decoder.run(job, uploads))
+        mu, logvar = await services.engine.encode(model, x)
     return x, mu, logvar
 
 
-def _prepare(
-    uploads: Sequence[Upload], spec: ModelSpec, preprocess: Preprocess, max_pixels: int
-) -> Floats:
-    """Return the prepared uploads; errors name the upload."""
-    prepared = []
-    for upload in uploads:
-        try:
-            image = decode_upload(upload.content, max_pixels=max_pixels)
-            prepared.append(prepare(image, spec, preprocess))
-        except UploadError as error:
-            raise type(error)(
-                f"{upload.name}: {error}", limit=error.limit, remedy=error.remedy
-            ) from error
-        except ImageError as error:
-            raise type(error)(f"{upload.name}: {error}") from error
-    return np.stack(prepared)
+async def read_levels(uploads: Sequence[Upload], model: LoadedModel, services: Services) -> Bytes:
+    """Return the grey levels of uploads, none of which changes; (images, channels, height, width).
+
+    Raises UploadError, LimitError, UnavailableError.
+    """
+    settings = services.settings
+    job = LevelsJob(
+        spec=model.manifest.spec,
+        max_pixels=settings.max_pixels,
+        most_images=settings.max_compressed_images,
+    )
+    async with _timeout(settings):
+        return await services.decoder.run(job, uploads)
+
+
+@asynccontextmanager
+async def _timeout(settings: Settings) -> AsyncIterator[None]:
+    """Raise TimedOutError if the block takes longer than a request may."""
+    try:
+        async with asyncio.timeout(settings.request_timeout_s):
+            yield
+    except TimeoutError as error:
+        raise TimedOutError(
+            f"the uploads were not ready within {settings.request_timeout_s:g} s",
+            limit=settings.request_timeout_s,
+        ) from error

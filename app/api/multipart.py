@@ -1,5 +1,7 @@
 """Parse multipart forms, with the files that some clients send without a plain `filename`."""
 
+import sys
+
 from python_multipart.multipart import parse_options_header
 from starlette.formparsers import MultiPartParser
 
@@ -11,8 +13,11 @@ class UploadParser(MultiPartParser):
     """Parse a multipart form; a part is a file if any of its headers tells so.
 
     starlette asks for the parameter `filename`. Some clients send only `filename*`, RFC 5987, and
-    others only the content type of an image.
+    others only the content type of an image. Files stay in memory, which is limited, and are never
+    written to the disk, which a container may not have.
     """
+
+    spool_max_size = sys.maxsize
 
     def on_headers_finished(self) -> None:
         """Decide if a part is a file, and start to read it."""

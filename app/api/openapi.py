@@ -1,19 +1,23 @@
 """Complete FastAPI's API description with images, forms, problems and examples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.routing import BaseRoute
 
 from app.api.openapi_examples import EXAMPLES, example_json
 from app.api.problems import INTERNAL, MEDIA_TYPE, PROBLEMS, Problem
 from app.api.render import FORMATS
 from app.api.v2_schema import InferenceRequest
+from app.imaging.formats import MEDIA_TYPES
 
 _LAST = ("columns", "preprocess", "scale", "pixels", "model", "format", "metadata")
 """Parameters that many endpoints have in common; they are listed after an endpoint's own."""
 _JSON = "application/json"
+_FORM = "multipart/form-data"
 BINARY = {"type": "string", "format": "binary"}
 _HEADERS = {
     "X-Queue-Time": "Milliseconds that the images waited in the queue.",
@@ -94,7 +98,7 @@ def file_body(
         "properties": {field: files | {"description": description}},
         "required": [field],
     }
-    content: dict[str, Any] = {"multipart/form-data": {"schema": schema}}
+    content: dict[str, Any] = {_FORM: {"schema": schema}}
     content |= {media_type: {"schema": BINARY} for media_type in media_types}
     return {"requestBody": {"required": True, "content": content}}
 
@@ -103,7 +107,7 @@ def form_body(fields: dict[str, str]) -> dict[str, Any]:
     """Return the request body of an endpoint that takes one optional file in each form field."""
     properties = {name: BINARY | {"description": text} for name, text in fields.items()}
     schema = {"type": "object", "properties": properties}
-    return {"requestBody": {"content": {"multipart/form-data": {"schema": schema}}}}
+    return {"requestBody": {"content": {_FORM: {"schema": schema}}}}
 
 
 def form_or_image_body(description: str, *, required: bool) -> dict[str, Any]:
@@ -112,12 +116,19 @@ def form_or_image_body(description: str, *, required: bool) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "object", "properties": {"image": files}}
     if required:
         schema["required"] = ["image"]
-    content = {
-        "multipart/form-data": {"schema": schema},
-        "image/png": {"schema": BINARY},
-        "image/jpeg": {"schema": BINARY},
-    }
+    content: dict[str, Any] = {_FORM: {"schema": schema}}
+    content |= {media_type: {"schema": BINARY} for media_type in MEDIA_TYPES}
     return {"requestBody": {"required": required, "content": content}}
+
+
+def paths_with_files(routes: Iterable[BaseRoute]) -> frozenset[str]:
+    """Return the paths of the endpoints whose bodies may have files."""
+    return frozenset(
+        route.path
+        for route in routes
+        if isinstance(route, APIRoute)
+        and _FORM in (route.openapi_extra or {}).get("requestBody", {}).get("content", {})
+    )
 
 
 def json_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
@@ -274,7 +285,8 @@ _EXAMPLES: dict[int, tuple[str, dict[str, Any]]] = {
     415: (
         "not-an-image",
         {
-            "detail": "the image: 5 bytes that begin with b'hello' are neither a PNG nor a JPEG",
+            "detail": "the image: 5 bytes that begin with b'hello' are not a "
+            "PNG, JPEG, WebP, AVIF, HEIC or GIF file",
             "instance": _RECONSTRUCT,
             "remedy": "save the image as PNG or JPEG and send that",
         },

@@ -52,9 +52,12 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     ),
     errors.BodyTooLargeError: ProblemType("body-too-large", 413, "The body is too large"),
     errors.EmptyImageError: ProblemType("empty-image", 422, "The image is empty"),
-    errors.NotAnImageError: ProblemType("not-an-image", 415, "The upload is not a PNG or JPEG"),
+    errors.NotAnImageError: ProblemType("not-an-image", 415, "The upload is not an image"),
     errors.CorruptImageError: ProblemType("corrupt-image", 422, "The image is damaged"),
     errors.TooManyPixelsError: ProblemType("too-many-pixels", 413, "The image has too many pixels"),
+    errors.TooComplexImageError: ProblemType(
+        "too-complex", 413, "Decoding the image takes too much time or memory"
+    ),
     store_errors.BlankImageError: ProblemType("blank-image", 422, "The image is blank"),
     store_errors.WrongSizeError: WRONG_SIZE,
     errors.ImageSizeError: WRONG_SIZE,

@@ -1,7 +1,6 @@
 """Read request bodies: forms and single images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
@@ -10,24 +9,18 @@ from starlette.requests import Request
 from app.api.limits import at_most
 from app.api.multipart import UploadParser
 from app.errors import (
+    BodyTooLargeError,
     LimitError,
     MalformedBodyError,
     UnsupportedBodyError,
     WrongFieldError,
 )
+from app.imaging.formats import MEDIA_TYPES
 from app.settings import Settings
+from app.typing import Upload
 
-IMAGE_TYPES = ("image/png", "image/jpeg", "image/jpg")
-"""Content types of bodies that are a single image."""
-
-
-@dataclass(frozen=True)
-class Upload:
-    """An uploaded image, and its name in error messages."""
-
-    name: str
-    content: bytes
-
+IMAGE_TYPES = (*MEDIA_TYPES, "image/jpg")
+"""Content types of bodies that are a single image; the last one is no official type."""
 
 Uploads = Mapping[str, Sequence[Upload]]
 
@@ -40,11 +33,11 @@ async def read_uploads(request: Request, fields: Sequence[str], settings: Settin
     """
     content_type = content_type_of(request)
     if content_type == "multipart/form-data":
-        return await _read_form(request, fields, settings.max_images, _how_to_send(fields))
-    content = await request.body()
+        remedy = _how_to_send(fields)
+        return await _read_form(request, fields, settings.max_images, settings, remedy)
     if content_type in IMAGE_TYPES and "image" in fields:
-        return {"image": [Upload("the image", content)]}
-    if content:
+        return {"image": [Upload("the image", await _read_file(request, settings))]}
+    if await _has_body(request):
         raise unsupported_body(content_type, _how_to_send(fields))
     return {}
 
@@ -62,7 +55,13 @@ async def read_images(request: Request, settings: Settings) -> Sequence[Upload]:
 
 
 async def read_files(
-    request: Request, field: str, media_types: Sequence[str], *, most: int, remedy: str
+    request: Request,
+    field: str,
+    media_types: Sequence[str],
+    *,
+    most: int,
+    settings: Settings,
+    remedy: str,
 ) -> Sequence[Upload]:
     """Read the files of a form field, or a body of one of the media types as one file.
 
@@ -70,11 +69,11 @@ async def read_files(
     """
     content_type = content_type_of(request)
     if content_type == "multipart/form-data":
-        files = (await _read_form(request, [field], most, remedy)).get(field, ())
+        files = (await _read_form(request, [field], most, settings, remedy)).get(field, ())
     elif content_type in media_types:
-        content = await request.body()
+        content = await _read_file(request, settings)
         files = [Upload("the body", content)] if content else ()
-    elif await request.body():
+    elif await _has_body(request):
         raise unsupported_body(content_type, remedy)
     else:
         files = ()
@@ -96,6 +95,33 @@ def unsupported_body(content_type: str, remedy: str) -> UnsupportedBodyError:
     )
 
 
+async def _has_body(request: Request) -> bool:
+    """Return True if the request has a body; reads no more than its first bytes."""
+    async for part in request.stream():
+        if part:
+            return True
+    return False
+
+
+async def _read_file(request: Request, settings: Settings) -> bytes:
+    """Return a body that is one file; raises BodyTooLargeError."""
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > settings.max_file_bytes:
+            raise _too_large("the file", settings)
+    return bytes(content)
+
+
+def _too_large(name: str, settings: Settings) -> BodyTooLargeError:
+    return BodyTooLargeError(
+        f"{name} has more than {settings.max_file_bytes} bytes",
+        limit=settings.max_file_bytes,
+        remedy="save the image as JPEG, or make it smaller; the operator can raise "
+        "ZSERVE_MAX_FILE_BYTES",
+    )
+
+
 async def _parse_form(request: Request, most: int) -> FormData:
     try:
         parser = UploadParser(request.headers, request.stream(), max_files=most, max_fields=most)
@@ -113,16 +139,20 @@ async def _parse_form(request: Request, most: int) -> FormData:
         ) from error
 
 
-async def _read_form(request: Request, fields: Sequence[str], most: int, remedy: str) -> Uploads:
+async def _read_form(
+    request: Request, fields: Sequence[str], most: int, settings: Settings, remedy: str
+) -> Uploads:
     """Return the files of a multipart form with at most `most` parts."""
     form = await _parse_form(request, most)
     try:
-        return await _files_of(form, fields, remedy)
+        return await _files_of(form, fields, settings, remedy)
     finally:
         await form.close()
 
 
-async def _files_of(form: FormData, fields: Sequence[str], remedy: str) -> Uploads:
+async def _files_of(
+    form: FormData, fields: Sequence[str], settings: Settings, remedy: str
+) -> Uploads:
     uploads: dict[str, list[Upload]] = {}
     for field, part in form.multi_items():
         if field not in fields:
@@ -132,11 +162,14 @@ async def _files_of(form: FormData, fields: Sequence[str], remedy: str) -> Uploa
         if not part.filename and not part.size:
             continue  # browsers send file inputs that were left empty
         images = uploads.setdefault(field, [])
-        images.append(Upload(f"{field} {len(images) + 1}", await part.read()))
+        name = f"{field} {len(images) + 1}"
+        if (part.size or 0) > settings.max_file_bytes:
+            raise _too_large(name, settings)
+        images.append(Upload(name, await part.read()))
     return uploads
 
 
 def _how_to_send(fields: Sequence[str]) -> str:
     form = " ".join(f"-F {field}=@{field}.png" for field in fields)
-    single = ", or the image itself as image/png or image/jpeg" if "image" in fields else ""
+    single = ", or the image itself as image/png, image/jpeg and so on" if "image" in fields else ""
     return f"send a multipart form with a file in {' and '.join(fields)} (curl {form}){single}"

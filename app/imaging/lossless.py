@@ -14,30 +14,33 @@ from app.errors import (
     LimitError,
     WrongPixelsError,
 )
-from app.imaging.decode import decode_upload
+from app.imaging.decode import decode_pixels, open_upload
 from app.typing import Bytes, Floats
 from model_store.preprocessing import DecodedImage, from_bytes, to_bytes
 
 Shape = tuple[int, int, int]
 """(channels, height, width) of one image."""
 
-_NPY = b"\x93NUMPY"
-_ZIP = b"PK\x03\x04"
+NPY = b"\x93NUMPY"
+ZIP = b"PK\x03\x04"
 _LONGEST_HEADER = 2**14
 _IMAGES = "images.npy"
 
 
 def read_levels(content: bytes, shape: Shape, *, most_images: int, max_pixels: int) -> Bytes:
-    """Return the images of a PNG, JPEG, npy or npz file as grey levels; (images, *shape).
+    """Return the images of an image, npy or npz file as grey levels; (images, *shape).
 
     Raises UploadError, LimitError.
     """
-    if content.startswith(_NPY):
+    if content.startswith(NPY):
         return _array_levels(content, shape, most_images)
-    if content.startswith(_ZIP):
+    if content.startswith(ZIP):
         largest = _LONGEST_HEADER + most_images * math.prod(shape)
         return _array_levels(_member(content, largest), shape, most_images)
-    return _image_levels(decode_upload(content, max_pixels=max_pixels), shape)[None]
+    image = open_upload(content, max_pixels=max_pixels)
+    if sorted(image.size) != sorted(shape[1:]):  # before anything is decoded, or turned by its EXIF
+        raise _wrong_size(f"the image is {image.width}x{image.height}", shape)
+    return _image_levels(decode_pixels(image), shape)[None]
 
 
 def _image_levels(image: DecodedImage, shape: Shape) -> Bytes:

@@ -1,5 +1,6 @@
 import base64
 import io
+import zlib
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,14 @@ def test_preprocess_none_leaves_an_image_unchanged(service: Service) -> None:
     assert np.array_equal(tiles(grid)[0], noise)
 
 
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of which nothing but the header is there."""
+    size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    whole = png(np.zeros((1, 1), np.uint8))
+    header = b"IHDR" + size + whole[24:29]
+    return whole[:12] + header + zlib.crc32(header).to_bytes(4, "big") + whole[33:]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "slug"),
     [
@@ -98,8 +107,10 @@ def test_preprocess_none_leaves_an_image_unchanged(service: Service) -> None:
         (raw(b"--x\r\n\r\n", "multipart/form-data; boundary=x"), 400, "malformed-body"),
         (raw(b"y" * 99, "multipart/form-data; boundary=x"), 400, "malformed-body"),
         (form(*[b""] * 257), 422, "limit-exceeded"),
-        (raw(png(np.zeros((1025, 1024), np.uint8))), 413, "too-many-pixels"),
-        (raw(bytes(1024 * 1024 + 1)), 413, "body-too-large"),
+        (raw(png_header(7500, 7500)), 413, "too-many-pixels"),
+        (form(*[png_header(6000, 6000)] * 3), 413, "too-many-pixels"),
+        (raw(bytes(20 * 1024 * 1024 + 1)), 413, "body-too-large"),
+        (form(bytes(20 * 1024 * 1024 + 1)), 413, "body-too-large"),
         (raw(png(np.full((50, 50), 200, np.uint8))), 422, "blank-image"),
     ],
 )
@@ -133,7 +144,7 @@ def test_bodies_without_a_length_are_counted_while_they_arrive(store: Any) -> No
     sent: list[int] = []
     part = b'--x\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
     form_body = raw(endless(part), "multipart/form-data; boundary=x")
-    with started(Settings(store=store, max_body_bytes=5000)) as service:
+    with started(Settings(store=store, max_body_bytes=5000, max_upload_bytes=5000)) as service:
         answer = service.post("/reconstruct", **raw(endless()))
         assert problem(answer, 413, "body-too-large")["limit"] == 5000
         problem(service.post("/reconstruct", **form_body), 413, "body-too-large")

@@ -21,7 +21,8 @@ def test_the_defaults_serve_the_shipped_models_beside_ones_own() -> None:
     assert (settings.model, settings.port, settings.device) == ("mnist", 8000, "auto")
     assert settings.max_images == 256
     assert settings.max_body_bytes == 1024 * 1024
-    assert settings.max_pixels == 1024 * 1024
+    assert settings.max_file_bytes >= 20_000_000
+    assert settings.max_pixels >= 50_000_000
 
 
 def test_every_setting_is_a_variable_and_options_are_stronger(

@@ -1,7 +1,9 @@
 import io
+import sys
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,10 +13,11 @@ from app.errors import (
     CorruptImageError,
     EmptyImageError,
     NotAnImageError,
+    TooComplexImageError,
     TooManyPixelsError,
     UploadError,
 )
-from app.imaging.decode import decode_upload
+from app.imaging.decode import MAX_SCANS, decode_upload
 from model_store.errors import ImageError
 from model_store.preprocessing import DecodedImage, prepare
 from model_store.spec import MLP, ImageShape, ModelSpec
@@ -44,17 +47,96 @@ def test_nothing_is_not_an_image() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"hello", b"GIF89a" + bytes(50), b"%PDF-1.4", b"\x89PNG", b"\xff\xd8"]
+    "content",
+    [
+        b"hello",
+        b"%PDF-1.4",
+        b"\x89PNG",
+        b"\xff\xd8",
+        b"RIFF\x00\x00\x00\x00WAVEfmt ",
+        b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00isommp42",
+    ],
 )
-def test_what_does_not_begin_as_a_png_or_jpeg_is_no_image(content: bytes) -> None:
+def test_what_does_not_begin_as_an_image_is_none(content: bytes) -> None:
     with pytest.raises(NotAnImageError):
         decoded(content)
 
 
-@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "WEBP"])
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "PPM", "ICO"])
 def test_other_formats_are_refused_by_content(kind: str) -> None:
-    with pytest.raises(NotAnImageError, match="neither a PNG nor a JPEG"):
+    with pytest.raises(NotAnImageError, match="not a PNG, JPEG, WebP, AVIF, HEIC or GIF file"):
         decoded(saved(Image.new("L", (9, 9)), kind))
+
+
+def drawing() -> Image.Image:
+    picture = np.full((90, 60, 3), (250, 240, 230), np.uint8)
+    picture[20:70, 25:35] = (20, 30, 60)
+    return Image.fromarray(picture)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "AVIF", "HEIF", "GIF"])
+def test_formats_of_phones_and_of_the_web_are_read(kind: str) -> None:
+    pillow_heif.register_heif_opener()
+    lossless = {"PNG": {}, "GIF": {}, "WEBP": {"lossless": True}}
+    image = decoded(saved(drawing(), kind, **lossless.get(kind, {"quality": 95})))
+    assert image.size == (60, 90)
+    assert np.abs(image.pixels - np.asarray(drawing(), np.float32)).mean() < 6
+    assert prepare(image, DIGIT).sum() == pytest.approx(
+        prepare(decoded(saved(drawing())), DIGIT).sum(), rel=0.15
+    )
+
+
+def test_of_an_animation_the_first_frame_is_taken() -> None:
+    blank = Image.new("RGB", drawing().size, "white")
+    for kind in ("GIF", "WEBP", "PNG"):
+        content = saved(drawing(), kind, save_all=True, append_images=[blank, blank])
+        assert decoded(content).grey()[45, 30] < 0.4, kind
+
+
+def test_a_heic_photo_is_turned_by_its_own_orientation() -> None:
+    pillow_heif.register_heif_opener()
+    picture = drawing()
+    picture.getexif()[0x0112] = 6
+    image = decoded(saved(picture, "HEIF"))
+    assert image.size == (90, 60)
+    assert image.grey()[30, 10:80].tolist() == pytest.approx(
+        np.rot90(np.asarray(drawing().convert("L")) / 255, -1)[30, 10:80].tolist(), abs=0.2
+    )
+
+
+def test_without_its_library_a_heic_photo_is_refused_with_advice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pillow_heif.register_heif_opener()
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    with pytest.raises(NotAnImageError, match="cannot read HEIC files") as refused:
+        decoded(saved(drawing(), "HEIF"))
+    assert "pi-heif" in str(refused.value.remedy)
+
+
+def jpeg_of_scans(scans: int) -> bytes:
+    """A progressive JPEG of 128x128 grey pixels, with scans that change nothing."""
+    table = bytes([1, *[0] * 15])
+    size = (128).to_bytes(2, "big") * 2
+    head = b"\xff\xd8\xff\xdb\x00\x43\x00" + bytes([1] * 64)
+    head += b"\xff\xc2\x00\x0b\x08" + size + b"\x01\x01\x11\x00"
+    head += b"\xff\xc4\x00\x14\x00" + table + b"\x00"  # DC: a difference of 0
+    head += b"\xff\xc4\x00\x14\x10" + table + b"\x70"  # AC: 128 and more blocks are zero
+    dc_scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x00\x00" + bytes(32)
+    ac_scan = b"\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x00" + b"\x40\x7f"
+    return head + dc_scan + ac_scan * (scans - 1) + b"\xff\xd9"
+
+
+def test_a_jpeg_may_have_many_scans_but_not_any_number() -> None:
+    assert decoded(jpeg_of_scans(MAX_SCANS)).size == (128, 128)
+    with pytest.raises(TooComplexImageError, match="more than 100 scans") as refused:
+        decoded(jpeg_of_scans(MAX_SCANS + 1))
+    assert refused.value.limit == MAX_SCANS
+
+
+def test_bytes_of_metadata_are_not_counted_as_scans() -> None:
+    content = saved(drawing(), "JPEG", comment=b"\xff\xda" * 200)
+    assert decoded(content).size == (60, 90)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -87,6 +169,7 @@ def test_exactly_the_limit_is_taken() -> None:
 def made_files() -> list[bytes]:
     noise = np.random.default_rng(0).integers(0, 256, (20, 24, 4), np.uint8)
     picture = Image.fromarray(noise)
+    pillow_heif.register_heif_opener()
     exif = Image.Exif()
     exif[0x0112] = 3
     return [
@@ -96,6 +179,10 @@ def made_files() -> list[bytes]:
         saved(picture.convert("RGB"), "JPEG", exif=exif),
         saved(picture.convert("L"), "JPEG", progressive=True),
         saved(picture.convert("CMYK"), "JPEG"),
+        saved(picture, "WEBP"),
+        saved(picture, "AVIF"),
+        saved(picture, "HEIF"),
+        saved(picture.convert("P"), "GIF"),
     ]
 
 

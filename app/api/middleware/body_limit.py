@@ -1,4 +1,4 @@
-"""Refuse request bodies that are too large, or compressed."""
+"""Refuse request bodies that are too large, alone or together, or compressed."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.paths import path_in_app
 from app.api.problems import respond
-from app.errors import BodyTooLargeError, UnsupportedBodyError, UploadError
+from app.errors import BodyTooLargeError, QueueFullError, UnsupportedBodyError, UploadError
 
 _NO_CODINGS = (b"", b"identity")
 _READS_CODINGS = "/v2"
@@ -20,14 +20,22 @@ class BodyLimitMiddleware:
     """Refuse bodies of more than `max_body_bytes`, and those in a coding that is not read.
 
     `others` holds limits by the first part of a path, such as `/v2`. If Content-Length is too large
-    the answer is sent at once; a body without Content-Length is counted while it arrives.
+    the answer is sent at once; a body without Content-Length is counted while it arrives. The bodies
+    of all running requests together have at most `max_buffered_bytes`.
     """
 
     def __init__(
-        self, app: ASGIApp, *, max_body_bytes: int, others: Mapping[str, int] | None = None
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        max_buffered_bytes: int,
+        others: Mapping[str, int] | None = None,
     ) -> None:
         self._app = app
         self._limit = max_body_bytes
+        self._max_buffered_bytes = max_buffered_bytes
+        self._buffered_bytes = 0
         self._others = others or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,12 +54,22 @@ class BodyLimitMiddleware:
         async def receive_within_limit() -> Message:
             nonlocal received
             message = await receive()
-            received += len(message.get("body", b""))
-            if received > limit:
-                raise _too_large(f"the body has more than {limit} bytes", limit)
+            if body := message.get("body", b""):
+                received += len(body)
+                self._buffered_bytes += len(body)
+                if received > limit:
+                    raise _too_large(f"the body has more than {limit} bytes", limit)
+                if self._buffered_bytes > self._max_buffered_bytes:
+                    raise QueueFullError(
+                        f"the bodies of all requests have more than {self._max_buffered_bytes} bytes",
+                        limit=self._max_buffered_bytes,
+                    )
             return message
 
-        await self._app(scope, receive_within_limit, send)
+        try:
+            await self._app(scope, receive_within_limit, send)
+        finally:
+            self._buffered_bytes -= received
 
 
 def _refusal(scope: Scope, limit: int, *, codings: bool) -> UploadError | None:

@@ -1,6 +1,5 @@
 """/compress and /decompress: images to one file and back, byte for byte."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -17,9 +16,9 @@ from app.api.compressed_files import (
     SUFFIX,
     bits_per_dimension,
     read_file_header,
-    read_images,
 )
 from app.api.dependencies import ServicesDep
+from app.api.encode_uploads import read_levels
 from app.api.limits import check_answer_pixels
 from app.api.negotiation import choose_output
 from app.api.openapi import file_answer, file_body, images, problems
@@ -67,9 +66,10 @@ async def compress(
         "image",
         IMAGE_TYPES,
         most=settings.max_compressed_images,
+        settings=settings,
         remedy=HOW_TO_SEND_IMAGES,
     )
-    levels = await asyncio.to_thread(read_images, uploads, model.manifest.spec, settings)
+    levels = await read_levels(uploads, model, services)
     content = await services.compressor.compress(model, levels)
     name = f"{model.ref.name}-{model.ref.version}.{SUFFIX}"
     headers = model_headers(model) | {
@@ -100,7 +100,9 @@ async def decompress(
     """
     output = choose_output(request, query)
     settings = services.settings
-    files = await read_files(request, "file", FILE_TYPES, most=1, remedy=HOW_TO_SEND_A_FILE)
+    files = await read_files(
+        request, "file", FILE_TYPES, most=1, settings=settings, remedy=HOW_TO_SEND_A_FILE
+    )
     content = files[0].content
     header, ref = read_file_header(content, settings)
     model = await services.model_cache.get(ref)

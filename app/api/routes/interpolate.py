@@ -19,14 +19,14 @@ from app.api.provenance import latent_parameters, provenance, request_parameters
 from app.api.queries import InterpolateQuery
 from app.api.query_route import QueryRoute
 from app.api.render import image_field, image_to_json, render
-from app.api.request_body import Upload, Uploads, read_uploads
+from app.api.request_body import Uploads, read_uploads
 from app.api.responses_schema import Frame, Interpolated
 from app.api.result import Animation, Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
 from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal
 from app.sampling.paths import lerp, slerp
-from app.typing import Bytes, Floats
+from app.typing import Bytes, Floats, Upload
 from model_store.preprocessing import to_bytes
 
 router = APIRouter(tags=["images"], route_class=QueryRoute)
