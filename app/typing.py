@@ -1,6 +1,6 @@
 """Array types."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,4 +14,4 @@ class Upload:
     """An uploaded file, and its name in error messages."""
 
     name: str
-    content: bytes
+    content: bytes = field(repr=False)

@@ -122,7 +122,10 @@ class Decoder:
     def _running_server(self) -> "_Server":
         """Return the process that forks the jobs; start it if it does not run."""
         with self._starting:
-            if self._server is None or not self._server.runs():
+            if self._server is not None and not self._server.runs():
+                self._server.close()
+                self._server = None
+            if self._server is None:
                 self._server = _Server()
             return self._server
 

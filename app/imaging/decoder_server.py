@@ -41,6 +41,8 @@ FAILED = 255
 
 _OUT_OF_MEMORY_SCORE = "500"
 _LENGTH_BYTES = 8
+_SEND_TIMEOUT_S = 1.0
+"""Time (s) that the service has for taking a result out of a full socket."""
 
 
 class JobMessage(BaseModel):
@@ -127,10 +129,11 @@ def _finish(job: _Job, *, abandoned: bool) -> None:
     if abandoned:
         os.kill(job.pid, signal.SIGKILL)
     _, status = os.waitpid(job.pid, 0)
-    code = os.waitstatus_to_exitcode(status)
-    job.connection.setblocking(False)
-    with contextlib.suppress(OSError):
-        job.connection.send(END + bytes([-code if code <= 0 else FAILED]))
+    if not abandoned:
+        code = os.waitstatus_to_exitcode(status)
+        job.connection.settimeout(_SEND_TIMEOUT_S)
+        with contextlib.suppress(OSError):
+            job.connection.sendall(END + bytes([-code if code <= 0 else FAILED]))
     job.connection.close()
     os.close(job.alive)
 
