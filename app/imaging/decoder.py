@@ -66,6 +66,11 @@ class Decoder:
         self._starting = threading.Lock()
         self._closed = False
 
+    @property
+    def jobs_in_processes(self) -> int:
+        """Number of jobs that wait for a process of their own, or have one."""
+        return self._in_processes
+
     async def run(self, job: DecodingJob, uploads: Sequence[Upload]) -> Bytes:
         """Return the levels of a job; raises UploadError, LimitError, ImageError, UnavailableError."""
         if self._closed:
