@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Save two rows: the images as the model sees them, and their reconstructions."
     )
-    parser.add_argument("images", type=Path, nargs="+", help="PNG or JPEG files")
+    parser.add_argument("images", type=Path, nargs="+", help="image files")
     parser.add_argument("--model", help="name, name@version or name@alias")
     parser.add_argument("--out", type=Path, default=Path("reconstructions.png"))
     parser.add_argument("--url", default=URL, help=f"address of the service (default: {URL})")

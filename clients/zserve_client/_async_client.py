@@ -47,7 +47,7 @@ class AsyncClient:
 
     These arguments have one meaning in all methods:
 
-    - An image is the bytes of a PNG or JPEG file, a path, a Pillow image or a uint8 array.
+    - An image is the bytes of an image file, a path, a Pillow image or a uint8 array.
     - `model` is `name`, `name@version` or `name@alias`; by default the default model of the service.
     - `seed` is 0 to 2^32 - 1. Image i has seed + i, and the same seed gives the same bytes. Without
       a seed, the service chooses one.

@@ -9,7 +9,7 @@ ZserveError
     ├── InvalidRequestError    an invalid parameter, form or format
     │   └── LimitError         a value above a limit of the service; see `limit`
     ├── UploadError            an uploaded file that cannot be read
-    │   └── TooLargeError      an upload with too many bytes, pixels or images
+    │   └── TooLargeError      an upload with too many bytes, pixels or images, or that takes too long
     ├── NotFoundError          an unknown model, version, alias or figure
     ├── ForbiddenError         a missing or wrong token
     ├── UnavailableError       the service is busy; the same request may succeed later
@@ -85,7 +85,7 @@ class UploadError(ProblemError):
 
 
 class TooLargeError(UploadError):
-    """An upload has too many bytes, pixels or images."""
+    """An upload has too many bytes, pixels or images, or takes too long to decode."""
 
 
 class NotFoundError(ProblemError):
@@ -108,6 +108,7 @@ BY_TYPE: dict[str, type[ProblemError]] = {
     "limit-exceeded": LimitError,
     "body-too-large": TooLargeError,
     "too-many-pixels": TooLargeError,
+    "too-complex": TooLargeError,
     "malformed-body": UploadError,
     "wrong-field": UploadError,
     "unsupported-body": UploadError,

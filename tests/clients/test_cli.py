@@ -73,6 +73,52 @@ def test_reconstruct_prints_how_well_each_image_is_described(zserve, drawing: Pa
         assert image.size == (62, 62)
 
 
+def test_a_batch_goes_on_past_bad_files_and_names_them(
+    zserve, drawing: Path, tmp_path: Path, capsys
+):
+    blank, text = tmp_path / "blank.png", tmp_path / "notes.txt"
+    Image.new("L", (40, 40), "white").save(blank)
+    text.write_text("no image")
+    files = [drawing, blank, tmp_path / "gone.png", drawing, text]
+    with pytest.raises(SystemExit, match="3 of 5 files were skipped"):
+        zserve("reconstruct", *files, "--out", "both.png", "--scale", 2)
+    printed = capsys.readouterr()
+    skipped = printed.err.splitlines()
+    assert [line.partition(" is skipped: ")[0].rpartition("/")[2] for line in skipped] == [
+        "blank.png",
+        "gone.png",
+        "notes.txt",
+    ]
+    assert "no digit can be seen" in skipped[0]
+    assert "cannot read" in skipped[1]
+    assert "not a PNG" in skipped[2]
+    assert len(printed.out.splitlines()) == 3
+    with Image.open(tmp_path / "both.png") as image:
+        assert image.size == (2 * 62, 2 * 62)
+    alone = zserve("reconstruct", drawing, drawing, "--out", "alone.png", "--scale", 2)
+    assert alone.splitlines()[1:] == printed.out.splitlines()[1:]
+    with Image.open(tmp_path / "both.png") as both, Image.open(tmp_path / "alone.png") as expected:
+        assert both.tobytes() == expected.tobytes()
+
+
+def test_a_batch_of_bad_files_ends_with_the_last_error(zserve, tmp_path: Path):
+    text = tmp_path / "notes.txt"
+    text.write_text("no image")
+    with pytest.raises(SystemExit, match="not a PNG"):
+        zserve("reconstruct", text, text)
+
+
+def test_photos_too_large_for_one_request_are_sent_one_by_one(zserve, tmp_path: Path, capsys):
+    photos = [tmp_path / f"{i}.png" for i in range(3)]
+    picture = Image.new("L", (8000, 6000), "white")
+    picture.paste(0, (3800, 1500, 4200, 4500))
+    for photo in photos:
+        picture.save(photo, compress_level=1)
+    lines = zserve("reconstruct", *photos).splitlines()
+    assert len(lines) == 4
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(("out", "kind"), [("w.png", "PNG"), ("w.gif", "GIF"), ("w.apng", "PNG")])
 def test_interpolate_walks_from_a_file_to_a_seed(
     zserve, drawing: Path, tmp_path: Path, out: str, kind: str

@@ -125,3 +125,25 @@ def test_the_command_compresses_and_decompresses(
     for path, level in zip(written, LEVELS, strict=True):
         with Image.open(path) as image:
             assert np.array_equal(np.asarray(image), level)
+
+
+def test_the_command_names_and_skips_files_that_do_not_fit(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZSERVE_URL", url)
+    monkeypatch.chdir(tmp_path)
+    for i in (0, 1):
+        Image.fromarray(LEVELS[i]).save(f"{i}.png")
+    Image.new("L", (9, 9)).save("small.png")
+    Path("notes.txt").write_text("no image")
+    with pytest.raises(SystemExit, match="3 of 5 files were skipped"):
+        main(["compress", "0.png", "small.png", "gone.png", "notes.txt", "1.png"])
+    skipped = capsys.readouterr().err.splitlines()
+    assert sorted(line.split(" is skipped")[0] for line in skipped) == [
+        "zserve: gone.png",
+        "zserve: notes.txt",
+        "zserve: small.png",
+    ]
+    main(["decompress", "images.zsi", "--out", "back"])
+    for i in (0, 1):
+        assert np.array_equal(np.asarray(Image.open(f"back/00000{i}.png")), LEVELS[i])

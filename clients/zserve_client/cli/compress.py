@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from zserve_client import Client
+from zserve_client.cli.batch import Batch
 from zserve_client.cli.command import Command, add_model_option
 
 EXAMPLES = """\
@@ -25,13 +26,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Save the compressed file, and print its size."""
+    """Save the compressed file, and print its size; images that do not fit are skipped."""
+    batch = Batch(options.images)
+    if not batch.has_one:
+        batch.skip_unreadable()
     with Client(options.url) as client:
-        file = client.compress(options.images, model=options.model)
+        file = batch.send(lambda files: client.compress(files, model=options.model))
     print(
         f"{file.save(options.out)}: {len(file.content)} bytes, "
         f"{file.bits_per_dimension:.3f} bits per dimension, by {file.model}"
     )
+    batch.end()
 
 
 COMMAND = Command(

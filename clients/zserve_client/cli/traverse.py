@@ -18,7 +18,7 @@ EXAMPLES = """\
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `zserve traverse`."""
     start = parser.add_mutually_exclusive_group()
-    start.add_argument("--image", type=Path, help="the start: a PNG or JPEG file")
+    start.add_argument("--image", type=Path, help="the start: a image file")
     start.add_argument("--seed", type=int, help="the start: a seed (default: z = 0)")
     parser.add_argument(
         "--dims", type=_dimensions, help="dimensions such as 0,3,7 (default: all that fit)"
