@@ -52,7 +52,7 @@ from model_store.store import open_store
 log = logging.getLogger("zserve")
 
 _ANSWER_THREADS = 4
-"""Threads that encode large answers and archives."""
+"""Threads that parse large JSON bodies, and encode large answers and archives."""
 
 _ROUTERS = (
     generate,
@@ -187,7 +187,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         cpu_s_per_mib=settings.upload_cpu_s_per_mib,
         memory_bytes=settings.upload_memory_bytes,
     )
-    # Models, uploads and compression have threads of their own; what is left are large answers.
+    # Models, uploads and compression have threads of their own: these are for large JSON and answers.
     answers = ThreadPoolExecutor(_ANSWER_THREADS, "answers")
     asyncio.get_running_loop().set_default_executor(answers)
     app.state.services = Services(

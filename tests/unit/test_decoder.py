@@ -3,6 +3,8 @@ import contextlib
 import io
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +30,7 @@ from app.typing import Upload
 from model_store.errors import BlankImageError
 from model_store.spec import MLP, ModelSpec
 
+ROOT = Path(__file__).parents[2]
 SPEC = ModelSpec(network=MLP(), latent=2)
 PREPARE = PrepareJob(spec=SPEC, preprocess="auto", limits=PixelLimits(50 * 2**20, 100 * 2**20))
 LEVELS = LevelsJob(spec=SPEC, max_pixels=2**20, most_images=10)
@@ -83,6 +86,13 @@ def children(parent: int) -> list[int]:
             if int(ppid) == parent and state != "Z":
                 found.append(int(path.parent.name))
     return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return False
 
 
 def servers() -> list[int]:
@@ -307,7 +317,7 @@ def test_closing_kills_the_jobs_and_their_server(slow: Upload) -> None:
 
 def test_a_decoder_that_crashes_is_a_damaged_image_and_stops_nothing_else(slow: Upload) -> None:
     async def crash() -> None:
-        photo = asyncio.create_task(running.run(PREPARE, [slow]))
+        photo = asyncio.create_task(running.run(PREPARE, [slow] * 20))
         await until(lambda: bool(jobs_running()))
         os.kill(jobs_running()[0], signal.SIGSEGV)
         with pytest.raises(CorruptImageError, match="signal 11"):
@@ -320,7 +330,7 @@ def test_a_decoder_that_crashes_is_a_damaged_image_and_stops_nothing_else(slow: 
 
 def test_a_server_of_processes_that_was_killed_is_started_again(slow: Upload) -> None:
     async def kill() -> None:
-        photo = asyncio.create_task(running.run(PREPARE, [slow]))
+        photo = asyncio.create_task(running.run(PREPARE, [slow] * 20))
         await until(lambda: bool(jobs_running()))
         os.kill(servers()[0], signal.SIGKILL)
         with pytest.raises(NotReadyError):
@@ -329,3 +339,26 @@ def test_a_server_of_processes_that_was_killed_is_started_again(slow: Upload) ->
 
     with decoder() as running:
         asyncio.run(kill())
+
+
+def test_nothing_is_left_of_a_service_that_was_killed(tmp_path: Path, slow: Upload) -> None:
+    """The processes end by themselves, because their sockets are closed."""
+    (tmp_path / "slow.webp").write_bytes(slow.content)
+    script = """
+import asyncio, pathlib, sys
+from tests.unit.test_decoder import LIMITS, PREPARE
+from app.imaging.decoder import Decoder
+from app.typing import Upload
+upload = Upload("image 1", pathlib.Path(sys.argv[1]).read_bytes())
+asyncio.run(Decoder(**LIMITS | {"cpu_s": 600.0}).run(PREPARE, [upload] * 20))
+"""
+    arguments = [sys.executable, "-c", script, str(tmp_path / "slow.webp")]
+    service = subprocess.Popen(arguments, cwd=ROOT)
+    try:
+        asyncio.run(until(lambda: any(children(child) for child in children(service.pid))))
+        (server,) = children(service.pid)
+        processes = [server, *children(server)]
+    finally:
+        service.kill()
+        service.wait()
+    asyncio.run(until(lambda: not any(map(is_running, processes))))
