@@ -13,7 +13,8 @@ from pathlib import Path
 from training.errors import DataNotFoundError
 
 SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+    {".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif"}
+    | {".tiff", ".webp"}
 )
 TRAIN = ("train", "training")
 """Names of a folder that holds the training split, in any case."""

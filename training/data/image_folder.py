@@ -8,8 +8,10 @@ are the classes. They may be links. Images are prepared by the function that als
 the preset's `model.upload` says.
 """
 
+import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -147,7 +149,17 @@ def _read(files: Files, classes: tuple[str, ...] | None, spec: ModelSpec) -> _Re
     return _Read(Images(pixels, labels), unusable, sum(each.has_more_frames for each in results))
 
 
+@cache
+def _read_heif() -> None:
+    """Let Pillow open HEIC photos; without the library they are named as files that it cannot open."""
+    with contextlib.suppress(ImportError):
+        from pi_heif import register_heif_opener  # noqa: PLC0415 - for such folders only
+
+        register_heif_opener()
+
+
 def _prepared(path: Path, spec: ModelSpec) -> _Prepared:
+    _read_heif()
     try:
         with Image.open(path) as opened:
             frames = opened.format in _FRAMES and getattr(opened, "is_animated", False)

@@ -202,14 +202,14 @@ def test_all_other_files_are_counted_by_their_kind(tmp_path: Path):
         fill(tmp_path / name, 50, suffix="PNG")
         (tmp_path / name / "Thumbs.db").touch()
         (tmp_path / name / "desktop.ini").touch()
-    (tmp_path / "photo.HEIC").touch()
+    (tmp_path / "photo.CR2").touch()
     (tmp_path / "README").touch()
     (tmp_path / ".DS_Store").touch()
     fill(tmp_path / ".cache", 50)
     splits = read(tmp_path)
     assert splits.classes == ("DISCS 2", "Squares")
     assert splits.notices == (
-        "8 other files are not read: 2 .db, 1 .heic, 2 .ini, 2 hidden, 1 without a suffix",
+        "8 other files are not read: 1 .cr2, 2 .db, 2 .ini, 2 hidden, 1 without a suffix",
     )
 
 

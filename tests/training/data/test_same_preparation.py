@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
@@ -50,6 +51,7 @@ def jpeg(image: Image.Image, **options: Any) -> bytes:
 
 
 def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    pillow_heif.register_heif_opener()
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
@@ -59,6 +61,11 @@ def deep() -> Image.Image:
     """16 bits of grey, in levels that 8 bits do not have."""
     grey = np.asarray(on_white().convert("L"), np.uint16) * 200 + 4321
     return Image.fromarray(grey.astype(np.uint16))
+
+
+def photo() -> Image.Image:
+    """The drawing with more pixels than are kept."""
+    return on_white().resize((1500, 1100))
 
 
 def turned(orientation: int) -> Image.Exif:
@@ -94,6 +101,18 @@ FILES: dict[str, Callable[[], bytes]] = {
     "cmyk.jpg": lambda: jpeg(on_white().convert("CMYK")),
     "turned.jpg": lambda: jpeg(on_white(), exif=turned(8)),
     "broken exif.jpg": lambda: jpeg(on_white(), exif=b"Exif\0\0" + b"\xff" * 40),
+    "transparent background.gif": lambda: saved(
+        on_white().quantize(16), "GIF", transparency=on_white().quantize(16).getpixel((0, 0))
+    ),
+    "lossless.webp": lambda: saved(drawing(), "WEBP", lossless=True),
+    "lossy.webp": lambda: saved(on_white(), "WEBP", exif=turned(6)),
+    "drawing.avif": lambda: saved(on_white(), "AVIF", exif=turned(6)),
+    "drawing.heic": lambda: saved(on_white(), "HEIF"),
+    "photo.jpg": lambda: jpeg(photo(), exif=turned(6)),
+    "photo.png": lambda: png(photo()),
+    "photo with transparent paper.png": lambda: png(drawing().resize((1500, 1100))),
+    "photo in a transparent palette.png": lambda: png(photo().quantize(16), transparency=0),
+    "deep photo.png": lambda: png(deep().resize((1500, 1100))),
     "profile.jpg": lambda: jpeg(on_white(), icc_profile=profile()),
     "odd.png": lambda: png(on_white().resize((331, 127))),
     "narrow.png": lambda: png(on_white().resize((33, 257))),
@@ -111,7 +130,7 @@ def test_an_image_is_the_same_in_a_training_folder_and_as_an_upload(
     for split in ("train", "test"):
         (tmp_path / split).mkdir()
         (tmp_path / split / name).write_bytes(content)
-    upload = prepare(decode_upload(content, max_pixels=1_000_000), spec)
+    upload = prepare(decode_upload(content, max_pixels=10_000_000), spec)
     splits = load(FOLDER, tmp_path, spec)
     assert splits.notices == ()
     assert np.array_equal(splits.train.pixels[0].numpy(), to_bytes(upload))
