@@ -114,6 +114,9 @@ bench-engine: $(VENV)/.installed-dev ## compare the engine, without HTTP, with t
 bench-objectives: $(VENV)/.installed-dev ## measure what each option of training gains, in nats (ARGS="--epochs 5")
 	$(PY) -m benchmarks.objective_ablation $(ARGS)
 
+bench-uploads: $(VENV)/.installed-dev ## measure what uploads cost, photos and hostile files, in CPU time
+	$(PY) -m benchmarks.upload_cost $(ARGS)
+
 bench-bytes: $(VENV)/.installed-dev ## compare the bytes of exact versions over executors and instruction sets (ARGS=--emulate)
 	$(PY) -m benchmarks.same_bytes $(ARGS)
 
@@ -151,5 +154,5 @@ clean: ## remove .venv and caches; never data, runs or weights
 
 always:
 .PHONY: always help install serve clients train test fast test-lowest test-page test-redis test-clients test-schema test-slow coverage check format
-.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos
+.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads
 .PHONY: docs docs-site requirements wheels docker-build docker-smoke clean

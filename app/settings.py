@@ -241,7 +241,7 @@ class Settings(BaseSettings):
         default=1, ge=1, description="Processes per worker that decode photos at the same time."
     )
     upload_cpu_s: float = Field(
-        default=0.45,
+        default=0.42,
         gt=0,
         allow_inf_nan=False,
         description="Time (seconds) of the CPU for decoding the images of a request of up to 1 MiB. "
