@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import pillow_heif
 from PIL import Image, ImageDraw
 
 from tests.page.visitor import Visitor, run_in_a_shell
@@ -85,6 +86,18 @@ def test_a_large_photo_is_made_smaller_before_it_is_sent(visitor: Visitor) -> No
     visitor.open("#draw")
     with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
         visitor.drop(large.getvalue())
+    visitor.settled()
+    assert "image=iVBOR" in visitor.state
+
+
+def test_a_heic_photo_is_left_to_the_service(visitor: Visitor) -> None:
+    photo = io.BytesIO()
+    pillow_heif.register_heif_opener()
+    with Image.open(io.BytesIO(a_seven())) as seven:
+        seven.convert("RGB").resize((900, 900)).save(photo, "HEIF", quality=90)
+    visitor.open("#draw")
+    with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
+        visitor.drop(photo.getvalue(), kind="image/heic")
     visitor.settled()
     assert "image=iVBOR" in visitor.state
 

@@ -8,7 +8,10 @@ const MAX_PIXELS = 600 * 600;
 
 /** Return the bytes of an image file, made smaller if it exceeds MAX_PIXELS. No model uses as many pixels as a photo has. */
 async function shrink(blob) {
-  const bitmap = await bitmapOf(blob);
+  // HEIC begins like AVIF. Most browsers cannot read it, but the service can.
+  const isHeic = new TextDecoder("latin1").decode(await blob.slice(4, 8).arrayBuffer()) === "ftyp";
+  const bitmap = await bitmapOf(blob).catch((error) => (isHeic ? null : Promise.reject(error)));
+  if (!bitmap) return new Uint8Array(await blob.arrayBuffer());
   const scale = Math.sqrt(MAX_PIXELS / (bitmap.width * bitmap.height));
   if (scale >= 1) return new Uint8Array(await blob.arrayBuffer());
   const canvas = new OffscreenCanvas(Math.max(1, Math.round(bitmap.width * scale)), Math.max(1, Math.round(bitmap.height * scale)));
