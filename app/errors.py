@@ -18,8 +18,8 @@ ServiceError
 │   ├── UnsupportedBodyError   the endpoint does not accept this type of body
 │   ├── BodyTooLargeError      the body has too many bytes
 │   ├── EmptyImageError        the image has no bytes
-│   ├── NotAnImageError        the image is neither PNG nor JPEG
-│   ├── CorruptImageError      the PNG or JPEG is damaged or incomplete
+│   ├── NotAnImageError        the file has no format of images that can be read
+│   ├── CorruptImageError      the image file is damaged or incomplete
 │   ├── TooManyPixelsError     the image has too many pixels
 │   ├── TooComplexImageError   decoding the image takes too much time or memory
 │   ├── ImageSizeError         the image does not have the model's size, which it must have here
