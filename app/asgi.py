@@ -15,8 +15,10 @@ from opentelemetry.trace import TracerProvider, get_tracer
 from app.access.access import Access
 from app.api import error_handlers, openapi
 from app.api.dependencies import Services
+from app.api.gate import Gate
 from app.api.large_bodies import LargeBodies
 from app.api.middleware.access import AccessMiddleware
+from app.api.middleware.admission import AdmissionMiddleware
 from app.api.middleware.body_limit import BodyLimitMiddleware
 from app.api.middleware.disconnect import DisconnectMiddleware
 from app.api.middleware.head import HeadMiddleware
@@ -132,6 +134,13 @@ def create_app(
     app.state.record_refusal = functools.partial(
         record_refusal, telemetry if settings.telemetry else None, request_log
     )
+    app.state.gate = gate = Gate(
+        retry_after_s=settings.retry_after_s,
+        max_images=settings.max_images,
+        telemetry=telemetry if settings.telemetry else None,
+        request_log=request_log if settings.telemetry else None,
+    )
+    app.add_middleware(AdmissionMiddleware, gate=gate)
     if settings.telemetry:
         app.add_middleware(MetricsMiddleware, telemetry=telemetry, request_log=request_log)
     app.add_middleware(RequestContextMiddleware, tracing=tracing)
@@ -159,6 +168,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         ChosenBackend(device, settings.torch_threads),
         queue_images=settings.queue_images,
         timeout_s=settings.request_timeout_s,
+        target_wait_s=settings.target_wait_s,
         batch_requests=settings.batch_requests,
         hooks=hooks,
     )
@@ -172,6 +182,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         promotion_timeout_s=settings.promotion_timeout_s,
         hooks=hooks,
     )
+    app.state.gate.open(engine, cache)
     compressor = Compressor(
         store, timeout_s=settings.request_timeout_s, threads=settings.torch_threads, hooks=hooks
     )

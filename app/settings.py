@@ -120,6 +120,13 @@ class Settings(BaseSettings):
         ge=1,
         description="Maximum number of images that are queued or being computed.",
     )
+    target_wait_s: float = Field(
+        default=2.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Longest estimated time (seconds) until the images of a request are computed; a "
+        "request that would take longer because others wait is refused at once.",
+    )
     request_timeout_s: float = Field(
         default=30.0,
         gt=0,
@@ -127,7 +134,10 @@ class Settings(BaseSettings):
         description="Longest time (seconds) that a request waits for the model.",
     )
     retry_after_s: int = Field(
-        default=1, ge=0, description="Value (seconds) of the Retry-After header of every 503."
+        default=1,
+        ge=0,
+        description="Least value (seconds) of the Retry-After header of a 503; if requests wait, it is "
+        "the estimated time until they are computed.",
     )
     shutdown_timeout_s: int = Field(
         default=30,

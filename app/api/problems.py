@@ -196,8 +196,15 @@ def respond(request: Request, error: Exception) -> Response:
     headers = {}
     if isinstance(error, errors.RateLimitedError):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    elif isinstance(error, errors.UnavailableError):
+        headers["Retry-After"] = retry_after(error, request.app.state.settings.retry_after_s)
     remedy = find_remedy(error)
     return problem_response(request, kind, str(error), limit=limit, remedy=remedy, headers=headers)
+
+
+def retry_after(error: errors.UnavailableError, least_s: int) -> str:
+    """Return the header Retry-After: the estimate of the error in whole seconds, or `least_s`."""
+    return str(max(least_s, math.ceil(error.retry_after_s or 0.0)))
 
 
 def problem_response(
@@ -238,7 +245,7 @@ def _with_required_headers(
 ) -> dict[str, str]:
     """Return the headers of a problem, with those that its status requires."""
     all_headers = dict(headers or {})
-    if status == 503:
+    if status == 503 and "Retry-After" not in all_headers:
         all_headers["Retry-After"] = str(request.app.state.settings.retry_after_s)
     if status == 401:
         all_headers["WWW-Authenticate"] = "Bearer"

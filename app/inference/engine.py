@@ -227,9 +227,12 @@ class Engine:
             return None
         self._admission.refused(expected_s, now)
         target_s = self._admission.target_s
+        late = expected_s + work_s > target_s
         return QueueFullError(
-            f"an answer with {rows} more images would take about {expected_s + work_s:.2g} s, and "
-            f"the queue is kept shorter than {target_s:g} s",
+            f"{rows} more images would wait about {expected_s:.2g} s for others, "
+            + (
+                f"and be complete after {target_s:g} s" if late else "and the service is overloaded"
+            ),
             limit=target_s,
             retry_after_s=expected_s,
         )

@@ -16,7 +16,6 @@ from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from app.errors import RequestTimeoutError, ServiceError, TooManyConnectionsError
@@ -24,6 +23,7 @@ from app.server.connections import ConnectionTable
 from app.server.cycle import HttpCycle
 from app.server.refusals import Refusal, new_request_id
 from app.server.silence import end_if_silent
+from app.server.shedding import SheddingProtocol
 
 _LINGER_S = 2.0
 """Time for which a connection is read, and the bytes dropped, after its last answer.
@@ -68,7 +68,7 @@ class HoldableFlow(FlowControl):
         self.resume_reading()
 
 
-class TimedConnection(HttpToolsProtocol):
+class TimedConnection(SheddingProtocol):
     """A connection with deadlines; a subclass parses what the client sends.
 
     Attributes:

@@ -2,6 +2,7 @@
 
 request_context  assigns the request id and the trace; turns uncaught exceptions into a 500 problem
 metrics          counts, times and logs the request
+admission        names the client to the engine; refuses requests of an overloaded service
 head             answers HEAD with the headers of GET
 access           checks API keys and rates, if they are configured
 disconnect       cancels the work if the client disconnects

@@ -15,7 +15,8 @@ from app.observability.tracing import Trace
 
 log = logging.getLogger("zserve")
 
-_VALID_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+VALID_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+"""Pattern of the request ids of clients that are used; others are replaced."""
 
 
 class RequestContextMiddleware:
@@ -37,7 +38,7 @@ class RequestContextMiddleware:
             await self._app(scope, receive, send)
             return
         client_id = header(scope, b"x-request-id")
-        request_id = client_id if _VALID_ID.fullmatch(client_id) else secrets.token_hex(8)
+        request_id = client_id if VALID_ID.fullmatch(client_id) else secrets.token_hex(8)
         trace = self._trace_of(header(scope, b"traceparent"))
         scope.setdefault("state", {})["request_id"] = request_id
         REQUEST.set(RequestLabels(request_id, trace))
