@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from app.errors import SettingsError
 from app.inference.devices import choose_device
 from app.observability.logs import log_config
+from app.server.accepting import accepting_more
 from app.server.connections import ConnectionLimits, ConnectionTable
 from app.server.metrics_folder import MetricsFolder
 from app.server.protocol import HttpProtocol
@@ -46,7 +47,7 @@ def serve(settings: Settings, listeners: list[socket.socket]) -> int:
         app = create_app(settings, stopping=stopping)
         config = _uvicorn_config(app, settings, port=listeners[0].getsockname()[1])
         server = Server(config, stopping, delay_s=settings.shutdown_delay_s)
-        server.run(sockets=listeners)
+        server.run(sockets=accepting_more(listeners))
     return 0 if server.started else 1
 
 
