@@ -126,6 +126,9 @@ bench-serving: $(VENV)/.installed-dev ## compare zserve with FastAPI, LitServe, 
 chaos: $(VENV)/.installed-dev ## stop, kill, suspend and block the service under load (ARGS="--list")
 	$(PY) -m benchmarks.chaos $(ARGS)
 
+bench-overload: $(VENV)/.installed-dev ## offer zserve, FastAPI and LitServe five times what they can answer (ARGS=--quick)
+	$(PY) -m benchmarks.serving.overload $(ARGS)
+
 docs: $(VENV)/.installed-dev ## write the generated parts of docs: HTTP reference, settings, figure of the packages
 	$(PY) -m scripts.write_docs
 	$(PY) -m scripts.draw_packages
@@ -154,5 +157,5 @@ clean: ## remove .venv and caches; never data, runs or weights
 
 always:
 .PHONY: always help install serve clients train test fast test-lowest test-page test-redis test-clients test-schema test-slow coverage check format
-.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads
+.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload
 .PHONY: docs docs-site requirements wheels docker-build docker-smoke clean

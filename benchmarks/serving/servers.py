@@ -139,6 +139,7 @@ def _folder_with_model_store(scratch: Path) -> Path:
 _NO_LIMITS = {
     "ZSERVE_QUEUE_IMAGES": "1000000",
     "ZSERVE_REQUEST_TIMEOUT_S": "60",
+    "ZSERVE_TARGET_WAIT_S": "60",
     "ZSERVE_DEVICE": "cpu",
 }
 """Queue limits as high as the peers': 256 connections with n=256 are 65,536 images."""
@@ -153,6 +154,7 @@ def _zserve(
     workers: int = 1,
     log_level: str = "warning",
     variables: Mapping[str, str] | None = None,
+    limits: Mapping[str, str] = _NO_LIMITS,
     points: tuple[LoadPoint, ...] | None = None,
 ) -> Server:
     """Return a server that runs `python -m app` in a checkout."""
@@ -169,7 +171,7 @@ def _zserve(
         environment,
         command,
         note,
-        variables=_NO_LIMITS | dict(variables or {}),
+        variables={**limits, **(variables or {})},
         workers=workers,
         points=points,
         checkout=checkout,
@@ -210,4 +212,9 @@ OWN_SERVERS = (
         points=(N16_C32,),
     ),
     _zserve(REQUEST_LOG, "log level info, the default", log_level="info", points=(N16_C32,)),
+)
+
+OVERLOADED = _zserve(
+    note="python -m app, log level warning, limits as by default",
+    limits={"ZSERVE_DEVICE": "cpu"},
 )
