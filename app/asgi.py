@@ -184,7 +184,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     app.state.gate.open(engine, cache)
     compressor = Compressor(
-        store, timeout_s=settings.request_timeout_s, threads=settings.torch_threads, hooks=hooks
+        store,
+        timeout_s=settings.request_timeout_s,
+        target_wait_s=settings.target_wait_s,
+        threads=settings.torch_threads,
+        hooks=hooks,
     )
     large_bodies = LargeBodies(
         settings.max_large_bodies,

@@ -6,6 +6,7 @@ version, because the bytes are equal.
 """
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -57,15 +58,20 @@ class Compressor:
         store: Store,
         *,
         timeout_s: float,
+        target_wait_s: float = math.inf,
         threads: int = 1,
         hooks: EngineHooks | None = None,
     ) -> None:
         self._store = store
         self._timeout_s = timeout_s
+        self._target_wait_s = target_wait_s
         self._threads = threads
         self._hooks = hooks or NullHooks()
         self._codecs: OrderedDict[ModelRef, Codec] = OrderedDict()
-        self._jobs: list[Future[Any]] = []
+        self._jobs: dict[Future[Any], float] = {}
+        """Files that are queued or being processed, and the estimated time (s) of each."""
+        self._image_s: dict[ModelRef, float] = {}
+        """Measured time (s) per image of the last file of each version."""
         self._closed = False
         self._worker = ThreadPoolExecutor(1, "compression")
 
@@ -104,14 +110,11 @@ class Compressor:
         """
         if self._closed:
             raise ShuttingDownError("the service is being stopped")
-        self._jobs = [job for job in self._jobs if not job.done()]
-        if len(self._jobs) >= MAX_JOBS:
-            raise QueueFullError(
-                f"{len(self._jobs)} files are being compressed or decompressed", limit=MAX_JOBS
-            )
+        work_s = images * self._image_s.get(model.ref, 0.0)
+        self._admit(work_s)
         queued = time.perf_counter()
         job = self._worker.submit(self._work, model.ref, work)
-        self._jobs.append(job)
+        self._jobs[job] = work_s
         try:
             # Not wait_for, which on Python 3.11 drops a cancellation that comes with the result.
             async with asyncio.timeout(self._timeout_s):
@@ -120,8 +123,28 @@ class Compressor:
             raise TimedOutError(
                 f"the file was not ready within {self._timeout_s:g} s", limit=self._timeout_s
             ) from error
-        self._hooks.request_done(model.name, images, done.began - queued, done.ended - done.began)
+        seconds = done.ended - done.began
+        self._image_s[model.ref] = seconds / max(1, images)
+        self._hooks.request_done(model.name, images, done.began - queued, seconds)
         return done.result
+
+    def _admit(self, work_s: float) -> None:
+        """Raise QueueFullError if a file would be ready too late because others are before it."""
+        self._jobs = {job: seconds for job, seconds in self._jobs.items() if not job.done()}
+        wait_s = sum(self._jobs.values())
+        if len(self._jobs) >= MAX_JOBS:
+            raise QueueFullError(
+                f"{len(self._jobs)} files are being compressed or decompressed",
+                limit=MAX_JOBS,
+                retry_after_s=wait_s,
+            )
+        if wait_s > max(self._target_wait_s - work_s, 0.0):
+            raise QueueFullError(
+                f"the file would wait about {wait_s:.2g} s for others, and be ready after "
+                f"{self._target_wait_s:g} s",
+                limit=self._target_wait_s,
+                retry_after_s=wait_s,
+            )
 
     # --- in the thread ---
 

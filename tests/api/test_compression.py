@@ -1,6 +1,7 @@
 """/compress and /decompress over HTTP: the same images come back, whatever they are read by."""
 
 import asyncio
+import functools
 import io
 import threading
 import zipfile
@@ -361,6 +362,30 @@ def test_more_files_than_the_queue_takes_are_refused_while_others_are_served(
         assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {200}
 
     service.portal.call(run)
+
+
+def test_a_file_that_would_wait_too_long_by_the_measured_rate_is_refused(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+):
+    body, headers = npy(images("conv", 3)), {"Content-Type": NPY}
+    with started(settings(store, target_wait_s=1e-6)) as service:
+        assert service.post("/compress", content=body, headers=headers).status_code == 200
+        slow = Slow(monkeypatch)
+
+        async def run() -> None:
+            post = functools.partial(
+                service.client.post, "/compress", content=body, headers=headers
+            )
+            first, second = asyncio.create_task(post()), asyncio.create_task(post())
+            done, _ = await asyncio.wait({first, second}, return_when="FIRST_COMPLETED")
+            refusal = problem(done.pop().result(), 503, "queue-full")
+            assert refusal["limit"] == 1e-6
+            assert "wait about" in refusal["detail"]
+            slow.go.set()
+            answers = await asyncio.gather(first, second)
+            assert sorted(answer.status_code for answer in answers) == [200, 503]
+
+        service.portal.call(run)
 
 
 def test_a_file_that_takes_too_long_is_answered_in_time(
