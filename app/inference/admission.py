@@ -134,6 +134,8 @@ class Admission:
 
         `work_s` is its own time, `turn_s` that of a full batch of its model, computation alone.
         """
+        if now_s - self._period_began_s > 2 * CALM_PERIOD_S:
+            self.overloaded = False  # there was no request for a whole period
         busy_s = min(self.target_s, max(SHORT_WAIT_S, SHORT_WAIT_BATCHES * turn_s))
         limit_s = max(self.target_s - work_s, busy_s)
         if self.overloaded:

@@ -156,6 +156,13 @@ def test_an_overload_ends_when_few_requests_are_refused() -> None:
     assert all(each.ended is not None for each in outcomes if each.arrival.at > 14.0)
 
 
+def test_an_overload_is_over_after_a_pause_so_the_next_burst_is_admitted_whole() -> None:
+    pause = 10.0 + 2.0 + 2.0
+    burst = [Arrival(pause + i * 1e-6) for i in range(150)]
+    outcomes = Server(row_s=0.01).run([*poisson(500, 10.0), *burst])
+    assert all(each.ended is not None for each in outcomes if each.arrival.at >= pause)
+
+
 def test_small_requests_are_answered_soon_beside_large_ones_of_the_same_client() -> None:
     large = [Arrival(i * 0.25, rows=40) for i in range(80)]
     outcomes = Server(row_s=0.005, model=a_model(4)).run(merged(large, poisson(10, SECONDS)))
