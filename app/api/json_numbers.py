@@ -39,6 +39,15 @@ class RaggedError(NotNumbersError):
     """The nested arrays have different lengths."""
 
 
+def has_more_values(text: bytes, most: int) -> bool:
+    """Return True if a JSON text has more than `most` values, before anything decodes it.
+
+    A decoder skips 10 million short numbers in one call of 0.1 s, but the same bytes of long ones in a
+    tenth of it. Commas in strings count as well.
+    """
+    return len(text) > most and sum(piece.count(b",") for piece in _pieces(text)) >= most
+
+
 def array_shape(text: Text) -> tuple[int, ...]:
     """Return the shape of a JSON array of numbers, which may be nested.
 

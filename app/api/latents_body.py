@@ -6,11 +6,20 @@ import msgspec
 import numpy as np
 from starlette.requests import Request
 
-from app.api.json_numbers import NotNumbersError, RaggedError, array_shape, read_numbers
+from app.api.json_numbers import (
+    NotNumbersError,
+    RaggedError,
+    array_shape,
+    has_more_values,
+    read_numbers,
+)
 from app.api.off_loop import LARGE_TEXT_BYTES, call
 from app.api.request_body import content_type_of, unsupported_body
-from app.errors import MalformedBodyError, ParameterError
+from app.errors import LimitError, MalformedBodyError, ParameterError
 from app.typing import Floats
+
+_OTHER_VALUES = 4096
+"""Values beyond the rows that are tolerated until the body is parsed and its rows are counted."""
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True):
@@ -22,10 +31,11 @@ _ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
 """Checks that a text is JSON, without an object for any of its parts."""
 
 
-async def read_latents(request: Request, latent: int) -> Floats:
+async def read_latents(request: Request, latent: int, *, max_rows: int) -> Floats:
     """Read z from a JSON body {"z": [[...], ...]}; (batch, latent), finite.
 
-    Raises UnsupportedBodyError, MalformedBodyError, ParameterError.
+    A body with many more than `max_rows` rows is refused before it is parsed. Raises
+    UnsupportedBodyError, MalformedBodyError, ParameterError.
     """
     remedy = f'send JSON such as {{"z": [[...], ...]}}, with {latent} finite numbers in each row'
     content_type = content_type_of(request)
@@ -33,14 +43,17 @@ async def read_latents(request: Request, latent: int) -> Floats:
         raise unsupported_body(content_type, f"{remedy}, as application/json")
     body = (await request.body()).removeprefix(codecs.BOM_UTF8)
     large = len(body) >= LARGE_TEXT_BYTES
-    return await call(lambda: parse_latents(body, latent, remedy), off_loop=large)
+    return await call(lambda: _parse(body, latent, max_rows, remedy), off_loop=large)
 
 
-def parse_latents(body: bytes, latent: int, remedy: str) -> Floats:
+def _parse(body: bytes, latent: int, max_rows: int, remedy: str) -> Floats:
     """Parse {"z": [[...], ...]} with `latent` numbers in each row; (batch, latent), finite.
 
     Raises MalformedBodyError, ParameterError.
     """
+    most = (max_rows + 1) * latent + _OTHER_VALUES
+    if has_more_values(body, most):
+        raise LimitError(f"the body has more than {most} values", limit=most, remedy=remedy)
     text = _text_of_z(body, remedy)
     try:
         shape = array_shape(text)

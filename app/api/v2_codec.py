@@ -22,6 +22,7 @@ from app.api.json_numbers import (
     MAX_RANK,
     NotNumbersError,
     array_shape,
+    has_more_values,
     read_numbers,
     write_numbers,
 )
@@ -103,7 +104,14 @@ def parse(body: bytes, json_length: str | None, *, max_values: int) -> Inference
     ParameterError.
     """
     end = _json_end(body, json_length)
-    request = _decode("the body", body[:end].removeprefix(codecs.BOM_UTF8), _REQUEST)
+    text = body[:end].removeprefix(codecs.BOM_UTF8)
+    if has_more_values(text, max_values + MAX_FIELD_BYTES):
+        raise LimitError(
+            f"the body has more than the {max_values} numbers of the largest batch",
+            limit=max_values,
+            remedy="send fewer images",
+        )
+    request = _decode("the body", text, _REQUEST)
     parameters = _read_field("parameters", request.parameters, _PARAMETERS)
     _check_parameters("the request", parameters, _REQUEST_PARAMETERS)
     binary = _flag("the request", "binary_data_output", parameters, default=False)

@@ -96,6 +96,7 @@ def test_decoded_images_come_as_archives(service: Service) -> None:
         ({"json": {"x": Z}}, 422, "invalid-parameter"),
         ({"json": [Z]}, 422, "invalid-parameter"),
         ({"json": {"z": [[0.0] * 3] * 257}}, 422, "limit-exceeded"),
+        ({"json": {"z": [[0.0] * 3] * 20_000}}, 422, "limit-exceeded"),
         ('{"z": [[NaN, 0, 0]]}', 422, "invalid-parameter"),
         ('{"z": [[Infinity, 0, 0]]}', 422, "invalid-parameter"),
         ('{"z": [[1e999, 0, 0]]}', 422, "invalid-parameter"),

@@ -106,6 +106,7 @@ def test_tensors_can_be_sent_as_raw_bytes(service: Service) -> None:
         ({"inputs": [tensor([[1.0, 2.0, 3.0]], datatype="FP64")]}, "FP32"),
         ({"inputs": [tensor([[1.0, 2.0, 3.0]], name="x")]}, "either z or image"),
         ({"inputs": [tensor([[1.0, 2.0, 3.0]])] * 2}, "length 1"),
+        ({"inputs": [tensor([0] * 210_000)]}, "more than the 200704 numbers"),
         ({"inputs": [tensor([[1.0, 2.0, 3.0]], data=[[1.0, 2.0], [3.0]])]}, "not rectangular"),
         ({"inputs": [tensor([[1.0, True, 3.0]], shape=[1, 3])]}, "not an array of numbers"),
         ({"inputs": [tensor([], shape=[])]}, "[] does not fit 0 numbers"),

@@ -11,6 +11,7 @@ from app.api.json_numbers import (
     NotNumbersError,
     RaggedError,
     array_shape,
+    has_more_values,
     read_numbers,
     write_numbers,
 )
@@ -76,6 +77,13 @@ def test_arrays_can_be_nested_to_a_limit() -> None:
     for depth in (MAX_RANK + 1, 100_000):
         with pytest.raises(NotNumbersError, match="nested more than 8"):
             array_shape(b"[" * depth + b"1" + b"]" * depth)
+
+
+@pytest.mark.parametrize("count", [1, 2, 100_000])
+def test_values_are_counted_before_they_are_decoded(count: int) -> None:
+    text = json.dumps([0] * count).encode()
+    assert not has_more_values(text, count)
+    assert has_more_values(text, count - 1)
 
 
 def test_a_number_has_a_limited_length() -> None:

@@ -102,7 +102,7 @@ async def decode(
     settings = services.settings
     output = choose_output(request, query)
     model = await services.model_cache.get(query.model)
-    z = await read_latents(request, model.latent)
+    z = await read_latents(request, model.latent, max_rows=settings.max_streamed_images)
     check_image_count("the number of rows of z", len(z), output, settings)
     columns = _columns(query.columns, len(z), settings.max_images)
 
