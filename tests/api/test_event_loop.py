@@ -6,6 +6,7 @@ time, which does not depend on what else the machine does.
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,22 @@ SIZE = 1_000_000
 HEAD_SIZE = 60_000
 
 PARAMETERS = {"name": "mnist", "version": "1", "figure": "samples", "alias": "production"}
+APP = create_app(Settings(device="cpu"))
 OPERATIONS = [
     (method.upper(), path.format(**PARAMETERS))
-    for path, operations in create_app(Settings(device="cpu")).openapi()["paths"].items()
+    for path, operations in APP.openapi()["paths"].items()
     for method in operations
 ]
 OTHER_PATHS = ("/", "/docs", "/openapi.json", "/static/nothing", "/nothing", "/v2/nothing")
+
+
+def body_limit(path: str) -> int:
+    """Return the number of bytes that a body of this path may have."""
+    (limits,) = [each.kwargs for each in APP.user_middleware if "max_body_bytes" in each.kwargs]
+    first = "/" + path[1:].partition("/")[0]
+    limit = limits["others"].get(first, limits["max_body_bytes"])  # type: ignore[attr-defined]
+    assert isinstance(limit, int)
+    return limit
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +95,23 @@ def test_no_large_request_holds_the_loop_or_costs_much(
         assert status < 500, attack.title
         if hold_s > HOLD_S or cpu_s > CPU_S:
             slow[attack.title] = (hold_s, cpu_s)
+    assert slow == {}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for method, path in OPERATIONS if method == "POST" and body_limit(path) > 2 * SIZE],
+)
+def test_no_body_of_the_largest_size_holds_the_loop(service: Watched, path: str) -> None:
+    slow = {}
+    size = body_limit(path) - 1000
+    numbers = Attack("zeros", large_bodies.JSON_VALUES["zeros"](size))
+    for attack in (*islice(large_bodies.forms(size), 2), numbers):
+        headers = {"Content-Type": attack.content_type}
+        status, hold_s, _ = measured(service, "POST", path, content=attack.content, headers=headers)
+        assert status < 500, attack.title
+        if hold_s > HOLD_S:
+            slow[attack.title] = hold_s
     assert slow == {}
 
 
