@@ -8,6 +8,7 @@ from tests.hostile.case import Case
 MALFORMED = (400, "malformed-body")
 INVALID = (422, "invalid-parameter")
 LIMIT = (422, "limit-exceeded")
+FINE = (200, "")
 
 
 def cases() -> Iterator[Case]:
@@ -104,9 +105,9 @@ def latents() -> Iterator[tuple[str, bytes, tuple[int, str]]]:
     row = b"[0,0,0]"
     yield "z_257_rows", b'{"z": [' + b",".join([row] * 257) + b"]}", LIMIT
     yield "z_100000_rows", b'{"z": [' + b",".join([row] * 100_000) + b"]}", LIMIT
-    yield "byte_order_mark", b'\xef\xbb\xbf{"z": [[0, 0, 0]]}', MALFORMED
-    yield "z_of_zeros_after_the_point", b'{"z": [[0.' + b"0" * 4000 + b"1, -0, 1e-400]]}", (200, "")
-    yield "spaces_500000", b" " * 500_000 + b'{"z": [[0, 0, 0]]}', (200, "")
+    yield "byte_order_mark", b'\xef\xbb\xbf{"z": [[0, 0, 0]]}', FINE
+    yield "z_of_zeros_after_the_point", b'{"z": [[0.' + b"0" * 4000 + b"1, -0, 1e-400]]}", FINE
+    yield "spaces_500000", b" " * 500_000 + b'{"z": [[0, 0, 0]]}', FINE
 
 
 def aliases() -> Iterator[tuple[str, bytes, tuple[int, str]]]:

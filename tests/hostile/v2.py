@@ -98,6 +98,8 @@ def refused() -> Iterator[tuple[str, bytes]]:
         "datatype_lower_case": {"datatype": "fp32"},
         "shape_missing": {"shape": ...},
         "shape_empty": {"shape": []},
+        "shape_empty_without_data": {"shape": [], "data": ...},
+        "shape_empty_and_data_empty": {"shape": [], "data": []},
         "shape_zero": {"shape": [0, 3], "data": []},
         "shape_negative": {"shape": [-1, 3]},
         "shape_two_negatives": {"shape": [-1, -3]},
