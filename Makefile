@@ -78,6 +78,10 @@ test-clients: $(CONTRACT)/.installed-python $(CONTRACT)/.installed-node ## gener
 test-schema: $(CONTRACT)/.installed-python ## send requests that schemathesis makes from /openapi.json
 	$(PY) -m pytest -m contract tests/contract/test_schemathesis.py $(ARGS)
 
+fuzz: $(VENV)/.installed-dev ## fuzz what reads bytes from strangers, 1,000,000 runs each (ARGS="v2 --runs 10000")
+	$(VENV)/bin/uv pip install --quiet --python $(PY) --group fuzz || echo "without atheris: mutations are random"
+	$(PY) -m tests.fuzz $(ARGS)
+
 test-slow: $(VENV)/.installed-dev ## run the tests that put minutes of load on the service
 	$(PY) -m pytest -m slow $(ARGS)
 
@@ -157,5 +161,5 @@ clean: ## remove .venv and caches; never data, runs or weights
 
 always:
 .PHONY: always help install serve clients train test fast test-lowest test-page test-redis test-clients test-schema test-slow coverage check format
-.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload
+.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload fuzz
 .PHONY: docs docs-site requirements wheels docker-build docker-smoke clean
