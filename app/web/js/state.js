@@ -66,6 +66,7 @@ export function createStore(fields, firstPart) {
   return {
     state,
     address,
+    read,
     go,
     restore,
     /** Change values of the selected part. Sliders leave `push` false, so that the back button skips their steps. */

@@ -1,0 +1,123 @@
+"""Fuzz what reads bytes from strangers: python -m tests.fuzz [TARGET ...] [--runs N].
+
+With atheris, mutations are guided by the coverage of the code; without it, they are random. An input
+that raises an exception which is no refusal, or that takes seconds, is stored in tests/fuzz/cases/,
+where a test runs it from then on. The target `address` runs in Chromium.
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import logging
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+from tests.fuzz import address
+from tests.fuzz.mutate import mutated
+from tests.fuzz.targets import SLOW_S, TARGETS, Target
+
+CASES = Path(__file__).parent / "cases"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    names = [*TARGETS, "address"]
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(names)}")
+    parser.add_argument("--runs", type=int, default=1_000_000, help="runs of each target")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the mutations")
+    parser.add_argument("--engine", choices=["atheris", "random"], default=_default_engine())
+    options = parser.parse_args()
+    logging.disable()  # parsers of forms log each invalid character
+    unknown = set(options.targets) - set(names)
+    if unknown:
+        parser.error(f"there is no target {min(unknown)}")
+    statuses = [
+        _run(name, options.runs, options.seed, options.engine) for name in options.targets or names
+    ]
+    return max(statuses)
+
+
+def _default_engine() -> str:
+    return "atheris" if importlib.util.find_spec("atheris") else "random"
+
+
+def _run(name: str, runs: int, seed: int, engine: str) -> int:
+    """Fuzz one target, print what came of it, and return the exit status."""
+    begin = time.perf_counter()
+    if name == "address":
+        faults = address.fuzz(runs, seed)
+    elif engine == "atheris":
+        faults = _guided(TARGETS[name], runs, seed)
+    else:
+        faults = fuzz(TARGETS[name], runs, seed)
+    seconds = time.perf_counter() - begin
+    print(f"{name}: {runs} runs in {seconds:.0f} s ({engine}), {len(faults)} faults")
+    for fault in faults:
+        print(f"  {fault}")
+    return 1 if faults else 0
+
+
+def fuzz(target: Target, runs: int, seed: int, *, max_faults: int = 10) -> list[str]:
+    """Run a target on random mutations; return a line for each fault, and store its input."""
+    generator, seeds, faults = random.Random(seed), target.seeds(), []
+    for _ in range(runs):
+        data = mutated(generator, seeds, target.words)
+        if generator.random() < 0.5:
+            data = target.repair(data)
+        fault = fault_of(target, data)
+        if fault is not None:
+            faults.append(f"{fault} ({_store(target.name, data)})")
+            if len(faults) == max_faults:
+                break
+    return faults
+
+
+def fault_of(target: Target, data: bytes) -> str | None:
+    """Run a target once; return in one line what is wrong, or None."""
+    begin = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # decoders warn of damage that they then refuse
+        error = target.crash(data)
+    seconds = time.perf_counter() - begin
+    if error is not None:
+        return f"{type(error).__name__}: {str(error)[:200]}"
+    return f"took {seconds:.1f} s" if seconds > SLOW_S else None
+
+
+def _store(name: str, data: bytes) -> str:
+    path = CASES / f"{name}-{hashlib.sha256(data).hexdigest()[:12]}"
+    CASES.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    return path.name
+
+
+def _guided(target: Target, runs: int, seed: int) -> list[str]:
+    """Run a target under atheris, which ends its process at the first fault."""
+    with tempfile.TemporaryDirectory() as name:
+        corpus, dictionary, found = (Path(name, part) for part in ("corpus", "words", "faults"))
+        corpus.mkdir()
+        found.mkdir()
+        for i, content in enumerate(target.seeds()):
+            (corpus / str(i)).write_bytes(content)
+        words = ("".join(f"\\x{byte:02x}" for byte in word) for word in target.words)
+        dictionary.write_text("".join(f'"{word}"\n' for word in words))
+        options = [f"-runs={runs}", f"-seed={seed + 1}", f"-dict={dictionary}", "-max_len=65536"]
+        options += [f"-artifact_prefix={found}/", f"-timeout={SLOW_S:.0f}", "-verbosity=0"]
+        command = [sys.executable, "-m", "tests.fuzz.guided", target.name, *options, str(corpus)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        inputs = [path.read_bytes() for path in found.iterdir()]
+    if done.returncode != 0 and not inputs:
+        return [f"atheris failed: {done.stderr.strip().splitlines()[-1]}"]
+    return [
+        f"{fault_of(target, data) or 'not repeatable'} ({_store(target.name, data)})"
+        for data in inputs
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+"""What is fuzzed: functions that read bytes from strangers, and the errors that they may raise.
+
+Every other exception is a fault, and so is a run that takes longer than SLOW_S.
+"""
+
+import asyncio
+import json
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import Message
+
+from app.api import v2_codec
+from app.api.latents_body import parse_latents
+from app.api.request_body import read_uploads
+from app.errors import ServiceError
+from app.imaging.decode import decode_upload
+from app.settings import Settings
+from model_store.errors import ImageError, StoreError
+from model_store.store.checksums import MANIFEST
+from model_store.store.version import read_manifest
+from model_store.weight_shapes import weight_shapes
+from tests.hostile.generate import INDEX, read
+from tests.hostile.png_files import SIGNATURE, chunk
+
+REFUSALS = (ServiceError, StoreError, ImageError)
+SLOW_S = 5.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A function to fuzz.
+
+    Attributes:
+        name: Name on the command line.
+        run: Reads the bytes, and raises one of REFUSALS if they are refused.
+        families: Families of hostile inputs from which mutations start.
+        repair: Corrects checksums after a mutation, so that more of them reach the parser.
+        words: Parts that the format knows, which mutations insert.
+    """
+
+    name: str
+    run: Callable[[bytes], object]
+    families: tuple[str, ...]
+    words: tuple[bytes, ...]
+    repair: Callable[[bytes], bytes] = bytes
+
+    def seeds(self) -> list[bytes]:
+        """Return valid inputs and hostile ones of at most 64 kB."""
+        hostile = (
+            read(entry) if self.name != "multipart" else _with_type(entry)
+            for entry in json.loads(INDEX.read_text())
+            if str(entry["file"]).partition("/")[0] in self.families
+        )
+        contents = [*_VALID[self.name], *hostile]
+        return [content for content in contents if len(content) <= 65_536]
+
+    def crash(self, data: bytes) -> Exception | None:
+        """Return the exception that these bytes should not cause, or None."""
+        try:
+            self.run(data)
+        except REFUSALS:
+            return None
+        except Exception as error:  # noqa: BLE001 - this is what fuzzing looks for
+            return error
+        return None
+
+
+def _with_type(entry: dict[str, Any]) -> bytes:
+    """Return a hostile form behind a line with its Content-Type, as the target reads it."""
+    return str(entry["content_type"]).encode("latin-1") + b"\n" + read(entry)
+
+
+def _image(data: bytes) -> object:
+    return decode_upload(data, max_pixels=1024 * 1024)
+
+
+def _v2(data: bytes) -> object:
+    """Parse a body; if it begins with a number and a line break, that is the length of the JSON."""
+    head, separator, body = data.partition(b"\n")
+    if separator and len(head) < 30:
+        return v2_codec.parse(body, head.decode("latin-1"), max_values=200_000)
+    return v2_codec.parse(data, None, max_values=200_000)
+
+
+def _latents(data: bytes) -> object:
+    return parse_latents(data, 3, "")
+
+
+def _multipart(data: bytes) -> object:
+    """Read a form whose first line is the Content-Type, in pieces of 1,000 bytes."""
+    content_type, _, body = data.partition(b"\n")
+    pieces = [body[at : at + 1000] for at in range(0, len(body), 1000)] or [b""]
+    messages: Iterator[Message] = iter(
+        {"type": "http.request", "body": piece, "more_body": i + 1 < len(pieces)}
+        for i, piece in enumerate(pieces)
+    )
+
+    async def receive() -> Message:
+        return next(messages)
+
+    headers = [(b"content-type", content_type)]
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "app": None}
+    return _LOOP.run_until_complete(read_uploads(Request(scope, receive), ["image"], _SETTINGS))
+
+
+def _manifest(data: bytes) -> object:
+    folder = _FOLDER / "mnist" / "1"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).write_bytes(data)
+    return weight_shapes(read_manifest(folder).spec)
+
+
+def repair_png(data: bytes) -> bytes:
+    """Return a PNG whose chunks have the checksums of their content."""
+    if not data.startswith(SIGNATURE):
+        return data
+    parts, at = [SIGNATURE], len(SIGNATURE)
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if at + 12 + length > len(data):
+            break
+        kind, content = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
+        parts.append(chunk(kind, content, zlib.crc32(kind + content)))
+        at += 12 + length
+    return b"".join(parts) + data[at:]
+
+
+_SETTINGS = Settings()
+_LOOP = asyncio.new_event_loop()
+_SCRATCH = tempfile.TemporaryDirectory(prefix="zserve-fuzz-")
+_FOLDER = Path(_SCRATCH.name)
+_RECORD = {"sha256": "0" * 64, "size_bytes": 5}
+_HEAD = (
+    b'{"inputs": [{"name": "z", "shape": [1, 3], "datatype": "FP32", '
+    b'"parameters": {"binary_data_size": 12}}]}'
+)
+_JSON = (
+    b'{"id": "a", "inputs": [{"name": "z", "shape": [1, 3], "datatype": "FP32", '
+    b'"data": [[0, 1, 2]]}]}'
+)
+_FORM = (
+    b"multipart/form-data; boundary=b\n--b\r\nContent-Disposition: form-data; "
+    b'name="image"; filename="a.png"\r\nContent-Type: image/png\r\n\r\nabc\r\n--b--\r\n'
+)
+_BINARY = b"%d\n" % len(_HEAD) + _HEAD + bytes(12)
+_NETWORKS: dict[str, dict[str, object]] = {
+    "mlp": {"hidden": [8]},
+    "conv": {"channels": [4, 8], "hidden": 8},
+    "residual": {"channels": [4, 8], "hidden": 8, "encoder_blocks": 2},
+}
+_VALID: dict[str, list[bytes]] = {
+    "images": [],
+    "latents": [b'{"z": [[0.5, -1e3, 3], [0, 0, 0]]}'],
+    "v2": [
+        _JSON,
+        _BINARY,
+    ],
+    "multipart": [
+        _FORM,
+    ],
+    "manifest": [
+        json.dumps(
+            {
+                "format_version": 1,
+                "name": "mnist",
+                "version": 1,
+                "created_at": "2026-01-01T00:00:00Z",
+                "spec": {
+                    "network": {"kind": kind, **network},
+                    "latent": 3,
+                    "prior": {"couplings": 2, "hidden": 4},
+                },
+                "training": {"preset": "p", "dataset": "d", "seed": 0, "epochs": 1},
+                "files": {"weights.safetensors": _RECORD, "card.md": _RECORD},
+            }
+        ).encode()
+        for kind, network in _NETWORKS.items()
+    ],
+}
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target(
+            "images",
+            _image,
+            ("images",),
+            (
+                b"IHDR",
+                b"PLTE",
+                b"IDAT",
+                b"tRNS",
+                b"eXIf",
+                b"iCCP",
+                b"acTL",
+                b"\xff\xda",
+                b"\xff\xc2",
+            ),
+            repair_png,
+        ),
+        Target(
+            "multipart",
+            _multipart,
+            ("multipart",),
+            (b"--b", b"\r\n", b"filename=", b"name=", b"; ", b'"'),
+        ),
+        Target(
+            "latents",
+            _latents,
+            ("json",),
+            (b"[", b"]", b"{", b'"z"', b"1e999", b"-0", b"NaN", b","),
+        ),
+        Target(
+            "v2",
+            _v2,
+            ("v2",),
+            (b"[", b"]", b"{", b"1e999", b"-1", b"true", b'"parameters"', b"9223372036854775808"),
+        ),
+        Target(
+            "manifest",
+            _manifest,
+            (),
+            (
+                b"[",
+                b"]",
+                b"{",
+                b"null",
+                b"-1",
+                b"1000000000000",
+                b'"prior"',
+                b'"hidden"',
+                b"exact-1",
+            ),
+        ),
+    )
+}
