@@ -143,11 +143,18 @@ docs-site: $(VENV)/.installed-docs ## build the documentation site in build/docs
 requirements: $(VENV)/.installed-dev ## write requirements/*.txt from pyproject.toml (ARGS=--upgrade)
 	$(PY) scripts/compile_requirements.py $(ARGS)
 
-wheels: $(VENV)/.installed-dev ## build both distributions into dist/, and check what is in them
+wheels: $(VENV)/.installed-dev ## build both distributions into dist/, check what is in them, and write their bills of materials
 	rm -rf dist
 	$(VENV)/bin/uv build --quiet --out-dir dist .
 	$(VENV)/bin/uv build --quiet --out-dir dist clients
 	$(PY) -m scripts.check_wheels dist
+	$(PY) -m scripts.write_sbom dist
+
+sbom: $(VENV)/.installed-dev ## write a software bill of materials (CycloneDX) of each distribution into dist/
+	$(PY) -m scripts.write_sbom dist
+
+audit: $(VENV)/.installed-dev ## look for known vulnerabilities of the pinned requirements
+	$(PY) -m scripts.audit_dependencies
 
 docker-build: ## build the image zserve
 	docker build --tag zserve .
@@ -162,4 +169,4 @@ clean: ## remove .venv and caches; never data, runs or weights
 always:
 .PHONY: always help install serve clients train test fast test-lowest test-page test-redis test-clients test-schema test-slow coverage check format
 .PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload fuzz
-.PHONY: docs docs-site requirements wheels docker-build docker-smoke clean
+.PHONY: docs docs-site requirements wheels docker-build docker-smoke clean sbom audit
