@@ -78,6 +78,9 @@ test-clients: $(CONTRACT)/.installed-python $(CONTRACT)/.installed-node ## gener
 test-schema: $(CONTRACT)/.installed-python ## send requests that schemathesis makes from /openapi.json
 	$(PY) -m pytest -m contract tests/contract/test_schemathesis.py $(ARGS)
 
+soak: $(VENV)/.installed-dev ## put half an hour of load, swaps, kills and leaving clients on a server, and see what grows (ARGS="--minutes 2")
+	$(PY) -m benchmarks.soak $(ARGS)
+
 fuzz: $(VENV)/.installed-dev ## fuzz what reads bytes from strangers, 1,000,000 runs each (ARGS="v2 --runs 10000")
 	$(VENV)/bin/uv pip install --quiet --python $(PY) --group fuzz || echo "without atheris: mutations are random"
 	$(PY) -m tests.fuzz $(ARGS)
@@ -169,4 +172,4 @@ clean: ## remove .venv and caches; never data, runs or weights
 always:
 .PHONY: always help install serve clients train test fast test-lowest test-page test-redis test-clients test-schema test-slow coverage check format
 .PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload fuzz
-.PHONY: docs docs-site requirements wheels docker-build docker-smoke clean sbom audit
+.PHONY: docs docs-site requirements wheels docker-build docker-smoke clean sbom audit soak
