@@ -18,7 +18,13 @@ from model_store.spec import ModelRef
 
 PREFIX = "ZSERVE_"
 
-_OTHER_VARIABLES = {"ZSERVE_DATA_DIR", "ZSERVE_RUNS", "ZSERVE_URL", "ZSERVE_BENCHMARK"}
+_OTHER_VARIABLES = {
+    "ZSERVE_DATA_DIR",
+    "ZSERVE_RUNS",
+    "ZSERVE_URL",
+    "ZSERVE_TOKEN",
+    "ZSERVE_BENCHMARK",
+}
 """Variables that training, the client and the benchmarks read, and that the service ignores."""
 
 _SERVICE_LINK = re.compile(

@@ -111,6 +111,7 @@ def test_a_misspelt_variable_is_refused_with_the_likely_name(
     "variable",
     [
         "ZSERVE_URL",
+        "ZSERVE_TOKEN",
         "ZSERVE_DATA_DIR",
         "ZSERVE_RUNS",
         "ZSERVE_SERVICE_HOST",
