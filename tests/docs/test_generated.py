@@ -10,7 +10,7 @@ from tests.docs.pages import PAGES, read
 from tests.e2e.server import run
 
 OF_OTHERS = {
-    *("ZSERVE_DATA_DIR", "ZSERVE_RUNS", "ZSERVE_URL"),
+    *("ZSERVE_DATA_DIR", "ZSERVE_RUNS", "ZSERVE_URL", "ZSERVE_TOKEN"),
 }
 """Variables of training and of the client, which are not settings of the service."""
 
