@@ -60,7 +60,7 @@ class Client:
 
     Args:
         url: Address of the service.
-        token: Token for `promote`.
+        token: API key, if the service requires one; or the token for `promote`.
         timeout_s: Longest wait for a connection or for more bytes, in seconds.
         retries: Maximum number of repetitions of a request.
         longest_wait_s: Longest wait before a repetition, in seconds. If Retry-After is longer,

@@ -128,14 +128,18 @@ class Measurement:
 
 
 async def run_load(
-    url: str, load: Load, *, progress: Callable[[float], None] | None = None
+    url: str,
+    load: Load,
+    *,
+    token: str | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> LoadReport:
     """Put a load on a service; `progress` is called with the elapsed seconds.
 
     Refused requests are counted by problem type and not repeated. Raises NoAnswerError, and the
     first problem if every request was refused.
     """
-    async with AsyncClient(url, retries=0) as client:
+    async with AsyncClient(url, token=token, retries=0) as client:
         model = (await client.generate(load.n, model=load.model, seed=load.seed)).model
         measurement = Measurement(load)
         tasks = [

@@ -11,7 +11,7 @@ import pytest
 from app.access.api_keys import add_key
 from model_store.store import SHIPPED
 from tests.api.service import digit
-from tests.e2e.server import serving
+from tests.e2e.server import run, serving
 from zserve_client import Client, ForbiddenError
 
 CONTEXT = ssl.create_default_context()
@@ -36,7 +36,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def test_keys_are_rotated_in_all_workers_without_a_restart(tmp_path: Path) -> None:
+def test_keys_are_rotated_in_all_workers_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keys = tmp_path / "keys.toml"
     old = add_key(keys, "old", frozenset({"generate"}))
     variables = {
@@ -53,6 +55,12 @@ def test_keys_are_rotated_in_all_workers_without_a_restart(tmp_path: Path) -> No
         with Client(url, token=old, retries=0) as client, pytest.raises(ForbiddenError) as refused:
             client.reconstruct(digit())
         assert refused.value.type == "missing-scope"
+        command = run("-m", "zserve_client", "models", "--url", url)
+        assert command.returncode == 0, command.stderr  # the list of models is public
+        samples = ("-m", "zserve_client", "generate", "--n", "1", "--out", tmp_path / "one.png")
+        assert "the token is missing or wrong" in run(*samples, "--url", url).stderr
+        monkeypatch.setenv("ZSERVE_TOKEN", old)
+        assert run(*samples, "--url", url).returncode == 0
         new = add_key(keys, "new", frozenset({"generate"}))
         wait_until(lambda: statuses(url, new) == {200})
         assert statuses(url, old) == {200}

@@ -45,7 +45,8 @@ Images of variational autoencoders, from a zserve service over HTTP.
   zserve models                                     the models and their metrics
 """
 EPILOG = """\
-The service is http://localhost:8000 unless --url or the variable ZSERVE_URL names another one.
+The service is http://localhost:8000 unless --url or the variable ZSERVE_URL names another one. If it
+requires an API key, set the variable ZSERVE_TOKEN.
 `zserve COMMAND --help` has examples for each command. An error is one line on stderr, and status 1.
 """
 

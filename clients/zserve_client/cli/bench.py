@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict
 
 from zserve_client._load_test import Load, LoadReport, run_load
-from zserve_client.cli.command import Command, add_model_option
+from zserve_client.cli.command import Command, add_model_option, token_of_environment
 from zserve_client.cli.progress import ProgressBar
 
 EXAMPLES = """\
@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> None:
             run_load(
                 options.url,
                 load,
+                token=token_of_environment(),
                 progress=lambda elapsed_s: progress.show(round(elapsed_s), total_s),
             )
         )

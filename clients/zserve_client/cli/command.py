@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from zserve_client import Client
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,16 @@ class Command:
     examples: str
     add_options: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], None]
+
+
+def connect(options: argparse.Namespace) -> Client:
+    """Return a client of the service that --url names, with the key in ZSERVE_TOKEN if it is set."""
+    return Client(options.url, token=token_of_environment())
+
+
+def token_of_environment() -> str | None:
+    """Return ZSERVE_TOKEN; an option would show the key to everybody who can list processes."""
+    return os.environ.get("ZSERVE_TOKEN") or None
 
 
 def add_model_option(parser: argparse.ArgumentParser) -> None:

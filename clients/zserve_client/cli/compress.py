@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from zserve_client import Client
 from zserve_client.cli.batch import Batch
-from zserve_client.cli.command import Command, add_model_option
+from zserve_client.cli.command import Command, add_model_option, connect
 
 EXAMPLES = """\
   zserve compress a.png b.png --out digits.zsi          two images of the model's size
@@ -30,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     batch = Batch(options.images)
     if not batch.has_one:
         batch.skip_unreadable()
-    with Client(options.url) as client:
+    with connect(options) as client:
         file = batch.send(lambda files: client.compress(files, model=options.model))
     print(
         f"{file.save(options.out)}: {len(file.content)} bytes, "

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from zserve_client import Client
-from zserve_client.cli.command import Command
+from zserve_client.cli.command import Command, connect
 
 EXAMPLES = """\
   zserve decompress digits.zsi --out folder            folder/000000.png and so on
@@ -24,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write the images into a folder."""
-    with Client(options.url) as client:
+    with connect(options) as client:
         images = client.decompress(options.file)
     paths = images.save(options.out)
     print(f"{options.out}: {len(paths)} images, by {images.model}")

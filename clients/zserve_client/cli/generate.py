@@ -7,7 +7,7 @@ from typing import Any
 
 from zserve_client import Client, InputError
 from zserve_client._requests import DOWNLOAD_FORMATS
-from zserve_client.cli.command import Command, add_image_options
+from zserve_client.cli.command import Command, add_image_options, connect
 from zserve_client.cli.progress import ProgressBar
 
 EXAMPLES = """\
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     """Export to a folder if --out has no suffix, else download a file."""
     names = ("seed", "model", "temperature", "scale", "metadata")
     common = {name: getattr(options, name) for name in names}
-    with Client(options.url) as client:
+    with connect(options) as client:
         if not options.out.suffix or options.out.is_dir():
             _export(client, options, common)
         else:

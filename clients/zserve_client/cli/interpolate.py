@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from zserve_client import Client
-from zserve_client.cli.command import Command, add_image_options, add_upload_options
+from zserve_client.cli.command import Command, add_image_options, add_upload_options, connect
 
 EXAMPLES = """\
   zserve interpolate 1 2                               from seed 1 to seed 2, eight frames
@@ -34,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     """Save the frames as a row, or as an animation if the suffix is .gif or .apng."""
     suffix = options.out.suffix.removeprefix(".").lower()
     animated = suffix in {"gif", "apng"}
-    with Client(options.url) as client:
+    with connect(options) as client:
         frames = client.interpolate(
             _seed_or_path(options.a),
             _seed_or_path(options.b),

@@ -7,8 +7,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from zserve_client import Client, Model
-from zserve_client.cli.command import Command
+from zserve_client import Model
+from zserve_client.cli.command import Command, connect
 
 HEADLINE_METRICS = ("test_nll", "test_negative_elbo", "test_kl", "active_units")
 EXAMPLES = """\
@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Save a figure, print one version, or list all models."""
-    with Client(options.url) as client:
+    with connect(options) as client:
         if options.figure:
             figure = client.figure(options.figure, options.ref)
             print(f"{figure.save(options.out)}: {options.figure} of {figure.model}")

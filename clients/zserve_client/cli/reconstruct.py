@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zserve_client import Client, InputError, Reconstructions, UploadError
+from zserve_client import InputError, Reconstructions, UploadError
 from zserve_client.cli.batch import Batch
-from zserve_client.cli.command import Command, add_image_options, add_upload_options
+from zserve_client.cli.command import Command, add_image_options, add_upload_options, connect
 
 if TYPE_CHECKING:
     from zserve_client._requests import Preprocess
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     are prepared one after the other.
     """
     batch = Batch(options.images)
-    with Client(options.url) as client:
+    with connect(options) as client:
         try:
             rows = _reconstruct(
                 client,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from zserve_client import Client
-from zserve_client.cli.command import Command, add_image_options, add_upload_options
+from zserve_client.cli.command import Command, add_image_options, add_upload_options, connect
 
 EXAMPLES = """\
   zserve traverse                                      around z = 0, the most informative
@@ -31,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Save the rows, and print the dimension of each."""
-    with Client(options.url) as client:
+    with connect(options) as client:
         rows = client.traverse(
             options.image or options.seed,
             dims=options.dims,
