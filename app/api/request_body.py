@@ -137,6 +137,11 @@ async def _parse_form(request: Request, most: int) -> FormData:
             f"the multipart form is malformed: {error.message}",
             remedy="let an HTTP library encode the form, including its boundary",
         ) from error
+    except ValueError as error:  # of codecs: some that a client may name decode nothing
+        raise MalformedBodyError(
+            "the multipart form has text that its charset cannot decode",
+            remedy="leave the charset out of the Content-Type; names are read as UTF-8",
+        ) from error
 
 
 async def _read_form(

@@ -44,6 +44,9 @@ def boundaries() -> Iterator[Row]:
     yield "type_mixed", form(part()), "multipart/mixed; boundary=b", (415, "unsupported-body")
     yield "type_related", form(part()), "multipart/related; boundary=b", (415, "unsupported-body")
     yield "type_upper_case", form(part()), "MULTIPART/FORM-DATA; BOUNDARY=b", FINE
+    for charset in ("undefined", "punycode", "idna"):
+        answer = FINE if charset == "idna" else MALFORMED
+        yield f"type_with_charset_{charset}", form(part()), f"{FORM}; charset={charset}", answer
     yield "type_with_charset", form(part()), FORM + "; charset=\xff", FINE
 
 
