@@ -38,6 +38,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 HELD_AT_MOST_S = 90.0
 """Time (s) after which connections that are still open are counted as never closed."""
+PAUSE_S = 0.02
+"""Pause (s) of the well-behaved client after an answer."""
 ARCHIVES = 60
 """Archives that are not read; each costs the computation of what the buffers hold."""
 _HEAD = b"Host: x\r\n"
@@ -113,12 +115,14 @@ async def _attack(
     loop = asyncio.get_running_loop()
     begin = loop.time()
     longest = dict.fromkeys(kinds, 0.0)
+    connected = asyncio.Semaphore(0)
 
     async def hold(kind: str) -> None:
         while True:
             opened = loop.time()
             with contextlib.suppress(OSError):
                 _, attacker = await loop.create_connection(lambda: Attacker(kind), HOST, port)
+                connected.release()
                 await asyncio.wait([attacker.closed], timeout=HELD_AT_MOST_S)
                 attacker.transport.abort()
             longest[kind] = max(longest[kind], loop.time() - opened)
@@ -131,6 +135,8 @@ async def _attack(
         tasks.append(asyncio.create_task(hold(kind)))
         if i % 50 == 0:
             await asyncio.sleep(0.02)
+    for _ in tasks:
+        await connected.acquire()
     results.send("open")
     await asyncio.gather(*tasks)
     results.send(longest)
@@ -145,7 +151,7 @@ class WellBehaved:
     failures: Counter[str] = field(default_factory=Counter)
 
     def measure(self, seconds: float) -> None:
-        """Ask for `seconds`, ten times a second."""
+        """Ask for `seconds`, with a short pause after each answer."""
         kept = HTTPConnection(HOST, self.port, timeout=30)
         end = time.monotonic() + seconds
         for i in itertools.count():
@@ -165,7 +171,7 @@ class WellBehaved:
             self.milliseconds.append((time.perf_counter() - begin) * 1e3)
             if connection is not kept:
                 connection.close()
-            time.sleep(0.1)
+            time.sleep(PAUSE_S)
 
     def row(self, name: str, closed_after: str) -> list[str]:
         """Return the line of a table."""
@@ -233,7 +239,7 @@ def main() -> None:
         alone = WellBehaved(port)
         alone.measure(options.seconds)
         count, seconds = options.connections, options.seconds
-        held, longest = beside_attack(port, SLOW, count, again=False, seconds=min(8.0, seconds))
+        held, longest = beside_attack(port, SLOW, count, again=False, seconds=min(7.0, seconds))
         pressed, _ = beside_attack(port, SLOW, count, again=True, seconds=seconds)
         _, unread = beside_attack(port, (UNREAD,), ARCHIVES, again=False, seconds=0)
         longest |= unread
