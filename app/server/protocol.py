@@ -33,8 +33,8 @@ _UNPARSED_BYTES = 64 * 1024
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 
 
-class _RefusedError(Exception):
-    """Stop the parser: the connection has a refusal."""
+class _StopParsingError(Exception):
+    """Stop the parser: the connection has had its last request."""
 
 
 class HttpProtocol(TimedConnection):
@@ -126,6 +126,8 @@ class HttpProtocol(TimedConnection):
             self._start_asgi_task(cycle, self.app)
         else:
             self.pipeline.appendleft((cycle, self.app))
+        if self.phase is Phase.CLOSING:  # it was answered at once, by an answer that is the last
+            raise _StopParsingError
 
     def on_body(self, body: bytes) -> None:
         """Hand a part of the body to the app."""
@@ -183,7 +185,7 @@ class HttpProtocol(TimedConnection):
             if rest:
                 self._parse(rest)
         except httptools.HttpParserError:
-            if self._refusal is None:
+            if self._refusal is None and self.phase is not Phase.CLOSING:
                 self._refuse(_not_http("this is not a valid HTTP request"))
             return
         if self.phase is Phase.HEAD or (self.phase is Phase.BODY and self._body_left is None):
@@ -259,7 +261,7 @@ class HttpProtocol(TimedConnection):
     def _stop_parsing(self, error: ServiceError) -> NoReturn:
         """Refuse the request from within a callback of the parser."""
         self._refuse(error)
-        raise _RefusedError
+        raise _StopParsingError
 
     def _headers_too_large(self) -> ServiceError:
         limit = self.limits.head_bytes

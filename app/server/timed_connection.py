@@ -22,8 +22,8 @@ from app.errors import RequestTimeoutError, ServiceError, TooManyConnectionsErro
 from app.server.connections import ConnectionTable
 from app.server.cycle import HttpCycle
 from app.server.refusals import Refusal, new_request_id
-from app.server.silence import end_if_silent
 from app.server.shedding import SheddingProtocol
+from app.server.silence import end_if_silent
 
 _LINGER_S = 2.0
 """Time for which a connection is read, and the bytes dropped, after its last answer.

@@ -68,7 +68,9 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(app: App, **limits: Any) -> AsyncIterator[HttpServer]:
+async def serving(
+    app: App, protocol: type[HttpProtocol] = HttpProtocol, **limits: Any
+) -> AsyncIterator[HttpServer]:
     """Serve an app; all connections are closed at the end."""
     refusals: list[ProblemType] = []
     table = ConnectionTable(
@@ -79,9 +81,7 @@ async def serving(app: App, **limits: Any) -> AsyncIterator[HttpServer]:
     server = uvicorn.Server(config)
     state = server.server_state
     loop = asyncio.get_running_loop()
-    listener = await loop.create_server(
-        lambda: HttpProtocol(table, config, state, {}), "127.0.0.1", 0
-    )
+    listener = await loop.create_server(lambda: protocol(table, config, state, {}), "127.0.0.1", 0)
     server.servers = [listener]
     address = listener.sockets[0].getsockname()
     http_server = HttpServer(app, table, refusals, server, address=address)

@@ -1,6 +1,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
@@ -484,6 +485,44 @@ def test_a_body_that_was_not_asked_for_is_not_confused_with_the_next_request() -
     answer = ask(head + GET, early)
     assert statuses(answer) == [413]
     assert b"connection: close" in answer
+
+
+class AnsweringAtOnce(HttpProtocol):
+    """Answers every request within the parser's callback, without a task."""
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._active = cycle
+
+        async def answer() -> None:
+            headers = [(b"content-length", b"4")]
+            await cycle.send({"type": "http.response.start", "status": 503, "headers": headers})
+            await cycle.send({"type": "http.response.body", "body": b"busy"})
+
+        with suppress(StopIteration):
+            answer().send(None)
+
+
+@pytest.mark.parametrize(
+    ("sent", "answers"),
+    [
+        (GET + GET + b"GET /a HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n" + GET * 90, 3),
+        (b"GET / HTTP/1.0\r\n\r\n" + GET * 90, 1),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc" + GET + b"NOPE\r\n", 3),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 99999\r\n\r\n" + GET * 90, 1),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", 1),
+    ],
+)
+def test_answers_within_the_parser_keep_the_order_and_close(sent: bytes, answers: int) -> None:
+    async def ask_and_leave(server: HttpServer) -> tuple[float, bytes]:
+        client = await server.connect(sent)
+        answer = await client.rest()
+        return await elapsed(until(lambda: len(server.table) == 0)), answer
+
+    timeouts = {"keep_alive_timeout_s": 90.0, "head_timeout_s": 90.0}
+    seconds, answer = attempt(ask_and_leave, protocol=AnsweringAtOnce, **timeouts)
+    assert seconds <= 5
+    assert len(statuses(answer)) == answers
+    assert answer.count(b"connection: close") == 1
 
 
 # --- how many ---

@@ -83,7 +83,7 @@ def failures_of(seed: int) -> list[dict[str, Any]]:
     async def run() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, what: failures.append(what))
         choice = random.Random(seed)
-        limits = {"connections": choice.choice((1, 2, 100)), "held_bytes": 100_000}
+        limits: dict[str, Any] = {"connections": choice.choice((1, 2, 100)), "held_bytes": 100_000}
         async with serving(app, **limits) as server:
             inputs = [mutated(choice) for _ in range(choice.randint(1, 3))]
             answers = await asyncio.gather(*(send_pieces(server, i, choice) for i in inputs))
