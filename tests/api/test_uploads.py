@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.imaging.decoder import Decoder
 from app.settings import Settings
 from tests.api.service import Service, digit, pixels, problem, started, tiles
 
@@ -19,8 +20,8 @@ KINDS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF":
 
 
 def settings(store: Path, **options: Any) -> Settings:
-    common = {"store": store, "device": "cpu", "log_requests": False, "upload_cpu_s": 10.0}
-    return Settings(**common | options)
+    common: dict[str, Any] = {"store": store, "device": "cpu", "log_requests": False}
+    return Settings(**common | {"upload_cpu_s": 10.0} | options)
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +122,9 @@ def test_photos_beyond_the_queue_are_answered_with_503_and_all_else_is_served(
         async def overload() -> None:
             post = service.client.post
             running = [asyncio.create_task(post("/encode", files=files)) for _ in range(2)]
-            while service.app.state.services.decoder.jobs_in_processes < 2:
-                await asyncio.sleep(0.01)  # noqa: ASYNC110 - nothing tells of a request's arrival
+            decoder: Decoder = service.app.state.services.decoder
+            while decoder.jobs_in_processes < 2:  # noqa: ASYNC110 - no event tells of an arrival
+                await asyncio.sleep(0.01)
             answer = await post("/encode", **photo)
             assert problem(answer, 503, "queue-full")["limit"] == 2
             assert answer.headers["retry-after"]
@@ -195,7 +197,7 @@ def test_bodies_that_do_not_fit_into_memory_together_are_answered_with_503(store
                 yield b""
 
             post = service.client.post
-            first = asyncio.create_task(post("/encode", **raw(half_a_file(), "image/png")))  # type: ignore[arg-type]
+            first = asyncio.create_task(post("/encode", **raw(half_a_file(), "image/png")))
             await asyncio.sleep(0.05)
             answer = await post("/encode", **raw(bytes(60_000), "image/png"))
             assert problem(answer, 503, "queue-full")["limit"] == 100_000
