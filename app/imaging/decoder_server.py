@@ -11,6 +11,7 @@ them when the service itself ends.
 """
 
 import contextlib
+import ctypes
 import gc
 import os
 import resource
@@ -41,6 +42,8 @@ FAILED = 255
 
 _OUT_OF_MEMORY_SCORE = "500"
 _LENGTH_BYTES = 8
+_PR_SET_PDEATHSIG = 1
+"""Option of prctl(2): the signal that a process gets when its parent ends."""
 _SEND_TIMEOUT_S = 1.0
 """Time (s) that the service has for taking a result out of a full socket."""
 
@@ -164,7 +167,12 @@ def _run(connection: socket.socket) -> NoReturn:
 
 
 def _limit(message: JobMessage) -> None:
-    """Let the kernel end the process by SIGPROF when its time of the CPU is over."""
+    """Let the kernel end the process by SIGPROF when its time of the CPU is over.
+
+    On Linux it also ends with the process that forked it.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (message.memory_bytes, message.memory_bytes))
     signal.setitimer(signal.ITIMER_PROF, message.cpu_s)
