@@ -60,6 +60,20 @@ def test_without_file_descriptors_no_answer_is_a_500_and_afterwards_all_are_as_b
     assert during.status_code in {after.status_code, 503}
     if during.status_code == 503:
         assert during.headers["retry-after"] == "1"
-        assert during.json()["type"] in {"/problems/out-of-files", "/problems/model-unavailable"}
+        if path.startswith("/v2"):  # errors have the form of the protocol
+            assert during.json()["error"]
+        else:
+            assert during.json()["type"] in {
+                "/problems/out-of-files",
+                "/problems/model-unavailable",
+            }
     elif path != "/metrics":
         assert during.content == after.content
+
+
+def test_metrics_count_what_the_client_was_answered(service: Service) -> None:
+    with no_file_descriptors():
+        assert service.get("/models").status_code == 503
+    metrics = service.get("/metrics").text
+    assert 'zserve_requests_total{method="GET",path="/models",status="503"} 1.0' in metrics
+    assert 'status="500"' not in metrics

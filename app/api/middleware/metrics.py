@@ -4,7 +4,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import ProblemType
+from app.api.problems import ProblemType, is_out_of_files
 from app.observability.logs import Answered, RequestLabels, RequestLog
 from app.observability.metrics import TIMES, Telemetry, Times
 
@@ -47,8 +47,8 @@ class MetricsMiddleware:
 
         try:
             await self._app(scope, receive, send_with_times)
-        except Exception:
-            status = status or 500
+        except Exception as error:
+            status = status or (503 if is_out_of_files(error) else 500)
             raise
         finally:
             self._record(scope, status, time.perf_counter() - begin, times)
