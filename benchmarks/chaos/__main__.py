@@ -34,9 +34,9 @@ def main() -> int:
 def _line(name: str, times: int, result: Result) -> str:
     """Return the findings of a scenario, and one further line for each fault."""
     outcome = result.outcome
-    statuses = ", ".join(f"{n} x {status}" for status, n in sorted(outcome.statuses.items()))
+    answers = ", ".join(f"{n} x {kind}" for kind, n in sorted(outcome.answers.items()))
     figures = "".join(f"; {key} {value:.2f}" for key, value in result.figures.items())
-    line = f"{name} x{times}: {statuses}; {len(outcome.lost)} lost{figures}"
+    line = f"{name} x{times}: {answers}; {len(outcome.lost)} lost{figures}"
     return "\n".join([line, *(f"  FAULT {fault}" for fault in result.faults)])
 
 

@@ -7,6 +7,7 @@ request connects again, as HTTP libraries do.
 
 import asyncio
 import contextlib
+import json
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -22,11 +23,15 @@ _REQUESTS: dict[Kind, bytes] = {
     "fresh": b"GET /generate?n=2&seed=9 HTTP/1.1\r\nHost: zserve\r\nConnection: close\r\n\r\n",
     "upload": b"POST /decode HTTP/1.1\r\nHost: zserve\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n%b",
-    "stream": b"GET /generate?n=400&seed=7&format=zip HTTP/1.1\r\nHost: zserve\r\n\r\n",
+    "stream": b"GET /generate?n=100&seed=7&format=zip HTTP/1.1\r\nHost: zserve\r\n\r\n",
 }
 _PAUSES: dict[Kind, float] = {"slow": 1.5, "stream": 0.1}
 """Longest pause (s) before the next request, for clients that pause."""
+_PAUSE_AFTER_REFUSAL_S = 0.2
 _TIMEOUT_S = 60.0
+
+OVERLOADED = "/problems/queue-full"
+"""Refusals of a busy service, which are no loss: the machine is slow."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +49,28 @@ class Outcome:
     """What became of the requests.
 
     Attributes:
-        statuses: Number of whole answers, by status.
+        answers: Number of whole answers, by status, or by type of problem if they are refusals.
         lost: Requests without a whole answer.
         unconnected: Number of refused connections.
     """
 
-    statuses: Counter[int] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
     lost: list[Lost] = field(default_factory=list)
     unconnected: int = 0
 
     @property
     def answered(self) -> int:
         """Number of answers with status 200."""
-        return self.statuses[200]
+        return self.answers["200"]
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """Number of answers that a service with enough time would not have given, by kind."""
+        return {kind: n for kind, n in self.answers.items() if kind not in {"200", OVERLOADED}}
 
     def add(self, other: "Outcome") -> None:
         """Add the numbers of another load."""
-        self.statuses += other.statuses
+        self.answers += other.answers
         self.lost += other.lost
         self.unconnected += other.unconnected
 
@@ -124,11 +134,13 @@ class Load:
             writer.write(self._requests[kind])
             try:
                 async with asyncio.timeout(_TIMEOUT_S):
-                    status, open_ = await _read_answer(reader)
+                    answer, open_ = await _read_answer(reader)
             except (OSError, EOFError, TimeoutError) as error:
                 self.outcome.lost.append(Lost(kind, port, type(error).__name__))
                 return
-            self.outcome.statuses[status] += 1
+            self.outcome.answers[answer] += 1
+            if answer != "200":
+                await self._pause(_PAUSE_AFTER_REFUSAL_S)
             if not open_ or kind == "fresh":
                 return
             if kind in _PAUSES:
@@ -140,19 +152,22 @@ class Load:
                 await self._stopped.wait()
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    """Return the status of an answer, and whether its connection stays open.
+async def _read_answer(reader: asyncio.StreamReader) -> tuple[str, bool]:
+    """Return the kind of an answer, and whether its connection stays open.
 
     Raises EOFError or OSError if the connection ends before the answer does.
     """
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     lines = head.split(b"\r\n")
     headers = dict(line.split(b": ", 1) for line in lines[1:] if line)
+    kind = lines[0].split()[1].decode()
     if headers.get(b"transfer-encoding") == b"chunked":
         size = -1
         while size != 0:
             size = int((await reader.readuntil(b"\r\n")).strip(), 16)
             await reader.readexactly(size + 2)
     else:
-        await reader.readexactly(int(headers[b"content-length"]))
-    return int(lines[0].split()[1]), headers.get(b"connection") != b"close"
+        body = await reader.readexactly(int(headers[b"content-length"]))
+        if headers.get(b"content-type") == b"application/problem+json":
+            kind = json.loads(body)["type"]
+    return kind, headers.get(b"connection") != b"close"

@@ -42,6 +42,11 @@ class Result:
             start = service.log.find(sign)
             self.check(start < 0, f"the log says: {service.log[start : start + 1500]}")
 
+    def check_outcome(self) -> None:
+        """Note lost requests, and answers that report a failure."""
+        self.check(not self.outcome.lost, f"{len(self.outcome.lost)} requests were lost")
+        self.check(not self.outcome.failed, f"requests failed: {self.outcome.failed}")
+
     def highest(self, name: str, value: float) -> None:
         """Keep the highest value of a figure."""
         self.figures[name] = max(self.figures.get(name, value), value)
@@ -76,8 +81,7 @@ def stops(workers: int) -> Callable[[int], Coroutine[Any, Any, Result]]:
 
                 result.outcome.add(await load.during(stop))
                 result.check_log(service)
-        result.check(not result.outcome.lost, f"{len(result.outcome.lost)} requests were lost")
-        result.check(set(result.outcome.statuses) == {200}, "a request was refused")
+        result.check_outcome()
         return result
 
     return run
@@ -103,8 +107,7 @@ async def restarts(times: int) -> Result:
 
         result.outcome.add(await load.during(restart))
         result.check_log(service)
-    result.check(not result.outcome.lost, f"{len(result.outcome.lost)} requests were lost")
-    result.check(set(result.outcome.statuses) == {200}, "a request was refused")
+    result.check_outcome()
     return result
 
 
@@ -192,7 +195,7 @@ async def supervisor_kills(times: int) -> Result:
                 result.outcome.add(await load.during(kill))
                 result.check(not _metrics_folders(folder), "a folder with metrics is left")
                 result.check_log(service)
-    result.check(not result.outcome.lost, f"{len(result.outcome.lost)} requests were lost")
+    result.check_outcome()
     return result
 
 
@@ -219,7 +222,7 @@ async def blocked_stderr(times: int) -> Result:
         finally:
             os.close(reading)
             os.close(writing)
-    result.check(not result.outcome.lost, f"{len(result.outcome.lost)} requests were lost")
+    result.check_outcome()
     return result
 
 

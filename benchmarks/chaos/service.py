@@ -85,8 +85,12 @@ class Service:
         return [pid for pid in started if pid in pids and alive(pid)]
 
     async def ready(self) -> Self:
-        """Wait until all workers serve."""
-        await self.until(lambda: self.starts >= self.workers_wanted, START_S)
+        """Wait until all workers serve; raises RuntimeError if the service ends."""
+        await self.until(
+            lambda: self.starts >= self.workers_wanted or self.process.poll() is not None, START_S
+        )
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the service did not start:\n{self.log[-3000:]}")
         self.url = re.findall(r"serving on (http://\S+)", self.log)[0]
         return self
 
