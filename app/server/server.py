@@ -111,7 +111,7 @@ class Server(uvicorn.Server):
             log.warning("SIGHUP restarts workers; a service of one process has none to restart")
 
     def _beat(self, loop: asyncio.AbstractEventLoop, reporter: Reporter) -> None:
-        reporter.beat()
+        reporter.beat(len(self.server_state.connections))
         loop.call_later(_BEAT_S, self._beat, loop, reporter)
 
 

@@ -30,6 +30,10 @@ _STOP = frozenset({signal.SIGTERM, signal.SIGINT})
 _HANDLED = _STOP | {signal.SIGCHLD, signal.SIGHUP}
 _LOOK_S = 0.5
 """Longest time (s) between two looks at the heartbeats."""
+_BALANCE_S = 2.0
+"""Shortest time (s) between two attempts to spread the connections over the workers."""
+_SMALL_DIFFERENCE = 4
+"""Difference in connections that is left as it is."""
 _START_S = 60.0
 """Time (s) in which the event loop of a new worker must run."""
 
@@ -81,6 +85,7 @@ class Supervisor:
         self._reason = ""
         self._restart = RollingRestart()
         self._looked_at = time.monotonic()
+        self._balanced_at = time.monotonic()
         self._had_terminal = has_terminal()
         self._signals = SignalPipe(_HANDLED)
         self._lifeline = os.pipe()
@@ -107,6 +112,7 @@ class Supervisor:
                     if status is not None:
                         return status
                     self._kill_late_workers()
+                    self._balance()
                     self._continue_restart()
             finally:
                 self._stop()
@@ -257,6 +263,18 @@ class Supervisor:
             worker.kill_at = None
             worker.heard_at = now + 3600.0
             worker.signal(signal.SIGKILL)
+
+    def _balance(self) -> None:
+        """Ask the worker with most connections to shed some, if another one has far fewer."""
+        now = time.monotonic()
+        serving = [w for w in self._workers.values() if w.ready and not w.retiring]
+        if len(serving) < 2 or now - self._balanced_at < _BALANCE_S:
+            return
+        counts = sorted(serving, key=lambda worker: worker.connections)
+        least, most = counts[0].connections, counts[-1].connections
+        if most - least > max(_SMALL_DIFFERENCE, most // 2):
+            self._balanced_at = now
+            counts[-1].signal(SPREAD)
 
     # --- restart and stop ---
 

@@ -2,14 +2,16 @@
 
 import contextlib
 import os
+import re
 import signal
 import time
 from dataclasses import dataclass, field
 
 SPREAD = signal.SIGUSR1
-"""Asks a worker to close some connections after their next answer, because another one is ready."""
+"""Asks a worker to close some connections after their next answer, because another one has few."""
 
 _BEAT, _READY, _FAILED = b".", b"R", b"E"
+_COUNT = re.compile(rb"\.(\d+);")
 _REASON_BYTES = 2000
 """Longest reason that is reported; a pipe takes so many bytes at once."""
 
@@ -31,9 +33,9 @@ class Reporter:
         """True if the supervisor was killed, so that all workers stop."""
         return os.getppid() != self._supervisor
 
-    def beat(self) -> None:
-        """Report that the event loop runs."""
-        self._write(_BEAT)
+    def beat(self, connections: int = 0) -> None:
+        """Report that the event loop runs, and how many connections are open."""
+        self._write(b"%b%d;" % (_BEAT, connections))
 
     def ready(self) -> None:
         """Report that requests are answered from now on."""
@@ -58,6 +60,7 @@ class WorkerProcess:
         heard_at: Time (s, monotonic) of its last report, or of its start.
         beats: True once its event loop has reported.
         ready: True once it answers requests.
+        connections: Number of connections that it has last reported.
         reason: Why it ends, if it has said so.
         retiring: True once it was asked to stop.
         kill_at: Time (s, monotonic) at which it is killed if it has not stopped.
@@ -68,6 +71,7 @@ class WorkerProcess:
     heard_at: float = field(default_factory=time.monotonic)
     beats: bool = False
     ready: bool = False
+    connections: int = 0
     reason: str | None = None
     retiring: bool = False
     kill_at: float | None = None
@@ -84,6 +88,9 @@ class WorkerProcess:
         self.beats = True
         reports, failed, reason = data.partition(_FAILED)
         self.ready = self.ready or _READY in reports
+        counts = _COUNT.findall(reports)
+        if counts:
+            self.connections = int(counts[-1])
         if failed:
             self.reason = reason.decode("utf-8", "replace")
 

@@ -51,10 +51,6 @@ class Result:
         """Keep the highest value of a figure."""
         self.figures[name] = max(self.figures.get(name, value), value)
 
-    def lowest(self, name: str, value: float) -> None:
-        """Keep the lowest value of a figure."""
-        self.figures[name] = min(self.figures.get(name, value), value)
-
 
 @dataclass(frozen=True)
 class Scenario:
@@ -122,13 +118,18 @@ async def kills(times: int) -> Result:
             for _ in range(times):
                 await asyncio.sleep(1.0)
                 result.highest("capacity_back_s", await _kill_one(service, load, result))
-                await asyncio.sleep(1.0)  # clients connect again
-                counts = [len(service.client_ports(pid)) for pid in service.workers]
-                result.lowest("least_share_of_connections", min(counts) / max(sum(counts), 1))
+                seconds = await service.until(lambda: _least_share(service) >= 0.25, 60.0)
+                result.highest("spread_again_s", seconds)
 
         result.outcome.add(await load.during(kill))
         result.check_log(service)
     return result
+
+
+def _least_share(service: Service) -> float:
+    """Return the smaller share of the connections of two workers."""
+    counts = [len(service.client_ports(pid)) for pid in service.workers]
+    return min(counts) / max(sum(counts), 1) if len(counts) == 2 else 0.0
 
 
 async def _kill_one(service: Service, load: Load, result: Result) -> float:

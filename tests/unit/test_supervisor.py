@@ -13,7 +13,7 @@ import pytest
 
 from app.server.restarts import RestartDelay
 from app.server.supervisor import EXIT_GAVE_UP, Policy, Supervisor
-from app.server.worker import Reporter
+from app.server.worker import SPREAD, Reporter
 
 FATAL = 2
 POLICY = Policy(stop_timeout_s=0.3, fatal=frozenset({FATAL}))
@@ -332,6 +332,34 @@ def test_a_worker_that_is_killed_during_a_restart_leaves_the_number_of_workers_a
         until(lambda: not supervisor.running & before)
         time.sleep(0.2)
         assert len(supervisor.running) == 3
+
+
+def test_a_worker_with_far_more_connections_than_another_is_asked_to_shed_some(
+    tmp_path: Path,
+) -> None:
+    def serve_connections(reporter: Reporter) -> int:
+        """The first worker has 20 connections until it sheds some; all others have none."""
+        pid = os.getpid()
+        signal.signal(SPREAD, lambda *_: (tmp_path / f"{pid}.shed").touch())
+        try:
+            (tmp_path / "first").touch(exist_ok=False)
+            connections = 20
+        except FileExistsError:
+            connections = 0
+        time.sleep(0.2)
+        reporter.ready()
+        while True:
+            reporter.beat(connections)
+            time.sleep(0.1)
+
+    with supervised(tmp_path, serve_connections, workers=3) as supervisor:
+        until(lambda: len(supervisor.running) == 3)
+        time.sleep(1.0)  # the start of the last worker is announced to the others
+        for file in tmp_path.glob("*.shed"):
+            file.unlink()
+        until(lambda: len(list(tmp_path.glob("*.shed"))) == 1)
+        time.sleep(0.3)
+        assert len(list(tmp_path.glob("*.shed"))) == 1
 
 
 def test_a_stop_is_announced_before_clients_are_refused(tmp_path: Path) -> None:
