@@ -21,12 +21,14 @@ class Outcome:
 
     Attributes:
         statuses: Status -> number of answers; 0 counts requests whose connection broke.
+        replaced: Number of idle connections that had been closed when they were used again.
         left: Number of clients that left on purpose.
         late: Number of requests that were not sent, because too many were in progress.
         seconds: Time of each answer with status 200, in seconds.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
+    replaced: int = 0
     left: int = 0
     late: int = 0
     seconds: list[float] = field(default_factory=list)
@@ -79,8 +81,7 @@ class Load:
         """Send one request, and count its answer."""
         begin = time.monotonic()
         try:
-            connection = self._idle.pop() if self._idle else await self._connect()
-            status = await asyncio.wait_for(self._exchange(*connection), TIMEOUT_S)
+            status = await asyncio.wait_for(self._exchange_once_or_twice(), TIMEOUT_S)
         except (OSError, EOFError, TimeoutError):
             status = 0
         self.outcome.statuses[status] += 1
@@ -98,6 +99,18 @@ class Load:
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(HOST, self._port)
+
+    async def _exchange_once_or_twice(self) -> int:
+        """Return the status of an answer.
+
+        An idle connection that its worker closed is replaced by a new one, as HTTP clients do.
+        """
+        if self._idle:
+            try:
+                return await self._exchange(*self._idle.pop())
+            except (OSError, EOFError):
+                self.outcome.replaced += 1
+        return await self._exchange(*await self._connect())
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
         """Send a request, read the whole answer, keep the connection; return the status."""
