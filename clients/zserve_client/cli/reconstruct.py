@@ -13,6 +13,7 @@ from zserve_client.cli.batch import Batch
 from zserve_client.cli.command import Command, add_image_options, add_upload_options, connect
 
 if TYPE_CHECKING:
+    from zserve_client import Client
     from zserve_client._requests import Preprocess
 
 EXAMPLES = """\
