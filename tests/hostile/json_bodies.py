@@ -93,18 +93,22 @@ def latents() -> Iterator[tuple[str, bytes, tuple[int, str]]]:
         "z_minus_infinity": b'{"z": [[-Infinity, 0, 0]]}',
         "z_4300_digits": b'{"z": [[1' + b"0" * 4300 + b", 0, 0]]}",
         "z_300000_digits": b'{"z": [[1' + b"0" * 300_000 + b", 0, 0]]}",
-        "z_strings_260000": b'{"z": [[' + b'"a",' * 260_000 + b"0]]}",
-        "z_row_of_400000_numbers": b'{"z": [[' + b"0," * 400_000 + b"0]]}",
         "key_unknown": b'{"z": [[0, 0, 0]], "seed": 1}',
         "key_upper_case": b'{"Z": [[0, 0, 0]]}',
         "key_proto": b'{"__proto__": [[0, 0, 0]]}',
-        "keys_100000": b"{" + b",".join(b'"%d":0' % (i % 100) for i in range(100_000)) + b"}",
     }
     for name, content in invalid.items():
         yield name, content, INVALID
     row = b"[0,0,0]"
     yield "z_257_rows", b'{"z": [' + b",".join([row] * 257) + b"]}", LIMIT
     yield "z_100000_rows", b'{"z": [' + b",".join([row] * 100_000) + b"]}", LIMIT
+    yield "z_strings_260000", b'{"z": [[' + b'"a",' * 260_000 + b"0]]}", LIMIT
+    yield "z_row_of_400000_numbers", b'{"z": [[' + b"0," * 400_000 + b"0]]}", LIMIT
+    yield (
+        "keys_100000",
+        b"{" + b",".join(b'"%d":0' % (i % 100) for i in range(100_000)) + b"}",
+        LIMIT,
+    )
     yield "byte_order_mark", b'\xef\xbb\xbf{"z": [[0, 0, 0]]}', FINE
     yield "z_of_zeros_after_the_point", b'{"z": [[0.' + b"0" * 4000 + b"1, -0, 1e-400]]}", FINE
     yield "spaces_500000", b" " * 500_000 + b'{"z": [[0, 0, 0]]}', FINE
