@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from app.api import v2_codec
-from app.api.latents_body import parse_latents
+from app.api.latents_body import read_latents
 from app.api.request_body import read_uploads
 from app.errors import ServiceError
 from app.imaging.decode import decode_upload
@@ -89,12 +89,20 @@ def _v2(data: bytes) -> object:
 
 
 def _latents(data: bytes) -> object:
-    return parse_latents(data, 3, "")
+    return _LOOP.run_until_complete(
+        read_latents(_request(b"application/json", data), 3, max_rows=256)
+    )
 
 
 def _multipart(data: bytes) -> object:
-    """Read a form whose first line is the Content-Type, in pieces of 1,000 bytes."""
+    """Read a form whose first line is the Content-Type."""
     content_type, _, body = data.partition(b"\n")
+    request = _request(content_type, body)
+    return _LOOP.run_until_complete(read_uploads(request, ["image"], _SETTINGS))
+
+
+def _request(content_type: bytes, body: bytes) -> Request:
+    """Return a request whose body comes in pieces of 1,000 bytes."""
     pieces = [body[at : at + 1000] for at in range(0, len(body), 1000)] or [b""]
     messages: Iterator[Message] = iter(
         {"type": "http.request", "body": piece, "more_body": i + 1 < len(pieces)}
@@ -106,7 +114,7 @@ def _multipart(data: bytes) -> object:
 
     headers = [(b"content-type", content_type)]
     scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "app": None}
-    return _LOOP.run_until_complete(read_uploads(Request(scope, receive), ["image"], _SETTINGS))
+    return Request(scope, receive)
 
 
 def _manifest(data: bytes) -> object:
