@@ -20,6 +20,7 @@ StoreError
 
 ImageError
 ├── BlankImageError            the image shows no digit
+├── SeveralDigitsError         the image shows several digits, and none of them is meant
 └── WrongSizeError             preprocess=none, and the image does not have the model's size
 
 CompressedFileError
@@ -100,6 +101,10 @@ class ImageError(ValueError):
 
 class BlankImageError(ImageError):
     """No digit can be seen on the image."""
+
+
+class SeveralDigitsError(ImageError):
+    """The image shows several digits of about the same size, and none is in its centre."""
 
 
 class WrongSizeError(ImageError):

@@ -4,10 +4,10 @@
     prepare        a DecodedImage -> (channels, height, width) in [0, 1], as a model's spec asks
 
 Callers open the files with Pillow and decide which formats they accept. Colour profiles (ICC) are
-ignored: the numbers in the file are the pixels.
+ignored: the numbers in the file are the pixels. From pixels on, all arithmetic is of integers, so
+that every machine prepares the same bytes; docs/arithmetic.md specifies it.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -16,29 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from model_store import image_files
-from model_store.errors import BlankImageError, WrongSizeError
+from model_store import image_files, resampling
+from model_store.digit.background import ink_of_ready_image
+from model_store.digit.finding import find_digit
+from model_store.digit.placing import place_digit
+from model_store.errors import BlankImageError, SeveralDigitsError, WrongSizeError
+from model_store.resampling import Grid
 from model_store.spec import ImageShape, ModelSpec
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+Levels = NDArray[np.uint16]
 Preprocess = Literal["auto", "none"]
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""Weights of red, green and blue in luminance; ITU-R BT.601."""
-_ROWS_AT_ONCE = 64
-"""Rows of a colour image that are converted to luminance together, which bounds the memory."""
-
-_DIGIT_SIDE = 20
-"""Pixels of the longer side of a digit in MNIST's 28x28; LeCun et al. 1998, section III.A."""
-_FULL_CONTRAST = 0.9
-"""Ink at least this strong is left as it is; weaker ink is stretched to 1."""
-_MIN_CONTRAST = 0.08
-"""An image whose strongest mark differs less than this from its background is blank."""
-_FAINT = 0.2
-"""Ink weaker than this does not count for the size of a digit; resampling leaves such halos."""
-_JPEG_RINGING = 0.12
-"""Marks weaker than this fraction of the strongest may be artefacts of JPEG compression."""
+_LUMA = (19595, 38470, 7471)
+"""Weights of red, green and blue in luminance, in steps of 2^-16; ITU-R BT.601."""
+_WHITE = 65535
+"""The level of white in images of 16 bits."""
+_FINE_ENOUGH = 8
+"""An image is reduced by averages as long as each output pixel has this many pixels a side."""
 
 
 # --- an opened file to pixels ------------------------------------------------------------------
@@ -65,26 +61,34 @@ class DecodedImage:
         height, width = self.pixels.shape[:2]
         return width, height
 
-    def grey(self) -> Floats:
-        """Return the luminance; (height, width) in [0, 1]."""
-        if self.pixels.ndim == 2:
-            return _as_floats(self.pixels)
-        red, green, blue = np.moveaxis(self.pixels, 2, 0)
-        if np.array_equal(red, green) and np.array_equal(red, blue):
-            return _as_floats(red)
-        luminance = np.empty(self.pixels.shape[:2], np.float32)
-        for top in range(0, len(luminance), _ROWS_AT_ONCE):
-            rows = slice(top, top + _ROWS_AT_ONCE)
-            luminance[rows] = _as_floats(self.pixels[rows]) @ _LUMA
-        return luminance
+    def grey(self, factor: int = 1) -> Levels:
+        """Return the luminance in 0..65535; (height, width), reduced by a whole factor."""
+        return next(self.channels(1, factor))
 
-    def channels(self, count: int) -> Iterator[Floats]:
-        """Yield the luminance (count 1) or red, green and blue (3); each (height, width) in [0, 1]."""
+    def channels(self, count: int, factor: int = 1) -> Iterator[Levels]:
+        """Yield the luminance (count 1) or red, green and blue (3), reduced by a whole factor.
+
+        Each is (height, width) in 0..65535.
+        """
+        levels = resampling.reduced(self._integers(), factor)
         if count == 1:
-            yield self.grey()
+            yield levels if levels.ndim == 2 else _luminance(levels)
             return
         for channel in range(count):
-            yield _as_floats(self.pixels if self.pixels.ndim == 2 else self.pixels[..., channel])
+            yield levels if levels.ndim == 2 else levels[..., channel]
+
+    def _integers(self) -> Bytes | Levels:
+        """Return the pixels as they are if they are bytes, and else in 0..65535."""
+        if self.pixels.dtype == np.uint8:
+            return np.asarray(self.pixels, np.uint8)
+        return np.asarray(np.rint(self.pixels * np.float32(_WHITE)), np.uint16)
+
+
+def _luminance(levels: Levels) -> Levels:
+    """Return the luminance of colours (height, width, 3) in 0..65535; (height, width)."""
+    red, green, blue = (levels[..., i].astype(np.uint32) for i in range(3))
+    sums = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    return ((sums + 2**15) >> 16).astype(np.uint16)
 
 
 _ORIENTATION = ExifTags.Base.Orientation
@@ -128,11 +132,12 @@ def _opaque(image: Image.Image) -> Bytes | Floats:
 
 def _filled(image: Image.Image) -> Floats:
     """Lay an RGBA image on black if its visible part is light, on white if that is dark."""
-    rgba = np.asarray(image, np.float32) / np.float32(255)
+    levels = np.asarray(image, np.uint8)
+    weights = levels[..., 3].astype(np.uint64)
+    light = int((_luminance(levels[..., :3].astype(np.uint16)) * weights).sum())
+    background = 1.0 if 2 * light < 255 * int(weights.sum()) or not weights.any() else 0.0
+    rgba = levels.astype(np.float32) / np.float32(255)
     rgb, alpha = rgba[..., :3], rgba[..., 3:]
-    opaque = float(alpha.sum())
-    mean_luminance = float(((rgb @ _LUMA)[..., None] * alpha).sum()) / opaque if opaque else 0.0
-    background = 1.0 if mean_luminance < 0.5 else 0.0
     return np.asarray(rgb * alpha + background * (1 - alpha), np.float32)
 
 
@@ -158,14 +163,13 @@ def prepare(image: DecodedImage, spec: ModelSpec, preprocess: Preprocess = "auto
     if preprocess == "none":
         prepared = _unchanged(image, spec.image)
     elif spec.upload == "digit":
-        ink = _as_mnist(image, spec.image)
-        prepared = np.broadcast_to(ink, spec.image.shape)
+        prepared = np.broadcast_to(_as_mnist(image, spec.image), spec.image.shape)
     else:
         prepared = _cropped(image, spec.image)
-    return from_bytes(to_bytes(prepared))
+    return from_bytes(prepared)
 
 
-def _unchanged(image: DecodedImage, shape: ImageShape) -> Floats:
+def _unchanged(image: DecodedImage, shape: ImageShape) -> Bytes:
     width, height = image.size
     if (height, width) != (shape.height, shape.width):
         width, height = image.file_size or image.size
@@ -173,94 +177,44 @@ def _unchanged(image: DecodedImage, shape: ImageShape) -> Floats:
             f"preprocess=none takes images of {shape.width}x{shape.height} pixels as they are, "
             f"and this one is {width}x{height}"
         )
-    return np.stack(list(image.channels(shape.channels)))
+    return np.stack([_eight_bits(channel) for channel in image.channels(shape.channels)])
 
 
-def _cropped(image: DecodedImage, shape: ImageShape) -> Floats:
+def _cropped(image: DecodedImage, shape: ImageShape) -> Bytes:
     """Resize the largest centred part that has the model's aspect ratio."""
     width, height = image.size
-    scale = min(height / shape.height, width / shape.width)
-    crop_width, crop_height = scale * shape.width, scale * shape.height
-    left, top = (width - crop_width) / 2, (height - crop_height) / 2
-    box = (left, top, left + crop_width, top + crop_height)
-    size = (shape.width, shape.height)
-    return np.stack([_resample(channel, size, box) for channel in image.channels(shape.channels)])
+    if (height, width) == (shape.height, shape.width):
+        return _unchanged(image, shape)
+    # An output pixel is step / unit pixels of the image, the largest scale at which all are inside.
+    step, unit = min((height, shape.height), (width, shape.width), key=lambda s: s[0] / s[1])
+    factor = max(1, step // (_FINE_ENOUGH * unit))
+    rows, columns = (
+        resampling.bicubic_weights(
+            Grid(-(-length // factor), size, step, unit, length * unit - size * step, factor)
+        )
+        for length, size in ((height, shape.height), (width, shape.width))
+    )
+    channels = image.channels(shape.channels, factor)
+    return np.stack([_eight_bits(resampling.filtered(c, rows, columns)) for c in channels])
 
 
-def _as_mnist(image: DecodedImage, shape: ImageShape) -> Floats:
-    """Place the ink as MNIST does: light on black, fitted into 20x20, centred by its mass.
+def _as_mnist(image: DecodedImage, shape: ImageShape) -> Bytes:
+    """Find the digit, and place it as MNIST does: light on black, (height, width).
 
-    Returns (height, width). An image of MNIST is returned unchanged.
-
-    LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to document
-    recognition", section III.A.
+    An image of the model's size is taken to be a digit alone; one of MNIST is returned unchanged.
     """
-    side = round(_DIGIT_SIDE / 28 * min(shape.height, shape.width))
-    ink = _ink(image)
-    tight = _cut_out(ink, 0.0)
-    if max(tight.shape) != side:
-        tight = _fitted(_cut_out(ink, _FAINT), side)
-    return _centred(tight, shape)
-
-
-def _cut_out(ink: Floats, threshold: float) -> Floats:
-    """Return the bounding box of everything stronger than the threshold."""
-    strong = ink > threshold
-    rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _ink(image: DecodedImage) -> Floats:
-    """Return how far each pixel differs from the background; 0 is background, 1 is ink."""
-    grey = image.grey()
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    background = float(np.median(border))
-    ink = grey - background if background < 0.5 else background - grey
-    peak = float(ink.max())
-    if peak < _MIN_CONTRAST:
+    if image.size == (shape.width, shape.height):
+        ink = ink_of_ready_image(image.grey())
+    else:
+        mark = find_digit(image.grey())
+        if mark is not None and mark.rival_is_equal:
+            raise SeveralDigitsError(
+                "several digits of about the same size are in the image, none of them in its centre"
+            )
+        ink = mark.ink if mark else None
+    if ink is None:
         raise BlankImageError("no digit can be seen: all of the image looks like its border")
-    # Paper, shadow and compression differ from the background too, as much as the border does.
-    noise = 2 * float(np.percentile(np.abs(border - background), 75))
-    floor = min(max(noise, _JPEG_RINGING * peak if image.lossy else 0.0), 0.5 * peak)
-    if floor > 0.0 or peak < _FULL_CONTRAST:
-        ink = (ink - floor) / (peak - floor)
-    return np.asarray(np.clip(ink, 0.0, 1.0), np.float32)
-
-
-def _fitted(ink: Floats, side: int) -> Floats:
-    """Resample the ink so that its longer side is `side`; keep the aspect ratio."""
-    height, width = ink.shape
-    longest = max(height, width)
-    size = (max(1, round(width * side / longest)), max(1, round(height * side / longest)))
-    fitted = np.clip(_resample(ink, size), 0.0, 1.0)
-    peak = float(fitted.max())
-    return fitted / np.float32(peak) if 0.0 < peak < _FULL_CONTRAST else fitted
-
-
-def _centred(ink: Floats, shape: ImageShape) -> Floats:
-    """Put the ink on a black image, its centre of mass in [13.5, 14.5) of 28 as in MNIST.
-
-    Measured: this rounding reproduces the position of all 10,000 digits of MNIST's test split.
-    """
-    canvas = np.zeros((shape.height, shape.width), np.float32)
-    mass = ink.astype(np.float64)
-    total = float(mass.sum())
-    row = float(mass.sum(axis=1) @ np.arange(ink.shape[0])) / total
-    column = float(mass.sum(axis=0) @ np.arange(ink.shape[1])) / total
-    top = min(max(math.ceil((shape.height - 1) / 2 - row), 0), shape.height - ink.shape[0])
-    left = min(max(math.ceil((shape.width - 1) / 2 - column), 0), shape.width - ink.shape[1])
-    canvas[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
-    return canvas
-
-
-def _resample(
-    channel: Floats,
-    size: tuple[int, int],
-    box: tuple[float, float, float, float] | None = None,
-) -> Floats:
-    """Resize one channel, or the box of it, to (width, height), antialiased."""
-    image = Image.fromarray(np.ascontiguousarray(channel, np.float32))
-    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box), np.float32)
+    return place_digit(ink, shape.height, shape.width, lossy=image.lossy)
 
 
 # --- floats and bytes --------------------------------------------------------------------------
@@ -279,6 +233,6 @@ def from_bytes(pixels: Bytes) -> Floats:
     return pixels.astype(np.float32) / np.float32(255)
 
 
-def _as_floats(pixels: Bytes | Floats) -> Floats:
-    floats = pixels.astype(np.float32)
-    return floats / np.float32(255) if pixels.dtype == np.uint8 else floats
+def _eight_bits(levels: NDArray[np.integer]) -> Bytes:
+    """Convert 0..65535 to 0..255, rounded to the nearest; what is outside is clipped."""
+    return np.asarray((np.clip(levels, 0, _WHITE).astype(np.uint32) + 128) // 257, np.uint8)

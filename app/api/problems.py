@@ -59,6 +59,9 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
         "too-complex", 413, "Decoding the image takes too much time or memory"
     ),
     store_errors.BlankImageError: ProblemType("blank-image", 422, "The image is blank"),
+    store_errors.SeveralDigitsError: ProblemType(
+        "several-digits", 422, "The image shows several digits"
+    ),
     store_errors.WrongSizeError: WRONG_SIZE,
     errors.ImageSizeError: WRONG_SIZE,
     errors.WrongPixelsError: ProblemType(
@@ -121,6 +124,7 @@ REMEDIES: Mapping[type[Exception], str] = {
     errors.ShuttingDownError: "try again after the time in Retry-After",
     store_errors.BlankImageError: "draw or photograph one digit, dark on light or light on dark, "
     "with some background around it",
+    store_errors.SeveralDigitsError: "cut the image to one of the digits",
     store_errors.WrongSizeError: "leave preprocess out to convert the image to the model's form",
     store_errors.ForeignFileError: "send a file that POST /compress has answered with",
     store_errors.DamagedFileError: "fetch the file again; compressed files cannot be repaired",

@@ -39,7 +39,7 @@ def opened(content: bytes) -> DecodedImage:
 
 def rgb(image: DecodedImage) -> NDArray[np.float32]:
     """Red, green and blue; (height, width, 3)."""
-    return np.stack(list(image.channels(3)), axis=2)
+    return (np.stack(list(image.channels(3)), axis=2) / 65535).astype(np.float32)
 
 
 def prepared(content: bytes, spec: ModelSpec = DIGIT) -> Bytes:
@@ -76,7 +76,7 @@ def test_a_drawing_on_a_transparent_ground_lies_on_what_contrasts(mode: str, ink
     drawing = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
     drawing.paste((ink, ink, ink, 255), (2, 2, 6, 6))
     image = drawing if mode == "RGBA" else drawing.convert(mode)
-    grey = opened(saved(image)).grey()
+    grey = opened(saved(image)).grey() / 65535
     assert grey[0, 0] == pytest.approx(1 - ink / 255)
     assert grey[4, 4] == pytest.approx(ink / 255)
 
@@ -86,7 +86,7 @@ def test_a_photo_is_turned_as_its_exif_data_say() -> None:
     image.paste(255, (0, 0, 10, 10))
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held upright
-    pixels = opened(saved(image, "JPEG", exif=exif)).grey()
+    pixels = opened(saved(image, "JPEG", exif=exif)).grey() / 65535
     assert pixels.shape == (20, 10)
     assert pixels[:10].mean() > 0.9
     assert pixels[10:].mean() < 0.1

@@ -1,0 +1,122 @@
+"""Find the connected components of a mask, and grow masks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """The components of a mask; arrays have one element for each component.
+
+    Pixels that touch at an edge or at a corner belong to one component. Boxes are half-open.
+    """
+
+    labels: Integers
+    """Number of the component of each pixel, from 0, and -1 outside of the mask."""
+    area: Integers
+    """Number of pixels."""
+    top: Integers
+    bottom: Integers
+    left: Integers
+    right: Integers
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+    @property
+    def height(self) -> Integers:
+        """Height of each component's box, in pixels."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> Integers:
+        """Width of each component's box, in pixels."""
+        return self.right - self.left
+
+    def mask(
+        self, members: Integers, box: tuple[slice, slice] = (slice(None), slice(None))
+    ) -> Mask:
+        """Return the pixels of some components, in a part of the image."""
+        chosen = np.zeros(len(self) + 1, bool)  # the last element is that of label -1
+        chosen[members] = True
+        return chosen[self.labels[box]]
+
+
+def components(mask: Mask) -> Components:
+    """Return the connected components of a mask (height, width), in the order of their first run."""
+    height, width = mask.shape
+    row, start, stop = _runs(mask)
+    names, count = _numbered(_joined(row, start, stop, width))
+    labels = np.full((height, width), -1, np.int64)
+    labels[mask] = np.repeat(names, stop - start)
+    top, left = np.full(count, height), np.full(count, width)
+    bottom, right = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    np.minimum.at(top, names, row)
+    np.maximum.at(bottom, names, row + 1)
+    np.minimum.at(left, names, start)
+    np.maximum.at(right, names, stop)
+    area = np.zeros(count, np.int64)
+    np.add.at(area, names, stop - start)
+    return Components(labels, area, top, bottom, left, right)
+
+
+def _runs(mask: Mask) -> tuple[Integers, Integers, Integers]:
+    """Return row, first column, and column after the last, of each horizontal run."""
+    height, width = mask.shape
+    padded = np.zeros((height, width + 2), np.int8)
+    padded[:, 1:-1] = mask
+    change = np.diff(padded, axis=1)
+    row, start = np.nonzero(change == 1)
+    return row, start, np.nonzero(change == -1)[1]
+
+
+def _joined(row: Integers, start: Integers, stop: Integers, width: int) -> Integers:
+    """Return for each run the lowest number of a run that it is connected with."""
+    pitch = width + 2
+    first = np.searchsorted(row * pitch + stop, (row + 1) * pitch + start, "left")
+    after = np.searchsorted(row * pitch + start, (row + 1) * pitch + stop, "right")
+    count = np.maximum(after - first, 0)
+    upper = np.repeat(np.arange(len(row)), count)
+    lower = np.arange(len(upper)) - np.repeat(np.cumsum(count) - count - first, count)
+    root = np.arange(len(row))
+    while True:
+        lowest = np.minimum(root[upper], root[lower])
+        higher = np.maximum(root[upper], root[lower])
+        if np.array_equal(lowest, higher):
+            return root
+        np.minimum.at(root, higher, lowest)
+        while not np.array_equal(root, root[root]):
+            root = root[root]
+
+
+def _numbered(root: Integers) -> tuple[Integers, int]:
+    roots, names = np.unique(root, return_inverse=True)
+    return names.astype(np.int64), len(roots)
+
+
+def grown(mask: Mask, radius: int) -> Mask:
+    """Return the mask and everything within `radius` rows and columns of it."""
+    if radius < 1:
+        return mask
+    for axis in (0, 1):
+        length = mask.shape[axis]
+        pad = [(0, 0), (0, 0)]
+        pad[axis] = (radius + 1, radius)
+        sums = np.cumsum(np.pad(mask, pad), axis=axis, dtype=np.int32)
+        upper = np.take(sums, np.arange(2 * radius + 1, 2 * radius + 1 + length), axis=axis)
+        mask = upper > np.take(sums, np.arange(length), axis=axis)
+    return mask
+
+
+def holds_square(mask: Mask, side: int) -> bool:
+    """Return True if a square of `side` pixels fits into the mask."""
+    if side < 1 or side > min(mask.shape):
+        return side < 1
+    sums = np.pad(mask, ((1, 0), (1, 0))).cumsum(axis=0, dtype=np.int32).cumsum(axis=1)
+    counts = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    return bool((counts == side * side).any())
