@@ -26,6 +26,10 @@ _HEADERS = {
     "X-Weights-SHA256": "Checksum of the weights of that version.",
     "X-Request-ID": "Id of the request, as in the log.",
 }
+_UNUSUAL = (
+    "Present if uploads are not like the data of the model: the number of each, from 0, and how many "
+    "times the limit of usual errors its reconstruction error is, such as `0;times=2.7`."
+)
 _TYPES = {
     "X-Queue-Time": "number",
     "X-Inference-Time": "number",
@@ -55,10 +59,11 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def images(
-    description: str, formats: Sequence[str], *, seed: bool = False
+    description: str, formats: Sequence[str], *, seed: bool = False, uploads: bool = False
 ) -> dict[int | str, dict[str, Any]]:
     """Return the responses of an endpoint that answers in these formats, the default first."""
     headers = _HEADERS | ({"X-Seed": "Seed of the answer, if it has one."} if seed else {})
+    headers |= {"X-Unusual": _UNUSUAL} if uploads else {}
     answer = {
         "description": description,
         "content": {

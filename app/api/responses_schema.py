@@ -94,6 +94,17 @@ class Encoded(Answer):
     images: list[Encoding]
 
 
+class Unusual(BaseModel):
+    """A warning: an upload is not like the images that the model learnt."""
+
+    error: float = Field(
+        description="Reconstruction error |x - r|^2 / |x| of the upload x and its reconstruction r, "
+        "for pixels in [0, 1]."
+    )
+    limit: float = Field(description="99 % of the model's test images have a smaller error.")
+    detail: str = Field(description="The warning in words, with the ratio of both.")
+
+
 class Reconstruction(BaseModel):
     """One upload and its reconstruction."""
 
@@ -107,6 +118,11 @@ class Reconstruction(BaseModel):
     )
     reconstruction: PngOrNumbers = Field(
         description="The decoded posterior mean: a PNG in base64, or pixel values with pixels=true."
+    )
+    unusual: Unusual | None = Field(
+        default=None,
+        description="Present if the upload is not like the images that the model learnt.",
+        exclude_if=lambda unusual: unusual is None,
     )
 
 

@@ -136,3 +136,14 @@ def test_a_copied_curl_carries_the_drawing(visitor: Visitor, tmp_path: Path) -> 
     command = visitor.copied("Copy as curl")
     run_in_a_shell(command, tmp_path)
     assert (tmp_path / "reconstruction.png").read_bytes() == saved
+
+
+def test_an_image_that_is_not_like_the_data_has_a_warning(visitor: Visitor) -> None:
+    visitor.open("#draw")
+    visitor.draw((0.5, 0.15), (0.48, 0.85))
+    assert visitor.shown.locator(".unusual").count() == 0
+    noise = io.BytesIO()
+    Image.frombytes("L", (28, 28), bytes(i * 97 % 251 for i in range(784))).save(noise, "PNG")
+    visitor.drop(noise.getvalue())
+    visitor.shown.locator(".unusual").wait_for()
+    assert "times the limit" in visitor.shown.locator(".unusual").inner_text()

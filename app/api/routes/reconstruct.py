@@ -1,5 +1,6 @@
 """/reconstruct: encode images and decode the means of their posteriors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -18,8 +19,9 @@ from app.api.queries import ReconstructQuery
 from app.api.query_route import QueryRoute
 from app.api.render import FORMATS, image_to_json, render
 from app.api.request_body import read_images
-from app.api.responses_schema import Reconstructed, Reconstruction
+from app.api.responses_schema import Reconstructed, Reconstruction, Unusual
 from app.api.result import Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
+from app.api.unusual import unusual_headers, unusual_uploads
 from app.sampling.posterior import kl_to_standard_normal
 from app.typing import Bytes, Floats
 from model_store.preprocessing import to_bytes
@@ -35,6 +37,7 @@ router = APIRouter(tags=["images"], route_class=QueryRoute)
     responses=images(
         "Two rows: the uploads as the model sees them, and their reconstructions.",
         ReconstructQuery.FORMATS,
+        uploads=True,
     ),
     openapi_extra=form_or_image_body("One image, or several under the same name.", required=True),
 )
@@ -44,7 +47,8 @@ async def reconstruct(
     """Encode each image and decode the mean of its posterior.
 
     Uploads are first converted to the form of the model's training images: any size up to the
-    limit, colour or grey, dark on light or light on dark.
+    limit, colour or grey, dark on light or light on dark. An upload that is not like the data of the
+    model is answered too, with a warning in the JSON and in the header `X-Unusual`.
     """
     output = choose_output(request, query)
     model = await services.model_cache.get(query.model)
@@ -55,18 +59,22 @@ async def reconstruct(
     bce_nats = None
     if FORMATS[output.format].has_numbers:
         bce_nats = -await services.engine.log_likelihood(model, x, mu)
+    levels = to_bytes(x)
     result = Reconstructions(
         model=model,
         parameters=request_parameters(
             "/reconstruct", model, images=len(x), preprocess=query.preprocess
         ),
         images=reconstructions,
-        x=to_bytes(x),
+        x=levels,
         mu=mu,
         logvar=logvar,
         bce_nats=bce_nats,
+        unusual=unusual_uploads(model, levels, reconstructions),
     )
-    return await render(result, output)
+    response = await render(result, output)
+    response.headers.update(unusual_headers(result.unusual))
+    return response
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,6 +87,8 @@ class Reconstructions(Result):
     logvar: Floats
     bce_nats: Floats | None
     """-ln p(x | z = mu) of each upload; None for formats without numbers."""
+    unusual: Sequence[Unusual | None]
+    """For each upload a warning if it is not like the images that the model learnt."""
 
     def grid(self) -> Grid:
         """Return uploads and reconstructions as two rows."""
@@ -117,6 +127,7 @@ class Reconstructions(Result):
                 kl_nats=float(kl_nats[i]),
                 input=image_to_json(self.x[i], output),
                 reconstruction=image_to_json(self.images[i], output),
+                unusual=self.unusual[i],
             )
             for i in range(len(self.x))
         ]

@@ -112,7 +112,7 @@ export function mount(section, context) {
       ...["What the model sees", "Reconstruction", "Difference"].map((caption) => h("figure", {}, h("div", { class: "empty" }), h("figcaption", {}, caption)))));
   }
 
-  async function render({ input, reconstruction, mu, logvar, bce_nats, kl_nats }) {
+  async function render({ input, reconstruction, mu, logvar, bce_nats, kl_nats, unusual }) {
     const [inputPixels, outputPixels] = await Promise.all([input, reconstruction].map(async (png) => {
       const element = h("img", { src: dataAddress(png), alt: "" });
       await element.decode();
@@ -124,6 +124,7 @@ export function mount(section, context) {
         tile({ ...item, png: input, z: null }, context, { caption: "What the model sees", name: "What the model sees" }),
         tile({ ...item, png: reconstruction, z: mu }, context, { caption: "Reconstruction", name: "Reconstruction" }),
         h("figure", {}, differenceOf(inputPixels, outputPixels), h("figcaption", {}, "Difference: ", h("span", { class: "lost" }, "darker"), ", ", h("span", { class: "added" }, "brighter")))),
+      ...(unusual ? [warningOf(unusual)] : []),
       h("dl", { class: "figures" },
         figure(term("BCE"), bce_nats),
         figure(term("KL"), kl_nats),
@@ -132,6 +133,12 @@ export function mount(section, context) {
       h("h3", {}, "Position in the latent space: ", term("mu"), " and ", term("sigma"), " of each dimension"),
       latentChart(mu, logvar, model),
     );
+  }
+
+  /** Say how unusual the image is. */
+  function warningOf({ error, limit }) {
+    const times = (error / limit).toFixed(1);
+    return h("p", { class: "note unusual", role: "status" }, `This is not like the images that the model learnt: its reconstruction error is ${times} times the limit that 99 % of the test images stay below.`);
   }
 
   async function showSamples() {
