@@ -124,6 +124,9 @@ bench-objectives: $(VENV)/.installed-dev ## measure what each option of training
 bench-uploads: $(VENV)/.installed-dev ## measure what uploads cost, photos and hostile files, in CPU time
 	$(PY) -m benchmarks.upload_cost $(ARGS)
 
+bench-digits: $(VENV)/.installed-dev ## count digits that keep their label under twelve kinds of damage of a photograph (ARGS="--digits 100")
+	$(PY) -m benchmarks.upload_damages $(ARGS)
+
 bench-bytes: $(VENV)/.installed-dev ## compare the bytes of exact versions over executors and instruction sets (ARGS=--emulate)
 	$(PY) -m benchmarks.same_bytes $(ARGS)
 
@@ -135,6 +138,9 @@ chaos: $(VENV)/.installed-dev ## stop, kill, suspend and block the service under
 
 bench-overload: $(VENV)/.installed-dev ## offer zserve, FastAPI and LitServe five times what they can answer (ARGS=--quick)
 	$(PY) -m benchmarks.serving.overload $(ARGS)
+
+typical-errors: $(VENV)/.installed-dev ## measure the reconstruction errors of shipped versions, above which an upload is unusual (ARGS=mnist)
+	$(PY) -m scripts.measure_typical_errors $(ARGS)
 
 docs: $(VENV)/.installed-dev ## write the generated parts of docs: HTTP reference, settings, figure of the packages
 	$(PY) -m scripts.write_docs
@@ -171,5 +177,5 @@ clean: ## remove .venv and caches; never data, runs or weights
 
 always:
 .PHONY: always help install serve clients train test fast test-lowest test-page test-redis test-clients test-schema test-slow coverage check format
-.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload fuzz
+.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload fuzz bench-digits typical-errors
 .PHONY: docs docs-site requirements wheels docker-build docker-smoke clean sbom audit soak
