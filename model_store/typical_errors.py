@@ -35,7 +35,7 @@ def reconstruction_errors(x: Bytes, reconstructions: Bytes) -> Doubles:
 
     Both are (images, channels, height, width) in 0..255. Sums are of integers. Among the measures
     that were tried, this one finds most images of other kinds with one limit for dark and light
-    images (docs/decisions/0087-warn-of-unusual-uploads.md).
+    images (docs/decisions/0067-warn-of-unusual-uploads.md).
     """
     axes = (1, 2, 3)
     seen = x.astype(np.int64)
