@@ -7,7 +7,7 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
 from app.api.limits import at_most
-from app.api.multipart import UploadParser
+from app.api.multipart import UploadParser, in_pieces
 from app.errors import (
     BodyTooLargeError,
     LimitError,
@@ -124,7 +124,12 @@ def _too_large(name: str, settings: Settings) -> BodyTooLargeError:
 
 async def _parse_form(request: Request, most: int) -> FormData:
     try:
-        parser = UploadParser(request.headers, request.stream(), max_files=most, max_fields=most)
+        parser = UploadParser(
+            request.headers,
+            in_pieces(aiter(request.stream())),
+            max_files=most,
+            max_fields=most,
+        )
         return await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many"):

@@ -220,7 +220,7 @@ def test_a_failed_download_leaves_an_existing_file_as_it_was(client: Client, tmp
         (lambda c: c.generate(0), LimitError, 422, "limit-exceeded"),
         (lambda c: c.generate(1, seed="x"), InvalidRequestError, 422, "invalid-parameter"),
         (lambda c: c.generate(1, label="Hat", model="named"), InvalidRequestError, 422, None),
-        (lambda c: c.reconstruct(bytes(2_000_000)), TooLargeError, 413, "body-too-large"),
+        (lambda c: c.reconstruct(bytes(21 * 2**20)), TooLargeError, 413, "body-too-large"),
         (lambda c: c.reconstruct(b"no image"), UploadError, 415, "not-an-image"),
         (lambda c: c.reconstruct(digit()[:-40]), UploadError, 422, "corrupt-image"),
         (lambda c: c.reconstruct([]), UploadError, 422, "wrong-field"),

@@ -97,12 +97,13 @@ def test_an_error_is_a_problem_over_real_http_too(trained: Trained) -> None:
     answer = httpx.get(f"{trained.url}/generate?n=1000000000")
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
-    too_large = httpx.post(f"{trained.url}/reconstruct", content=bytes(2_000_000))
+    png = {"Content-Type": "image/png"}
+    too_large = httpx.post(f"{trained.url}/reconstruct", content=bytes(21 * 2**20), headers=png)
     assert too_large.status_code == 413
     chunked = httpx.post(
         f"{trained.url}/reconstruct",
-        content=(bytes(100_000) for _ in range(20)),
-        headers={"Content-Type": "image/png"},
+        content=(bytes(2**20) for _ in range(21)),
+        headers=png,
     )
     assert chunked.status_code == 413
     assert httpx.get(f"{trained.url}/readyz").status_code == 200
