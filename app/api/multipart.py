@@ -10,8 +10,8 @@ from starlette.formparsers import MultiPartParser
 _FILE_TYPES = ("image/", "application/")
 """Beginnings of the content types that parts have only if they are files."""
 
-_PIECE = 16 * 1024
-"""Bytes that are parsed without a pause; the most expensive ones take 4 ms."""
+_PIECE = 4 * 1024
+"""Bytes that are parsed without a pause; the most expensive ones, line ends, take 16 ms."""
 
 
 async def in_pieces(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

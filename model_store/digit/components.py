@@ -70,9 +70,9 @@ def _runs(mask: Mask) -> tuple[Integers, Integers, Integers]:
     height, width = mask.shape
     padded = np.zeros((height, width + 2), np.int8)
     padded[:, 1:-1] = mask
-    change = np.diff(padded, axis=1)
-    row, start = np.nonzero(change == 1)
-    return row, start, np.nonzero(change == -1)[1]
+    change = np.diff(padded, axis=1).ravel()
+    row, start = np.divmod(np.flatnonzero(change == 1), width + 1)
+    return row, start, np.flatnonzero(change == -1) % (width + 1)
 
 
 def _joined(row: Integers, start: Integers, stop: Integers, width: int) -> Integers:

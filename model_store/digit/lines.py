@@ -70,6 +70,8 @@ def _is_hollow(own: Mask) -> bool:
 
 def _straight_sides(own: Mask) -> Mask:
     """Return the pixels of straight sides of a mark, if there are three or more."""
+    if _sides_with_ink(own) + _sides_with_ink(own.T) < 3:  # then lines are not looked for
+        return np.zeros_like(own)
     level = _near_sides(_level_lines(own, 70, slender=8), len(own))
     upright = _near_sides(_level_lines(own.T, 70, slender=8), own.shape[1])
     if len(level) + len(upright) < 3:
@@ -80,6 +82,17 @@ def _straight_sides(own: Mask) -> Mask:
     beside = (rest.bottom <= margins[0]) | (rest.top >= len(own) - margins[0])
     beside |= (rest.right <= margins[1]) | (rest.left >= own.shape[1] - margins[1])
     return sides | rest.mask(np.flatnonzero(beside))
+
+
+def _sides_with_ink(own: Mask) -> int:
+    """Return how many of the level sides of a mark have ink along most of them: 0, 1 or 2.
+
+    A straight side has its median within a sixth of the height, and deviates by its slope.
+    """
+    height, width = own.shape
+    reach = height // 6 + (width * _STEEPEST >> (_SLOPE_BITS + 1)) + 2
+    bands = (own[:reach], own[max(0, height - reach) :])
+    return sum(100 * int(band.any(axis=0).sum()) > 68 * width for band in bands)
 
 
 def _near_sides(lines: list[Line], height: int) -> list[Line]:
@@ -102,12 +115,13 @@ def _level_lines(mask: Mask, cover: int, *, slender: int) -> list[Line]:
     """
     height, width = mask.shape
     step = max(1, width // _SAMPLES)
-    rows, columns = np.nonzero(mask[:, ::step])
+    sample = mask[:, ::step]
     needed = cover * -(-width // step) // 100 + 1
-    if width < slender or len(np.unique(columns)) < needed:
-        return []
-    # counts[slope, place]: columns in which the line has ink; place is its row in the middle.
     reach = (width * _STEEPEST >> (_SLOPE_BITS + 1)) + 1
+    if width < slender or _most_inked_columns(sample, 2 * reach + 1) < needed:
+        return []
+    rows, columns = np.nonzero(sample)
+    # counts[slope, place]: columns in which the line has ink; place is its row in the middle.
     counts = np.stack(
         [
             np.bincount(
@@ -129,6 +143,18 @@ def _level_lines(mask: Mask, cover: int, *, slender: int) -> list[Line]:
         if line.thickness * slender <= width:
             lines.append(line)
         _forget(counts, slope, place, line.thickness + 2, width)
+
+
+def _most_inked_columns(mask: Mask, rise: int) -> int:
+    """Return an upper bound of the columns in which a line has ink that rises less than `rise` rows.
+
+    Such a line lies within two of the bands of `rise` rows into which the mask is divided.
+    """
+    height, width = mask.shape
+    bands = np.zeros((-(-height // rise) + 1, rise, width), bool)
+    bands.reshape(-1, width)[:height] = mask
+    inked: Mask = np.logical_or.reduce(bands, axis=1)
+    return int((inked[:-1] | inked[1:]).sum(axis=1).max())
 
 
 def _offsets(slope: int, width: int) -> Integers:

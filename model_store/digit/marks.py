@@ -57,8 +57,9 @@ class Mark:
     @property
     def box(self) -> tuple[int, int, int, int]:
         """Top, left, bottom and right of the mark."""
-        rows, columns = np.nonzero(self.core)
-        return int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
+        rows = np.flatnonzero(self.core.any(axis=1))
+        columns = np.flatnonzero(self.core.any(axis=0))
+        return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
     @property
     def longest(self) -> int:
@@ -69,8 +70,10 @@ class Mark:
     @property
     def ink(self) -> Ink:
         """The ink of the mark and its soft edges; 0 elsewhere."""
-        around = grown(self.core, self.longest // 12 + 2)
-        keep = self.core | (around & ~grown(self.others & ~self.core, 2))
+        keep = grown(self.core, self.longest // 12 + 2)
+        others = self.others & ~self.core
+        if others.any():
+            keep = self.core | (keep & ~grown(others, 2))
         return replace(self.whole, values=np.where(keep, self.whole.values, 0))
 
 
@@ -143,6 +146,8 @@ def ink_strength(values: Integers, mask: Mask) -> int:
 
 def _groups(marks: Mask, parts: Components) -> Integers:
     """Return for each part the number of its group: parts that are near each other."""
+    if len(parts) == 1:
+        return np.zeros(1, np.int64)
     longest_first = np.argsort(-np.maximum(parts.height, parts.width), kind="stable")
     candidates = longest_first[:_CANDIDATES]
     points = [_score(marks, parts, candidates[i : i + 1]).points for i in range(len(candidates))]
@@ -191,11 +196,11 @@ def _covers_a_side(parts: Components, members: Integers) -> bool:
 
 def _by_edge(score: _Score, light: Integers, mark: Mask) -> _Score:
     """Lower the score of a mark whose surroundings are not paper."""
-    rows, columns = np.nonzero(mark)
+    rows, columns = np.flatnonzero(mark.any(axis=1)), np.flatnonzero(mark.any(axis=0))
     edge = (int(max(np.ptp(rows), np.ptp(columns))) + 1) // _EDGE + 1
     box = (
-        slice(max(0, int(rows.min()) - 2 * edge), int(rows.max()) + 2 * edge + 1),
-        slice(max(0, int(columns.min()) - 2 * edge), int(columns.max()) + 2 * edge + 1),
+        slice(max(0, int(rows[0]) - 2 * edge), int(rows[-1]) + 2 * edge + 1),
+        slice(max(0, int(columns[0]) - 2 * edge), int(columns[-1]) + 2 * edge + 1),
     )
     mark, light = mark[box], smoothed(light[box])
     around = grown(mark, 2 * edge) & ~grown(mark, edge)
