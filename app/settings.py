@@ -260,8 +260,8 @@ class Settings(BaseSettings):
         default=0.42,
         gt=0,
         allow_inf_nan=False,
-        description="Time (seconds) of the CPU for decoding the images of a request of up to 1 MiB. "
-        "Decoding is stopped after it. Raise it on slow machines.",
+        description="Time (seconds) of the CPU for decoding an image of up to 1 MiB; each further image "
+        "of the request may take 2 ms. Decoding is stopped after it. Raise it on slow machines.",
     )
     upload_cpu_s_per_mib: float = Field(
         default=1.0,

@@ -103,20 +103,25 @@ def grown(mask: Mask, radius: int) -> Mask:
     """Return the mask and everything within `radius` rows and columns of it."""
     if radius < 1:
         return mask
-    for axis in (0, 1):
-        length = mask.shape[axis]
-        pad = [(0, 0), (0, 0)]
-        pad[axis] = (radius + 1, radius)
-        sums = np.cumsum(np.pad(mask, pad), axis=axis, dtype=np.int32)
-        upper = np.take(sums, np.arange(2 * radius + 1, 2 * radius + 1 + length), axis=axis)
-        mask = upper > np.take(sums, np.arange(length), axis=axis)
-    return mask
+    return _grown_in_columns(_grown_in_columns(mask, radius).T, radius).T
+
+
+def _grown_in_columns(mask: Mask, radius: int) -> Mask:
+    """Return the mask and everything within `radius` rows of it."""
+    length, width = mask.shape
+    last = radius + 1 + length
+    sums = np.zeros((last + radius, width), np.int32)  # row i: ink above row i - radius
+    np.cumsum(mask, axis=0, dtype=np.int32, out=sums[radius + 1 : last])
+    sums[last:] = sums[last - 1]
+    return sums[2 * radius + 1 :] > sums[:length]
 
 
 def holds_square(mask: Mask, side: int) -> bool:
     """Return True if a square of `side` pixels fits into the mask."""
     if side < 1 or side > min(mask.shape):
         return side < 1
-    sums = np.pad(mask, ((1, 0), (1, 0))).cumsum(axis=0, dtype=np.int32).cumsum(axis=1)
+    sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
+    np.cumsum(mask, axis=0, dtype=np.int32, out=sums[1:, 1:])
+    np.cumsum(sums, axis=1, out=sums)
     counts = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
     return bool((counts == side * side).any())
