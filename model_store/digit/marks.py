@@ -1,5 +1,6 @@
 """Choose among the marks on a sheet the largest and most central one that looks like a digit."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +31,15 @@ _CLEAR = 80
 """Percentage of a ring around a digit that is nearer to paper than to ink."""
 _EDGE = 20
 """The ring's thickness is 1 / _EDGE of the digit's length, plus 1, and so is its distance."""
+_WIDE_GAP = 20
+"""Distance between two strokes of one digit, at most, as a percentage of their height."""
+_WIDEST = 110
+"""Width of two strokes of one digit together, at most, as a percentage of their height.
+
+Two digits beside each other are wider.
+"""
+_HIGHEST = 250
+"""Height of two strokes of one digit together, at most, as a percentage of their width."""
 _OWN = 35
 """Ink below this percentage of the mark's median does not belong to it."""
 
@@ -108,20 +118,58 @@ def choose_mark(ink: Ink, smooth: Integers, marks: Mask, lines: Mask) -> Mark:
         scores[group] = _by_edge(scores[group], ink.light, mark)
     leading.sort(key=lambda group: (-scores[group].points, group))
     members = _with_fragments(parts, np.flatnonzero(groups == leading[0]))
+    equals = _equals(scores, leading, parts, groups, members)
+    for group in scores:
+        stroke = np.flatnonzero(groups == group)
+        together = np.union1d(members, stroke)
+        near = group in equals or _is_near(parts, members, stroke)
+        if near and _is_upright(parts, together):  # strokes of one digit, with a wide gap
+            members = together
     core = parts.mask(members)
     others = (marks & ~core) | lines
     core &= smooth > _OWN * ink_strength(smooth, core) // 100
     score = scores[leading[0]]
-    rivals = [
-        scores[group]
+    equal = bool(_equals(scores, leading, parts, groups, members))
+    return Mark(ink, core, others, score.points, score.certain, equal)
+
+
+def _equals(
+    scores: Mapping[int, _Score],
+    leading: Sequence[int],
+    parts: Components,
+    groups: Integers,
+    members: Integers,
+) -> list[int]:
+    """Return the groups that are as certain to be a digit as the first, and nearly as good and large."""
+    best = scores[leading[0]]
+    area = parts.area[members].sum()
+    return [
+        group
         for group in leading[1:]
         if group not in groups[members]
-        and 10 * parts.area[groups == group].sum() >= 6 * parts.area[members].sum()
+        and 10 * parts.area[groups == group].sum() >= 6 * area
+        and best.certain
+        and scores[group].certain
+        and 10 * scores[group].points >= 9 * best.points
     ]
-    equal = score.certain and any(
-        rival.certain and 10 * rival.points >= 9 * score.points for rival in rivals
-    )
-    return Mark(ink, core, others, score.points, score.certain, equal)
+
+
+def _is_near(parts: Components, members: Integers, stroke: Integers) -> bool:
+    """Return True if a stroke is not much smaller than a mark, and _WIDE_GAP of its length away."""
+    length = int(parts.bottom[members].max() - parts.top[members].min())
+    above = int(parts.top[stroke].min() - parts.bottom[members].max())
+    below = int(parts.top[members].min() - parts.bottom[stroke].max())
+    right = int(parts.left[stroke].min() - parts.right[members].max())
+    left = int(parts.left[members].min() - parts.right[stroke].max())
+    large = int(parts.area[stroke].sum()) * _FRAGMENT >= int(parts.area[members].max())
+    return large and 100 * max(above, below, right, left) <= _WIDE_GAP * length
+
+
+def _is_upright(parts: Components, members: Integers) -> bool:
+    """Return True if parts together are as high and wide as one digit is, and not as two are."""
+    height = int(parts.bottom[members].max() - parts.top[members].min())
+    width = int(parts.right[members].max() - parts.left[members].min())
+    return _WIDEST * height >= 100 * width and 100 * height <= _HIGHEST * width
 
 
 def _with_fragments(parts: Components, members: Integers) -> Integers:

@@ -81,7 +81,9 @@ def test_an_image_can_be_chosen_dropped_or_pasted(visitor: Visitor) -> None:
 
 def test_a_large_photo_is_made_smaller_before_it_is_sent(visitor: Visitor) -> None:
     large = io.BytesIO()
-    Image.effect_noise((1600, 1200), 90).save(large, "PNG")
+    photo = Image.effect_noise((1600, 1200), 60)
+    photo.paste(0, (720, 240, 880, 960))  # a one
+    photo.save(large, "PNG")
     assert len(large.getvalue()) > 1024 * 1024
     visitor.open("#draw")
     with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):

@@ -118,6 +118,40 @@ def test_two_digits_of_one_size_are_refused() -> None:
         prepared(two_digits(1, 1))
 
 
+def drawn(*strokes: list[tuple[int, int]]) -> Bytes:
+    """Strokes of a brush on the canvas of the page, light on dark."""
+    canvas = Image.new("L", (280, 280), 0)
+    brush = ImageDraw.Draw(canvas)
+    for points in strokes:
+        brush.line(points, fill=255, width=26)
+    return np.asarray(canvas)
+
+
+CORNER, UPRIGHT = [(80, 50), (80, 150), (140, 150)], [(190, 50), (190, 230)]
+
+
+@pytest.mark.parametrize(
+    "strokes",
+    [
+        pytest.param([CORNER, UPRIGHT], id="an open four"),
+        pytest.param([UPRIGHT, CORNER], id="an open four, the upright stroke first"),
+        pytest.param([[(90, 60), (90, 220)], [(190, 60), (190, 220)]], id="two equal strokes"),
+        pytest.param(
+            [[(110, 70), (100, 140), (170, 160), (150, 230), (90, 230)], [(150, 40), (220, 40)]],
+            id="a five whose bar is apart",
+        ),
+    ],
+)
+def test_strokes_with_a_gap_between_them_are_one_digit(
+    strokes: list[list[tuple[int, int]]],
+) -> None:
+    canvas = drawn(*strokes)
+    box = Image.fromarray(canvas).getbbox()
+    assert box is not None
+    scale = 20 / max(box[2] - box[0], box[3] - box[1])  # MNIST's digits have 20 pixels
+    assert prepared(canvas).sum() == pytest.approx(canvas.sum() * scale**2, rel=0.1)
+
+
 # --- other images ------------------------------------------------------------------------------
 
 
