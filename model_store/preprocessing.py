@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from model_store import image_files, resampling
-from model_store.digit.background import ink_of_ready_image
+from model_store.digit.background import ink_of_ready_image, strong_ink
 from model_store.digit.finding import find_digit
 from model_store.digit.placing import place_digit
 from model_store.errors import BlankImageError, SeveralDigitsError, WrongSizeError
@@ -211,7 +211,7 @@ def _as_mnist(image: DecodedImage, shape: ImageShape) -> Bytes:
             raise SeveralDigitsError(
                 "several digits of about the same size are in the image, none of them in its centre"
             )
-        ink = mark.ink if mark else None
+        ink = mark.ink if mark else strong_ink(image.grey())
     if ink is None:
         raise BlankImageError("no digit can be seen: all of the image looks like its border")
     return place_digit(ink, shape.height, shape.width, lossy=image.lossy)

@@ -17,6 +17,8 @@ FULL = UNIT * WHITE
 """The difference of white and black."""
 MIN_CONTRAST = 8
 """An image whose strongest mark has less than this percentage of full ink is blank."""
+_STRONG = 40
+"""Percentage of full ink by which light on empty paper hardly differs from its border."""
 _CROSSING = 20
 """Percentage of full ink from which on something at the border is not paper."""
 _EVEN = 4
@@ -66,6 +68,15 @@ def ink_of_ready_image(grey: Levels) -> Ink | None:
     background = UNIT // 4 * quartile(edge, 2)
     ink = _ink(grey, background, np.abs(UNIT * edge - background))
     return None if 100 * int(ink.values.max()) < MIN_CONTRAST * FULL else ink
+
+
+def strong_ink(grey: Levels) -> Ink | None:
+    """Return all that differs from the border, or None if uneven light on paper may differ as much.
+
+    It is taken for the digit if nothing on the image looks like one.
+    """
+    ink = ink_of_ready_image(grey)
+    return None if ink is None or 100 * int(ink.values.max()) < _STRONG * FULL else ink
 
 
 def even_ink(grey: Levels) -> Ink | None:
