@@ -117,20 +117,28 @@ def choose_mark(ink: Ink, smooth: Integers, marks: Mask, lines: Mask) -> Mark:
         mark = parts.mask(np.flatnonzero(groups == group))
         scores[group] = _by_edge(scores[group], ink.light, mark)
     leading.sort(key=lambda group: (-scores[group].points, group))
-    members = _with_fragments(parts, np.flatnonzero(groups == leading[0]))
-    equals = _equals(scores, leading, parts, groups, members)
-    for group in scores:
-        stroke = np.flatnonzero(groups == group)
-        together = np.union1d(members, stroke)
-        near = group in equals or _is_near(parts, members, stroke)
-        if near and _is_upright(parts, together):  # strokes of one digit, with a wide gap
-            members = together
+    members = _with_strokes(scores, leading, parts, groups)
     core = parts.mask(members)
     others = (marks & ~core) | lines
     core &= smooth > _OWN * ink_strength(smooth, core) // 100
     score = scores[leading[0]]
     equal = bool(_equals(scores, leading, parts, groups, members))
     return Mark(ink, core, others, score.points, score.certain, equal)
+
+
+def _with_strokes(
+    scores: Mapping[int, _Score], leading: Sequence[int], parts: Components, groups: Integers
+) -> Integers:
+    """Return the parts of the best mark, and strokes of its digit that a wide gap separates."""
+    members = _with_fragments(parts, np.flatnonzero(groups == leading[0]))
+    equals = _equals(scores, leading, parts, groups, members)
+    for group, score in scores.items():
+        stroke = np.flatnonzero(groups == group)
+        near = score.certain and _is_near(parts, members, stroke)
+        together = np.union1d(members, stroke)
+        if (near or group in equals) and _is_upright(parts, together):
+            members = together
+    return members
 
 
 def _equals(
