@@ -303,7 +303,7 @@ def test_sighup_replaces_the_workers_one_by_one(tmp_path: Path, times: int) -> N
             time.sleep(0.002)
         assert least >= 3
         assert most <= 5
-        assert len(supervisor.workers) <= 7
+        assert len(supervisor.workers) <= 3 + 3 * times  # fewer if the signals come together
         assert alive(supervisor.pid)
 
 
