@@ -44,7 +44,7 @@ SLOW: dict[str, bytes] = {
     "idle after an answer": b"GET /healthz HTTP/1.1\r\n" + _HEAD + b"\r\n",
     "reads no archive": b"GET /generate?n=10000&format=zip HTTP/1.1\r\n" + _HEAD + b"\r\n",
 }
-"""What a client does -> the bytes that it sends before it does so."""
+"""Bytes that each kind of slow client sends before it waits."""
 LARGE = b"GET /healthz HTTP/1.1\r\n" + _HEAD + b"A: " + b"v" * 1_000_000 + b"\r\n\r\n"
 
 _APP = "benchmarks.http_servers:app"

@@ -32,7 +32,7 @@ Content = Literal["grid", "document", "files", "arrays", "animation"]
 _LARGE = 500_000
 """Number of pixel values from which on encoding runs in a thread, off the event loop."""
 _LARGE_SINGLY = 50_000
-"""The same number for formats that encode each image, or each number, by itself: about 5 ms."""
+"""Number of pixel values, for formats that encode each image or number by itself: about 5 ms."""
 
 
 @dataclass(frozen=True)

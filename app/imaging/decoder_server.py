@@ -36,7 +36,7 @@ from model_store.errors import ImageError
 NICENESS = 5
 """Added to the niceness of the service, whose event loop comes first."""
 END = b"end of job "
-"""What comes before the signal, so that a result that is cut short is not read as one."""
+"""Bytes before the signal's number. A result without them was cut short."""
 FAILED = 255
 """Appended instead of a signal if the job ended with an unexpected exception."""
 

@@ -27,7 +27,7 @@ _SCAN = 0xDA
 
 @dataclass(frozen=True)
 class _Cost:
-    """What a decoder has to do for a file."""
+    """Work of a decoder for one file, by its header."""
 
     pixels: int
     passes: int

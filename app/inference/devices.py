@@ -11,7 +11,7 @@ Device = Literal["cpu", "cuda"]
 
 DRIVER = "libcuda.so.1"
 CUDA_ERROR_NO_DEVICE = 100
-"""What cuInit returns if the driver is installed and the machine has no GPU."""
+"""Return value of cuInit if the driver is installed and the machine has no GPU."""
 
 
 def choose_device(requested: Literal["auto", "cpu", "cuda"]) -> Device:

@@ -33,7 +33,7 @@ A connection that is closed with unread bytes is reset, and the reset may overta
 
 
 class Phase(enum.Enum):
-    """What the connection expects of the client."""
+    """Message or event that the connection waits for."""
 
     IDLE = enum.auto()
     """A further request, or nothing."""

@@ -13,7 +13,7 @@ SPREAD = signal.SIGUSR1
 _BEAT, _READY, _FAILED = b".", b"R", b"E"
 _COUNT = re.compile(rb"\.(\d+);")
 _REASON_BYTES = 2000
-"""Longest reason that is reported; a pipe takes so many bytes at once."""
+"""Bytes of the longest reason that is reported; the pipe takes them in one write."""
 
 
 class Reporter:
@@ -52,7 +52,7 @@ class Reporter:
 
 @dataclass(eq=False)
 class WorkerProcess:
-    """What the supervisor knows of one worker.
+    """State of one worker, as the supervisor sees it.
 
     Attributes:
         pid: The process.

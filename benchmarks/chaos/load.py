@@ -46,7 +46,7 @@ class Lost:
 
 @dataclass
 class Outcome:
-    """What became of the requests.
+    """Numbers of answered, lost and unconnected requests.
 
     Attributes:
         answers: Number of whole answers, by status, or by type of problem if they are refusals.

@@ -67,7 +67,7 @@ class Service:
 
     @property
     def log(self) -> str:
-        """What the service has written to stderr."""
+        """Text that the service has written to stderr."""
         return self._log.read_text()
 
     @property

@@ -1,4 +1,4 @@
-"""What happens to the server meanwhile: promotions, and kills of its youngest worker."""
+"""Promote versions and kill the youngest worker while the server is under load."""
 
 import asyncio
 import contextlib

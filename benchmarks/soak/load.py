@@ -17,7 +17,7 @@ LEAVES_EVERY = 20
 
 @dataclass
 class Outcome:
-    """What came back.
+    """Answers and failures of the requests.
 
     Attributes:
         statuses: Status -> number of answers; 0 counts requests whose connection broke.

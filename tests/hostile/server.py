@@ -21,7 +21,7 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; status 0 if the connection was closed without an answer."""
+    """The answer; status 0 if the connection was closed without an answer."""
 
     status: int
     content_type: str

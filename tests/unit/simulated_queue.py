@@ -35,7 +35,7 @@ class Arrival:
 
 @dataclass
 class Outcome:
-    """What became of the requests; times in seconds."""
+    """Results of the requests; times in seconds."""
 
     arrival: Arrival
     ended: float | None = None
