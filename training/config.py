@@ -95,6 +95,9 @@ class Objective(Frozen):
     """Number of epochs over which beta grows linearly, step by step, from 0 to its value."""
     freeze_vae_epochs: NonNegativeInt = 0
     """Number of first epochs in which only the flow prior is trained."""
+    prior_only_epochs: NonNegativeInt = 0
+    """Number of last epochs in which only the flow prior is trained, on draws from q(z | x): fast,
+    because nothing is decoded. Their learning rate starts again and falls along a cosine."""
     free_bits: NonNegativeFloat = 0.0
     """Nats of KL per latent dimension (batch mean) below which the KL is not penalised."""
     targets: Literal["grey", "binary", "mixed"] = "grey"
@@ -200,8 +203,9 @@ class Preset(Frozen):
 
     @model_validator(mode="after")
     def _check_that_there_is_a_prior_to_learn(self) -> Self:
-        if self.objective.freeze_vae_epochs and self.model.prior is None:
-            raise ValueError("objective.freeze_vae_epochs needs a model.prior, which is a flow")
+        for key in ("freeze_vae_epochs", "prior_only_epochs"):
+            if getattr(self.objective, key) and self.model.prior is None:
+                raise ValueError(f"objective.{key} needs a model.prior, which is a flow")
         return self
 
     @model_validator(mode="after")

@@ -19,8 +19,18 @@ def beta_at(objective: Objective, epochs: float) -> float:
     return objective.beta * epochs / objective.annealing_epochs
 
 
-def learning_rate_at(optimiser: Optimiser, epochs: float) -> float:
-    """Return the learning rate for the next step: linear warm-up times schedule."""
+def learning_rate_at(optimiser: Optimiser, epochs: float, prior_only_epochs: int = 0) -> float:
+    """Return the learning rate for the next step: linear warm-up times schedule.
+
+    The last `prior_only_epochs` epochs have a schedule of their own, a warm-up and a cosine.
+    """
+    if prior_only_epochs:
+        whole_vae = optimiser.epochs - prior_only_epochs
+        if epochs < whole_vae:
+            optimiser = optimiser.model_copy(update={"epochs": whole_vae})
+        else:
+            last = {"schedule": "cosine", "step_epochs": (), "epochs": prior_only_epochs}
+            optimiser, epochs = optimiser.model_copy(update=last), epochs - whole_vae
     warmup = 1.0
     if epochs < optimiser.warmup_epochs:
         warmup = epochs / optimiser.warmup_epochs

@@ -7,9 +7,10 @@ shuffled once per epoch, Adam is fused, and statistics stay tensors between two 
 import math
 import time
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model_store.spec import ModelSpec
 from model_store.vae import VAE, kl_between
@@ -17,6 +18,7 @@ from training.config import Compute, Objective, Optimiser
 from training.data.augmentation import augment, augment_some
 from training.data.images import Images, as_floats, batch_indices
 from training.errors import NonFiniteLossError
+from training.fitting import prior
 from training.fitting.ema import MovingAverage
 from training.fitting.events import Averages, EpochDone, EpochProgress
 from training.fitting.latent_standardisation import standardise_latents
@@ -55,6 +57,8 @@ class Trainer:
         self.ema = MovingAverage(vae, optimiser.ema_decay) if optimiser.ema_decay else None
         self.order = torch.Generator().manual_seed(seed)
         self.noise = torch.Generator(self.device).manual_seed(seed)
+        self.encoded: prior.EncodedImages | None = None
+        self.encoded_test: prior.EncodedImages | None = None
         self.epochs = 0
         self.steps = 0
         compute = compute or Compute()
@@ -77,12 +81,11 @@ class Trainer:
         for epoch in range(self.epochs + 1, self.optimiser.epochs + 1):
             for progress in self.epoch(train, epoch):
                 yield progress
-            if self.ema:
+            if self.ema and not self._is_prior_only(epoch):
                 self.ema.measure_batch_norm(train, self.seed)
             if self.objective.standardise_latents and epoch == self.optimiser.epochs:
                 standardise_latents(self.trained, train)
-            noise = torch.Generator(self.device).manual_seed(self.seed)
-            averages = mean_bound(self.trained, test, self.objective, noise)
+            averages = self._measure(test)
             _check_that_it_is_finite(averages, epoch)
             self.epochs = epoch
             yield EpochDone(
@@ -96,17 +99,18 @@ class Trainer:
 
     def epoch(self, train: Images, epoch: int = 1) -> Iterator[EpochProgress]:
         """Train on each image once; the last progress report covers all of them."""
-        self.vae.train()
-        self._choose_trainable_weights(epoch)
+        if epoch <= self.objective.freeze_vae_epochs or self._is_prior_only(epoch):
+            yield from self._prior_epoch(train, epoch)
+            return
+        self.encoded = self.encoded_test = None
+        self.vae.train().requires_grad_()
         started = time.perf_counter()
         sums = torch.zeros(3, device=self.device)
-        order = torch.randperm(len(train), generator=self.order)
-        shuffled = train.pixels[order.to(self.device)]  # once: each batch is then a view
+        shuffled = train.pixels[self._random_order(train)]  # once: each batch is then a view
         batches = torch.split(shuffled, self.optimiser.batch_size)
         images = 0
         for number, pixels in enumerate(batches, start=1):
             epochs = self._epochs_done(len(train))
-            self.adam.param_groups[0]["lr"] = learning_rate_at(self.optimiser, epochs)
             sums += self.step(as_floats(pixels), epochs) * len(pixels)
             images += len(pixels)
             if number % REPORT_EVERY == 0 or number == len(batches):
@@ -115,10 +119,46 @@ class Trainer:
                 elapsed_s = time.perf_counter() - started
                 yield EpochProgress(epoch, images, averages, images / elapsed_s)
 
-    def _choose_trainable_weights(self, epoch: int) -> None:
-        flow_only = epoch <= self.objective.freeze_vae_epochs
-        for name, weight in self.vae.named_parameters():
-            weight.requires_grad_(not flow_only or name.startswith("flow."))
+    def _is_prior_only(self, epoch: int) -> bool:
+        return epoch > self.optimiser.epochs - self.objective.prior_only_epochs
+
+    def _measure(self, test: Images) -> Averages:
+        if self.encoded is None:
+            return mean_bound(self.trained, test, self.objective, self._noise())
+        if self.encoded_test is None:
+            self.encoded_test = prior.encode(self.trained, test, self.objective, self._noise())
+        return prior.averages(self.trained, self.encoded_test, self.objective, self._noise())
+
+    def _prior_epoch(self, train: Images, epoch: int) -> Iterator[EpochProgress]:
+        """Train the flow alone, on one draw of z for each image, which is encoded only once."""
+        started = time.perf_counter()
+        if self.ema and epoch == 1 + self.optimiser.epochs - self.objective.prior_only_epochs:
+            self.vae.load_state_dict(self.ema.vae.state_dict())
+        if self.encoded is None:
+            self.encoded = prior.encode(self.vae, train, self.objective, self._noise())
+        self.vae.eval().requires_grad_(requires_grad=False)
+        flow = cast(nn.Module, self.vae.flow).requires_grad_()
+        kl, order = torch.zeros((), device=self.device), self._random_order(train)
+        images = 0
+        for number, index in enumerate(torch.split(order, self.optimiser.batch_size), start=1):
+            mu, logvar = self.encoded.batch(index, self.noise)
+            eps = torch.randn(mu.shape, generator=self.noise, device=self.device)
+            loss = prior.kl_to_flow(self.vae, mu, logvar, eps).mean()
+            self._step(loss, flow, self._epochs_done(len(train)))
+            kl += loss.detach() * len(index)
+            images += len(index)
+            if number % REPORT_EVERY == 0 or images == len(train):
+                averages = prior.with_kl(self.encoded, self.objective, float(kl) / images)
+                _check_that_it_is_finite(averages, epoch)
+                elapsed_s = time.perf_counter() - started
+                yield EpochProgress(epoch, images, averages, images / elapsed_s)
+
+    def _random_order(self, train: Images) -> Tensor:
+        return torch.randperm(len(train), generator=self.order).to(self.device)
+
+    def _noise(self) -> torch.Generator:
+        """Return a new generator for measurements, which do not change the course of the training."""
+        return torch.Generator(self.device).manual_seed(self.seed)
 
     def step(self, x: Tensor, epochs: float) -> Tensor:
         """Take one optimiser step on a batch; `epochs` is the number of epochs done.
@@ -138,15 +178,23 @@ class Trainer:
             loss = terms.surrogate.mean()
             if consistent:
                 loss = loss + objective.consistency * _inconsistency(terms).mean()
+        self._step(loss, self.vae, epochs)
+        return torch.stack([part.detach().mean() for part in (terms.loss, terms.log_px, terms.kl)])
+
+    def _step(self, loss: Tensor, trained: nn.Module, epochs: float) -> None:
+        """Differentiate the loss and move the weights of the trained module."""
+        self.adam.param_groups[0]["lr"] = self._learning_rate_at(epochs)
         self.adam.zero_grad()
         torch.autograd.backward(loss)
         if self.optimiser.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.vae.parameters(), self.optimiser.clip_norm)
+            torch.nn.utils.clip_grad_norm_(trained.parameters(), self.optimiser.clip_norm)
         self.adam.step()
         self.steps += 1
         if self.ema:
             self.ema.update(self.steps)
-        return torch.stack([part.detach().mean() for part in (terms.loss, terms.log_px, terms.kl)])
+
+    def _learning_rate_at(self, epochs: float) -> float:
+        return learning_rate_at(self.optimiser, epochs, self.objective.prior_only_epochs)
 
     def _terms(self, x: Tensor, epochs: float) -> Terms:
         objective, beta = self.objective, beta_at(self.objective, epochs)
@@ -166,7 +214,7 @@ class Trainer:
 
     def learning_rate(self, images: int) -> float:
         """Return the learning rate for the next step, given the number of images in an epoch."""
-        return learning_rate_at(self.optimiser, self._epochs_done(images))
+        return self._learning_rate_at(self._epochs_done(images))
 
     def _epochs_done(self, images: int) -> float:
         return self.steps / math.ceil(images / self.optimiser.batch_size)

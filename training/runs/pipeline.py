@@ -6,23 +6,18 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from statistics import median
-from typing import Any
 
 import torch
 
-from model_store.errors import FloatWeightsNotFoundError, NotFoundError
 from model_store.spec import EpochRecord, Manifest, ModelRef, TrainingRecord
-from model_store.store import SHIPPED, Store
-from model_store.vae import VAE
-from model_store.vae.derived import derive_vae
 from training.config import differences
 from training.data import loading
 from training.data.images import Splits, sha256
 from training.devices import choose_device, matmul_precision
-from training.errors import RunError, SettingError
+from training.errors import RunError
 from training.fitting.events import EpochDone
 from training.fitting.trainer import Trainer, initialise
 from training.publishing import provenance
@@ -33,6 +28,7 @@ from training.runs.checkpoint import RunState
 from training.runs.events import Event, Measuring, Notice, Started
 from training.runs.job import Job
 from training.runs.run_log import RunLog
+from training.runs.start import load_start
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def run(job: Job, report: Callable[[Event], None]) -> Outcome:
     splits = replace(splits, train=splits.train.to(device), test=splits.test.to(device))
     vae = initialise(preset.model, job.seed)
     if preset.start is not None and past is None:
-        _load_start(vae, job.store, ModelRef.parse(preset.start))
+        load_start(vae, job.store, ModelRef.parse(preset.start), splits.train)
     vae = vae.to(device)
     trainer = Trainer(vae, preset.objective, preset.optimiser, job.seed, preset.compute)
     if past is not None:
@@ -141,34 +137,6 @@ def _train(
                 log.write(event, trainer.trained)
             report(event)
     return state
-
-
-def _load_start(vae: VAE, store: Store, ref: ModelRef) -> None:
-    """Load the weights of a version from the store or the shipped models, in place.
-
-    An exact version without float weights gives the weights that are derived from its integers.
-    Raises StoreError, SettingError.
-    """
-    try:
-        stored = _float_weights(store, ref)
-    except NotFoundError:
-        stored = _float_weights(Store(SHIPPED), ref)
-    weights = {k: v for k, v in vae.state_dict().items() if k.startswith("flow.")}
-    weights |= {name: torch.as_tensor(weight) for name, weight in stored.items()}
-    try:
-        vae.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise SettingError(f"start: {ref} does not fit the preset's model: {reason}") from error
-
-
-def _float_weights(store: Store, ref: ModelRef) -> Mapping[str, Any]:
-    try:
-        return store.float_weights(ref)
-    except FloatWeightsNotFoundError:
-        stored = store.load(ref)
-        assert stored.network is not None  # noqa: S101 - only exact versions lack float weights
-        return derive_vae(stored.network, stored.spec).state_dict()
 
 
 def _past(job: Job) -> checkpoint.Checkpoint | None:
