@@ -55,7 +55,8 @@ def narrowed_weights(wide: VAE, narrow: ModelSpec, images: Tensor) -> dict[str, 
 
 def _most_used(hidden: Tensor, outgoing: Tensor, width: int) -> Tensor:
     """Return the indices of the units that move the next layer most, ascending; (width,)."""
-    return (hidden.std(dim=0) * outgoing.norm(dim=0)).topk(width).indices.sort().values
+    moves = hidden.std(dim=0) * torch.linalg.vector_norm(outgoing, dim=0)
+    return torch.argsort(moves, descending=True)[:width].sort().values
 
 
 def _rows(weights: dict[str, Tensor], layer: str, kept: Tensor) -> dict[str, Tensor]:

@@ -54,7 +54,7 @@ def encode(vae: VAE, images: Images, objective: Objective, noise: torch.Generato
         eps = torch.randn(mu.shape, generator=noise, device=vae.device)
         logits = vae.logits(reparameterise(mu, logvar, eps))
         log_px += float(vae.log_likelihood(torch.cat(forms), logits).sum()) / len(forms)
-        encoded.append(torch.stack([mu, logvar]).unflatten(1, (len(forms), len(x))))
+        encoded.append(torch.stack([mu, logvar]).view(2, len(forms), len(x), -1))
     vae.train(training)
     mu, logvar = torch.cat(encoded, dim=2)
     return EncodedImages(mu, logvar, log_px / len(images))
@@ -76,11 +76,10 @@ def averages(
 ) -> Averages:
     """Return the loss and its parts, means over encoded images in all their forms."""
     total = 0.0
-    for mu, logvar in zip(
-        encoded.mu.flatten(0, 1).split(1000), encoded.logvar.flatten(0, 1).split(1000), strict=True
-    ):
-        eps = torch.randn(mu.shape, generator=noise, device=mu.device)
-        total += float(kl_to_flow(vae, mu, logvar, eps).sum())
+    for index in batch_indices(len(encoded), BATCH):
+        for mu, logvar in zip(encoded.mu[:, index], encoded.logvar[:, index], strict=True):
+            eps = torch.randn(mu.shape, generator=noise, device=mu.device)
+            total += float(kl_to_flow(vae, mu, logvar, eps).sum())
     return with_kl(encoded, objective, total / encoded.mu[:, :, 0].numel())
 
 
