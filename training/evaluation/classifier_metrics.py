@@ -15,14 +15,19 @@ from model_store.spec import Metric
 from model_store.vae import TrainedVAE
 from training.classifier.model import SURE_PROBABILITY, Judge, Predictions, judge_images
 from training.data.images import Images, Splits, batch_indices
+from training.evaluation.class_metrics import by_class, class_tolerance, samples_by_class
 from training.evaluation.class_mixtures import latents_of_class
+from training.evaluation.density_coverage import NEIGHBOURS as PRDC_NEIGHBOURS
+from training.evaluation.latent_metrics import nearest_other
 from training.evaluation.metrics import SEED, share_metric
 from training.evaluation.posteriors import BATCH
 from training.evaluation.sample_quality import (
     Quality,
+    frechet_distance,
     label_agreement,
     measure_class_quality,
     measure_quality,
+    relative_sure_share,
     sure_share,
 )
 
@@ -62,6 +67,9 @@ def measure(
             how = _how(what, splits)
             quality = measure_quality(predictions, real, k=NEIGHBOURS)
             metrics |= _quality_metrics(name, quality, how)
+            if name == "samples":
+                metrics |= samples_by_class(quality, predictions, real, splits)
+    metrics |= _neighbour_midpoints(vae, judge, splits, test_mu, real)
     return metrics | _class_metrics(vae, judge, splits, real, class_latents)
 
 
@@ -89,6 +97,24 @@ def measure_quick(vae: TrainedVAE, judge: Judge, few: Splits, mu: Tensor) -> dic
             f"at least {SURE_PROBABILITY}; decoded from z ~ N(0, I), torch seed {SEED}",
             tolerance=0.0035,
         ),
+    }
+
+
+def _neighbour_midpoints(
+    vae: TrainedVAE, judge: Judge, splits: Splits, mu: Tensor, real: Predictions
+) -> dict[str, Metric]:
+    """Measure images decoded halfway between neighbours, which should look like real images."""
+    made = predict_latents(vae, judge, 0.5 * (mu + mu[nearest_other(mu)]))
+    against = f"as many as and against the {len(mu):,} test images of {splits.title}"
+    how = f"decoded halfway between the mu of each test image and the nearest other mu, {against}"
+    distance = frechet_distance(made.features, real.features)
+    share = relative_sure_share(made, real)
+    return {
+        f"neighbour_midpoints_{name}": metric
+        for name, metric in {
+            "relative_sure_share": _relative_metric(share, "their sure share", how),
+            "frechet_distance": _frechet_metric(distance, how),
+        }.items()
     }
 
 
@@ -145,9 +171,9 @@ def _class_metrics(
         values = [getattr(quality, measure_name) for quality in qualities]
         mean = sum(v * n for v, n in zip(values, counts, strict=True)) / sum(counts)
         metrics[f"label_{measure_name}"] = share_metric(mean, f"{meaning}, over all classes; {how}")
-        for name, value in zip(names, values, strict=True):
-            metrics[f"label_{measure_name}[{name}]"] = share_metric(
-                value, f"{meaning}; {how}", tolerance=0.004
+        for name, value, n in zip(names, values, counts, strict=True):
+            metrics[by_class(f"label_{measure_name}", name)] = share_metric(
+                value, f"{meaning}; {how}", tolerance=class_tolerance(n)
             )
     return metrics
 
@@ -171,35 +197,55 @@ def _rejection(classes: ClassLatents) -> str:
 
 def _quality_metrics(name: str, quality: Quality, how: str) -> dict[str, Metric]:
     features = f"judge's features, k = {NEIGHBOURS}, Kynkaanniemi et al. 2019; {how}"
+    prdc = f"judge's features, k = {PRDC_NEIGHBOURS}, Naeem et al. 2020; {how}"
     return {
         f"{name}_sure_share": share_metric(
             quality.sure_share,
             f"share to which the judge gives a class with a probability of at least "
             f"{SURE_PROBABILITY}; {how}",
         ),
-        f"{name}_relative_sure_share": Metric(
-            value=quality.relative_sure_share,
-            unit="relative to the test images",
-            protocol=f"{name}_sure_share, divided by the sure share of the test images; {how}",
-            tolerance=0.002,
+        f"{name}_relative_sure_share": _relative_metric(
+            quality.relative_sure_share, f"{name}_sure_share", how
         ),
         f"{name}_class_distance": share_metric(
             quality.class_distance,
             f"total variation between the shares of the classes assigned by the judge; {how}",
         ),
-        f"{name}_frechet_distance": Metric(
-            value=quality.frechet_distance,
-            unit="squared distance of features",
-            protocol=f"Frechet distance on the judge's features (not a FID); {how}",
-            tolerance=0.002 + 0.003 * quality.frechet_distance,
-        ),
+        f"{name}_frechet_distance": _frechet_metric(quality.frechet_distance, how),
         f"{name}_precision": share_metric(
             quality.precision, f"share within the manifold of test images, {features}"
         ),
         f"{name}_recall": share_metric(
             quality.recall, f"share of test images within their manifold, {features}"
         ),
+        f"{name}_density": Metric(
+            value=quality.density,
+            unit="relative to the test images",
+            protocol=f"neighbourhoods of test images around an image, divided by k, {prdc}",
+            tolerance=0.002 + 0.002 * quality.density,
+        ),
+        f"{name}_coverage": share_metric(
+            quality.coverage, f"share of test images with an image in their neighbourhood, {prdc}"
+        ),
     }
+
+
+def _relative_metric(share: float, name: str, how: str) -> Metric:
+    return Metric(
+        value=share,
+        unit="relative to the test images",
+        protocol=f"{name}, divided by the sure share of the test images; {how}",
+        tolerance=0.002,
+    )
+
+
+def _frechet_metric(distance: float, how: str) -> Metric:
+    return Metric(
+        value=distance,
+        unit="squared distance of features",
+        protocol=f"Frechet distance on the judge's features (not a FID); {how}",
+        tolerance=0.002 + 0.003 * distance,
+    )
 
 
 def _agreement(

@@ -98,6 +98,22 @@ def nearest(queries: Tensor, points: Tensor, k: int) -> Tensor:
     return distances.topk(k, largest=False).indices
 
 
+def nearest_other(points: Tensor, chunk: int = 500) -> Tensor:
+    """Return the index of the other point that is nearest to each point; (points,).
+
+    Distances are Euclidean, in float64. Raises ValueError if there is no other point.
+    """
+    if len(points) < 2:
+        raise ValueError(f"a nearest other needs at least 2 points, got {len(points)}")
+    points, everything = points.double(), torch.arange(len(points), device=points.device)
+    parts = []
+    for index in torch.split(everything, chunk):
+        distances = torch.cdist(points[index], points)
+        distances[index - index[0], index] = torch.inf  # the point itself
+        parts.append(distances.argmin(dim=1))
+    return torch.cat(parts)
+
+
 def majority_label(labels: Tensor) -> Tensor:
     """Return the most frequent label of each row; (rows, k), nearest first -> (rows,)."""
     k = labels.shape[1]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from training.classifier.model import SURE_PROBABILITY, Predictions
+from training.evaluation.density_coverage import density_and_coverage
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class ClassQuality:
     recall: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Quality:
     """Quality of a set of images, compared with a reference set; shares in [0, 1]."""
 
@@ -34,7 +35,22 @@ class Quality:
     frechet_distance: float
     """Frechet distance in the judge's features."""
     precision: float
-    recall: float
+    density: float
+    """See `DensityCoverage.density`; can be above 1."""
+    recalled: Tensor
+    """True for each reference image within the manifold of the images; (reference,), bool."""
+    covered: Tensor
+    """True for each reference image with an image in its neighbourhood; (reference,), bool."""
+
+    @property
+    def recall(self) -> float:
+        """Share of the reference images within the manifold of the images."""
+        return self.recalled.double().mean().item()
+
+    @property
+    def coverage(self) -> float:
+        """Share of the reference images with an image in their neighbourhood."""
+        return self.covered.double().mean().item()
 
 
 def measure_quality(made: Predictions, reference: Predictions, *, k: int = 3) -> Quality:
@@ -43,19 +59,20 @@ def measure_quality(made: Predictions, reference: Predictions, *, k: int = 3) ->
     Both sets should have the same size: the Frechet distance of few images is biased upwards, and
     a k-th neighbour is farther away in a small set.
     """
-    precision, recall = precision_and_recall(made.features, reference.features, k=k)
+    radii = neighbour_radii(reference.features, k)
+    placed = density_and_coverage(made.features, reference.features)
     return Quality(
         sure_share=sure_share(made.confidence),
-        relative_sure_share=_relative(
-            sure_share(made.confidence), sure_share(reference.confidence)
-        ),
+        relative_sure_share=relative_sure_share(made, reference),
         class_distance=total_variation(
             class_shares(made.labels, classes=made.probabilities.shape[1]),
             class_shares(reference.labels, classes=made.probabilities.shape[1]),
         ),
         frechet_distance=frechet_distance(made.features, reference.features),
-        precision=precision,
-        recall=recall,
+        precision=share_within(made.features, reference.features, radii),
+        density=placed.density,
+        recalled=within(reference.features, made.features, neighbour_radii(made.features, k)),
+        covered=placed.covered,
     )
 
 
@@ -81,6 +98,12 @@ def label_agreement(a: Predictions, b: Predictions) -> float:
 def sure_share(confidence: Tensor) -> float:
     """Return the share of images that the judge is sure of; confidence (images,)."""
     return (confidence >= SURE_PROBABILITY).double().mean().item()
+
+
+def relative_sure_share(made: Predictions, reference: Predictions) -> float:
+    """Return the sure share divided by that of the reference; 0 if that one is 0."""
+    share = sure_share(reference.confidence)
+    return sure_share(made.confidence) / share if share else 0.0
 
 
 def class_shares(labels: Tensor, classes: int) -> Tensor:
@@ -153,14 +176,14 @@ def neighbour_radii(points: Tensor, k: int, chunk: int = 1000) -> Tensor:
 
 def share_within(queries: Tensor, points: Tensor, radii: Tensor, chunk: int = 1000) -> float:
     """Return the share of queries that lie in the ball of at least one point."""
-    inside = [
-        (torch.cdist(part, points) <= radii).any(dim=1) for part in torch.split(queries, chunk)
-    ]
-    return torch.cat(inside).double().mean().item()
+    return within(queries, points, radii, chunk).double().mean().item()
 
 
-def _relative(made: float, reference: float) -> float:
-    return made / reference if reference else 0.0
+def within(queries: Tensor, points: Tensor, radii: Tensor, chunk: int = 1000) -> Tensor:
+    """Return True for each query that lies in the ball of at least one point; (queries,), bool."""
+    return torch.cat(
+        [(torch.cdist(part, points) <= radii).any(dim=1) for part in torch.split(queries, chunk)]
+    )
 
 
 def _class_quality(made: Predictions, real: Predictions, label: int, k: int) -> ClassQuality:

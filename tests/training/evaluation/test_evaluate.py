@@ -148,6 +148,8 @@ def test_the_metrics_of_the_judge_are_shares_and_real_images_score_better_than_s
     for name, metric in metrics.items():
         if metric.unit == "share":
             assert 0 <= metric.value <= 1, name
+    for name in ("samples", "midpoints", "real"):
+        assert {f"{name}_density", f"{name}_coverage"} <= metrics.keys()
     assert metrics["real_frechet_distance"].value < metrics["samples_frechet_distance"].value
 
 
@@ -155,6 +157,44 @@ def test_a_mean_over_classes_is_weighted_by_their_images(vae: VAE, splits: Split
     metrics = measure(vae, splits, judge=judge).metrics
     shares = [metrics[f"label_right[{name}]"].value for name in STROKES]
     assert metrics["label_right"].value == pytest.approx(sum(shares) / 2)
+
+
+def test_the_classes_of_samples_add_up_to_the_numbers_of_all_samples(
+    vae: VAE, splits: Splits, judge: Judge
+):
+    metrics = {k: m.value for k, m in measure(vae, splits, judge=judge).metrics.items()}
+    assert splits.test.labels is not None
+    counts = torch.bincount(splits.test.labels).tolist()
+    for name in ("samples_recall", "samples_coverage"):
+        total = sum(n * metrics[f"{name}[{c}]"] for n, c in zip(counts, STROKES, strict=True))
+        assert total / sum(counts) == pytest.approx(metrics[name])
+    made, real = (
+        [metrics[f"{name}[{c}]"] for c in STROKES] for name in ("samples_share", "test_share")
+    )
+    assert sum(made) == pytest.approx(1)
+    assert sum(real) == pytest.approx(1)
+    distance = 0.5 * sum(abs(a - b) for a, b in zip(made, real, strict=True))
+    assert metrics["samples_class_distance"] == pytest.approx(distance)
+
+
+def test_samples_of_unlabelled_images_are_compared_without_classes(
+    vae: VAE, splits: Splits, judge: Judge
+):
+    bare = Splits("strokes", Images(splits.train.pixels), Images(splits.test.pixels))
+    metrics = measure(vae, bare, judge=judge).metrics
+    assert {"samples_density", "samples_coverage"} <= metrics.keys()
+    assert not [name for name in metrics if "[" in name]
+
+
+def test_midpoints_of_neighbours_are_images_of_the_model_if_all_latents_are_equal(
+    vae: VAE, splits: Splits, judge: Judge
+):
+    torch.nn.init.zeros_(vae.to_mu.weight)
+    torch.nn.init.zeros_(vae.to_mu.bias)
+    metrics = measure(vae, splits, judge=judge).metrics
+    for name in ("relative_sure_share", "frechet_distance"):  # the midpoint is mu itself
+        near, far = metrics[f"neighbour_midpoints_{name}"], metrics[f"midpoints_{name}"]
+        assert near.value == pytest.approx(far.value, abs=1e-6)
 
 
 def test_an_identity_flow_changes_only_the_kl_which_becomes_an_estimate(

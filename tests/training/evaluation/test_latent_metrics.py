@@ -14,6 +14,7 @@ from training.evaluation.latent_metrics import (
     majority_label,
     mean_kl_per_dimension,
     nearest,
+    nearest_other,
     variance_of_means,
 )
 
@@ -106,3 +107,14 @@ def test_the_nearest_points_equal_brute_force_for_any_chunk_size():
 )
 def test_the_most_frequent_label_wins_and_a_tie_goes_to_the_nearer(labels: list[int], winner: int):
     assert majority_label(torch.tensor([labels])).item() == winner
+
+
+def test_the_nearest_other_is_never_the_point_itself_even_among_equal_points():
+    points = torch.tensor([[0.0], [1.0], [1.0], [3.5], [9.0]])
+    for chunk in (1, 2, 500):
+        assert nearest_other(points, chunk).tolist() == [1, 2, 1, 1, 3]
+
+
+def test_a_nearest_other_needs_two_points():
+    with pytest.raises(ValueError, match="at least 2 points, got 1"):
+        nearest_other(torch.zeros(1, 3))

@@ -130,6 +130,7 @@ def test_a_set_compared_with_itself_gets_the_best_value_of_every_measure():
     assert quality.class_distance == 0
     assert quality.frechet_distance == pytest.approx(0, abs=1e-9)
     assert (quality.precision, quality.recall) == (1, 1)
+    assert (quality.density, quality.coverage) == (1, 1)
 
 
 def test_each_class_is_measured_separately():
@@ -151,3 +152,5 @@ def test_real_images_against_other_real_images_are_nearly_perfect():
     assert floor.class_distance < 0.1
     assert floor.frechet_distance < 0.5
     assert floor.precision > 0.9
+    assert floor.density > 0.9
+    assert floor.coverage > 0.9
