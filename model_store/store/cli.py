@@ -8,6 +8,12 @@ from pathlib import Path
 
 from model_store.arithmetic import golden
 from model_store.errors import CorruptVersionError, StoreError
+from model_store.sample_quality import (
+    NOT_MEASURED,
+    SampleQuality,
+    best_samples,
+    sample_quality,
+)
 from model_store.spec import PRODUCTION, Manifest, ModelRef
 from model_store.store.locations import open_store
 from model_store.store.store import Store
@@ -28,22 +34,42 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def list_versions(store: Store, _options: argparse.Namespace) -> int:
-    """Print one line for each version."""
-    row = "{:<20} {:>8}  {:<20} {:<14} {:<10} {:>7}  {}".format
-    print(row("NAME", "VERSION", "PUBLISHED", "DATASET", "ARITHMETIC", "MB", "ALIASES"))
-    for ref in _all_versions(store):
+    """Print one line for each version, with the quality of its samples."""
+    row = "{:<20} {:>8}  {:<20} {:<14} {:<13} {:<10} {:<10} {:>7}  {}".format
+    titles = ("PUBLISHED", "DATASET", "SAMPLES", "FRECHET", "ARITHMETIC", "MB", "ALIASES")
+    print(row("NAME", "VERSION", *titles))
+    entries = {ref: _manifest_or_error(store, ref) for ref in _all_versions(store)}
+    best = best_samples(
+        {r: sample_quality(entry) for r, entry in entries.items() if isinstance(entry, Manifest)}
+    )
+    for ref, entry in entries.items():
         aliases = store.aliases(ref.name).items()
         marks = ", ".join(alias for alias, version in sorted(aliases) if version == ref.version)
-        try:
-            manifest = store.manifest(ref)
-        except CorruptVersionError as error:
-            print(row(ref.name, ref.version, f"DAMAGED: {error}", "", "", "", marks))
+        if not isinstance(entry, Manifest):
+            print(row(ref.name, ref.version, f"DAMAGED: {entry}", "", "", "", "", "", marks))
             continue
-        published = f"{manifest.created_at:%Y-%m-%d %H:%M} UTC"
-        size_mb = f"{_size_bytes(manifest) / 1e6:.1f}"
-        dataset, arithmetic = manifest.training.dataset, manifest.arithmetic
-        print(row(ref.name, ref.version, published, dataset, arithmetic, size_mb, marks))
+        published = f"{entry.created_at:%Y-%m-%d %H:%M} UTC"
+        samples, distance = _samples(sample_quality(entry), best=ref in best)
+        columns = (published, entry.training.dataset, samples, distance, entry.arithmetic)
+        print(row(ref.name, ref.version, *columns, f"{_size_bytes(entry) / 1e6:.1f}", marks))
     return 0
+
+
+def _manifest_or_error(store: Store, ref: ModelRef) -> Manifest | CorruptVersionError:
+    try:
+        return store.manifest(ref)
+    except CorruptVersionError as error:
+        return error
+
+
+def _samples(quality: SampleQuality | None, *, best: bool) -> tuple[str, str]:
+    """Return the columns SAMPLES and FRECHET."""
+    if quality is None:
+        return NOT_MEASURED, "-"
+    return (
+        f"{100 * quality.recognisable:.0f} %",
+        f"{quality.frechet_distance:.2f}{' best' if best else ''}",
+    )
 
 
 def show(store: Store, options: argparse.Namespace) -> int:
@@ -148,7 +174,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("list", help="print one line for each version")
+    command = commands.add_parser(
+        "list",
+        help="print one line for each version, with the quality of its samples",
+        description="Print one line for each version. SAMPLES: how recognisable samples are, "
+        "relative to test images. FRECHET: their distance from test images; lower is better. Both "
+        "are comparable only within one data set, whose best version is marked.",
+    )
     command.set_defaults(run=list_versions)
 
     command = commands.add_parser("show", help="print the card of a version")

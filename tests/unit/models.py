@@ -43,6 +43,20 @@ def tiny_description(spec: ModelSpec = TINY) -> Description:
     )
 
 
+def measured_description(
+    recognisable: float, frechet_distance: float, dataset: str = "made"
+) -> Description:
+    """Describe a tiny model whose samples a judge has measured."""
+    tiny = tiny_description()
+    values = {
+        "samples_relative_sure_share": recognisable,
+        "samples_frechet_distance": frechet_distance,
+    }
+    measured = {k: Metric(value=v, unit="made up", protocol="made up") for k, v in values.items()}
+    training = tiny.training.model_copy(update={"dataset": dataset})
+    return tiny.model_copy(update={"training": training, "metrics": tiny.metrics | measured})
+
+
 def tiny_classes() -> ClassLatents:
     """Two classes of the tiny model: one component around -2, and two around 2 and 3."""
     eye = np.eye(3)

@@ -7,7 +7,7 @@ import pytest
 from model_store.spec import Manifest, ModelRef
 from model_store.store import Store
 from model_store.store.cli import main
-from tests.unit.models import a_card, tiny_description, tiny_weights
+from tests.unit.models import a_card, measured_description, tiny_description, tiny_weights
 
 
 @pytest.fixture
@@ -30,6 +30,20 @@ def test_list_shows_a_line_per_version_with_its_aliases(
     assert first.split()[:2] == ["tiny", "1"]
     assert first.endswith("production")
     assert second.split()[:2] == ["tiny", "2"]
+
+
+def test_list_shows_the_quality_of_samples_and_marks_the_best_of_a_data_set(
+    store: Store, capsys: pytest.CaptureFixture[str]
+):
+    for name, distance in (("better", 0.481), ("worse", 3.2)):
+        description = measured_description(0.916, distance)
+        store.publish(name, description, tiny_weights(), card=a_card)
+    assert run(store, "list") == 0
+    titles, better, first, _, worse = capsys.readouterr().out.splitlines()
+    samples = titles.index("SAMPLES")
+    assert better[samples:].startswith("92 %          0.48 best  float")
+    assert worse[samples:].startswith("92 %          3.20       float")
+    assert first[samples:].startswith("not measured  -          float")
 
 
 def test_list_shows_a_damaged_version_and_goes_on(store: Store, capsys: pytest.CaptureFixture[str]):
