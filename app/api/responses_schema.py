@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from model_store.sample_quality import SampleQuality
 from model_store.spec import Manifest, Metric
 
 Pixels = list[list[int]] | list[list[list[int]]]
@@ -190,6 +191,14 @@ class ModelSummary(BaseModel):
     dataset: str = Field(description="Data that the version was trained on.")
     classes: list[str] = Field(description="Values of label=; empty if the model has no classes.")
     metrics: dict[str, Metric] = Field(description="Published metrics of the version.")
+    sample_quality: SampleQuality | None = Field(
+        default=None, description="Quality of the samples; null if it was not measured."
+    )
+    best_samples: bool = Field(
+        default=False,
+        description="True if no other listed model of this data set has better samples, and one "
+        "was measured.",
+    )
     weights_sha256: str = Field(description="Checksum of the weights of the version.")
     created_at: datetime = Field(description="Time of publication.")
 
@@ -224,6 +233,9 @@ class ModelVersion(BaseModel):
     aliases: list[str] = Field(description="Aliases that stand for this version now.")
     figures: dict[str, str] = Field(description="Path of each figure by its name.")
     card: str = Field(description="Model card, in Markdown.")
+    sample_quality: SampleQuality | None = Field(
+        default=None, description="Quality of the samples; null if it was not measured."
+    )
     manifest: Manifest
 
 

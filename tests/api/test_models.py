@@ -16,7 +16,7 @@ from app.settings import Settings
 from model_store.spec import ModelRef
 from model_store.store import WEIGHTS, Store
 from tests.api.service import Service, problem, publish, started
-from tests.unit.models import reseal
+from tests.unit.models import measured_description, reseal, tiny_weights
 
 TOKEN = "a-long-token"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -42,6 +42,22 @@ def test_the_list_shows_each_model_with_the_version_of_its_bare_name(service: Se
     assert not listed["other"]["default"]
     assert mnist["metrics"]["test_neg_elbo"]["value"] == 12.5
     assert mnist["weights_sha256"] == service.get("/generate").headers["x-weights-sha256"]
+
+
+def test_the_list_shows_the_quality_of_samples_and_the_best_of_a_data_set(tmp_path: Path) -> None:
+    qualities = {"flow": (0.92, 0.5, "digits"), "plain": (0.82, 1.1, "digits")}
+    for name, numbers in (qualities | {"coats": (0.83, 3.3, "garments")}).items():
+        Store(tmp_path).publish(
+            name, measured_description(*numbers), tiny_weights(), card=lambda ref: f"# {ref}\n"
+        )
+    publish(tmp_path, "unmeasured")
+    with started(Settings(store=tmp_path, model="plain")) as service:
+        listed = {model["name"]: model for model in service.get("/models").json()["models"]}
+        version = service.get("/models/plain/1").json()
+    quality = {"dataset": "digits", "recognisable": 0.82, "frechet_distance": 1.1}
+    assert listed["plain"]["sample_quality"] == version["sample_quality"] == quality
+    assert listed["unmeasured"]["sample_quality"] is None
+    assert [name for name, model in listed.items() if model["best_samples"]] == ["flow"]
 
 
 def test_a_model_shows_its_versions(service: Service) -> None:

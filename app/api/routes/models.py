@@ -20,6 +20,7 @@ from app.api.responses_schema import (
     Unreadable,
 )
 from model_store.errors import StoreError
+from model_store.sample_quality import best_samples, sample_quality
 from model_store.spec import ModelRef
 
 router = APIRouter(tags=["models"])
@@ -52,6 +53,9 @@ def list_models(services: ServicesDep) -> ModelList:
             answer.models.append(_summary(name, services))
         except StoreError as error:
             answer.unreadable.append(Unreadable(name=name, detail=str(error)))
+    best = best_samples({model.name: model.sample_quality for model in answer.models})
+    for model in answer.models:
+        model.best_samples = model.name in best
     return answer
 
 
@@ -94,6 +98,7 @@ def show_version(services: ServicesDep, name: Name, version: Version) -> ModelVe
             for figure in manifest.figures
         },
         card=store.card(ref),
+        sample_quality=sample_quality(manifest),
         manifest=manifest,
     )
 
@@ -165,6 +170,7 @@ def _summary(name: str, services: Services) -> ModelSummary:
         dataset=manifest.training.dataset,
         classes=list(manifest.classes or ()) if manifest.labelled else [],
         metrics=manifest.metrics,
+        sample_quality=sample_quality(manifest),
         weights_sha256=manifest.weights_sha256,
         created_at=manifest.created_at,
     )
