@@ -26,6 +26,7 @@ from zserve_client._results import (
     Model,
     ModelVersion,
     Reconstructions,
+    SampleQuality,
     Traversal,
 )
 from zserve_client.errors import (
@@ -70,6 +71,7 @@ __all__ = [
     "NotFoundError",
     "ProblemError",
     "Reconstructions",
+    "SampleQuality",
     "ServerError",
     "TooLargeError",
     "Traversal",

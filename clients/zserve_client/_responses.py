@@ -20,6 +20,7 @@ from zserve_client._results import (
     Metric,
     Model,
     ModelVersion,
+    SampleQuality,
 )
 from zserve_client._retry import retry_after_s
 from zserve_client.errors import UnexpectedAnswerError, problem_error
@@ -166,6 +167,19 @@ def _model(entry: Mapping[str, Any]) -> Model:
         metrics=metrics,
         weights_sha256=entry["weights_sha256"],
         created_at=datetime.fromisoformat(entry["created_at"]),
+        sample_quality=_sample_quality(entry.get("sample_quality")),
+        best_samples=entry.get("best_samples", False),
+    )
+
+
+def _sample_quality(entry: Mapping[str, Any] | None) -> SampleQuality | None:
+    """Return the quality of samples; services before this field have none."""
+    if entry is None:
+        return None
+    return SampleQuality(
+        dataset=entry["dataset"],
+        recognisable=entry["recognisable"],
+        frechet_distance=entry["frechet_distance"],
     )
 
 

@@ -333,6 +333,20 @@ class Metric:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SampleQuality:
+    """How good the samples of a version are; comparable only between versions of one data set.
+
+    Attributes:
+        recognisable: Share of samples that a classifier is sure of, relative to test images.
+        frechet_distance: Distance between samples and test images; lower is better.
+    """
+
+    dataset: str
+    recognisable: float
+    frechet_distance: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Model:
     """A model and its production version.
 
@@ -345,6 +359,8 @@ class Model:
         latent: Number of latent dimensions.
         classes: Names of the classes; empty if the model was trained without labels.
         metrics: Metrics of the version by name.
+        sample_quality: Quality of the samples; None if it was not measured.
+        best_samples: True if the service lists no model with better samples of this data set.
     """
 
     name: str
@@ -361,6 +377,8 @@ class Model:
     metrics: Mapping[str, Metric]
     weights_sha256: str = field(repr=False)
     created_at: datetime
+    sample_quality: SampleQuality | None = None
+    best_samples: bool = False
 
     @property
     def ref(self) -> str:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from tests.clients.conftest import Script
 from zserve_client import _client
 from zserve_client._retry import NO_RETRIES
 from zserve_client.cli import plugins
@@ -147,6 +148,21 @@ def test_models_lists_shows_and_saves(zserve, tmp_path: Path):
     assert json.loads(zserve("models", "mnist@2", "--json"))["version"] == 2
     assert zserve("models", "--figure", "samples") == "figure.png: samples of mnist@1\n"
     assert (tmp_path / "figure.png").exists()
+
+
+def test_models_say_how_good_samples_are_and_which_are_the_best(zserve, url: str, scripted: Script):
+    entry = httpx.get(f"{url}/models").json()["models"][0]
+    quality = {"dataset": "made", "recognisable": 0.916, "frechet_distance": 0.484}
+    best = entry | {"sample_quality": quality, "best_samples": True}
+    before_the_field = {
+        k: v for k, v in entry.items() if k not in {"sample_quality", "best_samples"}
+    }
+    body = json.dumps({"models": [best, before_the_field]}).encode()
+    scripted.answers = [(200, {"Content-Type": "application/json"}, body)]
+    first, second = zserve("models", "--url", scripted.url).splitlines()
+    words = "samples 92 % as recognisable as real ones, Frechet distance 0.48 (best for made)"
+    assert first.endswith(words)
+    assert second.endswith("samples not measured")
 
 
 def test_bench_reports_rates_and_latencies(zserve):

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _line(model: Model) -> str:
-    """Return one line about a model, with its most important metrics."""
+    """Return one line about a model, with its most important metrics and its sample quality."""
     parts = [
         f"{model.ref}{' (default)' if model.default else ''}: {model.dataset}",
         f"{model.width}x{model.height}x{model.channels}",
@@ -54,7 +54,19 @@ def _line(model: Model) -> str:
     for name in headline or list(model.metrics)[:4]:
         metric = model.metrics[name]
         parts.append(f"{name} {metric.value:.2f}{' nats' if 'nats' in metric.unit else ''}")
-    return ", ".join(parts)
+    return ", ".join([*parts, _samples(model)])
+
+
+def _samples(model: Model) -> str:
+    """Return the quality of the samples, and whether no other model of the data set is better."""
+    quality = model.sample_quality
+    if quality is None:
+        return "samples not measured"
+    best = f" (best for {model.dataset})" if model.best_samples else ""
+    return (
+        f"samples {100 * quality.recognisable:.0f} % as recognisable as real ones, "
+        f"Frechet distance {quality.frechet_distance:.2f}{best}"
+    )
 
 
 COMMAND = Command("models", "list the models and their metrics", EXAMPLES, add_options, run)
