@@ -63,10 +63,3 @@ def test_two_versions_are_compared_and_the_address_has_both(visitor: Visitor) ->
         "zcolour@1",
     ]
     assert visitor.pixels(".tiles img") == before
-
-
-def test_compare_chooses_another_shipped_model_by_itself(visitor: Visitor) -> None:
-    visitor.open("#compare?model=mnist@6&n=4&seed=8")
-    models = visitor.shown.get_by_role("heading", level=3).all_inner_texts()
-    assert models[0] == "mnist@6"
-    assert len(set(models)) == 2

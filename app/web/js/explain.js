@@ -12,6 +12,8 @@ const MEANINGS = {
   "−ELBO": "−ELBO is the reconstruction error plus KL, and training makes it smaller. It is an upper bound on −ln p(x), in nats per image; a nat is 1.44 bits.",
   "Reconstruction": "The reconstruction error measures how badly the decoder predicts an image from its z: −ln p(x | z), summed over all pixels.",
   "beta": "beta is the weight of KL in the training loss. Above 1, z becomes simpler and images blurrier; below 1, reconstructions become sharper and new images worse.",
+  "Sample quality": "Sample quality is how many new images a judge is sure of, in relation to real images. The judge is a small classifier of real images. 100 % means: as recognisable as real images.",
+  "Frechet distance of samples": "The Frechet distance of samples measures how far new images are from real ones, as the judge sees them. It is lower if they are recognisable and as varied as real images.",
   "blur": "blur appears if z leaves a detail open: the decoder then draws the average of all images that would fit.",
 };
 

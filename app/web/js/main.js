@@ -38,6 +38,7 @@ import * as map from "./parts/map.js";
 import * as model from "./parts/model.js";
 import * as traverse from "./parts/traverse.js";
 import { asCurl, asPython } from "./request.js";
+import { bestFirst, optionText } from "./sample_quality.js";
 import { createStore } from "./state.js";
 import * as uploads from "./uploads.js";
 
@@ -140,10 +141,18 @@ document.addEventListener("paste", (event) => {
 function showPicker(model) {
   const { models } = context.catalogue;
   const entry = models.find((one) => one.name === model.name);
-  fill(find("model"), models.map(({ name }) => [name, name]), model.name);
+  fillWithModels(find("model"), models, model.name);
   fill(find("version"), entry.versions.map((version) => [version, versionName(entry, version)]), model.version);
   find("model").disabled = find("version").disabled = false;
-  find("numbers").replaceChildren(...numbersOf(model).slice(0, 4).map(([name, value, how]) => h("span", { title: how }, `${name} ${value}`)));
+  find("numbers").replaceChildren(...numbersOf(model).slice(0, 5).map(([name, value, how]) => h("span", { title: how }, `${name} ${value}`)));
+}
+
+/** Fill a <select> with a group of models for each data set, the best samples first. */
+function fillWithModels(select, models, chosen) {
+  const datasets = [...new Set(models.map(({ dataset }) => dataset))];
+  select.replaceChildren(...datasets.map((label) =>
+    h("optgroup", { label }, bestFirst(models.filter(({ dataset }) => dataset === label)).map((one) => h("option", { value: one.name }, optionText(one))))));
+  select.value = chosen;
 }
 
 function versionName({ aliases }, version) {

@@ -1,5 +1,6 @@
 // The models of the service. The description of each version is loaded once.
 import { get, Problem } from "./api.js";
+import { inWords } from "./sample_quality.js";
 
 /** A latent dimension with a smaller KL (nats) is dead: it carries no information about the image. */
 const DEAD_BELOW_NATS = 0.01;
@@ -54,10 +55,12 @@ export function weightsFile({ files }) {
  *   classes                   values that label= accepts; empty if the model has no classes
  *   drawable                  true if uploads are prepared as digits, so that a drawn stroke is enough
  *   kl_nats                   KL of each latent dimension (nats), or null
+ *   dataset                   title of the data set that the version was trained on
+ *   sample_quality            how good its samples are (see sample_quality.js), or null
  *   ranked                    latent dimensions, the most informative one first
  *   dead                      latent dimensions that carry no information
  */
-function describe(ref, { manifest, card, figures, aliases }) {
+function describe(ref, { manifest, card, figures, aliases, sample_quality }) {
   const { channels, height, width } = manifest.spec.image;
   const { latent } = manifest.spec;
   const kl_nats = manifest.latents?.kl_nats ?? null;
@@ -74,6 +77,8 @@ function describe(ref, { manifest, card, figures, aliases }) {
     classes: manifest.classes && Object.hasOwn(manifest.files, "class_latents.safetensors") ? manifest.classes : [],
     drawable: manifest.spec.upload === "digit",
     kl_nats,
+    dataset: manifest.training.dataset,
+    sample_quality,
     ranked,
     dead: kl_nats ? ranked.filter((d) => kl_nats[d] < DEAD_BELOW_NATS) : [],
     manifest,
@@ -83,22 +88,37 @@ function describe(ref, { manifest, card, figures, aliases }) {
   };
 }
 
-/** Return the numbers to show for a version: [[name, value, how it was measured], ...]. */
+/**
+ * Return the numbers to show for a version: [[name, value, how it was measured, score], ...].
+ *
+ * The score is [number, "higher" or "lower"] if one of the two is better within a data set, else null.
+ */
 export function numbersOf(model) {
   const { metrics, training } = model.manifest;
+  const percent = (value) => `${(100 * value).toFixed(1)} %`;
   const rows = [
+    ["samples_frechet_distance", "Frechet distance of samples", (value) => value.toFixed(2), "lower"],
+    ["samples_coverage", "Test images covered by samples", percent, "higher"],
     ["test_negative_elbo", "−ELBO", (value) => `${value.toFixed(2)} nats`],
     ["test_reconstruction", "Reconstruction", (value) => `${value.toFixed(2)} nats`],
     ["test_kl", "KL", (value) => `${value.toFixed(2)} nats`],
     ["active_units", "Active dimensions", (value) => `${value} of ${model.latent}`],
-    ["reconstruction_label_agreement", "Reconstructions of the same class", (value) => `${(100 * value).toFixed(1)} %`],
-    ["knn_accuracy", "5-NN accuracy on mu", (value) => `${(100 * value).toFixed(1)} %`],
+    ["reconstruction_label_agreement", "Reconstructions of the same class", percent, "higher"],
+    ["knn_accuracy", "5-NN accuracy on mu", percent],
   ];
   const properties = [
-    ["Trained on", training.dataset, `preset ${training.preset}, ${training.epochs} epochs`],
-    ["Image", `${model.width}×${model.height} pixels${model.channels === 3 ? ", colour" : ""}`, "width × height"],
-    ["Latent space", `${model.latent} dimensions`, "how many numbers z has"],
+    ["Trained on", training.dataset, `preset ${training.preset}, ${training.epochs} epochs`, null],
+    qualityRow(model),
+    ["Image", `${model.width}×${model.height} pixels${model.channels === 3 ? ", colour" : ""}`, "width × height", null],
+    ["Latent space", `${model.latent} dimensions`, "how many numbers z has", null],
   ];
-  const measured = rows.filter(([key]) => Object.hasOwn(metrics, key)).map(([key, name, format]) => [name, format(metrics[key].value), metrics[key].protocol]);
+  const measured = rows
+    .filter(([key]) => Object.hasOwn(metrics, key))
+    .map(([key, name, format, better]) => [name, format(metrics[key].value), metrics[key].protocol, better ? [metrics[key].value, better] : null]);
   return [...properties, ...measured];
+}
+
+function qualityRow({ sample_quality: quality, manifest: { metrics } }) {
+  const how = quality ? metrics.samples_relative_sure_share.protocol : "there is no judge for this data set and size of image, or the version was published without its measurements";
+  return ["Sample quality", inWords(quality), how, quality ? [quality.recognisable, "higher"] : null];
 }

@@ -7,7 +7,7 @@ import { numbersOf } from "../models.js";
 export const fields = {};
 
 /** Metrics that have an explanation in explain.js. */
-const TERMS = ["−ELBO", "Reconstruction", "KL", "beta"];
+const TERMS = ["Sample quality", "Frechet distance of samples", "−ELBO", "Reconstruction", "KL", "beta"];
 
 const CAPTIONS = {
   samples: "Samples",
