@@ -23,13 +23,14 @@ def compare(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder in which to draw curves, samples and traversals (default: none)."
+            help="Folder in which to draw curves, samples, traversals and scores (default: none)."
         ),
     ] = None,
 ) -> None:
     """Compare published versions: print a table of numbers and, with --out, draw figures.
 
-    The figures are the test curves, samples of the same latents, and traversals.
+    The figures are the test curves, samples of the same latents, traversals, and for versions of
+    one data set the judge's scores, overall and by class.
     """
     from rich.console import Console
 
@@ -44,7 +45,7 @@ def compare(
     if not console.is_terminal:
         console.width = options.TABLE_WIDTH
     console.print(_table([str(ref) for ref in refs], comparison.table(manifests)))
-    for sentence in comparison.effect_of_beta(manifests):
+    for sentence in [comparison.ranking(manifests), *comparison.effect_of_beta(manifests)]:
         typer.echo(sentence)
     if out is not None:
         _write(out, comparison.draw({str(ref): models.load(ref) for ref in refs}))

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from model_store.sample_quality import best_samples, sample_quality
 from model_store.spec import Manifest
 from model_store.store import StoredModel
 from training.evaluation.served import served_vae
-from training.publishing import figures
+from training.publishing import figures, score_figures
 
 METRICS = (
     "test_negative_elbo",
@@ -24,7 +25,10 @@ METRICS = (
     "samples_frechet_distance",
     "samples_precision",
     "samples_recall",
+    "samples_density",
+    "samples_coverage",
     "midpoints_frechet_distance",
+    "neighbour_midpoints_frechet_distance",
     "label_right",
     "label_recall",
 )
@@ -94,11 +98,29 @@ def _change(low: Manifest, high: Manifest, name: str, words: str, digits: int = 
     return f"{b - a:+.{digits}f} {words} ({a:.{digits}f} to {b:.{digits}f})"
 
 
+def ranking(manifests: Sequence[Manifest]) -> str:
+    """Return a sentence that names the version with the best samples, or why none is the best."""
+    datasets = dict.fromkeys(manifest.training.dataset for manifest in manifests)
+    if len(datasets) > 1:
+        return f"samples not ranked: scores of different data sets ({', '.join(datasets)}) differ"
+    qualities = {str(manifest.ref): sample_quality(manifest) for manifest in manifests}
+    unmeasured = [ref for ref, quality in qualities.items() if quality is None]
+    if unmeasured:
+        return f"samples not ranked: those of {', '.join(unmeasured)} were not measured"
+    best = ", ".join(
+        f"{ref} (Frechet distance {quality.frechet_distance:.2f}, "
+        f"{100 * quality.recognisable:.0f} % as recognisable as real images)"
+        for ref, quality in qualities.items()
+        if quality is not None and ref in best_samples(qualities)
+    )
+    return f"best samples: {best}" if best else "samples not ranked: there is one version"
+
+
 def draw(models: Mapping[str, StoredModel]) -> dict[str, bytes]:
-    """Draw curves, samples and traversals; file name without suffix -> PNG.
+    """Draw curves, samples, traversals and scores; file name without suffix -> PNG.
 
     Curves need a recorded history. Samples and traversals need images of the same shape in all
-    versions and are left out otherwise.
+    versions, and scores the same data set; they are left out otherwise.
     """
     histories = {
         name: model.manifest.training.history
@@ -118,4 +140,16 @@ def draw(models: Mapping[str, StoredModel]) -> dict[str, bytes]:
         measured = {name: vaes[name] for name in kl_nats}
         if measured:
             drawn["traversals"] = figures.compared_traversals(measured, kl_nats)
-    return drawn
+    return drawn | _draw_scores([model.manifest for model in models.values()])
+
+
+def _draw_scores(manifests: Sequence[Manifest]) -> dict[str, bytes]:
+    if len({manifest.training.dataset for manifest in manifests}) > 1:
+        return {}
+    versions = {str(manifest.ref): manifest.metrics for manifest in manifests}
+    classes = manifests[0].classes
+    drawn = {
+        "scores": score_figures.compared_scores(versions),
+        "classes": score_figures.compared_classes(versions, classes) if classes else None,
+    }
+    return {name: png for name, png in drawn.items() if png is not None}
