@@ -17,10 +17,13 @@ from training.data import loading
 from training.data.images import Splits
 from training.errors import SettingError
 from training.evaluation import float_metrics
+from training.evaluation.class_metrics import COLUMNS, by_class
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.level import EvaluationLevel
 from training.evaluation.likelihood import NLL_5000
 from training.evaluation.served import served_vae
+
+_METRICS_OF_COLUMNS = {heading: metric for metric, heading in COLUMNS.items()}
 
 TOLERANCE_NATS = 0.02
 """Tolerance of metrics that were published without one, in the metric's unit."""
@@ -188,7 +191,10 @@ def _check_card(stated: Mapping[str, Metric], card: str) -> Iterator[Check]:
 
 def _numbers_in_card(card: str) -> dict[str, str]:
     """Return metric name -> digits, as written in the tables of a card."""
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in card.splitlines()]
+    rows = [
+        [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        for line in card.splitlines()
+    ]
     numbers: dict[str, str] = {}
     header: list[str] = []
     for row in rows:
@@ -201,7 +207,8 @@ def _numbers_in_card(card: str) -> dict[str, str]:
         elif header[0] == "class":
             for measure, text in zip(header[1:], row[1:], strict=True):
                 if _is_number(text):
-                    numbers[f"label_{measure}[{row[0]}]"] = text
+                    metric = _METRICS_OF_COLUMNS.get(measure, f"label_{measure}")
+                    numbers[by_class(metric, row[0])] = text
     return numbers
 
 

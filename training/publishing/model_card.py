@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from model_store.arithmetic import ARITHMETIC
 from model_store.spec import Description, Metric, ModelRef, ModelSpec, TrainingRecord
+from training.evaluation.class_metrics import COLUMNS, by_class
+from training.publishing import card_summary
 
 _CAPTIONS = {
     "samples": "Images decoded from z ~ N(0, I)",
@@ -20,7 +22,8 @@ _CAPTIONS = {
 
 _RECOMPUTE = """\
 `python -m training evaluate {ref}` recomputes every number from the weights and the data, and fails
-if one differs by more than its tolerance; with `--quick` it checks some of them in seconds.\
+if one differs by more than its tolerance; with `--quick` it checks some of them in seconds. All numbers
+are in the table at the end.\
 """
 
 _EXACT = """\
@@ -28,6 +31,14 @@ The network computes with integers, so that an image has the same bytes on every
 of the trained float weights without training it again. All numbers and figures are those of the
 network that is served; only the numbers that begin with `float_` are those of the float weights, for
 comparison.\
+"""
+
+_CLASSES = """\
+The shares of test images and of samples should be equal: a lower share of samples means that the model
+makes the class too rarely. `covered` and `recalled` are shares of the class's test images that have a
+sample nearby; a low one means that the samples show few of its kinds. The columns that begin with `label`
+are about images asked for by `label=`: the share that the judge assigns to the class, that looks real,
+and of real images that they resemble.\
 """
 
 _ACCURACY = """\
@@ -77,9 +88,9 @@ def write(
     sections = [
         f"# {ref}",
         f"{_text(training, 'summary') or training.preset}.",
+        *card_summary.in_short(ref, description),
         "## Numbers",
         _RECOMPUTE.format(ref=ref),
-        _numbers(overall),
         *_class_table(description),
         *([f"### Arithmetic: {ARITHMETIC}", _EXACT] if exact else []),
         *(["### What the accuracies mean", _ACCURACY] if judged else []),
@@ -93,6 +104,8 @@ def write(
         _LOSS.format(pixels=spec.image.pixels),
         "## Limits",
         f"{limits}\n{_JUDGE}" if judged else limits,
+        "## All numbers",
+        _numbers(overall),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -116,8 +129,9 @@ def _training_details(description: Description) -> dict[str, str]:
 def _numbers(metrics: Mapping[str, Metric]) -> str:
     rows = []
     for name, metric in metrics.items():
-        protocol = metric.protocol.replace("|", r"\|")  # a | would end the cell
-        rows.append(f"| {name} | {_digits(metric)} | {metric.unit} | {protocol} |")
+        rows.append(
+            f"| {_cell(name)} | {_digits(metric)} | {metric.unit} | {_cell(metric.protocol)} |"
+        )
     return "\n".join(
         ["| number | value | unit | how it was measured |", "|---|---|---|---|", *rows]
     )
@@ -130,21 +144,29 @@ def _digits(metric: Metric) -> str:
     return f"{metric.value:.2f}" if abs(metric.value) >= 2 else f"{metric.value:.4f}"
 
 
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")  # a | would end the cell
+
+
 def _class_table(description: Description) -> list[str]:
     """Return a table with one row per class, or nothing if classes were not measured."""
-    metrics = description.metrics
-    classes = [c for c in description.classes or () if f"label_right[{c}]" in metrics]
-    if not classes:
+    metrics, classes = description.metrics, description.classes or ()
+    columns = {
+        name: heading
+        for name, heading in COLUMNS.items()
+        if classes and all(by_class(name, one) in metrics for one in classes)
+    }
+    if not columns:
         return []
-    measures = ("right", "precision", "recall")
     rows = [
-        f"| {name} | "
-        + " | ".join(_digits(metrics[f"label_{measure}[{name}]"]) for measure in measures)
+        f"| {_cell(one)} | "
+        + " | ".join(f"{metrics[by_class(name, one)].value:.3f}" for name in columns)
         + " |"
-        for name in classes
+        for one in classes
     ]
-    title = "`label_right`, `label_precision` and `label_recall` of each class:"
-    return [title, "\n".join([f"| class | {' | '.join(measures)} |", "|---|---|---|---|", *rows])]
+    header = f"| class | {' | '.join(columns.values())} |"
+    table = "\n".join([header, "|---" * (len(columns) + 1) + "|", *rows])
+    return ["### By class", _CLASSES, table]
 
 
 def _ordered(figures: Iterable[str]) -> list[str]:

@@ -17,7 +17,11 @@ SCORES = {
     "samples_coverage": "coverage",
     "neighbour_midpoints_frechet_distance": "Frechet, midpoints",
 }
-LOWER_IS_BETTER = ("samples_frechet_distance", "neighbour_midpoints_frechet_distance")
+_BETTER = {
+    "samples_frechet_distance": "lower is better",
+    "samples_density": "1 as real images",
+    "neighbour_midpoints_frechet_distance": "lower is better",
+}
 
 Metrics = Mapping[str, Metric]
 
@@ -35,14 +39,14 @@ def compared_scores(versions: Mapping[str, Metrics]) -> bytes | None:
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, name in zip(panels, shown, strict=True):
         values = [_value(metrics, name) for metrics in versions.values()]
-        axes.barh(list(versions), [value or 0.0 for value in values], color=_colours(versions))
+        lengths = [value or 0.0 for value in values]
+        axes.barh(list(versions), lengths, color=_colours(versions), alpha=0.7)
         real = _value(next(iter(versions.values())), name.replace("samples_", "real_"))
         if real is not None and name.startswith("samples_"):
             axes.axvline(real, color=INK, linewidth=0.9, linestyle=":")
         for row, value in enumerate(values):
             axes.text(0, row, " -" if value is None else f" {value:.2f}", va="center", fontsize=8)
-        better = "lower is better" if name in LOWER_IS_BETTER else "higher is better"
-        _finish(axes, SCORES[name], better)
+        _finish(axes, SCORES[name], _BETTER.get(name, "higher is better"))
     panels[0].invert_yaxis()
     figure.tight_layout()
     return figure_png(figure)

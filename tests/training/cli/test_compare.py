@@ -21,6 +21,7 @@ def test_one_command_prints_the_table_and_draws_the_figures(
     out_text = capsys.readouterr().out
     assert "plain@1" in out_text
     assert "-12.00 nats of KL" in out_text
+    assert "samples not ranked: those of plain@1, heavy@1 were not measured" in out_text
     assert sorted(path.name for path in out.iterdir()) == [
         "curves.png", "samples.png", "traversals.png"
     ]  # fmt: skip
