@@ -75,6 +75,21 @@ def test_each_metric_is_shown_with_its_protocol(visitor: Visitor) -> None:
     assert "10,000 test images" in visitor.shown.inner_text()
 
 
+def test_the_numbers_of_each_class_are_a_table_of_their_own(visitor: Visitor) -> None:
+    visitor.open("#model?model=fashion@2")
+    visitor.shown.get_by_text("Numbers of each class").click()
+    metrics = visitor.page.request.get(f"{visitor.address}/models/fashion/2").json()["manifest"][
+        "metrics"
+    ]
+    coat = visitor.shown.locator(".by-class tr").filter(has_text="Coat").inner_text().split()
+    right, recall = (metrics[f"label_{name}[Coat]"]["value"] for name in ("right", "recall"))
+    assert f"{100 * right:.1f}" in coat
+    assert coat[-2:] == [f"{100 * recall:.1f}", "%"]
+    visitor.shown.get_by_text("All metrics").click()
+    assert "label_recall[Coat]" not in visitor.shown.locator(".measured").inner_text()
+    assert "label_recall" in visitor.shown.locator(".measured").inner_text()
+
+
 def test_an_unknown_model_gives_an_error_message_and_the_default_is_shown(visitor: Visitor) -> None:
     visitor.open("#generate?model=nothing@1&n=4&seed=1")
     assert "There is no model named nothing" in visitor.problem()

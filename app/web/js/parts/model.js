@@ -9,6 +9,17 @@ export const fields = {};
 /** Metrics that have an explanation in explain.js. */
 const TERMS = ["Sample quality", "Frechet distance of samples", "−ELBO", "Reconstruction", "KL", "beta"];
 
+/** Metrics that are measured for each class, such as `samples_share[7]`, and the headings of their columns. */
+const CLASS_COLUMNS = {
+  test_share: "Share of test images",
+  samples_share: "Share of samples",
+  samples_recall: "Recalled",
+  samples_coverage: "Covered",
+  label_right: "Label right",
+  label_precision: "Label precision",
+  label_recall: "Label recall",
+};
+
 const CAPTIONS = {
   samples: "Samples",
   classes: "Samples of each class, one row per class",
@@ -23,14 +34,15 @@ export function mount(section, { offer }) {
   function show(values, model) {
     offer(null);
     const { metrics, created_at } = model.manifest;
-    body.replaceChildren(
+    body.replaceChildren(...[
       h("p", { class: "model-name" }, h("strong", {}, model.ref), ` was published on ${new Date(created_at).toLocaleDateString([], { dateStyle: "long" })}.`),
       h("dl", { class: "figures" }, ...[...numbersOf(model), ...betaOf(model)].map(([name, value, how]) => h("div", { title: how }, h("dt", {}, TERMS.includes(name) ? term(name) : name), h("dd", {}, value)))),
       h("section", { class: "training", "aria-label": "Training" }, h("h3", {}, "Training"), curvesOf(model)),
       h("div", { class: "model-figures" }, ...Object.entries(CAPTIONS).filter(([figure]) => Object.hasOwn(model.figures, figure)).map(([figure, caption]) =>
         h("figure", {}, h("img", { src: model.figures[figure].replace(/^\//, ""), alt: `${caption} of ${model.ref}`, loading: "lazy" }), h("figcaption", {}, caption)))),
-      h("details", {}, h("summary", {}, "All metrics, and how each was measured"), h("div", { class: "table" }, allNumbers(metrics))),
-    );
+      classNumbers(model.manifest),
+      h("details", {}, h("summary", {}, "All metrics, and how each was measured"), h("div", { class: "table" }, allNumbers(metrics, model.manifest.classes ?? []))),
+    ].filter(Boolean));
   }
 
   return { show };
@@ -49,9 +61,21 @@ function curvesOf({ ref, manifest, figures }) {
   return h("p", { class: "note" }, "This version has no record of its training epochs.");
 }
 
-function allNumbers(metrics) {
+const ofClass = (metric, name) => `${metric}[${name}]`;
+
+/** Return a table with a row per class, or null if nothing was measured for each class. */
+function classNumbers({ metrics, classes }) {
+  const columns = Object.keys(CLASS_COLUMNS).filter((metric) => classes?.every((name) => Object.hasOwn(metrics, ofClass(metric, name))));
+  if (!columns.length) return null;
+  return h("details", {}, h("summary", {}, "Numbers of each class"), h("div", { class: "table by-class", tabindex: 0, role: "region", "aria-label": "Numbers of each class" }, h("table", {},
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Class"), ...columns.map((metric) => h("th", { scope: "col", title: metrics[ofClass(metric, classes[0])].protocol }, CLASS_COLUMNS[metric])))),
+    h("tbody", {}, ...classes.map((name) => h("tr", {}, h("th", { scope: "row" }, name), ...columns.map((metric) => h("td", {}, `${(100 * metrics[ofClass(metric, name)].value).toFixed(1)} %`))))))));
+}
+
+function allNumbers(metrics, classes) {
+  const ofClasses = new Set(Object.keys(CLASS_COLUMNS).flatMap((metric) => classes.map((name) => ofClass(metric, name))));
   return h("table", { class: "measured" },
     h("thead", {}, h("tr", {}, ...["Metric", "Value", "How it was measured"].map((text) => h("th", { scope: "col" }, text)))),
-    h("tbody", {}, ...Object.entries(metrics).map(([name, { value, unit, protocol }]) =>
+    h("tbody", {}, ...Object.entries(metrics).filter(([name]) => !ofClasses.has(name)).map(([name, { value, unit, protocol }]) =>
       h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, `${Number(value.toPrecision(5))} ${unit.split(",")[0]}`), h("td", {}, protocol)))));
 }
