@@ -102,7 +102,8 @@ def ranking(manifests: Sequence[Manifest]) -> str:
     """Return a sentence that names the version with the best samples, or why none is the best."""
     datasets = dict.fromkeys(manifest.training.dataset for manifest in manifests)
     if len(datasets) > 1:
-        return f"samples not ranked: scores of different data sets ({', '.join(datasets)}) differ"
+        names = ", ".join(datasets)
+        return f"samples not ranked: scores of different data sets cannot be compared ({names})"
     qualities = {str(manifest.ref): sample_quality(manifest) for manifest in manifests}
     unmeasured = [ref for ref, quality in qualities.items() if quality is None]
     if unmeasured:

@@ -78,9 +78,8 @@ def test_the_version_with_the_smallest_frechet_distance_has_the_best_samples(sto
 def test_versions_of_different_data_sets_or_without_scores_are_not_ranked(store: Path):
     heavy, plain = manifests(store)
     several = comparison.ranking([judged(heavy, 3.0), moved(judged(plain, 1.0), "garments")])
-    assert several.startswith(
-        "samples not ranked: scores of different data sets (strokes, garments)"
-    )
+    assert several.startswith("samples not ranked: scores of different data sets")
+    assert several.endswith("(strokes, garments)")
     unmeasured = comparison.ranking([judged(heavy, 3.0), plain])
     assert unmeasured == "samples not ranked: those of plain@1 were not measured"
     assert comparison.ranking([judged(heavy, 3.0)]) == "samples not ranked: there is one version"
