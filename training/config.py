@@ -173,14 +173,20 @@ class Optimiser(Frozen):
 
 
 class Compute(Frozen):
-    """Numerical precision and compilation."""
+    """Numerical precision, layout of images in memory, and compilation.
 
-    matmul: Literal["highest", "high", "medium"] = "highest"
+    `auto` is replaced before training by what is fastest on the machine, if the difference is
+    clear: see training/fitting/compute_choice.py. A trainer that gets `auto` does without.
+    """
+
+    matmul: Literal["auto", "highest", "high", "medium"] = "highest"
     """PyTorch's float32_matmul_precision during training: lower may be faster and less exact."""
-    bf16: bool = False
+    bf16: bool | Literal["auto"] = False
     """Run encoder and decoder in bfloat16 by autocast; likelihood, KL, flow and the weights stay in
-    32 bits. On a CPU with avx512_bf16, training is 1.75 (`lab`) to 1.9 times (`mnist`) as fast; other
-    CPUs and GPUs were not measured, and a CPU without such instructions may become slower."""
+    32 bits. On a CPU with avx512_bf16, training is 1.75 (`lab`) to 1.9 times (`mnist`) as fast; with
+    AVX2 alone it is ten times slower."""
+    channels_last: bool | Literal["auto"] = False
+    """Keep the channels of a pixel next to each other in memory, which suits some convolutions."""
     compile: bool = False
     """Compile the objective by torch.compile on a GPU; takes about a minute before the first step.
     Ignored on a CPU."""
@@ -276,6 +282,13 @@ def differences(a: Preset, b: Preset) -> list[tuple[str, object, object]]:
         for key in sorted(in_a.keys() | in_b.keys())
         if in_a.get(key) != in_b.get(key)
     ]
+
+
+def with_choices(preset: Preset, chosen: Compute) -> Preset:
+    """Replace each `auto` of the preset's compute settings by the chosen value."""
+    tree = preset.compute.model_dump()
+    settings = {k: getattr(chosen, k) if value == "auto" else value for k, value in tree.items()}
+    return preset.model_copy(update={"compute": Compute.model_validate(settings)})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -58,5 +58,6 @@ def test_the_fashion_presets_differ_only_in_beta_annealing_and_its_schedule():
     assert differences(three[1], three[2]) == [("objective.beta", 1.0, 4.0)]
     assert {key for key, _, _ in differences(three[0], three[1])} == {
         "objective.annealing_epochs", "optimiser.epochs", "optimiser.step_epochs", "compute.bf16",
+        "compute.channels_last", "compute.matmul",
     }  # fmt: skip
     assert [p.objective.annealing_epochs for p in three] == [30.0, 0.0, 0.0]

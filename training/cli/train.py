@@ -67,7 +67,7 @@ def train(
     overrides = parse_overrides(assignments or ())
     if epochs is not None:
         overrides["optimiser.epochs"] = epochs
-    prepare_torch(threads)
+    cpu_threads = prepare_torch(threads)
     settings = TrainingSettings()
     name = name or plain_name(preset)
     run_and_show(
@@ -80,6 +80,7 @@ def train(
             folder=(runs_dir or settings.runs) / name,
             seed=seed,
             device=device,
+            threads=cpu_threads,
             release=ReleaseOptions(level, storage, figures),
             download=download,
             resume=resume,

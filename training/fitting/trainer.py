@@ -48,7 +48,11 @@ class Trainer:
         seed: int,
         compute: Compute | None = None,
     ) -> None:
-        self.vae = vae
+        compute = compute or Compute()
+        self.memory_format = (
+            torch.channels_last if compute.channels_last is True else torch.contiguous_format
+        )
+        self.vae = vae.to(memory_format=self.memory_format)
         self.device = next(vae.parameters()).device
         self.objective = objective
         self.optimiser = optimiser
@@ -61,9 +65,10 @@ class Trainer:
         self.encoded_test: prior.EncodedImages | None = None
         self.epochs = 0
         self.steps = 0
-        compute = compute or Compute()
         on_gpu = self.device.type == "cuda"
-        self.autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=compute.bf16)
+        self.autocast = torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=compute.bf16 is True
+        )
         compiles = on_gpu and compute.compile
         self.single_draw = torch.compile(single_draw) if compiles else single_draw
         self.several_draws = torch.compile(several_draws) if compiles else several_draws
@@ -172,7 +177,7 @@ class Trainer:
             x = torch.cat([x, augment(x, objective.augmentation, self.noise)])
         elif augmenting and objective.augment_probability:
             x = augment_some(x, objective.augment_probability, objective.augmentation, self.noise)
-        x = as_targets(x, objective, self.noise)
+        x = as_targets(x, objective, self.noise).contiguous(memory_format=self.memory_format)
         with self.autocast:
             terms = self._terms(x, epochs)
             loss = terms.surrogate.mean()
@@ -232,7 +237,10 @@ class Trainer:
         tensors["random.order"] = self.order.get_state()
         tensors["random.noise"] = self.noise.get_state()
         tensors["progress"] = torch.tensor([self.epochs, self.steps])
-        return {name: value.detach().cpu().clone() for name, value in tensors.items()}
+        return {
+            name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, value in tensors.items()
+        }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Load the `state` of a trainer with the same settings; raises KeyError, RuntimeError."""
@@ -242,7 +250,8 @@ class Trainer:
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in _without_prefix("adam.", tensors).items():
             number, _, moment = name.partition(".")
-            moments.setdefault(int(number), {})[moment] = value
+            in_layout = value.to(memory_format=self.memory_format) if value.dim() == 4 else value
+            moments.setdefault(int(number), {})[moment] = in_layout
         self.adam.load_state_dict({**self.adam.state_dict(), "state": moments})
         self.order.set_state(tensors["random.order"])
         self.noise.set_state(tensors["random.noise"])

@@ -36,11 +36,14 @@ class RunState(Frozen):
     format_version: int = 1
     preset_name: str
     preset: Preset
+    """The preset, with what was chosen instead of `auto`."""
     seed: int
     data_sha256: str
     """SHA-256 of the pixels of both splits."""
     device: str
     threads: int
+    compute_choice: str = ""
+    """Reasons for the number of threads and for what was chosen instead of `auto`."""
     libraries: dict[str, str]
     source_commit: str | None
     history: tuple[EpochDone, ...]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from model_store.store import Store
 from training.config import Preset
-from training.devices import Device
+from training.devices import Device, Threads
 from training.publishing.options import ReleaseOptions
 
 
@@ -23,6 +23,8 @@ class Job:
     """Folder of the run: checkpoints, logs, history.csv."""
     seed: int = 0
     device: Device = Device.AUTO
+    threads: Threads | None = None
+    """CPU threads; None keeps the number that PyTorch has."""
     release: ReleaseOptions = field(default_factory=ReleaseOptions)
     download: bool = False
     """Download the data set if it is missing."""

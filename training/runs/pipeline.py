@@ -13,11 +13,13 @@ from statistics import median
 import torch
 
 from model_store.spec import EpochRecord, Manifest, ModelRef, TrainingRecord
-from training.config import differences
+from model_store.vae import VAE
+from training.config import differences, with_choices
 from training.data import loading
 from training.data.images import Splits, sha256
 from training.devices import choose_device, matmul_precision
 from training.errors import RunError
+from training.fitting.compute_choice import ComputeChoice, choose_compute
 from training.fitting.events import EpochDone
 from training.fitting.trainer import Trainer, initialise
 from training.publishing import provenance
@@ -43,7 +45,9 @@ class Outcome:
 
 
 def run(job: Job, report: Callable[[Event], None]) -> Outcome:
-    """Train, measure, draw and publish; a job gives the same weights each time on one machine.
+    """Train, measure, draw and publish.
+
+    On one machine, a job with the same threads and without `auto` gives the same weights each time.
 
     Each epoch writes a checkpoint into the run's folder. Nothing is published unless every stage
     succeeds. Raises TrainingError, StoreError.
@@ -56,38 +60,44 @@ def run(job: Job, report: Callable[[Event], None]) -> Outcome:
     splits = loading.load(preset.data, job.data_dir, preset.model, download=job.download)
     for line in splits.notices:
         report(Notice(line))
-    state = RunState(
-        preset_name=job.preset_name,
-        preset=preset,
-        seed=job.seed,
-        data_sha256=sha256(splits),
-        device=device.type,
-        threads=torch.get_num_threads(),
-        libraries=provenance.libraries(),
-        source_commit=commit,
-        history=(),
-        duration_s=0.0,
-    )
+    data_sha256 = sha256(splits)
     splits = replace(splits, train=splits.train.to(device), test=splits.test.to(device))
     vae = initialise(preset.model, job.seed)
     if preset.start is not None and past is None:
         load_start(vae, job.store, ModelRef.parse(preset.start), splits.train)
     vae = vae.to(device)
+    choice = _choose_compute(job, vae, splits, past)
+    preset = with_choices(preset, choice.compute)
+    state = RunState(
+        preset_name=job.preset_name,
+        preset=preset,
+        seed=job.seed,
+        data_sha256=data_sha256,
+        device=device.type,
+        threads=choice.threads,
+        compute_choice=choice.reasons,
+        libraries=provenance.libraries(),
+        source_commit=commit,
+        history=(),
+        duration_s=0.0,
+    )
     trainer = Trainer(vae, preset.objective, preset.optimiser, job.seed, preset.compute)
     if past is not None:
         for line in past.damaged:
             report(Notice(f"{line}; resuming from epoch {past.state.epoch}"))
         _check_that_it_is_the_same(job, past.state, state)
         trainer.restore(past.tensors)
-        state = past.state
+        state = past.state.model_copy(update={"threads": choice.threads})
     else:
         checkpoint.clear(job.folder)
+    if not state.finished:
+        report(Notice(f"computing: {choice.reasons}"))
     weights = sum(weight.numel() for weight in vae.parameters())
     epochs = preset.optimiser.epochs
     report(Started(splits.title, len(splits.train), epochs, weights, device.type, state.epoch))
     if not state.finished:
         state = _train(job, trainer, splits, state, report)
-
+    trainer.trained.to(memory_format=torch.contiguous_format)
     release = prepare_release(
         trainer.trained,
         splits,
@@ -125,7 +135,7 @@ def _train(
     """Train the remaining epochs; write a checkpoint and a log entry after each."""
     started = time.monotonic() - state.duration_s
     with (
-        matmul_precision(job.preset.compute.matmul),
+        matmul_precision(state.preset.compute.matmul),
         RunLog(job.folder, state.history, tensorboard=job.tensorboard) as log,
     ):
         for event in trainer.fit(splits.train, splits.test):
@@ -137,6 +147,20 @@ def _train(
                 log.write(event, trainer.trained)
             report(event)
     return state
+
+
+def _choose_compute(
+    job: Job, vae: VAE, splits: Splits, past: checkpoint.Checkpoint | None
+) -> ComputeChoice:
+    """Choose how to compute; a resumed run continues in the way in which it began."""
+    if past is None:
+        return choose_compute(job.preset, vae, splits.train, threads=job.threads, seed=job.seed)
+    threads = past.state.threads
+    if job.threads is not None and not past.state.finished:
+        threads = job.threads.number if job.threads.as_set else threads
+        torch.set_num_threads(threads)
+    reasons = past.state.compute_choice or "as the run began"
+    return ComputeChoice(past.state.preset.compute, threads, reasons)
 
 
 def _past(job: Job) -> checkpoint.Checkpoint | None:
@@ -180,7 +204,8 @@ def _record(job: Job, state: RunState, splits: Splits) -> TrainingRecord:
         dataset=splits.title,
         seed=job.seed,
         epochs=state.epoch,
-        settings=state.preset.model_dump(mode="json") | {"threads": state.threads},
+        settings=state.preset.model_dump(mode="json")
+        | {"threads": state.threads, "compute_choice": state.compute_choice},
         device=state.device,
         duration_s=state.duration_s,
         libraries=state.libraries,

@@ -179,3 +179,45 @@ def test_the_preset_sets_the_precision_of_matrix_products_only_during_training(
     options = ("--store", str(tmp_path), "--set", "compute.matmul=medium")
     assert call(*command, *options) == 0
     assert [*seen, torch.get_float32_matmul_precision()] == ["medium", "highest"]
+
+
+CONVOLUTIONS = ("--set", "compute.bf16=auto", "--set", "compute.channels_last=auto")
+
+
+def test_a_choice_is_kept_in_checkpoint_and_record_and_by_resume(
+    two_epochs: tuple[str, ...],
+    tmp_path: Path,
+    runs: Path,
+    data_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    places = ("--data-dir", str(data_dir))
+    # the run began with `channels_last`; on this machine `auto` may choose something else
+    began = ("--restart", "--set", "compute.channels_last=true")
+    with pytest.MonkeyPatch.context() as patch:
+
+        def stop(*arguments: object) -> None:
+            save(*arguments)  # type: ignore[arg-type]
+            raise KeyboardInterrupt
+
+        patch.setattr(checkpoint, "save", stop)
+        assert call(*two_epochs, *places, *began) == 130
+    capsys.readouterr()
+    assert call(*two_epochs, *places, "--resume", *CONVOLUTIONS) == 0
+    assert "computing: 1 thread, as set" in capsys.readouterr().err
+    done = peek(runs / "fashion")
+    assert done is not None
+    assert done.preset.compute.channels_last is True
+    record = Store(tmp_path / "store").manifest(ModelRef.parse("fashion@1")).training
+    compute = record.settings["compute"]
+    assert isinstance(compute, dict)
+    assert (compute["channels_last"], compute["bf16"]) == (True, False)
+    assert record.settings["compute_choice"] == done.compute_choice != ""
+
+
+def test_a_resumed_run_refuses_another_way_of_computing_than_the_one_it_began_with(
+    two_epochs: tuple[str, ...], data_dir: Path, capsys: pytest.CaptureFixture[str]
+):
+    options = ("--resume", "--set", "compute.bf16=true")
+    assert call(*two_epochs, "--data-dir", str(data_dir), *options) == 2
+    assert "compute.bf16 False, this one has True" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_store.spec import Flow, ModelSpec
+from model_store.spec import Flow, ModelSpec, Residual
 from model_store.vae import VAE, kl_between
 from training.config import Augmentation, Compute, Objective, Optimiser, load_preset
 from training.data.augmentation import augment
@@ -292,3 +292,44 @@ def test_freezing_the_vae_trains_only_the_flow_and_lowers_the_kl(spec: ModelSpec
             still = all(torch.equal(after[k], before[k]) for k in after if "flow" not in k)
             assert still == (event.epoch <= 30)
     assert kls[29] < 0.5 * kls[0]
+
+
+@pytest.fixture
+def convolutions() -> ModelSpec:
+    return ModelSpec(network=Residual(channels=(4, 8), hidden=8, batch_norm=True), latent=3)
+
+
+def test_channels_last_changes_nothing_but_rounding(convolutions: ModelSpec, images: Images):
+    losses = []
+    for compute in (Compute(), Compute(channels_last=True)):
+        vae = initialise(convolutions, seed=0)
+        trainer = Trainer(vae, Objective(), Optimiser(batch_size=8, epochs=2), 0, compute)
+        *_, done = [event for event in trainer.fit(images, images) if isinstance(event, EpochDone)]
+        losses.append(done.test.loss)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+def test_a_restored_trainer_continues_in_channels_last(convolutions: ModelSpec, images: Images):
+    compute = Compute(channels_last=True)
+    x = images.batch(torch.arange(16))
+    first, second = (
+        Trainer(initialise(convolutions, seed), Objective(), Optimiser(ema_decay=0.9), 0, compute)
+        for seed in (0, 1)
+    )
+    first.step(x, epochs=0.0)
+    state = first.state()
+    assert all(tensor.is_contiguous() for tensor in state.values()), "safetensors needs that"
+    second.restore(state)
+    first.step(x, epochs=0.1)
+    second.step(x, epochs=0.1)
+    assert equal(first.state(), second.state())
+
+
+def test_a_trainer_that_gets_auto_does_without(spec: ModelSpec, images: Images):
+    auto = Compute(bf16="auto", channels_last="auto", matmul="auto")
+    states = []
+    for compute in (Compute(), auto):
+        trainer = Trainer(initialise(spec, 0), Objective(), Optimiser(), 0, compute)
+        trainer.step(images.batch(torch.arange(16)), epochs=0.0)
+        states.append(trainer.state())
+    assert equal(*states)
