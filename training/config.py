@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,7 @@ from pydantic import (
 from model_store.network_size import excess
 from model_store.spec import Arithmetic, Frozen, ModelRef, ModelSpec
 from training.errors import PresetNotFoundError, SettingError
+from training.suggestions import MOST_LISTED, advice, nearest
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -36,6 +37,8 @@ FORMER_KEYS = {
     "optimiser.average": "optimiser.ema_decay",
 }
 """Former dotted name of a key -> its present one."""
+
+LIST_PRESETS = "`python -m training presets` lists them"
 
 _BARE_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
@@ -261,12 +264,22 @@ def preset_path(name: str) -> Path:
     path = Path(name)
     if path.suffix != ".toml":
         raise PresetNotFoundError(
-            f"no preset {name[:80]!r}; there are: {', '.join(preset_names())}; for a preset of "
-            "your own, give the path of its .toml"
+            f"no preset {name[:80]!r} (one of your own needs the path of its .toml); "
+            f"{advice(name, preset_names(), LIST_PRESETS)}"
         )
     if not path.is_file():
-        raise PresetNotFoundError(f"no preset file {path}")
+        raise PresetNotFoundError(f"no preset file {path}{_similar_file(path)}")
     return path
+
+
+def _similar_file(path: Path) -> str:
+    """Suggest the .toml files beside a missing one that resemble it."""
+    similar = nearest(path.name, (each.name for each in path.parent.glob("*.toml")))
+    return (
+        f"; did you mean {' or '.join(str(path.parent / each) for each in similar)}?"
+        if similar
+        else ""
+    )
 
 
 def plain_name(name: str) -> str:
@@ -338,7 +351,24 @@ def _replace(tree: dict[str, Any], key: str, value: object, keys: tuple[str, ...
 
 
 def _unknown(key: str, keys: tuple[str, ...]) -> SettingError:
-    return SettingError(f"no key {key[:80]!r} in the preset; there are: {', '.join(keys)}")
+    """Name the keys that resemble an unknown one, or else the keys of its section."""
+    if _inside(key, keys):
+        return SettingError(f"{key} is a section of the preset; {_keys_of(key, keys)}")
+    sections = list(dict.fromkeys(each.rpartition(".")[0] for each in keys if "." in each))
+    unknown = f"no key {key[:80]!r} in the preset"
+    if similar := nearest(key, [*keys, *sections]):
+        return SettingError(f"{unknown}; did you mean {' or '.join(similar)}?")
+    section = nearest(key.rpartition(".")[0], sections) if "." in key else []
+    listed = _keys_of(section[0], keys) if section else f"its sections are: {', '.join(sections)}"
+    return SettingError(f"{unknown}; {listed}")
+
+
+def _inside(section: str, keys: tuple[str, ...]) -> list[str]:
+    return [each for each in keys if each.startswith(f"{section}.")]
+
+
+def _keys_of(section: str, keys: tuple[str, ...]) -> str:
+    return f"the keys of {section} are: {', '.join(_inside(section, keys)[:MOST_LISTED])}"
 
 
 def _items(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, object]]:
@@ -357,7 +387,39 @@ def _validate(tree: Mapping[str, Any], keys: tuple[str, ...]) -> Preset:
         problem = error.errors(include_url=False)[0]
         # pydantic adds the tag of a union to the location: model.network.conv.hidden
         key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden" and keys:
-            raise _unknown(key, keys) from error
+        if problem["type"] == "extra_forbidden":
+            raise _unknown(_without_tags(key), keys or _valid_keys(tree)) from error
         value = str(problem["input"])[:80]
         raise SettingError(f"{key}: {problem['msg'].lower()}; got {value}") from error
+
+
+def _without_tags(key: str) -> str:
+    """Remove the kind of a network, which pydantic inserts, from a dotted key."""
+    return re.sub(r"^model\.network\.(mlp|conv|residual)\.", "model.network.", key)
+
+
+def _valid_keys(tree: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the dotted keys that a preset file may have, given its kind of network."""
+    network = tree.get("model", {}).get("network", {})
+    kind = network.get("kind") if isinstance(network, dict) else None
+    return tuple(_fields(Preset, "", kind))
+
+
+def _fields(annotation: Any, prefix: str, kind: object) -> Iterable[str]:
+    """Yield the dotted keys of a model, and of the models among its fields."""
+    for name, field in annotation.model_fields.items():
+        models = list(_models(field.annotation))
+        kinds = [each for each in models if "kind" in each.model_fields]
+        models = [each for each in kinds if each.model_fields["kind"].default == kind] or models
+        if not models:
+            yield f"{prefix}{name}"
+        for each in models:
+            yield from _fields(each, f"{prefix}{name}.", kind)
+
+
+def _models(annotation: Any) -> Iterable[type[Frozen]]:
+    """Yield the models in an annotation such as `Conv | MLP | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, Frozen):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)

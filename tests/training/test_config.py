@@ -27,9 +27,23 @@ def test_a_preset_cannot_be_changed_after_it_was_validated():
         load_preset("lab").summary = "another"  # type: ignore[misc]
 
 
-def test_the_error_for_an_unknown_preset_lists_the_presets():
-    with pytest.raises(PresetNotFoundError, match=r"no preset 'lob'; there are: .*lab"):
-        load_preset("lob")
+@pytest.mark.parametrize(
+    ("name", "meant"), [("lob", "lab"), ("mnst", "mnist"), ("Fashion_flow", "fashion-flow")]
+)
+def test_the_error_for_an_unknown_preset_names_the_nearest(name: str, meant: str):
+    with pytest.raises(PresetNotFoundError, match=rf"no preset '{name}'.*did you mean {meant}\b"):
+        load_preset(name)
+
+
+def test_the_error_for_a_preset_that_resembles_none_lists_them():
+    with pytest.raises(PresetNotFoundError, match=r"no preset 'sunset'.*there are: .*digits"):
+        load_preset("sunset")
+
+
+def test_the_error_for_a_missing_file_names_one_beside_it(tmp_path: Path):
+    (tmp_path / "shapes.toml").touch()
+    with pytest.raises(PresetNotFoundError, match=r"did you mean .*shapes\.toml\?"):
+        load_preset(str(tmp_path / "shape.toml"))
 
 
 def test_a_name_with_a_path_is_not_a_preset():
@@ -67,11 +81,54 @@ def test_an_invalid_assignment_is_refused_with_an_example(text: str):
 
 
 @pytest.mark.parametrize(
-    "key", ["epochs", "optimiser", "optimiser.epoch", "optimiser.epochs.x", "model.network.depth"]
+    ("key", "answer"),
+    [
+        ("epochs", r"no key 'epochs'.*did you mean optimiser\.epochs\?"),
+        ("optimiser.epoch", r"did you mean optimiser\.epochs\?"),
+        ("optimizer", r"did you mean optimiser\?"),
+        ("optimizer.learning_rat", r"did you mean optimiser\.learning_rate\?"),
+        ("objective.Bta", r"did you mean objective\.beta\?"),
+        ("optimiser", r"is a section.*optimiser\.epochs"),
+        ("model.network.depth", r"the keys of model\.network are: .*model\.network\.hidden"),
+        ("optimiser.speed", r"the keys of optimiser are: .*optimiser\.learning_rate"),
+        ("optimiser.epochs.x", r"its sections are: data, model"),
+        ("lr", r"its sections are: data, model"),
+    ],
 )
-def test_the_error_for_an_unknown_key_lists_the_keys(key: str):
-    with pytest.raises(SettingError, match=r"there are: .*optimiser\.epochs"):
+def test_the_error_for_an_unknown_key_names_the_nearest_or_a_short_list(key: str, answer: str):
+    with pytest.raises(SettingError, match=answer) as caught:
         load_preset("lab", {key: 1})
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        (
+            "optimiser = { epoch = 3 }",
+            r"no key 'optimiser\.epoch'.*did you mean optimiser\.epochs\?",
+        ),
+        ("optimizer = { epochs = 3 }", r"did you mean optimiser\?"),
+        ("objective = { augmentation = { degree = 3 } }", r"objective\.augmentation\.degrees\?"),
+        ("compute = { bfloat = true }", r"the keys of compute are: .*compute\.bf16"),
+    ],
+)
+def test_an_unknown_key_in_a_preset_file_is_answered_alike(tmp_path: Path, line: str, answer: str):
+    path = tmp_path / "mine.toml"
+    model = 'model = { latent = 4, network = { kind = "mlp" } }'
+    path.write_text(f'summary = "mine"\ndata = {{ dataset = "mnist" }}\n{model}\n{line}\n')
+    with pytest.raises(SettingError, match=answer):
+        load_preset(str(path))
+
+
+def test_an_unknown_key_of_a_network_is_answered_without_the_keys_of_other_kinds(tmp_path: Path):
+    path = tmp_path / "mine.toml"
+    network = '{ kind = "conv", chanels = [3] }'
+    path.write_text(
+        f'summary = "mine"\ndata = {{ dataset = "mnist" }}\nmodel = {{ network = {network} }}'
+    )
+    with pytest.raises(SettingError, match=r"'model\.network\.chanels'.*model\.network\.channels"):
+        load_preset(str(path))
 
 
 @pytest.mark.parametrize(
