@@ -29,7 +29,9 @@ serve: install ## serve the shipped weights on http://localhost:8000 (HOST= PORT
 
 clients: $(VENV)/.installed-clients ## install the client and the command .venv/bin/zserve
 
-train: $(VENV)/.installed-train ## train a preset and publish it (PRESET=lab ARGS="--epochs 2")
+train: ## train a preset and publish it (PRESET=lab ARGS="--epochs 2")
+	@! command -v $(PYTHON) >/dev/null || $(or $(wildcard $(PY)),$(PYTHON)) -m training.preflight --preset $(PRESET) $(ARGS)
+	@$(MAKE) --no-print-directory $(VENV)/.installed-train
 	$(PY) -m training train --preset $(PRESET) $(ARGS)
 
 test: $(VENV)/.installed-dev ## install the packages for tests and run them (ARGS="-k kl")

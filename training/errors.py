@@ -10,6 +10,7 @@ TrainingError
 ├── DataError                  the data set's files are not in the expected format
 ├── JudgeError                 a judge is missing, damaged, or does not match its card
 ├── CheckpointError            a checkpoint could not be written or read
+├── DiskSpaceError             a disk has too little space for checkpoints or data
 ├── TuningError                the study cannot be opened, or no trial finished
 ├── InterruptedRunError        Ctrl-C; the message says how to resume
 ├── NonFiniteLossError         the loss became NaN or infinite
@@ -55,6 +56,10 @@ class JudgeError(TrainingError):
 
 class CheckpointError(TrainingError):
     """A checkpoint could not be written or read."""
+
+
+class DiskSpaceError(TrainingError):
+    """A disk has too little space for checkpoints or data."""
 
 
 class TuningError(TrainingError):

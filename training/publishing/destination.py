@@ -1,32 +1,34 @@
 """Check, before hours of training, that a version can be published afterwards."""
 
-import os
+from pathlib import Path
 
 from model_store.errors import PublishError
-from model_store.spec import ModelRef
 from model_store.store import Store
-from training.errors import SettingError
+from training.errors import DiskSpaceError, RunError, SettingError
+from training.preflight import name_problem, space_problem, unwritable
 
 
 def check_destination(store: Store, name: str) -> None:
     """Raise SettingError for an invalid model name, PublishError if the store is not writable."""
-    if not _is_plain_name(name):
-        raise SettingError(
-            f"--name {name[:80]!r} is not a model name; use a-z, 0-9, '.', '_' and '-', "
-            "a letter or digit first, at most 63"
-        )
-    folder = store.root.absolute() / name
-    while not folder.exists():
-        folder = folder.parent
-    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+    if problem := name_problem(name):
+        raise SettingError(problem)
+    if obstacle := unwritable(store.root / name):
         raise PublishError(
-            f"cannot publish {name} in {store.root}: {folder} is not a writable folder; "
+            f"cannot publish {name} in {store.root}: {obstacle} is not a writable folder; "
             "choose another --store"
         )
 
 
-def _is_plain_name(name: str) -> bool:
-    try:
-        return ModelRef.parse(name).name == name
-    except ValueError:
-        return False
+def check_run_folder(folder: Path) -> None:
+    """Raise RunError if the folder of a run cannot be made or written."""
+    if obstacle := unwritable(folder):
+        raise RunError(
+            f"cannot write the run into {folder}: {obstacle} is not a writable folder; "
+            "choose another --runs-dir"
+        )
+
+
+def check_space(folder: Path, needed_bytes: int, purpose: str) -> None:
+    """Raise DiskSpaceError if the disk of a folder has less space than is needed."""
+    if problem := space_problem(folder, needed_bytes, purpose):
+        raise DiskSpaceError(problem)
