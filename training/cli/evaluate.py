@@ -44,6 +44,7 @@ def evaluate(
 
     from model_store.store import open_store
     from training.evaluation.verify import verify
+    from training.progress import following
     from training.settings import TrainingSettings
 
     prepare_torch(threads)
@@ -51,14 +52,24 @@ def evaluate(
     models = open_store(store or settings.store)
     ref = options.resolve(models, reference)
     stderr = Console(stderr=True)
-    with stderr.status(f"{ref}: reading") as status:
+    stage = "reading"
+
+    def show_stage(name: str) -> None:
+        nonlocal stage
+        stage = name
+        status.update(f"{ref}: {stage}")
+
+    def show_fraction(fraction: float) -> None:
+        status.update(f"{ref}: {stage}, {100 * fraction:.0f} %")
+
+    with stderr.status(f"{ref}: reading") as status, following(show_fraction):
         verification = verify(
             models,
             ref,
             data_dir or settings.data_dir,
             EvaluationLevel.QUICK if quick else EvaluationLevel.FULL,
             device=choose_device(device),
-            report=lambda stage: status.update(f"{ref}: {stage}"),
+            report=show_stage,
         )
     console = Console()
     if not console.is_terminal:

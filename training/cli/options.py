@@ -14,6 +14,7 @@ from training.devices import Device
 from training.errors import UsageError
 from training.evaluation.level import EvaluationLevel
 from training.publishing.options import Figures, Storage
+from training.suggestions import advice
 
 if TYPE_CHECKING:
     from model_store.spec import ModelRef
@@ -75,15 +76,32 @@ WhichArithmetic = Annotated[
         "published in float."
     ),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads (default: one per core).")]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="CPU threads (default: what is fastest, at most one per core)."),
+]
+Best = Annotated[
+    bool | None,
+    typer.Option(
+        "--best/--last",
+        help="Publish the epoch with the lowest test loss, or the last one (default: the last one, "
+        "unless the best is better by more than 1 %).",
+    ),
+]
 
 
 def resolve(store: "Store", reference: str) -> "ModelRef":
     """Return the version that a user names; raises UsageError if there is none."""
-    from model_store.errors import InvalidReferenceError, NotFoundError
+    from model_store.errors import InvalidReferenceError, ModelNotFoundError, NotFoundError
     from model_store.spec import ModelRef
 
     try:
         return store.resolve(ModelRef.parse(reference))
+    except ModelNotFoundError as error:
+        name = ModelRef.parse(reference).name
+        raise UsageError(
+            f"no model {name!r} in the store; "
+            f"{advice(name, store.names(), '`python -m model_store list` lists them')}"
+        ) from error
     except (InvalidReferenceError, NotFoundError) as error:
         raise UsageError(str(error)) from error

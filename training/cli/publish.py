@@ -10,6 +10,7 @@ from training.devices import Device, prepare_torch
 from training.errors import RunError
 from training.evaluation.level import EvaluationLevel
 from training.publishing.options import Figures, ReleaseOptions, Storage
+from training.suggestions import advice
 
 
 def publish(
@@ -27,6 +28,7 @@ def publish(
     level: options.Level = EvaluationLevel.FULL,
     storage: options.WhichStorage = Storage.FLOAT32,
     threads: options.Threads = None,
+    best: options.Best = None,
 ) -> None:
     """Measure, draw and publish a finished run from its last checkpoint, without training."""
     from model_store.store import open_store
@@ -39,7 +41,7 @@ def publish(
     settings = TrainingSettings()
     state = checkpoint.peek(folder)
     if state is None:
-        raise RunError(f"no checkpoint in {folder}; give the folder of a run, such as runs/lab")
+        raise RunError(f"no checkpoint in {folder}; {_runs_beside(folder)}")
     if not state.finished:
         raise RunError(
             f"{folder} is at epoch {state.epoch} of {state.preset.optimiser.epochs}; "
@@ -57,5 +59,16 @@ def publish(
             device=Device(state.device),
             release=ReleaseOptions(level, storage, figures),
             resume=True,
+            best=best,
         )
     )
+
+
+def _runs_beside(folder: Path) -> str:
+    """Suggest runs in the parent folder."""
+    from training.runs import checkpoint
+
+    parent = folder.parent
+    beside = parent.iterdir() if parent.is_dir() else ()
+    runs = [str(each) for each in sorted(beside) if checkpoint.peek(each) is not None]
+    return advice(str(folder), runs, "give the folder of a run, such as runs/lab")

@@ -1,42 +1,57 @@
-"""Show a run in the terminal: a progress bar, and one line per epoch that also suits a log file."""
+"""Show a run: progress bars in a terminal, else a line every half a minute; a line per epoch."""
 
+import threading
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from model_store.store import EXACT, WEIGHTS
+from training.cli.time_left import StageClock, TimeLeft, duration
 from training.fitting.events import Averages, EpochDone, EpochProgress
-from training.runs.events import Event, Measuring, Notice, Started
+from training.runs.events import Event, Measuring, Notice, StageProgress, Started
 from training.runs.pipeline import Outcome
+
+SILENCE_S = 30.0
+"""Longest time (s) without a line if the output is not a terminal."""
 
 
 class RunDisplay:
-    """A progress bar over all epochs; call it with each event."""
+    """Progress of a run; call it with each event.
 
-    def __init__(self, console: Console) -> None:
+    In a terminal there is a bar for the epoch, one for the run and one for the stage of measuring.
+    Elsewhere a line repeats the same numbers after SILENCE_S without another line.
+    """
+
+    def __init__(self, console: Console, silence_s: float = SILENCE_S) -> None:
         self.console = console
-        self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+        self.bars = Progress(
+            TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[numbers]}"),
-            TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
         )
-        self.task: TaskID | None = None
+        self.epoch_bar: TaskID | None = None
+        self.run_bar: TaskID | None = None
+        self.stage_bar: TaskID | None = None
         self.images = 0
+        self.epochs = 0
+        self.time_left: TimeLeft | None = None
+        self.stage: StageClock | None = None
+        self.stage_name = ""
+        self.status = "reading the images"
+        self.silence_s = silence_s
+        self._ended = threading.Event()
+        self._printed = threading.Event()
+        self._speaker = threading.Thread(target=self._speak, daemon=True)
 
     def __enter__(self) -> Self:
-        self.bar.start()
+        self.bars.start()
+        if not self.console.is_terminal:
+            self._speaker.start()
         return self
 
     def __exit__(
@@ -45,44 +60,103 @@ class RunDisplay:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.bar.stop()
+        self._ended.set()
+        if self._speaker.is_alive():
+            self._speaker.join()
+        self.bars.stop()
+
+    def _speak(self) -> None:
+        """Print the status whenever nothing was printed for `silence_s`."""
+        while not self._ended.wait(self.silence_s):
+            if not self._printed.is_set():
+                self.console.print(self._status(), highlight=False, soft_wrap=True)
+            self._printed.clear()
+
+    def _status(self) -> str:
+        stage = self.stage
+        return f"{self.status}: {stage.text()}" if stage else self.status
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
         match event:
             case Started():
                 self._start(event)
-            case EpochProgress() if self.task is not None:
-                done = (event.epoch - 1) * self.images + event.images
-                numbers = f"{_averages(event.averages)}  {event.images_per_s:,.0f} images/s"
-                self.bar.update(self.task, completed=done, epoch=event.epoch, numbers=numbers)
+            case EpochProgress():
+                self._show_epoch(event)
+            case StageProgress():
+                self._show_stage(event.fraction)
             case Notice():
                 self._line(event.text)
             case Measuring():
                 self._line(f"measuring: {event.stage}")
+                self.stage_name = self.status = f"measuring: {event.stage}"
+                self.stage = StageClock()
+                self._show_stage(0.0)
             case EpochDone():
+                if self.time_left:
+                    self.time_left.finish_epoch()
                 self._line(
                     f"epoch {event.epoch:3d}  train {_averages(event.train)}  "
                     f"test {_averages(event.test)}  {event.images_per_s:,.0f} images/s"
                 )
 
     def _start(self, event: Started) -> None:
-        self.images = event.images
-        self.task = self.bar.add_task(
-            "training",
-            total=event.images * event.epochs,
-            completed=event.images * event.epochs_done,
-            epoch=min(event.epochs_done + 1, event.epochs),
-            epochs=event.epochs,
-            numbers="",
-        )
+        self.images, self.epochs = event.images, event.epochs
+        self.time_left = TimeLeft(event.images, event.epochs)
         done = f", {event.epochs_done} of them done" if event.epochs_done else ""
         self._line(
             f"{event.images:,} images of {event.dataset}, {event.weights:,} weights, "
             f"{event.epochs} epochs on {event.device}{done}; nats per image"
         )
+        if event.epochs_done < event.epochs:
+            self.status = f"epoch {event.epochs_done + 1}/{event.epochs}"
+            self.epoch_bar = self.bars.add_task(self.status, total=event.images, numbers="")
+            self.run_bar = self.bars.add_task(
+                "run",
+                total=event.images * event.epochs,
+                completed=event.images * event.epochs_done,
+                numbers="",
+            )
+
+    def _show_epoch(self, event: EpochProgress) -> None:
+        if self.time_left is None or self.epoch_bar is None or self.run_bar is None:
+            return
+        self.stage = None
+        name = f"epoch {event.epoch}/{self.epochs}"
+        speed = f"{event.images_per_s:,.0f} images/s"
+        left = duration(self.time_left.of_epoch(event))
+        run_left = duration(self.time_left.of_run(event))
+        self.status = (
+            f"{name}  {100 * event.images / self.images:.0f} %  {_averages(event.averages)}  "
+            f"{speed}  left: {left} of the epoch, {run_left} of the run"
+        )
+        self.bars.update(
+            self.epoch_bar,
+            description=name,
+            completed=event.images,
+            numbers=f"{_averages(event.averages)}  {speed}  {left} left",
+        )
+        done = (event.epoch - 1) * self.images + event.images
+        self.bars.update(self.run_bar, completed=done, numbers=f"{run_left} left")
+        if event.images == self.images:
+            self.stage, self.stage_name = StageClock(), "test"
+            self.status = f"{name}  measuring the test split"
+
+    def _show_stage(self, fraction: float) -> None:
+        if self.stage is None:
+            return
+        self.stage.update(fraction)
+        if self.stage_bar is None:
+            self.stage_bar = self.bars.add_task(self.stage_name, total=1.0, numbers="")
+        self.bars.update(
+            self.stage_bar,
+            description=self.stage_name,
+            completed=fraction,
+            numbers=self.stage.text(),
+        )
 
     def _line(self, text: str) -> None:
+        self._printed.set()
         self.console.print(text, highlight=False, soft_wrap=True)
 
 

@@ -45,6 +45,7 @@ def train(
     level: options.Level = EvaluationLevel.FULL,
     storage: options.WhichStorage = Storage.FLOAT32,
     threads: options.Threads = None,
+    best: options.Best = None,
     download: Annotated[
         bool, typer.Option("--download", help="Download the data set if it is missing.")
     ] = False,
@@ -53,9 +54,10 @@ def train(
     """Train a preset, measure it on the test split, and publish a new version.
 
     Each epoch writes a checkpoint into RUNS/NAME, a line of history.csv, and logs for
-    `tensorboard --logdir RUNS`. The last two checkpoints are kept after publishing, so that
-    `publish RUNS/NAME` can measure and publish again without training. The next run of that name
-    replaces them.
+    `tensorboard --logdir RUNS`. samples.png and reconstructions.png beside them show what is learnt,
+    from the first minute on. The last two checkpoints and the best are kept after publishing, so
+    that `publish RUNS/NAME` can measure and publish again without training. The next run of that
+    name replaces them.
     """
     from model_store.store import open_store
     from training.cli.run_and_show import run_and_show
@@ -86,5 +88,6 @@ def train(
             resume=resume,
             restart=restart,
             tensorboard=tensorboard,
+            best=best,
         )
     )

@@ -30,6 +30,7 @@ from training.evaluation.sample_quality import (
     relative_sure_share,
     sure_share,
 )
+from training.progress import tracked
 
 NEIGHBOURS = 3
 SAMPLES = "decoded from z ~ N(0, I)"
@@ -123,7 +124,7 @@ def predict_images(judge: Judge, images: Images) -> Predictions:
     device = images.pixels.device
     parts = [
         judge_images(judge, images.batch(index.to(device)))
-        for index in batch_indices(len(images), BATCH)
+        for index in tracked(batch_indices(len(images), BATCH))
     ]
     return _joined(parts)
 
@@ -133,7 +134,7 @@ def predict_latents(vae: TrainedVAE, judge: Judge, z: Tensor) -> Predictions:
     device = vae.device
     parts = [
         judge_images(judge, vae.mean_image(vae.decode(part.to(device))))
-        for part in torch.split(z, BATCH)
+        for part in tracked(torch.split(z, BATCH))
     ]
     return _joined(parts)
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from model_store.vae import TrainedVAE, bernoulli_log_likelihood, normal_log_density
 from training.fitting.targets import binarize
+from training.progress import tracked
 
 Propose = Callable[[int], tuple[Tensor, Tensor]]
 """k -> k draws z (images, k, latent) from q(z | x), and ln q(z | x) (images, k), nats."""
@@ -72,7 +73,7 @@ def importance_estimate(
     """
     log_sum: Tensor | None = None
     log_sum_of_squares: Tensor | None = None
-    for drawn in range(0, samples, chunk):
+    for drawn in tracked(range(0, samples, chunk)):
         z, log_q = propose(min(chunk, samples - drawn))
         log_weights = (log_joint(z) - log_q).double()
         first, second = log_weights.logsumexp(dim=1), (2 * log_weights).logsumexp(dim=1)
@@ -109,7 +110,7 @@ def vae_importance_estimate(
         importance_estimate(
             _proposal(*vae.posterior(part), noise), _log_joint(vae, part, log_prior), samples, chunk
         )
-        for part in torch.split(x, images_at_once)
+        for part in tracked(torch.split(x, images_at_once))
     ]
     nll, effective_samples = (torch.cat(column) for column in zip(*parts, strict=True))
     return ImportanceEstimate(nll, effective_samples)
@@ -133,7 +134,7 @@ def binarized_nll(
         raise ValueError("a binarization needs a seed, got none")
     means: list[float] = []
     effective_samples: list[float] = []
-    for seed in seeds:
+    for seed in tracked(seeds):
         noise = torch.Generator().manual_seed(seed)
         estimate = vae_importance_estimate(
             vae,

@@ -26,6 +26,7 @@ from training.evaluation.metrics import (
 )
 from training.evaluation.posteriors import BATCH, encode_images
 from training.fitting.objective import kl_to_prior
+from training.progress import tracked
 
 DRAWS = 8
 """Draws of z per image for the -ELBO."""
@@ -54,7 +55,7 @@ def bound_nats(vae: TrainedVAE, images: Images, draws: int) -> BoundNats:
     noise = torch.Generator().manual_seed(SEED)
     device = images.pixels.device
     sums = torch.zeros(2, dtype=torch.float64, device=device)
-    for index in batch_indices(len(images), BATCH):
+    for index in tracked(batch_indices(len(images), BATCH)):
         x = images.batch(index.to(device))
         mu, logvar = posterior.mu[index].to(device), posterior.logvar[index].to(device)
         for _ in range(draws):
@@ -138,7 +139,7 @@ def importance_nll(
         nll = binarized_nll(vae, x, samples, seeds)
         return nll.per_seed, nll.effective_samples
     means, effective = [], []
-    for seed in seeds:
+    for seed in tracked(seeds):
         noise = torch.Generator().manual_seed(seed)
         estimate = vae_importance_estimate(vae, x, samples, noise)
         means.append(estimate.nll.mean().item())

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from model_store.vae import TrainedVAE
 from training.data.images import Images, batch_indices
+from training.progress import tracked
 
 BATCH = 500
 """Images that are encoded or decoded at a time."""
@@ -32,6 +33,7 @@ def posteriors(vae: TrainedVAE, images: Images) -> Posteriors:
 def encode_images(encode: Encode, images: Images) -> Posteriors:
     """Encode images in batches by an encoder on their device."""
     device = images.pixels.device
-    pairs = [encode(images.batch(index.to(device))) for index in batch_indices(len(images), BATCH)]
+    batches = tracked(batch_indices(len(images), BATCH))
+    pairs = [encode(images.batch(index.to(device))) for index in batches]
     mu, logvar = (torch.cat(column).cpu() for column in zip(*pairs, strict=True))
     return Posteriors(mu, logvar)

@@ -25,9 +25,12 @@ from training.fitting.latent_standardisation import standardise_latents
 from training.fitting.objective import Terms, bound, several_draws, single_draw
 from training.fitting.schedule import beta_at, learning_rate_at
 from training.fitting.targets import as_targets
+from training.progress import tracked
 
 REPORT_EVERY = 32
 """Batches between two progress reports; reading a tensor's value synchronises with the GPU."""
+REPORT_EVERY_S = 2.0
+"""Time (s) after which progress is reported even if fewer batches are done."""
 
 
 def initialise(spec: ModelSpec, seed: int) -> VAE:
@@ -113,16 +116,19 @@ class Trainer:
         sums = torch.zeros(3, device=self.device)
         shuffled = train.pixels[self._random_order(train)]  # once: each batch is then a view
         batches = torch.split(shuffled, self.optimiser.batch_size)
-        images = 0
+        images, reported = 0, started
         for number, pixels in enumerate(batches, start=1):
             epochs = self._epochs_done(len(train))
             sums += self.step(as_floats(pixels), epochs) * len(pixels)
             images += len(pixels)
-            if number % REPORT_EVERY == 0 or number == len(batches):
+            now = time.perf_counter()
+            due = number % REPORT_EVERY == 0 or now - reported > REPORT_EVERY_S
+            if due or number == len(batches):
                 averages = Averages.from_sums(sums, images)
                 _check_that_it_is_finite(averages, epoch)
-                elapsed_s = time.perf_counter() - started
-                yield EpochProgress(epoch, images, averages, images / elapsed_s)
+                yield EpochProgress(epoch, images, averages, images / (now - started))
+                reported = time.perf_counter()
+                started += reported - now  # what the receiver does takes no time of training
 
     def _is_prior_only(self, epoch: int) -> bool:
         return epoch > self.optimiser.epochs - self.objective.prior_only_epochs
@@ -283,7 +289,7 @@ def mean_bound(
     vae.eval()
     device = images.pixels.device
     sums = torch.zeros(3, dtype=torch.float64, device=device)
-    for index in batch_indices(len(images), batch_size):
+    for index in tracked(batch_indices(len(images), batch_size)):
         x = images.batch(index.to(device))
         x = as_targets(x, objective, noise)
         eps = torch.randn((len(x), vae.spec.latent), generator=noise, device=device)

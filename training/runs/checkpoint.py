@@ -25,7 +25,8 @@ from training.errors import CheckpointError
 from training.fitting.events import EpochDone
 
 KEPT = 2
-"""Number of checkpoints to keep: the last one, and the one before in case it is damaged."""
+"""Number of newest checkpoints to keep: the last, and the one before in case it is damaged. The one
+with the lowest test loss is kept as well."""
 
 _NAME = re.compile(r"checkpoint-(\d{4,})\.json")
 
@@ -91,7 +92,8 @@ def save(folder: Path, state: RunState, tensors: Mapping[str, Tensor]) -> None:
         replace_durably(folder / f"{stem}.safetensors", content)
         write_state(folder, state, hashlib.sha256(content).hexdigest())
         for epoch in _epochs(folder)[:-KEPT]:
-            _remove(folder, epoch)
+            if epoch != best_epoch(state):
+                _remove(folder, epoch)
     except OSError as error:
         older = [epoch for epoch in _epochs(folder) if epoch < state.epoch]
         remains = (
@@ -103,6 +105,12 @@ def save(folder: Path, state: RunState, tensors: Mapping[str, Tensor]) -> None:
             f"cannot write the checkpoint of epoch {state.epoch} into {folder}: "
             f"{error.strerror or error}; {remains}"
         ) from error
+
+
+def best_epoch(state: RunState) -> int:
+    """Return the epoch with the lowest test loss, the last of several; 0 before the first one."""
+    best = min(state.history, key=lambda done: (done.test.loss, -done.epoch), default=None)
+    return best.epoch if best else 0
 
 
 def write_state(folder: Path, state: RunState, sha256: str) -> None:
@@ -145,6 +153,12 @@ def load(folder: Path) -> Checkpoint:
             f"{damaged[0]}; no intact checkpoint is left; start again with --restart"
         )
     raise CheckpointError(f"no checkpoint in {folder}")
+
+
+def load_epoch(folder: Path, epoch: int) -> Checkpoint:
+    """Read the checkpoint of one epoch; raises CheckpointError."""
+    file = _read_json(folder, epoch)
+    return Checkpoint(file.progress, _read_tensors(folder, epoch, file))
 
 
 def clear(folder: Path) -> None:

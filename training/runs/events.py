@@ -33,4 +33,12 @@ class Measuring:
     stage: str
 
 
-Event = Started | EpochProgress | EpochDone | Notice | Measuring
+@dataclass(frozen=True)
+class StageProgress:
+    """Part that is done of what is being measured, during training or after it."""
+
+    fraction: float
+    """From 0 to 1."""
+
+
+Event = Started | EpochProgress | EpochDone | Notice | Measuring | StageProgress

@@ -33,3 +33,6 @@ class Job:
     restart: bool = False
     """Discard an unfinished run in the folder."""
     tensorboard: bool = True
+    best: bool | None = None
+    """Publish the epoch with the lowest test loss (True), the last one (False), or the last one
+    unless the best is clearly better (None)."""

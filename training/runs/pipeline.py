@@ -14,23 +14,33 @@ import torch
 
 from model_store.spec import EpochRecord, Manifest, ModelRef, TrainingRecord
 from model_store.vae import VAE
-from training.config import differences, with_choices
+from training.config import Preset, differences, with_choices
 from training.data import loading
 from training.data.images import Splits, sha256
 from training.devices import choose_device, matmul_precision
-from training.errors import RunError
+from training.errors import CheckpointError, RunError
 from training.fitting.compute_choice import ComputeChoice, choose_compute
-from training.fitting.events import EpochDone
+from training.fitting.events import EpochDone, EpochProgress
+from training.fitting.latent_standardisation import standardise_latents
 from training.fitting.trainer import Trainer, initialise
+from training.progress import following
 from training.publishing import provenance
-from training.publishing.destination import check_destination
+from training.publishing.destination import (
+    check_destination,
+    check_run_folder,
+    check_space,
+)
 from training.publishing.release import prepare_release
 from training.runs import checkpoint
 from training.runs.checkpoint import RunState
-from training.runs.events import Event, Measuring, Notice, Started
+from training.runs.events import Event, Measuring, Notice, StageProgress, Started
 from training.runs.job import Job
 from training.runs.run_log import RunLog
-from training.runs.start import load_start
+from training.runs.sheets import Sheets
+from training.runs.start import find_start, load_start
+
+BEST_MARGIN = 0.01
+"""Share of the test loss by which the best epoch has to be better to be published unasked."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +62,31 @@ def run(job: Job, report: Callable[[Event], None]) -> Outcome:
     Each epoch writes a checkpoint into the run's folder. Nothing is published unless every stage
     succeeds. Raises TrainingError, StoreError.
     """
+    with following(lambda fraction: report(StageProgress(fraction))):
+        return _run(job, report)
+
+
+def _run(job: Job, report: Callable[[Event], None]) -> Outcome:
     device = choose_device(job.device)
     check_destination(job.store, job.name)
+    check_run_folder(job.folder)
     commit = provenance.source_commit()  # before training, during which the code may change
     past = _past(job)
     preset = job.preset
+    vae = initialise(preset.model, job.seed)
+    start = None
+    if preset.start is not None and past is None:
+        start = find_start(job.store, ModelRef.parse(preset.start), vae.spec)
+    check_space(job.folder, _checkpoint_bytes(vae, preset), "keeping checkpoints")
+    check_space(job.store.root, _weight_bytes(vae), "publishing the version")
+    # whatever can fail is found before a data set is downloaded
     splits = loading.load(preset.data, job.data_dir, preset.model, download=job.download)
     for line in splits.notices:
         report(Notice(line))
     data_sha256 = sha256(splits)
     splits = replace(splits, train=splits.train.to(device), test=splits.test.to(device))
-    vae = initialise(preset.model, job.seed)
-    if preset.start is not None and past is None:
-        load_start(vae, job.store, ModelRef.parse(preset.start), splits.train)
+    if start is not None:
+        load_start(vae, start, splits.train)
     vae = vae.to(device)
     choice = _choose_compute(job, vae, splits, past)
     preset = with_choices(preset, choice.compute)
@@ -97,11 +119,12 @@ def run(job: Job, report: Callable[[Event], None]) -> Outcome:
     report(Started(splits.title, len(splits.train), epochs, weights, device.type, state.epoch))
     if not state.finished:
         state = _train(job, trainer, splits, state, report)
+    epoch = _epoch_to_publish(job, trainer, splits, state, report)
     trainer.trained.to(memory_format=torch.contiguous_format)
     release = prepare_release(
         trainer.trained,
         splits,
-        _record(job, state, splits),
+        _record(job, state, splits, epoch),
         replace(job.release, arithmetic=preset.arithmetic),
         report=lambda stage: report(Measuring(stage)),
     )
@@ -138,15 +161,69 @@ def _train(
         matmul_precision(state.preset.compute.matmul),
         RunLog(job.folder, state.history, tensorboard=job.tensorboard) as log,
     ):
+        sheets = Sheets(job.folder, splits.test)
         for event in trainer.fit(splits.train, splits.test):
+            if isinstance(event, EpochProgress):
+                # the moving average has no statistics for batch norm before the end of an epoch
+                _draw(sheets.draw_in_epoch, trainer.vae, report)
             if isinstance(event, EpochDone):
                 duration_s = round(time.monotonic() - started, 1)
                 history = (*state.history, event)
                 state = state.model_copy(update={"history": history, "duration_s": duration_s})
                 checkpoint.save(job.folder, state, trainer.state())
                 log.write(event, trainer.trained)
+                draw = sheets.draw if state.finished else sheets.draw_after_epoch
+                _draw(draw, trainer.trained, report)
             report(event)
     return state
+
+
+def _draw(draw: Callable[[VAE], None], vae: VAE, report: Callable[[Event], None]) -> None:
+    """Draw the sheets; a disk that refuses them does not end the training."""
+    try:
+        draw(vae)
+    except OSError as error:
+        report(Notice(f"cannot draw samples into the run's folder: {error.strerror or error}"))
+
+
+def _epoch_to_publish(
+    job: Job,
+    trainer: Trainer,
+    splits: Splits,
+    state: RunState,
+    report: Callable[[Event], None],
+) -> int:
+    """Choose the last epoch or the best; give the trainer its weights, and return the epoch."""
+    best = checkpoint.best_epoch(state)
+    losses = {done.epoch: done.test.loss for done in state.history}
+    last_loss, best_loss = losses[state.epoch], losses[best]
+    clearly = last_loss - best_loss > BEST_MARGIN * abs(best_loss)
+    wanted = clearly if job.best is None else job.best
+    if best == state.epoch or not wanted:
+        return state.epoch
+    numbers = f"test loss {best_loss:.2f}, against {last_loss:.2f} after epoch {state.epoch}"
+    try:
+        trainer.restore(checkpoint.load_epoch(job.folder, best).tensors)
+    except CheckpointError as error:
+        report(Notice(f"{error}; publishing epoch {state.epoch} instead of {best} ({numbers})"))
+        return state.epoch
+    if job.preset.objective.standardise_latents:  # as after the last epoch
+        standardise_latents(trainer.trained, splits.train)
+    report(Notice(f"publishing the best epoch, {best}: {numbers}; --last takes the last one"))
+    return best
+
+
+def _weight_bytes(vae: VAE) -> int:
+    return sum(weight.numel() * weight.element_size() for weight in vae.parameters())
+
+
+def _checkpoint_bytes(vae: VAE, preset: Preset) -> int:
+    """Return the size of the checkpoints that are kept, and of one that is being written.
+
+    Adam has two moments for each weight; a moving average is another copy of the weights.
+    """
+    copies = 4 if preset.optimiser.ema_decay else 3
+    return (checkpoint.KEPT + 2) * copies * _weight_bytes(vae)
 
 
 def _choose_compute(
@@ -198,12 +275,12 @@ def _check_that_it_is_the_same(job: Job, past: RunState, now: RunState) -> None:
             )
 
 
-def _record(job: Job, state: RunState, splits: Splits) -> TrainingRecord:
+def _record(job: Job, state: RunState, splits: Splits, epoch: int) -> TrainingRecord:
     return TrainingRecord(
         preset=job.preset_name,
         dataset=splits.title,
         seed=job.seed,
-        epochs=state.epoch,
+        epochs=epoch,
         settings=state.preset.model_dump(mode="json")
         | {"threads": state.threads, "compute_choice": state.compute_choice},
         device=state.device,

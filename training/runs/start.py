@@ -1,9 +1,10 @@
 """Start a training from the weights of a published version."""
 
 import torch
+from torch import Tensor
 
 from model_store.errors import FloatWeightsNotFoundError, NotFoundError
-from model_store.spec import ModelRef
+from model_store.spec import ModelRef, ModelSpec
 from model_store.store import SHIPPED, Store
 from model_store.vae import VAE, build_vae
 from model_store.vae.derived import derive_vae
@@ -15,30 +16,47 @@ IMAGES = 5000
 """Training images, evenly spaced, to which narrower layers are fitted."""
 
 
-def load_start(vae: VAE, store: Store, ref: ModelRef, train: Images) -> None:
-    """Load the weights of a version from the store or the shipped models, in place.
+def find_start(store: Store, ref: ModelRef, spec: ModelSpec) -> VAE:
+    """Return the float network of a version in the store or among the shipped models.
 
-    A flow that the version does not have in this form stays as it is. If the linear layers of the
-    VAE are narrower than the version's, they are fitted to them. Raises StoreError, SettingError.
+    Raises StoreError, and SettingError if its weights do not fit the spec.
     """
     try:
         start = _start(store, ref)
     except NotFoundError:
         start = _start(Store(SHIPPED), ref)
+    if not can_be_narrowed(start.spec, spec):
+        try:
+            with torch.device("meta"):
+                vae = VAE(spec)
+            vae.load_state_dict(_weights(start, vae))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise SettingError(f"start: {ref} does not fit the preset's model: {reason}") from error
+    return start
+
+
+def load_start(vae: VAE, start: VAE, train: Images) -> None:
+    """Load the weights of a network that `find_start` returned, in place.
+
+    A flow of another form stays as it is. If the linear layers of the VAE are narrower, they are
+    fitted to those of the start.
+    """
+    weights = _weights(start, vae)
     if can_be_narrowed(start.spec, vae.spec):
         index = torch.arange(0, len(train), max(1, len(train) // IMAGES))[:IMAGES]
         images = train.batch(index.to(train.pixels.device)).cpu()
-        weights = narrowed_weights(start, vae.spec, images)
-    else:
-        weights = dict(start.state_dict())
+        weights |= narrowed_weights(start, vae.spec, images)
+    vae.load_state_dict(weights)
+
+
+def _weights(start: VAE, vae: VAE) -> dict[str, Tensor]:
+    """Return the weights of the start, with the flow of the VAE if theirs differ in form."""
+    own = {k: v for k, v in vae.state_dict().items() if k.startswith("flow.")}
+    theirs = start.state_dict()
     if start.spec.prior != vae.spec.prior:
-        weights = {k: v for k, v in weights.items() if not k.startswith("flow.")}
-    untrained = {k: v for k, v in vae.state_dict().items() if k.startswith("flow.")}
-    try:
-        vae.load_state_dict(untrained | weights)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise SettingError(f"start: {ref} does not fit the preset's model: {reason}") from error
+        theirs = {k: v for k, v in theirs.items() if not k.startswith("flow.")}
+    return own | theirs
 
 
 def _start(store: Store, ref: ModelRef) -> VAE:

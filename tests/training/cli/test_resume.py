@@ -221,3 +221,61 @@ def test_a_resumed_run_refuses_another_way_of_computing_than_the_one_it_began_wi
     options = ("--resume", "--set", "compute.bf16=true")
     assert call(*two_epochs, "--data-dir", str(data_dir), *options) == 2
     assert "compute.bf16 False, this one has True" in capsys.readouterr().err
+
+
+def overfit(*command: str, data_dir: Path) -> tuple[str, ...]:
+    """Return a command whose test loss rises: it weighs a KL that training does not hold down."""
+    settings = ("--set", "objective.beta=100", "--set", "objective.annealing_epochs=100000")
+    return (*command, *settings, "--epochs", "3", "--data-dir", str(data_dir))
+
+
+def test_a_clearly_better_epoch_is_published_instead_of_the_last_one_unless_refused(
+    tmp_path: Path, runs: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+):
+    command = overfit("train", *TINY, "--store", str(tmp_path), data_dir=data_dir)
+    assert call(*command) == 0
+    err = capsys.readouterr().err
+    done = peek(runs / "fashion")
+    assert done is not None
+    losses = [epoch.test.loss for epoch in done.history]
+    assert losses[0] < 0.99 * losses[-1], "it was to get worse"
+    assert "publishing the best epoch, 1" in err
+    assert (runs / "fashion" / "samples.png").is_file()
+    best = Store(tmp_path).manifest(ModelRef.parse("fashion@1"))
+    assert best.training.epochs == 1
+    assert len(best.training.history) == 3
+
+    again = (
+        "publish",
+        str(runs / "fashion"),
+        "--data-dir",
+        str(data_dir),
+        "--store",
+        str(tmp_path),
+    )
+    assert call(*again, "--evaluation", "quick", "--last") == 0
+    last = Store(tmp_path).manifest(ModelRef.parse("fashion@2"))
+    assert last.training.epochs == 3
+    assert last.metrics["test_kl"].value > best.metrics["test_kl"].value
+
+
+def test_the_best_epoch_is_published_on_request_and_the_last_one_if_the_best_is_damaged(
+    two_epochs: tuple[str, ...],
+    tmp_path: Path,
+    runs: Path,
+    data_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    command = overfit(*two_epochs, "--restart", data_dir=data_dir)
+    assert call(*command, "--last") == 0
+    again = ("publish", str(runs / "fashion"), "--data-dir", str(data_dir), "--best")
+    options = ("--store", str(tmp_path / "store"), "--evaluation", "quick")
+    assert call(*again, *options) == 0
+    store = Store(tmp_path / "store")
+    epochs = [store.manifest(ModelRef.parse(f"fashion@{n}")).training.epochs for n in (1, 2)]
+    assert epochs == [3, 1]
+    (runs / "fashion" / "checkpoint-0001.safetensors").write_bytes(b"damaged")
+    capsys.readouterr()
+    assert call(*again, *options) == 0
+    assert "is damaged" in capsys.readouterr().err
+    assert store.manifest(ModelRef.parse("fashion@3")).training.epochs == 3

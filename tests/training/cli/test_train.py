@@ -74,7 +74,7 @@ def test_a_version_with_model_figures_only_shows_no_image_of_the_data_set(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--preset", "nosuch"], ["nosuch", "lab", "digits"]),
+        (["--preset", "lob"], ["lob", "did you mean lab?"]),
         (["--set", "optimiser.speed=3"], ["optimiser.speed", "optimiser.learning_rate"]),
         (["--set", "optimiser.epochs=many"], ["optimiser.epochs", "integer", "many"]),
         (["--set", "epochs"], ["key=value", "optimiser.epochs=3"]),

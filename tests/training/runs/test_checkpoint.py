@@ -1,5 +1,6 @@
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,12 @@ from model_store.vae import VAE
 from training.config import load_preset
 from training.errors import CheckpointError
 from training.fitting.events import Averages, EpochDone
-from training.runs.checkpoint import RunState, load, save
+from training.runs.checkpoint import RunState, best_epoch, load, load_epoch, save
 
 
-def run_state(epoch: int) -> RunState:
-    averages = Averages(loss=3.0, reconstruction=2.0, kl=1.0)
-    history = tuple(EpochDone(n, averages, averages, 1.0) for n in range(1, epoch + 1))
+def run_state(epoch: int, losses: Sequence[float] = (3.0,) * 9) -> RunState:
+    averages = [Averages(loss=loss, reconstruction=2.0, kl=1.0) for loss in losses[:epoch]]
+    history = tuple(EpochDone(n, each, each, 1.0) for n, each in enumerate(averages, start=1))
     return RunState(
         preset_name="lab",
         preset=load_preset("lab"),
@@ -96,3 +97,22 @@ def test_a_checkpoint_is_safetensors(tmp_path: Path, vae: VAE):
     save(tmp_path, run_state(1), state(vae, 1))
     content = (tmp_path / "checkpoint-0001.safetensors").read_bytes()
     assert safetensors.torch.load(content).keys() == vae.state_dict().keys()
+
+
+def test_the_best_checkpoint_by_test_loss_is_kept_beside_the_two_newest(tmp_path: Path, vae: VAE):
+    losses = (5.0, 3.0, 4.0, 4.5, 6.0)
+    for epoch in (1, 2, 3, 4, 5):
+        save(tmp_path, run_state(epoch, losses), state(vae, epoch))
+    kept = sorted(path.stem for path in tmp_path.glob("*.json"))
+    assert kept == ["checkpoint-0002", "checkpoint-0004", "checkpoint-0005"]
+    best = load_epoch(tmp_path, best_epoch(run_state(5, losses)))
+    assert all((tensor == 2.0).all() for tensor in best.tensors.values())
+    assert load(tmp_path).state.epoch == 5
+
+
+def test_a_better_epoch_replaces_the_best_checkpoint(tmp_path: Path, vae: VAE):
+    losses = (2.0, 5.0, 4.0, 1.0, 3.0, 3.0)
+    for epoch in range(1, 7):
+        save(tmp_path, run_state(epoch, losses), state(vae, epoch))
+    kept = sorted(path.stem for path in tmp_path.glob("*.json"))
+    assert kept == ["checkpoint-0004", "checkpoint-0005", "checkpoint-0006"]
