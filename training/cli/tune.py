@@ -8,7 +8,7 @@ import typer
 
 from training.cli import options
 from training.config import PRESETS, load_preset, parse_overrides, plain_name, preset_names
-from training.devices import Device, choose_device, prepare_torch
+from training.devices import Device, choose_device, matmul_precision, prepare_torch
 from training.errors import InterruptedRunError, SettingError, TuningError
 
 if TYPE_CHECKING:
@@ -57,10 +57,12 @@ def tune(
     """
     from model_store.durable_files import replace_durably
     from training.data import loading
+    from training.fitting.compute_choice import choose_compute
+    from training.fitting.trainer import initialise
     from training.settings import TrainingSettings
     from training.tuning import search as tuning
 
-    prepare_torch(threads)
+    cpu_threads = prepare_torch(threads)
     settings = TrainingSettings()
     name = study or plain_name(preset)
     folder = (runs_dir or settings.runs) / "tune"
@@ -74,19 +76,24 @@ def tune(
     except OSError as error:
         raise TuningError(f"cannot write into {folder}: {error.strerror}") from error
     splits = loading.load(start.data, data_dir or settings.data_dir, start.model)
+    splits = replace(splits, train=splits.train.to(torch_device), test=splits.test.to(torch_device))
     optimiser = start.optimiser.model_copy(update={"epochs": epochs})
+    tuned = start.model_copy(update={"optimiser": optimiser})
+    network = initialise(tuned.model, seed).to(torch_device)
+    choice = choose_compute(tuned, network, splits.train, threads=cpu_threads, seed=seed)
+    typer.echo(f"computing: {choice.reasons}", err=True)
     job = tuning.Search(
         preset_name=plain_name(preset),
-        preset=start.model_copy(update={"optimiser": optimiser}),
-        splits=replace(
-            splits, train=splits.train.to(torch_device), test=splits.test.to(torch_device)
-        ),
+        preset=tuned,
+        splits=splits,
         trials=trials,
         storage=storage or tuning.default_storage(folder, name),
         study=name,
         seed=seed,
+        compute=choice.compute,
     )
-    finished = _search(job)
+    with matmul_precision(choice.compute.matmul):
+        finished = _search(job)
     best = tuning.best_preset(finished, job)
     best = best.model_copy(
         update={"optimiser": best.optimiser.model_copy(update={"epochs": start.optimiser.epochs})}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 
 from model_store.spec import MLP
-from training.config import Preset, changed
+from training.config import Compute, Preset, changed
 from training.data.images import Splits
 from training.errors import NonFiniteLossError, TuningError
 from training.fitting.events import EpochDone
@@ -42,6 +42,9 @@ class Search:
     storage: str
     study: str
     seed: int = 0
+    compute: Compute | None = None
+    """What was chosen for the preset's `auto`; None trains without. It is no setting of the study,
+    which may continue on another machine."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def search(job: Search, report: Callable[[TrialDone], None]) -> "optuna.Study":
     def objective(trial: "optuna.Trial") -> float:
         preset = changed(job.preset, suggest(trial, job.preset))
         vae = initialise(preset.model, job.seed).to(splits.train.pixels.device)
-        trainer = Trainer(vae, preset.objective, preset.optimiser, job.seed, preset.compute)
+        compute = job.compute or preset.compute
+        trainer = Trainer(vae, preset.objective, preset.optimiser, job.seed, compute)
         negative_elbo = float("nan")
         try:
             for event in trainer.fit(splits.train, splits.test):
