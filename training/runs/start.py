@@ -29,7 +29,7 @@ def find_start(store: Store, ref: ModelRef, spec: ModelSpec) -> VAE:
         try:
             with torch.device("meta"):
                 vae = VAE(spec)
-            vae.load_state_dict(_weights(start, vae))
+            vae.load_state_dict(_weights(start, vae), assign=True)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise SettingError(f"start: {ref} does not fit the preset's model: {reason}") from error
