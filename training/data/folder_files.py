@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from training.data.attributes import ATTRIBUTES
 from training.errors import DataNotFoundError
 
 SUFFIXES = frozenset(
@@ -78,6 +79,8 @@ def _search(folder: Path, above: tuple[str, ...], files: Files) -> None:
             files.problems.append(f"{path}: {_kind(entry)}")
         elif path.suffix.lower() in SUFFIXES:
             files.images.append(path)
+        elif entry.name == ATTRIBUTES:
+            continue  # read by attributes.py
         else:
             files.others[path.suffix.lower() or "without a suffix"] += 1
 
@@ -109,7 +112,7 @@ def find_splits(folder: Path) -> SplitFolders | None:
             "test/, and move the others elsewhere"
         )
     used = [train[0], *chosen]
-    notices = [_unused(path) for path in children if path not in used]
+    notices = [_unused(path) for path in children if path not in used and path.name != ATTRIBUTES]
     if not chosen:
         notices.append(f"there is no test/ beside {train[0]}/, so a part of it is held out")
     return SplitFolders(train[0], chosen[0] if chosen else None, tuple(notices))

@@ -4,7 +4,8 @@
     FOLDER/...                          a fraction is held out as test, the same one each time
 
 Subfolders for classes are optional: if all images are in two or more subfolders, the names of these
-are the classes. They may be links. Images are prepared by the function that also prepares the service's uploads, as
+are the classes. They may be links. FOLDER/attributes.csv may state numbers about each image: see
+attributes.py. Images are prepared by the function that also prepares the service's uploads, as
 the preset's `model.upload` says.
 """
 
@@ -24,6 +25,7 @@ from model_store.errors import ImageError
 from model_store.preprocessing import from_pillow, prepare, to_bytes
 from model_store.spec import ModelSpec
 from training.config import Data
+from training.data.attributes import AttributeTable, read_tables
 from training.data.folder_files import (
     Files,
     classes_notices,
@@ -73,37 +75,46 @@ def load(data: Data, folder: Path, spec: ModelSpec) -> Splits:
     splits = find_splits(folder)
     if splits is None or splits.test is None:
         notices = splits.notices if splits else ()
-        return _from_one(data, splits.train if splits else folder, notices, spec)
+        table = read_tables([folder] if splits is None else [folder, splits.train])
+        return _from_one(data, splits.train if splits else folder, notices, spec, table)
     files = (find_files(splits.train), find_files(splits.test))
     title = folder.resolve().name
     if splits.test.name != "test":
         title += f" ({splits.test.name} as test)"
-    return _from_two(data, title, files, splits.notices, spec)
+    table = read_tables([folder, splits.train, splits.test])
+    return _from_two(data, title, files, splits.notices, spec, table)
 
 
-def _from_two(
-    data: Data, title: str, files: tuple[Files, Files], notices: tuple[str, ...], spec: ModelSpec
+def _from_two(  # noqa: PLR0917 - the parts of one data set
+    data: Data,
+    title: str,
+    files: tuple[Files, Files],
+    notices: tuple[str, ...],
+    spec: ModelSpec,
+    table: AttributeTable,
 ) -> Splits:
     """Read a folder that has a folder for each split; `notices` are about what is beside them."""
     per_part = {find_classes(part) for part in files}
     classes = None
     if None not in per_part:
         classes = tuple(sorted({name for names in per_part for name in names or ()}))
-    train, test = (_read(part, classes, spec) for part in files)
+    train, test = (_read(part, classes, spec, table) for part in files)
     return Splits(
         title,
         train.images.shuffled(HOLDOUT_SEED).first(data.train_images),
         test.images,
         classes,
-        (*notices, *_notices(files, (train, test), classes)),
+        (*notices, *table.notices, *_notices(files, (train, test), classes)),
     )
 
 
-def _from_one(data: Data, folder: Path, notices: tuple[str, ...], spec: ModelSpec) -> Splits:
+def _from_one(
+    data: Data, folder: Path, notices: tuple[str, ...], spec: ModelSpec, table: AttributeTable
+) -> Splits:
     """Read a folder without splits, and hold out a fraction of its images."""
     files = find_files(folder)
     classes = find_classes(files)
-    read = _read(files, classes, spec)
+    read = _read(files, classes, spec, table)
     images = read.images
     if len(images) < 2:
         raise DataNotFoundError(
@@ -116,7 +127,7 @@ def _from_one(data: Data, folder: Path, notices: tuple[str, ...], spec: ModelSpe
         f"{folder.resolve().name} ({held_out} of {len(images)} images held out as test, "
         f"torch seed {HOLDOUT_SEED})"
     )
-    notices = (*notices, *_notices((files,), (read,), classes))
+    notices = (*notices, *table.notices, *_notices((files,), (read,), classes))
     return Splits(title, train.first(data.train_images), test, classes, notices)
 
 
@@ -129,7 +140,9 @@ def _notices(
     return (*classes_notices(files, classes), *skipped)
 
 
-def _read(files: Files, classes: tuple[str, ...] | None, spec: ModelSpec) -> _Read:
+def _read(
+    files: Files, classes: tuple[str, ...] | None, spec: ModelSpec, table: AttributeTable
+) -> _Read:
     """Read the images of a folder; raises DataNotFoundError if none can be used."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes without holding the GIL
         results = list(pool.map(lambda path: _prepared(path, spec), files.images))
@@ -146,7 +159,8 @@ def _read(files: Files, classes: tuple[str, ...] | None, spec: ModelSpec) -> _Re
         names = (path.relative_to(files.folder).parts[0] for path, _ in usable)
         labels = torch.tensor([index[name] for name in names])
     pixels = torch.from_numpy(np.stack([pixels for _, pixels in usable]))
-    return _Read(Images(pixels, labels), unusable, sum(each.has_more_frames for each in results))
+    images = Images(pixels, labels, table.columns([path for path, _ in usable]))
+    return _Read(images, unusable, sum(each.has_more_frames for each in results))
 
 
 @cache

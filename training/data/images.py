@@ -1,7 +1,8 @@
 """A data set in memory: the images of a split, and both splits with their class names."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -20,6 +21,9 @@ class Images:
     pixels: Tensor
     labels: Tensor | None = None
     """(images,) int64, indices into `Splits.classes`; None if the data set has no labels."""
+    attributes: Mapping[str, Tensor] = field(default_factory=dict)
+    """What the data set states about each image, such as the weight of a letter; name -> (images,)
+    float32 on the CPU, NaN if unknown."""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -31,20 +35,27 @@ class Images:
     def to(self, device: torch.device) -> "Images":
         """Return a copy on another device."""
         labels = None if self.labels is None else self.labels.to(device)
-        return Images(self.pixels.to(device), labels)
+        return Images(self.pixels.to(device), labels, self.attributes)
 
     def first(self, images: int | None) -> "Images":
         """Return the first `images` images, or all of them if None."""
-        return Images(self.pixels[:images], None if self.labels is None else self.labels[:images])
+        return self._at(slice(images))
 
     def without_first(self, images: int) -> "Images":
         """Return all but the first `images` images."""
-        return Images(self.pixels[images:], None if self.labels is None else self.labels[images:])
+        return self._at(slice(images, None))
 
     def shuffled(self, seed: int) -> "Images":
         """Return the images in a random order that follows from the seed."""
-        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
-        return Images(self.pixels[order], None if self.labels is None else self.labels[order])
+        return self._at(torch.randperm(len(self), generator=torch.Generator().manual_seed(seed)))
+
+    def _at(self, index: slice | Tensor) -> "Images":
+        """Return the images at these places."""
+        return Images(
+            self.pixels[index],
+            None if self.labels is None else self.labels[index],
+            {name: values[index] for name, values in self.attributes.items()},
+        )
 
     def require_labels(self) -> Tensor:
         """Return the labels on the CPU; raises DataError if there are none."""
