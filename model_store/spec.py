@@ -245,6 +245,46 @@ class LatentStatistics(Frozen):
     std: tuple[float, ...]
 
 
+class DirectionEffect(Frozen):
+    """What a move along a direction does to images, on average."""
+
+    by: float
+    """Size of the move, in standard deviations of the latents along the direction."""
+    changes: dict[str, float] = {}
+    """Attribute -> mean change, in standard deviations of the attribute over training images."""
+    keeps_class: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of images that keep their class; None if no classifier can tell."""
+    gets_class: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of images of other classes that get the class of the direction; None for attributes."""
+
+
+MAX_DIRECTIONS = 1024
+"""Largest number of directions of a version; 62 letters and their attributes need fewer than 80."""
+
+
+class Direction(Frozen):
+    """A direction of the latent space, and its measured effects."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    """Attribute of the data set that changes, or `class:` and the name of a class."""
+    r2: float | None = None
+    """R^2 of the predictor that measures the attribute in images; None if it is measured itself."""
+    effects: tuple[DirectionEffect, ...] = ()
+
+
+class DirectionTable(Frozen):
+    """The directions of a version, in the order of the rows of directions.safetensors."""
+
+    protocol: str
+    """How the directions were found, and how their effects were measured."""
+    entries: tuple[Direction, ...] = Field(min_length=1, max_length=MAX_DIRECTIONS)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all directions."""
+        return tuple(entry.name for entry in self.entries)
+
+
 class FileRecord(Frozen):
     """Size and checksum of one file of a version."""
 
@@ -261,6 +301,8 @@ class Description(Frozen):
     latents: LatentStatistics | None = None
     classes: tuple[str, ...] | None = None
     """Names of the classes in the order of their labels; None if the data set has no labels."""
+    directions: DirectionTable | None = None
+    """Directions of the latent space with a meaning; None if the version has none."""
 
     @model_validator(mode="after")
     def _check_that_each_latent_dimension_has_statistics(self) -> Self:
@@ -305,6 +347,11 @@ class Manifest(Description):
     def labelled(self) -> bool:
         """Return True if the version can draw images of a given class."""
         return self.classes is not None and "class_latents.safetensors" in self.files
+
+    @property
+    def direction_names(self) -> tuple[str, ...]:
+        """Return the names of the directions that the version can move latents along."""
+        return () if self.directions is None else self.directions.names
 
     @property
     def figures(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from model_store.arithmetic.proof import prove
 from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.compression import pixels as pixel_tables
 from model_store.compression.pixels import CountedPixels, LogWeights
+from model_store.directions import NO_DIRECTIONS, Directions
 from model_store.durable_files import make_folder_durably, replace_durably
 from model_store.errors import (
     AliasNotFoundError,
@@ -76,6 +77,7 @@ class StoredModel:
         golden: function -> SHA-256 of the exact network's results for the fixed inputs.
         pixels: distributions of grey levels by which images are compressed; None if the version has
             no pixel table.
+        directions: vectors of the directions that the manifest describes, or NO_DIRECTIONS.
     """
 
     manifest: Manifest
@@ -84,6 +86,7 @@ class StoredModel:
     network: ExactNetwork | None = None
     golden: Mapping[str, str] = field(default_factory=dict)
     pixels: CountedPixels | None = None
+    directions: Directions = NO_DIRECTIONS
 
     @property
     def spec(self) -> ModelSpec:
@@ -171,6 +174,7 @@ class Store:
                 network,
                 version_files.parse_golden(manifest, files),
                 version_files.parse_pixels(manifest, files),
+                version_files.parse_directions(manifest, files),
             )
 
     def float_weights(self, ref: ModelRef) -> Mapping[str, Array]:
@@ -226,6 +230,7 @@ class Store:
         class_latents: ClassLatents = NO_CLASSES,
         network: ExactNetwork | None = None,
         pixels: LogWeights | None = None,
+        directions: Directions = NO_DIRECTIONS,
     ) -> Manifest:
         """Add a version and return its manifest; after any error the store is unchanged.
 
@@ -240,6 +245,7 @@ class Store:
             network: makes the version exact; its golden hashes are computed by numpy, the reference.
             pixels: pixel table of an exact version with Bernoulli pixels, which can then compress
                 images.
+            directions: the vectors of the directions of the description, or NO_DIRECTIONS.
 
         Raises:
             ShapeError, NonFiniteError, ProofError: the version could not be loaded again.
@@ -257,6 +263,9 @@ class Store:
         if class_latents:
             version_files.check_class_latents(name, description, class_latents)
             files[version_files.CLASS_LATENTS] = version_files.class_latents_file(class_latents)
+        if directions or description.directions is not None:
+            version_files.check_directions(name, description, directions)
+            files[version_files.DIRECTIONS] = version_files.directions_file(directions)
         highest = max(self._versions(name), default=0)
         try:
             return add_version(

@@ -5,6 +5,7 @@
     golden.json                 SHA-256 of the exact network's results for fixed inputs
     pixels.safetensors          grey levels counted beside logits, by which images are compressed
     class_latents.safetensors   a mixture for each class, if the model has any
+    directions.safetensors      directions of the latent space with a meaning, if the model has any
     card.md                     for people
     *.png                       figures
     manifest.json               what it is, how it was made, size and SHA-256 of all of the above
@@ -23,12 +24,14 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from model_store import class_latents as latents
+from model_store import directions as latent_directions
 from model_store.arithmetic import file as exact_file
 from model_store.arithmetic.program import ExactNetwork
 from model_store.arithmetic.proof import prove
 from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.compression import pixels as pixel_tables
 from model_store.compression.pixels import CountedPixels
+from model_store.directions import NO_DIRECTIONS, Directions
 from model_store.errors import (
     ChecksumError,
     CorruptVersionError,
@@ -57,13 +60,14 @@ EXACT = "exact.safetensors"
 GOLDEN = "golden.json"
 PIXELS = "pixels.safetensors"
 CLASS_LATENTS = "class_latents.safetensors"
+DIRECTIONS = "directions.safetensors"
 CARD = "card.md"
 
 REQUIRED = {"float": (WEIGHTS, CARD), "exact-1": (EXACT, GOLDEN, CARD)}
 """Files that a version of each arithmetic must have."""
 _COMPUTED_WITH = {
-    "float": {WEIGHTS, PIXELS, CLASS_LATENTS},
-    "exact-1": {EXACT, GOLDEN, PIXELS, CLASS_LATENTS},
+    "float": {WEIGHTS, PIXELS, CLASS_LATENTS, DIRECTIONS},
+    "exact-1": {EXACT, GOLDEN, PIXELS, CLASS_LATENTS, DIRECTIONS},
 }
 """Files whose content is needed to serve a version of each arithmetic."""
 
@@ -260,6 +264,30 @@ def class_latents_file(class_latents: ClassLatents) -> bytes:
     return to_safetensors(latents.to_arrays(class_latents))
 
 
+def parse_directions(manifest: Manifest, files: Contents) -> Directions:
+    """Check the directions of a version and return them, or NO_DIRECTIONS if it has none."""
+    names = manifest.direction_names
+    if DIRECTIONS not in files:
+        if names:
+            raise CorruptVersionError(
+                f"{manifest.ref}: the manifest names directions, and {DIRECTIONS} is missing; "
+                "republish it"
+            )
+        return NO_DIRECTIONS
+    try:
+        arrays = parse_safetensors(files[DIRECTIONS])
+        directions = latent_directions.from_arrays(names, arrays)
+    except ValueError as error:
+        raise CorruptVersionError(f"{manifest.ref}: {DIRECTIONS}: {error}") from error
+    check_directions(str(manifest.ref), manifest, directions)
+    return directions
+
+
+def directions_file(directions: Directions) -> bytes:
+    """Return the content of directions.safetensors."""
+    return to_safetensors(latent_directions.to_arrays(directions))
+
+
 # --- checking ----------------------------------------------------------------------------------
 
 
@@ -281,6 +309,25 @@ def check_class_latents(ref: str, description: Description, class_latents: Class
                 f"{ref}: {CLASS_LATENTS}: class {name} has {mixture.latent} latent dimensions, "
                 f"the spec asks for {description.spec.latent}; republish it"
             )
+
+
+def check_directions(ref: str, description: Description, directions: Directions) -> None:
+    """Raise ShapeError unless the directions are those of the manifest, of the spec's dimensions."""
+    if directions.before_flow and description.spec.prior is None:
+        raise ShapeError(
+            f"{ref}: {DIRECTIONS} is made for a flow, and the spec has none; republish it"
+        )
+    names = () if description.directions is None else description.directions.names
+    if directions.names != names:
+        raise ShapeError(
+            f"{ref}: {DIRECTIONS} has {len(directions)} directions, "
+            f"the manifest names {len(names)}; republish it"
+        )
+    if directions.latent != description.spec.latent:
+        raise ShapeError(
+            f"{ref}: {DIRECTIONS} has {directions.latent} latent dimensions, "
+            f"the spec asks for {description.spec.latent}; republish it"
+        )
 
 
 def check_weights(ref: str, spec: ModelSpec, weights: Mapping[str, Array]) -> None:

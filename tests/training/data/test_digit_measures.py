@@ -14,14 +14,14 @@ def bar(thickness: int, height: int = 20, shear: float = 0.0) -> np.ndarray:
     y, x = (np.mgrid[0 : 28 * fine, 0 : 28 * fine] + 0.5) / fine
     inside = (np.abs(x - 14 + shear * (y - 14)) < thickness / 2) & (np.abs(y - 14) < height / 2)
     grey = inside.reshape(28, fine, 28, fine).mean(axis=(1, 3))
-    return np.rint(255 * grey).astype(np.uint8)
+    return np.asarray(np.rint(255 * grey), np.uint8)
 
 
 def ring(radius: float, thickness: float) -> np.ndarray:
     fine = 8
     y, x = (np.mgrid[0 : 28 * fine, 0 : 28 * fine] + 0.5) / fine
     inside = np.abs(np.hypot(x - 14, y - 14) - radius) < thickness / 2
-    return np.rint(255 * inside.reshape(28, fine, 28, fine).mean(axis=(1, 3))).astype(np.uint8)
+    return np.asarray(np.rint(255 * inside.reshape(28, fine, 28, fine).mean(axis=(1, 3))), np.uint8)
 
 
 def values(image: np.ndarray) -> dict[str, float]:
