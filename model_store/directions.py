@@ -94,5 +94,8 @@ def from_arrays(names: Sequence[str], arrays: Mapping[str, NDArray[np.generic]])
     steps = arrays["steps"]
     if steps.dtype != np.float32:
         raise ValueError(f"steps are {steps.dtype}, float32 is expected")
-    before_flow = bool("in_z" in arrays and arrays["in_z"].item())
+    in_z = arrays.get("in_z", np.zeros((), np.uint8))
+    if in_z.shape != () or in_z.dtype != np.uint8:
+        raise ValueError(f"in_z is {in_z.shape} {in_z.dtype}, one uint8 is expected")
+    before_flow = bool(in_z)
     return Directions(tuple(names), steps.astype(np.float32, copy=False), before_flow)

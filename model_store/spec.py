@@ -260,12 +260,14 @@ class DirectionEffect(Frozen):
 
 MAX_DIRECTIONS = 1024
 """Largest number of directions of a version; 62 letters and their attributes need fewer than 80."""
+MAX_DIRECTION_NAME = 200
+"""Largest number of characters in the name of a direction."""
 
 
 class Direction(Frozen):
     """A direction of the latent space, and its measured effects."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_DIRECTION_NAME)]
     """Attribute of the data set that changes, or `class:` and the name of a class."""
     r2: float | None = None
     """R^2 of the predictor that measures the attribute in images; None if it is measured itself."""

@@ -101,7 +101,7 @@ def test_directions_that_do_not_fit_the_description_are_not_published(
         ({"steps": STEPS[:1]}, "2 directions have steps of shape"),
         ({"steps": STEPS * np.float32(np.nan)}, "NaN or infinite"),
         ({"steps": np.full((2, 3), -np.inf, np.float32)}, "NaN or infinite"),
-        ({"steps": STEPS, "in_z": np.ones(2, np.uint8)}, ""),
+        ({"steps": STEPS, "in_z": np.ones(2, np.uint8)}, "one uint8 is expected"),
         ({"steps": STEPS, "in_z": np.ones((), np.uint8)}, "made for a flow"),
         ({"steps": np.ones((2, 9), np.float32)}, "has 9 latent dimensions"),
     ],

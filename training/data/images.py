@@ -45,6 +45,10 @@ class Images:
         """Return all but the first `images` images."""
         return self._at(slice(images, None))
 
+    def every(self, step: int) -> "Images":
+        """Return the first of each `step` images."""
+        return self._at(slice(None, None, step))
+
     def shuffled(self, seed: int) -> "Images":
         """Return the images in a random order that follows from the seed."""
         return self._at(torch.randperm(len(self), generator=torch.Generator().manual_seed(seed)))

@@ -1,5 +1,6 @@
 """Check that a version's card, manifest and weights agree, by measuring every number again."""
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from model_store.spec import Manifest, Metric, ModelRef, TrainingRecord
+from model_store.spec import Direction, DirectionTable, Manifest, Metric, ModelRef, TrainingRecord
 from model_store.store import WEIGHTS, Store
 from model_store.vae import build_vae
 from training.classifier.model import judge_for
@@ -18,6 +19,7 @@ from training.data.images import Splits
 from training.errors import SettingError
 from training.evaluation import float_metrics
 from training.evaluation.class_metrics import COLUMNS, by_class
+from training.evaluation.directions import dataset_name, measure_directions
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.level import EvaluationLevel
 from training.evaluation.likelihood import NLL_5000
@@ -27,6 +29,9 @@ _METRICS_OF_COLUMNS = {heading: metric for metric, heading in COLUMNS.items()}
 
 TOLERANCE_NATS = 0.02
 """Tolerance of metrics that were published without one, in the metric's unit."""
+
+EFFECT_TOLERANCE = 0.02
+"""Tolerance of the effects of directions: changes in standard deviations, and shares."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +97,27 @@ def verify(
         float_vae = build_vae(stored.spec, store.float_weights(ref)).to(device)
         again = float_metrics.measure(float_vae, splits, level, judge)
         evaluation = replace(evaluation, metrics=evaluation.metrics | again)
-    return check_statements(stored.manifest, store.card(ref), evaluation, level)
+    directions = None
+    if stored.directions and level.includes(EvaluationLevel.FULL):
+        report("directions")
+        dataset = dataset_name(stored.manifest.training)
+        directions = measure_directions(vae, splits, dataset, judge, stored.directions)
+    return check_statements(stored.manifest, store.card(ref), evaluation, level, directions)
 
 
 def check_statements(
-    manifest: Manifest, card: str, evaluation: Evaluation, level: EvaluationLevel
+    manifest: Manifest,
+    card: str,
+    evaluation: Evaluation,
+    level: EvaluationLevel,
+    directions: DirectionTable | None = None,
 ) -> Verification:
-    """Compare what manifest and card state with a new evaluation."""
+    """Compare what manifest and card state with a new evaluation, and with directions if measured."""
     checks = [
         *_check_metrics(manifest.metrics, evaluation, level),
         *_check_latents(manifest, evaluation),
         *_check_sums(manifest),
+        *_check_directions(manifest.directions, directions),
         *_check_card(manifest.metrics, card),
     ]
     names = {check.name for check in checks}
@@ -154,6 +169,36 @@ def _check_latents(manifest: Manifest, evaluation: Evaluation) -> Iterator[Check
         unit = "nats" if name == "kl_nats" else "z"
         label = f"latents.{name}[{worst}]"
         yield Check(label, unit, stated[worst], again[worst], tolerance)
+
+
+def _check_directions(
+    stated: DirectionTable | None, again: DirectionTable | None
+) -> Iterator[Check]:
+    """Check, for each direction, the effect that differs most."""
+    if stated is None or again is None:
+        return
+    for one, other in zip(stated.entries, again.entries, strict=True):
+        pairs = list(_effect_pairs(one, other))
+        if pairs:
+            name, before, after = max(pairs, key=_difference)
+            yield Check(f"direction {one.name}: {name}", "", before, after, EFFECT_TOLERANCE)
+
+
+def _effect_pairs(stated: Direction, again: Direction) -> Iterator[tuple[str, float, float]]:
+    """Yield each effect of a direction: name, stated and new value; NaN if it is not measured."""
+    for one, other in zip(stated.effects, again.effects, strict=True):
+        for name, change in one.changes.items():
+            yield f"{name} by {one.by:g}", change, other.changes.get(name, math.nan)
+        for name in ("keeps_class", "gets_class"):
+            share = getattr(one, name)
+            if share is not None:
+                repeated = getattr(other, name)
+                yield f"{name} by {one.by:g}", share, math.nan if repeated is None else repeated
+
+
+def _difference(pair: tuple[str, float, float]) -> float:
+    difference = abs(pair[1] - pair[2])
+    return math.inf if math.isnan(difference) else difference
 
 
 def _check_sums(manifest: Manifest) -> Iterator[Check]:

@@ -6,6 +6,7 @@ from model_store.arithmetic import ARITHMETIC
 from model_store.spec import Description, Metric, ModelRef, ModelSpec, TrainingRecord
 from training.evaluation.class_metrics import COLUMNS, by_class
 from training.publishing import card_summary
+from training.publishing.directions_card import directions_section
 
 _CAPTIONS = {
     "samples": "Images decoded from z ~ N(0, I)",
@@ -94,6 +95,7 @@ def write(
         *_class_table(description),
         *([f"### Arithmetic: {ARITHMETIC}", _EXACT] if exact else []),
         *(["### What the accuracies mean", _ACCURACY] if judged else []),
+        *directions_section(description),
         "## Figures",
         "\n\n".join(
             f"{_CAPTIONS.get(name, name)}:\n\n![{name}]({name}.png)" for name in _ordered(figures)

@@ -16,6 +16,7 @@ from model_store.arithmetic.model import ExactModel
 from model_store.arithmetic.program import ExactNetwork
 from model_store.class_latents import ClassLatents
 from model_store.compression.pixels import LogWeights
+from model_store.directions import NO_DIRECTIONS, Directions
 from model_store.spec import Description, Manifest, Metric, ModelSpec, TrainingRecord
 from model_store.store import Store
 from model_store.vae import VAE, TrainedVAE
@@ -23,7 +24,9 @@ from training.classifier.model import Judge, judge_for
 from training.data.images import Splits
 from training.errors import NoExactFormError, SettingError
 from training.evaluation import float_metrics
+from training.evaluation.directions import MeasuredDirections, dataset_name, find_directions
 from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.level import EvaluationLevel
 from training.evaluation.likelihood import DRAWS, bound_nats
 from training.evaluation.posteriors import posteriors
 from training.publishing import figures, model_card
@@ -49,6 +52,7 @@ class Release:
     figures: dict[str, bytes]
     network: ExactNetwork | None = None
     pixels: LogWeights | None = None
+    directions: Directions = NO_DIRECTIONS
 
     def publish(self, store: Store, name: str) -> Manifest:
         """Add the version to a store; raises StoreError and then leaves the store unchanged."""
@@ -63,6 +67,7 @@ class Release:
             class_latents=self.class_latents,
             network=self.network,
             pixels=self.pixels,
+            directions=self.directions,
         )
 
 
@@ -94,6 +99,10 @@ def prepare_release(
         numbers = _float_numbers(vae, splits, evaluation, options, judge, float_numbers or {})
         evaluation = replace(evaluation, metrics=evaluation.metrics | numbers)
     pixels = None if network is None else _pixel_table(network, vae.spec, splits, report)
+    directions = MeasuredDirections()
+    if options.level.includes(EvaluationLevel.BOUND):
+        report("directions")
+        directions = find_directions(served, splits, dataset_name(record), judge)
     report("figures")
     drawn = dict(other_figures or {}) | draw(served, splits, evaluation, record, options.figures)
     description = Description(
@@ -102,9 +111,18 @@ def prepare_release(
         metrics=evaluation.metrics,
         latents=evaluation.latents,
         classes=splits.classes,
+        directions=directions.table,
     )
     kept = None if network is not None and not options.float_weights else weights
-    return Release(description, kept, evaluation.class_latents, drawn, network, pixels)
+    return Release(
+        description,
+        kept,
+        evaluation.class_latents,
+        drawn,
+        network,
+        pixels,
+        directions.vectors,
+    )
 
 
 def _exact_network(vae: VAE, splits: Splits, report: Callable[[str], None]) -> ExactNetwork | None:
