@@ -28,6 +28,7 @@ from app.api.problems import find_remedy
 from app.api.queries import MAX_PROMOTION_BYTES
 from app.api.routes import (
     compression,
+    edit,
     encode_decode,
     generate,
     health,
@@ -61,6 +62,7 @@ _ROUTERS = (
     reconstruct,
     interpolate,
     traverse,
+    edit,
     encode_decode,
     compression,
     v2,

@@ -42,6 +42,7 @@ _PATHS = {
     "/decode": _Work("decode"),
     "/interpolate": _Work("decode", 8, _STEPS),
     "/traverse": _Work("decode", 7, _STEPS),
+    "/edit": _Work("decode"),
     "/encode": _Work("encode"),
     "/augment": _Work("encode"),
     "/reconstruct": _Work("encode"),

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 
 from app.api.openapi_examples import EXAMPLES, example_json
 from app.api.problems import INTERNAL, MEDIA_TYPE, PROBLEMS, Problem
+from app.api.queries import Latents
 from app.api.render import FORMATS
 from app.api.v2_schema import InferenceRequest
 from app.imaging.formats import MEDIA_TYPES
@@ -39,7 +40,7 @@ _TYPES = {
 
 DESCRIPTION = """\
 Serves variational autoencoders (VAEs) of small images: generate, reconstruct, interpolate, traverse,
-encode, decode, augment and compress.
+edit, encode, decode, augment and compress.
 
 - **PNG is the default.** `format=json`, or `Accept: application/json`, gives numbers and base64
   images; zip, npz, GIF and APNG are chosen in the same way.
@@ -124,6 +125,14 @@ def form_or_image_body(description: str, *, required: bool) -> dict[str, Any]:
     content: dict[str, Any] = {_FORM: {"schema": schema}}
     content |= {media_type: {"schema": BINARY} for media_type in MEDIA_TYPES}
     return {"requestBody": {"required": required, "content": content}}
+
+
+def latents_or_images_body(description: str, *, required: bool) -> dict[str, Any]:
+    """Return the request body of an endpoint that takes `image` as a form or alone, or latents."""
+    body = form_or_image_body(description, required=required)
+    latents = json_body(Latents, {"z": [[0.5, -1.2, 0.0]]})
+    body["requestBody"]["content"] |= latents["requestBody"]["content"]
+    return body
 
 
 def paths_with_files(routes: Iterable[BaseRoute]) -> frozenset[str]:

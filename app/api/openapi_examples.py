@@ -12,6 +12,8 @@ from app.api.responses_schema import (
     Aliases,
     Augmented,
     Decoded,
+    Edited,
+    EditedImage,
     Encoded,
     Encoding,
     Frame,
@@ -22,6 +24,7 @@ from app.api.responses_schema import (
     ModelSummary,
     ModelVersion,
     ModelVersions,
+    Move,
     Reconstructed,
     Reconstruction,
     Sample,
@@ -112,6 +115,13 @@ EXAMPLES: Mapping[str, BaseModel | dict[str, Any]] = {
             TraversedDimension(dim=1, kl_nats=3.5, values=[-3.0, 3.0], images=[_PNG, _PNG])
         ],
     ),
+    "edit": Edited(
+        **_PROVENANCE,
+        generator=GENERATOR,
+        seed=7,
+        moves=[Move(direction="slant", by=2.0)],
+        images=[EditedImage(start=_Z, z=_MU, png=_PNG)],
+    ),
     "encode": Encoded(**_PROVENANCE, images=[Encoding(mu=_MU, logvar=_LOGVAR, kl_nats=2.19)]),
     "decode": Decoded(**_PROVENANCE, images=[Sample(z=_Z, png=_PNG)]),
     "augment": Augmented(
@@ -135,6 +145,7 @@ EXAMPLES: Mapping[str, BaseModel | dict[str, Any]] = {
                 latent=2,
                 dataset="MNIST",
                 classes=[],
+                directions=["slant", "thickness"],
                 metrics=_METRICS,
                 weights_sha256=_SHA256,
                 created_at=_MANIFEST.created_at,

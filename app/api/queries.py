@@ -220,9 +220,35 @@ class TraverseQuery(PictureQuery, UploadQuery):
         description="Latent dimensions, separated by commas; the most informative ones if absent.",
         examples=["0,3,7"],
     )
+    direction: str | None = Field(
+        default=None,
+        description="Directions with a meaning instead of dimensions, separated by commas, for "
+        "models that list directions; values are moves from the start, in standard deviations.",
+        examples=["slant"],
+    )
     steps: int = Field(default=7, ge=2, description="Images per row.")
     span: float = Field(
         default=3.0, gt=0, description="Range of values: from -span to +span, in sigma."
+    )
+
+
+class EditQuery(PictureQuery, UploadQuery):
+    """Parameters of /edit."""
+
+    FORMATS: ClassVar = IMAGES
+
+    format: Annotated[str | None, OneOf(IMAGES)] = _FORMAT
+    seed: Seed | None = Field(
+        default=None, description="Seed of the latent to edit, instead of an image."
+    )
+    direction: str = Field(
+        description="Directions to move along, separated by commas; GET /models lists them.",
+        examples=["slant"],
+    )
+    by: str = Field(
+        default="1",
+        description="Size of each move in standard deviations, separated by commas.",
+        examples=["2"],
     )
 
 

@@ -167,6 +167,15 @@ class TraversedDimension(BaseModel):
     images: list[PngOrNumbers]
 
 
+class TraversedDirection(BaseModel):
+    """One row of a traversal: the start, moved along a direction by each of the values."""
+
+    direction: str = Field(description="Name of the direction.")
+    values: list[float] = Field(description="Size of each move, in standard deviations.")
+    z: list[list[float]] = Field(description="Latent of each image.")
+    images: list[PngOrNumbers]
+
+
 class Traversed(Answer):
     """Answer of /traverse."""
 
@@ -175,7 +184,39 @@ class Traversed(Answer):
     )
     seed: int | None = Field(default=None, description="Seed of z; null without one.")
     z: list[float] = Field(description="Latent that the traversal starts from.")
-    dimensions: list[TraversedDimension]
+    dimensions: list[TraversedDimension] = Field(description="Empty if directions were asked for.")
+    directions: list[TraversedDirection] | None = Field(
+        default=None,
+        description="Present if directions were asked for.",
+        exclude_if=lambda directions: directions is None,
+    )
+
+
+class Move(BaseModel):
+    """A move along a direction."""
+
+    direction: str = Field(description="Name of the direction.")
+    by: float = Field(description="Size of the move, in standard deviations.")
+
+
+class EditedImage(BaseModel):
+    """One edited image."""
+
+    start: list[float] = Field(description="Latent before the moves.")
+    z: list[float] = Field(description="Latent that the image was decoded from.")
+    png: Png = None
+    pixels: Numbers = None
+
+
+class Edited(Answer):
+    """Answer of /edit."""
+
+    generator: str | None = Field(
+        default=None, description="Name of the function from seeds to latents; null without a seed."
+    )
+    seed: int | None = Field(default=None, description="Seed of the start; null without one.")
+    moves: list[Move]
+    images: list[EditedImage]
 
 
 class ModelSummary(BaseModel):
@@ -190,6 +231,9 @@ class ModelSummary(BaseModel):
     latent: int = Field(description="Number of latent dimensions.")
     dataset: str = Field(description="Data that the version was trained on.")
     classes: list[str] = Field(description="Values of label=; empty if the model has no classes.")
+    directions: list[str] = Field(
+        description="Values of direction=; empty if the version has no directions."
+    )
     metrics: dict[str, Metric] = Field(description="Published metrics of the version.")
     sample_quality: SampleQuality | None = Field(
         default=None, description="Quality of the samples; null if it was not measured."

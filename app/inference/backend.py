@@ -35,7 +35,8 @@ class ChosenBackend:
         """
         if stored.network is not None and self._device == "cpu":
             make = partial(fastest, threads=self._threads)
-            return ExactExecutor(ExactModel(stored.network, stored.spec, make))
+            model = ExactModel(stored.network, stored.spec, make)
+            return ExactExecutor(model, with_to_z=stored.directions.before_flow)
         if importlib.util.find_spec("torch") is None:
             raise TorchMissingError(
                 f"{stored.manifest.ref} is a float version, which needs PyTorch, and PyTorch is "

@@ -105,6 +105,16 @@ class Engine:
         (u,) = await self._run(model, "to_u", z)
         return u
 
+    async def to_z(self, model: LoadedModel, u: Floats) -> Floats:
+        """Map u ~ N(0, I) to z of q(z | x); both (batch, latent).
+
+        With a flow, the model must have directions before the flow.
+        """
+        if not model.has_flow:
+            return u
+        (z,) = await self._run(model, "to_z", u)
+        return z
+
     async def decode(self, model: LoadedModel, z: Floats) -> Floats:
         """Decode z (batch, latent) to mean images (batch, channels, height, width) in [0, 1]."""
         (images,) = await self._run(model, "decode", z)
@@ -164,6 +174,7 @@ class Engine:
             self.backend.device,
             stored.class_latents,
             golden=stored.golden,
+            directions=stored.directions,
         )
 
     async def _run(

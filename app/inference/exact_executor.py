@@ -47,6 +47,7 @@ class ExactExecutor:
         *,
         batches: Sequence[int] = BATCHES,
         always_off_loop: bool = False,
+        with_to_z: bool = False,
     ) -> None:
         self.name = name
         self.reference_batch, *self.other_batches = batches
@@ -60,6 +61,8 @@ class ExactExecutor:
         }
         if model.flow is not None:
             shapes["to_u"] = [z]
+            if with_to_z:
+                shapes["to_z"] = [z]
         self.input_shapes: Mapping[Function, Sequence[tuple[int, ...]]] = shapes
 
     def run(self, function: Function, inputs: Sequence[Floats]) -> Sequence[NDArray[Any]]:
@@ -71,6 +74,8 @@ class ExactExecutor:
                 return [self._model.decode(inputs[0])]
             case "to_u":
                 return [self._model.to_u(inputs[0])]
+            case "to_z":
+                return [self._model.to_z(inputs[0])]
             case "log_likelihood":
                 return [self._model.log_likelihood(to_bytes(inputs[0]), inputs[1])]
 

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from app.typing import Floats
 from model_store.store import StoredModel
 
-Function = Literal["encode", "decode", "to_u", "log_likelihood"]
+Function = Literal["encode", "decode", "to_u", "to_z", "log_likelihood"]
 """Functions of a model.
 
 encode          x -> mu, logvar
 decode          z -> mean image
 to_u            z of q(z | x) -> u ~ N(0, I); only models with a flow have it
+to_z            u -> z, the inverse of to_u; only models with directions before a flow have it
 log_likelihood  x, z -> ln p(x | z)
 """
 

@@ -27,6 +27,7 @@ def result_hashes(executor: Executor, spec: ModelSpec) -> dict[Function, str]:
         "encode": [x],
         "decode": [u],
         "to_u": [u],
+        "to_z": [u],
         "log_likelihood": [x, u],
     }
     hashes: dict[Function, str] = {}

@@ -6,6 +6,7 @@ from functools import cached_property
 from app.inference.executor import Executor, Function
 from app.inference.pace import Pace
 from model_store.class_latents import NO_CLASSES, ClassLatents
+from model_store.directions import NO_DIRECTIONS, Directions
 from model_store.spec import Manifest, ModelRef
 from model_store.store import WEIGHTS
 
@@ -20,6 +21,8 @@ class LoadedModel:
     """Name of the device that the executor computes on."""
     class_latents: ClassLatents = NO_CLASSES
     """One mixture per class, in the order of `manifest.classes`."""
+    directions: Directions = NO_DIRECTIONS
+    """Directions of the latent space that the version names."""
     exact: bool = False
     """True if every result has the same bytes on every machine and in every batch."""
     arithmetic: str = "float"

@@ -51,7 +51,10 @@ class TorchBackend:
         _configure_thread(self._threads)
         if stored.network is None:
             return TorchExecutor(
-                build_vae(stored.spec, stored.weights), self._device, self._threads
+                build_vae(stored.spec, stored.weights),
+                self._device,
+                self._threads,
+                with_to_z=stored.directions.before_flow,
             )
         # Imported late, because it switches off libraries that float versions may use.
         from model_store.arithmetic.executors import torch_executor  # noqa: PLC0415
@@ -66,6 +69,7 @@ class TorchBackend:
             NAME,
             batches=(GPU_REFERENCE_BATCH,) if on_gpu else BATCHES,
             always_off_loop=on_gpu,
+            with_to_z=stored.directions.before_flow,
         )
 
 
@@ -75,7 +79,9 @@ class TorchExecutor:
     name = NAME
     exact = False
 
-    def __init__(self, vae: VAE, device: Device, threads: int = 1) -> None:
+    def __init__(
+        self, vae: VAE, device: Device, threads: int = 1, *, with_to_z: bool = False
+    ) -> None:
         on_gpu = device == "cuda"
         self._threads = threads
         self.reference_batch = GPU_REFERENCE_BATCH if on_gpu else CPU_REFERENCE_BATCH
@@ -90,6 +96,8 @@ class TorchExecutor:
         }
         if vae.flow is not None:
             shapes["to_u"] = [z]
+            if with_to_z:
+                shapes["to_z"] = [z]
         self.input_shapes: Mapping[Function, Sequence[tuple[int, ...]]] = shapes
         functions = _functions(self.vae)
         self._run: dict[Function, Callable[..., list[Floats]]] = {
@@ -129,6 +137,9 @@ def _functions(vae: VAE) -> dict[Function, TensorFunction]:
     def to_u(z: Tensor) -> tuple[Tensor, ...]:
         return (vae.to_u(z),)
 
+    def to_z(u: Tensor) -> tuple[Tensor, ...]:
+        return (u if vae.flow is None else vae.flow.inverse(u),)
+
     def log_likelihood(x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
         return (vae.log_likelihood(x, vae.decode(z)),)
 
@@ -136,6 +147,7 @@ def _functions(vae: VAE) -> dict[Function, TensorFunction]:
         "encode": vae.encode,
         "decode": decode,
         "to_u": to_u,
+        "to_z": to_z,
         "log_likelihood": log_likelihood,
     }
 

@@ -24,6 +24,7 @@ from app.inference.loaded_model import LoadedModel
 from app.inference.pace import Pace
 from app.typing import Floats
 from model_store.class_latents import NO_CLASSES, ClassLatents
+from model_store.directions import NO_DIRECTIONS, Directions
 from model_store.spec import Manifest
 
 log = logging.getLogger("zserve")
@@ -52,6 +53,7 @@ def warm_up(
     class_latents: ClassLatents = NO_CLASSES,
     *,
     golden: Mapping[str, str] | None = None,
+    directions: Directions = NO_DIRECTIONS,
     max_large_batch_s: float = MAX_LARGE_BATCH_S,
     max_on_loop_s: float = MAX_ON_LOOP_S,
     max_repeats_s: float = MAX_REPEATS_S,
@@ -74,6 +76,7 @@ def warm_up(
         executor,
         device,
         class_latents,
+        directions,
         exact=exact,
         arithmetic=manifest.arithmetic if exact else _float_arithmetic(executor, device, hashes),
         mismatches=mismatches,

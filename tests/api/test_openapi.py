@@ -29,6 +29,7 @@ def test_every_path_is_described(schema: dict[str, Any]) -> None:
         ("post", "/reconstruct"),
         ("post", "/interpolate"),
         ("post", "/traverse"),
+        ("post", "/edit"),
         ("post", "/encode"),
         ("post", "/decode"),
         ("post", "/augment"),

@@ -12,8 +12,8 @@ from app.errors import ServiceError
 _OPEN = {"/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics", "/models", "/v2"}
 _OPEN_BELOW = ("/static/", "/models/", "/v2/")
 _READ = {"GET", "HEAD", "OPTIONS"}
-_FROM_SEEDS = {"/generate", "/decode", "/decompress", "/interpolate", "/traverse"}
-_FROM_SEEDS_OR_IMAGES = {"/interpolate", "/traverse"}
+_FROM_SEEDS = {"/generate", "/decode", "/decompress", "/interpolate", "/traverse", "/edit"}
+_FROM_SEEDS_OR_IMAGES = {"/interpolate", "/traverse", "/edit"}
 
 
 class AccessMiddleware:

@@ -169,6 +169,7 @@ def _summary(name: str, services: Services) -> ModelSummary:
         latent=manifest.spec.latent,
         dataset=manifest.training.dataset,
         classes=list(manifest.classes or ()) if manifest.labelled else [],
+        directions=list(manifest.direction_names),
         metrics=manifest.metrics,
         sample_quality=sample_quality(manifest),
         weights_sha256=manifest.weights_sha256,

@@ -12,7 +12,7 @@ from app.api.dependencies import Services, ServicesDep
 from app.api.encode_uploads import encode_uploads
 from app.api.limits import at_most, check_answer_pixels
 from app.api.negotiation import choose_output
-from app.api.openapi import form_or_image_body, images
+from app.api.openapi import images, latents_or_images_body
 from app.api.provenance import latent_parameters, provenance, request_parameters
 from app.api.queries import TraverseQuery, parse_dimensions
 from app.api.query_route import QueryRoute
@@ -20,6 +20,7 @@ from app.api.render import image_to_json, render
 from app.api.request_body import Uploads, read_uploads
 from app.api.responses_schema import Traversed, TraversedDimension
 from app.api.result import Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
+from app.api.routes.edit import traverse_directions
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
 from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal
@@ -37,7 +38,10 @@ router = APIRouter(tags=["images"], route_class=QueryRoute)
     responses=images(
         "One row for each dimension, from -span to +span.", TraverseQuery.FORMATS, seed=True
     ),
-    openapi_extra=form_or_image_body("Image to start from; z = 0 if absent.", required=False),
+    openapi_extra=latents_or_images_body(
+        "Image to start from; z = 0 if absent. With direction, z may be sent as JSON.",
+        required=False,
+    ),
 )
 async def traverse(
     request: Request, services: ServicesDep, query: Annotated[TraverseQuery, InQuery()]
@@ -45,12 +49,19 @@ async def traverse(
     """Set one latent dimension at a time to values from -span to +span, and decode.
 
     The other dimensions keep the values of an image's or a seed's latent, or else 0. The dimensions
-    with the largest KL over the test split, the most informative ones, come first.
+    with the largest KL over the test split, the most informative ones, come first. With `direction`,
+    each row moves the latent along a direction with a meaning instead.
     """
     settings = services.settings
     at_most("span", query.span, settings.max_span, "ZSERVE_MAX_SPAN")
     at_most("steps", query.steps, settings.max_images, "ZSERVE_MAX_IMAGES")
     output = choose_output(request, query)
+    if query.direction is not None:
+        if query.dims is not None:
+            raise ParameterError(
+                "both dims and direction were sent", remedy="send dims, or direction, or neither"
+            )
+        return await traverse_directions(request, services, query, output)
     model = await services.model_cache.get(query.model)
     dims = _dimensions(query, model, settings.max_images)
     check_answer_pixels(len(dims) * query.steps, model, output, settings)
