@@ -19,10 +19,10 @@ _NUMBER = re.compile(r"[+-]?(\d{1,9}(\.\d{0,15})?|\.\d{1,15})", re.ASCII)
 
 
 def choose_directions(text: str, model: LoadedModel, most: int) -> tuple[str, ...]:
-    """Return the directions that a query names, separated by commas.
+    """Return the directions that a query names, separated by commas, which names may contain.
 
-    A name that contains a comma can be asked for alone. Raises ParameterError if the version has no
-    directions, or not these, and LimitError if there are more than `most`.
+    Raises ParameterError if the version has no directions, or not these, and LimitError if there
+    are more than `most`.
     """
     names = model.directions.names
     if not names:
@@ -30,21 +30,31 @@ def choose_directions(text: str, model: LoadedModel, most: int) -> tuple[str, ..
             f"{model.name} has no directions",
             remedy="choose a version for which GET /models lists directions, or publish it again",
         )
-    if text in names:
-        return (text,)
-    chosen = tuple(part.strip() for part in text.split(","))
+    parts = text.split(",")
+    longest = max(name.count(",") for name in names) + 1
+    chosen: list[str] = []
+    while parts:
+        lengths = range(min(longest, len(parts)), 0, -1)
+        matching = (n for n in lengths if ",".join(parts[:n]).strip() in names)
+        n = next(matching, None)
+        if n is None:
+            raise _no_direction(parts[0].strip(), model)
+        chosen.append(",".join(parts[:n]).strip())
+        del parts[:n]
+        if chosen[-1] in chosen[:-1]:
+            raise ParameterError("direction: a name is repeated", remedy="name each one once")
     at_most("the number of directions", len(chosen), most, "ZSERVE_MAX_IMAGES")
-    for name in chosen:
-        if name not in names:
-            shown = ", ".join(names[:_MAX_LISTED])
-            more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-            raise ParameterError(
-                f"direction: {model.name} has no direction {name[:80]!r}",
-                remedy=f"choose from {shown}{more}, separated by commas",
-            )
-    if len(set(chosen)) < len(chosen):
-        raise ParameterError("direction: a name is repeated", remedy="name each direction once")
-    return chosen
+    return tuple(chosen)
+
+
+def _no_direction(name: str, model: LoadedModel) -> ParameterError:
+    names = model.directions.names
+    shown = ", ".join(names[:_MAX_LISTED])
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return ParameterError(
+        f"direction: {model.name} has no direction {name[:80]!r}",
+        remedy=f"choose from {shown}{more}, separated by commas",
+    )
 
 
 def parse_moves(text: str, directions: int, limit: float) -> tuple[float, ...]:

@@ -217,6 +217,7 @@ class Client:
         start: ImageSource | int | None = None,
         *,
         dims: Sequence[int] | None = None,
+        directions: str | Sequence[str] | None = None,
         steps: int = 7,
         span: float = 3.0,
         model: str | None = None,
@@ -228,14 +229,41 @@ class Client:
         """Return one row for each latent dimension, in which it changes from -span to +span.
 
         `start` is an image, a seed (int), or None for z = 0. Without `dims`, the most informative
-        dimensions come first.
+        dimensions come first. `directions` are names from `Model.directions`: each row then moves
+        the start along one of them, by -span to +span standard deviations.
         """
         seed, files = _requests.seed_or_upload("image", start)
         source = {"model": model, "preprocess": preprocess, "seed": seed}
-        rows = {"dims": dims, "steps": steps, "span": span, "scale": scale, "metadata": metadata}
-        request = post("/traverse", source, rows, files=files)
+        rows = {"dims": dims, "direction": directions, "steps": steps, "span": span}
+        output = {"scale": scale, "metadata": metadata}
+        request = post("/traverse", source, rows, output, files=files)
         image = self._image(request, numbers)
         return Traversal(**vars(image), steps=steps, scale=scale)
+
+    def edit(
+        self,
+        images: ImageSource | Sequence[ImageSource] | int,
+        moves: Mapping[str, float],
+        *,
+        model: str | None = None,
+        preprocess: Preprocess = "auto",
+        scale: int = 1,
+        metadata: bool = True,
+        numbers: bool = False,
+    ) -> Grid:
+        """Return reconstructions of images, moved along directions with a meaning, as one row.
+
+        `images` are images, or a seed (int). `moves` has the size of the move, in standard
+        deviations, for each direction: `{"slant": 2, "thickness": -1}`. `Model.directions` lists
+        the directions of a model.
+        """
+        seed, files = _requests.seed_or_uploads(images)
+        source = {"model": model, "preprocess": preprocess, "seed": seed}
+        moved = {"direction": list(moves), "by": list(moves.values())}
+        output = {"scale": scale, "metadata": metadata}
+        request = post("/edit", source, moved, output, files=files)
+        n = max(1, len(files))
+        return self._grid(request, numbers, n=n, columns=n, scale=scale)
 
     def encode(
         self,

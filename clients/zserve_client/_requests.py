@@ -113,6 +113,13 @@ def seed_or_upload(field: str, start: ImageSource | int | None) -> tuple[int | N
     return None, [(field, image_file(start, field))]
 
 
+def seed_or_uploads(
+    start: ImageSource | Sequence[ImageSource] | int,
+) -> tuple[int | None, list[Upload]]:
+    """Return the seed or the uploads that an argument stands for."""
+    return (start, []) if isinstance(start, int) else (None, uploads(start))
+
+
 def latent_rows(z: Any) -> list[list[float]]:
     """Return latents as rows of numbers; takes rows, a single row, Encodings or an array."""
     if isinstance(z, Encodings):

@@ -167,6 +167,7 @@ def _model(entry: Mapping[str, Any]) -> Model:
         metrics=metrics,
         weights_sha256=entry["weights_sha256"],
         created_at=datetime.fromisoformat(entry["created_at"]),
+        directions=entry.get("directions", ()),
         sample_quality=_sample_quality(entry.get("sample_quality")),
         best_samples=entry.get("best_samples", False),
     )

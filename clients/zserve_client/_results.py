@@ -152,7 +152,7 @@ class Interpolation(ImageFile):
 
 @dataclass(frozen=True, kw_only=True)
 class Traversal(ImageFile):
-    """One row for each latent dimension."""
+    """One row for each latent dimension, or for each direction."""
 
     steps: int
     scale: int = 1
@@ -162,12 +162,14 @@ class Traversal(ImageFile):
         """Return all images, row by row; needs Pillow."""
         image = self.image
         step = (image.width - _images.PADDING * self.scale) // self.steps
-        rows = len(self.dims) or image.height // step  # no metadata: assumes square images
+        rows = (
+            len(self.dims or self.directions) or image.height // step
+        )  # no metadata: assumes square images
         return _images.split_grid(image, rows * self.steps, self.steps, self.scale)
 
     @property
     def array(self) -> NDArray[np.uint8]:
-        """Return (dimensions, steps, height, width[, 3]); needs Pillow and numpy."""
+        """Return (rows, steps, height, width[, 3]); needs Pillow and numpy."""
         flat = _images.as_array(self.images)
         return flat.reshape(-1, self.steps, *flat.shape[1:])
 
@@ -175,6 +177,11 @@ class Traversal(ImageFile):
     def dims(self) -> list[int]:
         """Return the latent dimension of each row; empty without metadata."""
         return list((self.parameters or {}).get("dims", ()))
+
+    @property
+    def directions(self) -> list[str]:
+        """Return the direction of each row; empty for dimensions and without metadata."""
+        return list((self.parameters or {}).get("direction", ()))
 
 
 # --- files -------------------------------------------------------------------------------------
@@ -358,6 +365,7 @@ class Model:
         channels: 1 for grey images, 3 for colour.
         latent: Number of latent dimensions.
         classes: Names of the classes; empty if the model was trained without labels.
+        directions: Names for `edit` and `traverse`; empty if the version has no directions.
         metrics: Metrics of the version by name.
         sample_quality: Quality of the samples; None if it was not measured.
         best_samples: True if the service lists no model with better samples of this data set.
@@ -377,6 +385,7 @@ class Model:
     metrics: Mapping[str, Metric]
     weights_sha256: str = field(repr=False)
     created_at: datetime
+    directions: Sequence[str] = ()
     sample_quality: SampleQuality | None = None
     best_samples: bool = False
 

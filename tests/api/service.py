@@ -19,7 +19,8 @@ from PIL import Image, ImageDraw
 
 from app.asgi import create_app
 from app.settings import Settings
-from model_store.spec import MLP, Flow, ModelSpec
+from model_store.directions import Directions
+from model_store.spec import MLP, Direction, DirectionTable, Flow, ModelSpec
 from model_store.store import Store
 from model_store.vae import VAE, build_vae
 from tests.unit.models import a_card, tiny_classes, tiny_description, tiny_weights
@@ -70,6 +71,22 @@ def publish_labelled(root: Path, name: str) -> None:
     description = tiny_description(SPEC).model_copy(update={"classes": ("Dress", "7")})
     Store(root).publish(
         name, description, tiny_weights(5, SPEC), card=a_card, class_latents=tiny_classes()
+    )
+
+
+MOVING_DIRECTIONS = DirectionTable(
+    protocol="made up",
+    entries=tuple(Direction(name=name) for name in ("slant", "thickness", "class:a, b", "huge")),
+)
+MOVING_STEPS = np.array([[0.5, 0, 0], [0, 1 / 3, -0.25], [1, 1, 1], [3e38, 0, 0]], np.float32)
+
+
+def publish_moving(root: Path, name: str) -> None:
+    """Publish a float version with directions."""
+    description = tiny_description(SPEC).model_copy(update={"directions": MOVING_DIRECTIONS})
+    directions = Directions(MOVING_DIRECTIONS.names, MOVING_STEPS)
+    Store(root).publish(
+        name, description, tiny_weights(1, SPEC), card=a_card, directions=directions
     )
 
 

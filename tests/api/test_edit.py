@@ -11,39 +11,25 @@ from app.settings import Settings
 from model_store.arithmetic.executors.numpy_executor import NumpyExecutor
 from model_store.arithmetic.model import ExactModel
 from model_store.directions import Directions
-from model_store.spec import Direction, DirectionTable, ModelRef
+from model_store.spec import ModelRef
 from model_store.store import Store
 from tests.api.service import (
-    SPEC,
+    MOVING_DIRECTIONS,
     Service,
     digit,
     parameters,
     pixels,
     problem,
     publish,
+    publish_moving,
     started,
     tiles,
 )
+from tests.api.service import (
+    MOVING_STEPS as STEPS,
+)
 from tests.unit.arithmetic.networks import SPECS, exact_network
-from tests.unit.models import a_card, tiny_description, tiny_weights
-
-NAMES = ("slant", "thickness", "class:a, b", "huge")
-STEPS = np.array([[0.5, 0, 0], [0, 1 / 3, -0.25], [1, 1, 1], [3e38, 0, 0]], np.float32)
-
-
-def described(latent: int) -> DirectionTable:
-    return DirectionTable(
-        protocol=f"made up for {latent} dimensions",
-        entries=tuple(Direction(name=name) for name in NAMES),
-    )
-
-
-def publish_moving(root: Path, name: str) -> None:
-    """Publish a float version with directions."""
-    description = tiny_description(SPEC).model_copy(update={"directions": described(3)})
-    Store(root).publish(
-        name, description, tiny_weights(1, SPEC), card=a_card, directions=Directions(NAMES, STEPS)
-    )
+from tests.unit.models import a_card, tiny_description
 
 
 def publish_moving_before_a_flow(root: Path, name: str) -> ExactModel:
@@ -51,11 +37,11 @@ def publish_moving_before_a_flow(root: Path, name: str) -> ExactModel:
     spec, network = SPECS["flow"], exact_network("flow")
     steps = np.random.default_rng(0).normal(0, 0.5, (4, spec.latent)).astype(np.float32)
     description = tiny_description(spec).model_copy(
-        update={"latents": None, "directions": described(spec.latent)}
+        update={"latents": None, "directions": MOVING_DIRECTIONS}
     )
     Store(root).publish(
         name, description, None, card=a_card, network=network,
-        directions=Directions(NAMES, steps, before_flow=True),
+        directions=Directions(MOVING_DIRECTIONS.names, steps, before_flow=True),
     )  # fmt: skip
     return ExactModel(network, spec, lambda function, _: NumpyExecutor(function))
 
@@ -137,11 +123,11 @@ def test_the_parameters_in_a_png_reproduce_it(moving: Service) -> None:
     stored = parameters(first)
     again = moving.post(
         "/edit",
-        params={"direction": stored["direction"], "by": stored["by"]},
+        params={"direction": stored["direction"][0], "by": stored["by"][0]},
         json={"z": [stored["z"]]},
     )
     assert np.array_equal(pixels(first), pixels(again))
-    assert stored["endpoint"] == "/edit"
+    assert (stored["endpoint"], stored["direction"]) == ("/edit", ["class:a, b"])
 
 
 def test_a_traversal_moves_its_start_along_each_direction(moving: Service) -> None:
@@ -175,10 +161,12 @@ def test_other_formats_have_the_same_images(moving: Service, kind: str) -> None:
 
 def test_models_say_which_directions_they_have(moving: Service) -> None:
     models = {model["name"]: model for model in moving.get("/models").json()["models"]}
-    assert models["mnist"]["directions"] == list(NAMES)
+    assert models["mnist"]["directions"] == list(MOVING_DIRECTIONS.names)
     assert models["plain"]["directions"] == []
     manifest = moving.get("/models/mnist/1").json()["manifest"]
-    assert [entry["name"] for entry in manifest["directions"]["entries"]] == list(NAMES)
+    assert [entry["name"] for entry in manifest["directions"]["entries"]] == list(
+        MOVING_DIRECTIONS.names
+    )
 
 
 def test_answers_along_dimensions_stay_as_they_are(moving: Service) -> None:

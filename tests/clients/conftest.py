@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.service import digit, publish, publish_labelled
+from tests.api.service import digit, publish, publish_labelled, publish_moving
 from tests.e2e.server import serving
 from zserve_client import AsyncClient, Client
 
@@ -22,11 +22,12 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @pytest.fixture(scope="session")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a service with two versions of `mnist`, and `named`, which has classes."""
+    """The address of a service with two versions of `mnist`, `named` with classes, and `moving`."""
     folder = tmp_path_factory.mktemp("service")
     publish(folder / "store", "mnist", seed=0)
     publish(folder / "store", "mnist", seed=1)
     publish_labelled(folder / "store", "named")
+    publish_moving(folder / "store", "moving")
     variables = {
         "ZSERVE_ADMIN_TOKEN": TOKEN,
         "ZSERVE_MAX_STREAMED_IMAGES": str(MAX_IMAGES_IN_ZIP),

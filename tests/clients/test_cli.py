@@ -23,6 +23,7 @@ COMMANDS = [
     "reconstruct",
     "interpolate",
     "traverse",
+    "edit",
     "compress",
     "decompress",
     "models",
@@ -139,11 +140,44 @@ def test_traverse_prints_the_dimension_of_each_row(zserve, drawing: Path):
     assert "dimensions 2, 0 of" in zserve("traverse", "--image", drawing, "--dims", "2,0")
 
 
+def test_traverse_and_edit_follow_directions(zserve, drawing: Path, tmp_path: Path, url: str):
+    line = ["traverse", "--model", "moving", "--direction", "thickness,slant"]
+    assert zserve(*line) == (
+        "traversal.png: directions thickness, slant of moving@1, one in each row\n"
+    )
+    edit = ("edit", drawing, drawing, "--model", "moving", "--move", "slant=2", "--move")
+    assert zserve(*edit, "class:a, b=-0.5") == (
+        "edited.png: 2 images of moving@1, slant +2, class:a, b -0.5\n"
+    )
+    zserve("edit", "--seed", 3, "--move", "slant=1", "--model", "moving", "--out", "seed.png")
+    expected = httpx.post(f"{url}/edit?model=moving&seed=3&direction=slant&by=1.0").content
+    assert (tmp_path / "seed.png").read_bytes() == expected
+
+
+@pytest.mark.parametrize("line", [[], ["--move", "slant"], ["--move", "=2"], ["--move", "slant=x"]])
+def test_edit_without_a_complete_move_explains_itself(
+    zserve, drawing: Path, line: list[str], capsys
+):
+    with pytest.raises(SystemExit):
+        zserve("edit", drawing, *line)
+    assert "--move" in capsys.readouterr().err
+
+
+def test_edit_takes_files_or_a_seed(zserve, drawing: Path):
+    for line in ([], [drawing, "--seed", 1]):
+        with pytest.raises(SystemExit, match="image files, or --seed"):
+            zserve("edit", *line, "--move", "slant=1")
+
+
 def test_models_lists_shows_and_saves(zserve, tmp_path: Path):
     lines = zserve("models").splitlines()
     assert lines[0].startswith("mnist@1 (default): made, 28x28x1, 3 dimensions, test_neg_elbo 12.5")
-    assert "2 labels" in lines[1]
-    assert [each["name"] for each in json.loads(zserve("models", "--json"))] == ["mnist", "named"]
+    assert "2 labels" in lines[2]
+    assert [each["name"] for each in json.loads(zserve("models", "--json"))] == [
+        "mnist",
+        "moving",
+        "named",
+    ]
     assert zserve("models", "mnist@2") == "# mnist@2\n\n"
     assert json.loads(zserve("models", "mnist@2", "--json"))["version"] == 2
     assert zserve("models", "--figure", "samples") == "figure.png: samples of mnist@1\n"

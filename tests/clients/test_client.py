@@ -49,6 +49,8 @@ def test_both_clients_return_the_bytes_of_the_service(url: str, both: Both):
         ("reconstruct", [digit()], {"numbers": True}),
         ("interpolate", [digit(), 7], {"numbers": True}),
         ("traverse", [7], {"dims": [0, 2], "numbers": True}),
+        ("traverse", [7], {"directions": "slant", "model": "moving", "numbers": True}),
+        ("edit", [digit(), {"slant": 2, "thickness": -0.5}], {"model": "moving", "numbers": True}),
         ("augment", [digit(), 4], {"seed": 3, "numbers": True}),
         ("decode", [[[0.0, 1.0, -1.0]]], {"numbers": True}),
         ("encode", [[digit(), digit(5)]], {}),
@@ -69,6 +71,20 @@ def test_both_clients_return_the_same_result(
         assert one.numbers["model"] == one.model  # type: ignore[attr-defined]
     else:
         assert one == other
+
+
+def test_edited_images_and_rows_along_directions_can_be_cut_apart(client: Client):
+    row = client.edit([digit(), digit(5)], {"slant": 1}, model="moving", scale=2)
+    alone = client.edit(digit(5), {"slant": 1}, model="moving", scale=2)
+    assert [image.size for image in row.images] == [(56, 56), (56, 56)]
+    assert row.images[1].tobytes() == alone.images[0].tobytes()
+    rows = client.traverse(7, directions=["thickness", "slant"], steps=3, model="moving")
+    assert rows.directions == ["thickness", "slant"]
+    assert rows.array.shape == (2, 3, 28, 28)
+    assert client.edit(7, {"slant": 0}, model="moving").content
+    directions = {model.name: list(model.directions) for model in client.models()}
+    assert directions["moving"] == ["slant", "thickness", "class:a, b", "huge"]
+    assert directions["mnist"] == []
 
 
 @pytest.mark.parametrize("scale", [1, 3])
@@ -170,7 +186,7 @@ def test_a_label_is_the_name_or_the_index_of_a_class(client: Client):
 
 
 def test_the_models_are_listed_with_their_metrics(client: Client):
-    mnist, named = client.models()
+    mnist, _, named = client.models()
     assert (mnist.ref, mnist.default, mnist.versions) == ("mnist@1", True, [1, 2])
     assert (mnist.channels, mnist.height, mnist.width, mnist.latent) == (1, 28, 28, 3)
     assert mnist.metrics["test_neg_elbo"].value == 12.5

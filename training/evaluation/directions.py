@@ -61,7 +61,7 @@ MIN_WITHIN = 0.1
 """Smallest standard deviation of an attribute within classes, relative to that among all images."""
 RIDGE = 0.1
 """Added to the variance of each standardised attribute in the regression."""
-MOVED_BY = {"attribute": (-2.0, -1.0, 1.0, 2.0), "class": (1.0, 2.0)}
+MOVED_BY = {"attribute": (-2.0, -1.0, 1.0, 2.0), "class": (1.0, 2.0, 3.0)}
 """Sizes of the moves whose effects are measured, in standard deviations."""
 MOVED_IMAGES = 250
 """Largest number of test images that are moved."""

@@ -1,4 +1,4 @@
-"""`zserve traverse`: show the effect of each latent dimension."""
+"""`zserve traverse`: show the effect of each latent dimension, or of directions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ EXAMPLES = """\
   zserve traverse                                      around z = 0, the most informative
                                                        dimensions first
   zserve traverse --seed 7 --dims 0,3,7                three dimensions, around a sample
-  zserve traverse --image digit.png --span 2           around an image of your own"""
+  zserve traverse --image digit.png --span 2           around an image of your own
+  zserve traverse --seed 7 --direction slant           along a direction with a meaning"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +20,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--image", type=Path, help="the start: a image file")
     start.add_argument("--seed", type=int, help="the start: a seed (default: z = 0)")
-    parser.add_argument(
+    rows = parser.add_mutually_exclusive_group()
+    rows.add_argument(
         "--dims", type=_dimensions, help="dimensions such as 0,3,7 (default: all that fit)"
+    )
+    rows.add_argument(
+        "--direction",
+        metavar="NAMES",
+        help="directions with a meaning instead, such as slant,thickness; `zserve models --json` "
+        "lists those of each model",
     )
     parser.add_argument("--steps", type=int, default=7, help="images in each row (default: 7)")
     parser.add_argument("--span", type=float, default=3.0, help="from -span to +span (default: 3)")
@@ -34,14 +42,16 @@ def run(options: argparse.Namespace) -> None:
         rows = client.traverse(
             options.image or options.seed,
             dims=options.dims,
+            directions=options.direction,
             steps=options.steps,
             span=options.span,
             model=options.model,
             preprocess=options.preprocess,
             scale=options.scale,
         )
-    dims = ", ".join(map(str, rows.dims))
-    print(f"{rows.save(options.out)}: dimensions {dims} of {rows.model}, one in each row")
+    kind = "dimensions" if rows.dims else "directions"
+    names = ", ".join(map(str, rows.dims or rows.directions))
+    print(f"{rows.save(options.out)}: {kind} {names} of {rows.model}, one in each row")
 
 
 def _dimensions(text: str) -> list[int]:

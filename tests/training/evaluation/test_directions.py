@@ -144,7 +144,7 @@ def test_fitting_twice_gives_the_same_bytes(splits: Splits):
 def test_unknown_values_do_not_count(splits: Splits):
     top = splits.train.attributes["top"].clone()
     top[::2] = torch.nan
-    half = replace(splits.train, attributes=splits.train.attributes | {"top": top})
+    half = replace(splits.train, attributes={**splits.train.attributes, "top": top})
     step = find_directions(LinearVAE(), replace(splits, train=half), "folder", None).vectors
     assert step.step("top")[1] > 0.3
 
