@@ -76,15 +76,15 @@ def publish_labelled(root: Path, name: str) -> None:
 
 MOVING_DIRECTIONS = DirectionTable(
     protocol="made up",
-    entries=tuple(Direction(name=name) for name in ("slant", "thickness", "class:a, b", "huge")),
+    entries=tuple(Direction(name=name) for name in ("slant", "thickness", "class:a, b")),
 )
-MOVING_STEPS = np.array([[0.5, 0, 0], [0, 1 / 3, -0.25], [1, 1, 1], [3e38, 0, 0]], np.float32)
+MOVING_STEPS = np.array([[0.5, 0, 0], [0, 1 / 3, -0.25], [1, 1, 1]], np.float32)
 
 
-def publish_moving(root: Path, name: str) -> None:
-    """Publish a float version with directions."""
+def publish_moving(root: Path, name: str, scale: float = 1.0) -> None:
+    """Publish a float version with directions, whose steps are multiplied by `scale`."""
     description = tiny_description(SPEC).model_copy(update={"directions": MOVING_DIRECTIONS})
-    directions = Directions(MOVING_DIRECTIONS.names, MOVING_STEPS)
+    directions = Directions(MOVING_DIRECTIONS.names, np.float32(scale) * MOVING_STEPS)
     Store(root).publish(
         name, description, tiny_weights(1, SPEC), card=a_card, directions=directions
     )

@@ -35,7 +35,7 @@ from tests.unit.models import a_card, tiny_description
 def publish_moving_before_a_flow(root: Path, name: str) -> ExactModel:
     """Publish an exact version whose directions lie before its flow; returns its network."""
     spec, network = SPECS["flow"], exact_network("flow")
-    steps = np.random.default_rng(0).normal(0, 0.5, (4, spec.latent)).astype(np.float32)
+    steps = np.random.default_rng(0).normal(0, 0.5, (3, spec.latent)).astype(np.float32)
     description = tiny_description(spec).model_copy(
         update={"latents": None, "directions": MOVING_DIRECTIONS}
     )
@@ -50,6 +50,7 @@ def publish_moving_before_a_flow(root: Path, name: str) -> ExactModel:
 def moving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     store = tmp_path_factory.mktemp("store")
     publish_moving(store, "mnist")
+    publish_moving(store, "huge", scale=3e38)
     publish(store, "plain")
     publish_moving_before_a_flow(store, "flow")
     settings = Settings(store=store, model="mnist", device="cpu", log_requests=False)
@@ -223,6 +224,6 @@ def test_too_many_images_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_move_that_leaves_float32_is_refused(moving: Service) -> None:
-    answer = moving.post("/edit?direction=huge&by=10&seed=1")
+    answer = moving.post("/edit?model=huge&direction=slant&by=10&seed=1")
     assert "beyond the range of float32" in answer.json()["detail"]
     assert answer.status_code == 422

@@ -83,7 +83,7 @@ def test_edited_images_and_rows_along_directions_can_be_cut_apart(client: Client
     assert rows.array.shape == (2, 3, 28, 28)
     assert client.edit(7, {"slant": 0}, model="moving").content
     directions = {model.name: list(model.directions) for model in client.models()}
-    assert directions["moving"] == ["slant", "thickness", "class:a, b", "huge"]
+    assert directions["moving"] == ["slant", "thickness", "class:a, b"]
     assert directions["mnist"] == []
 
 

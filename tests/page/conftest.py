@@ -16,7 +16,7 @@ from playwright.sync_api import (
 
 from model_store.spec import MLP, ImageShape, ModelSpec
 from model_store.store import SHIPPED
-from tests.api.service import publish
+from tests.api.service import publish, publish_moving
 from tests.e2e.server import serving
 from tests.page.visitor import Visitor
 
@@ -40,6 +40,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     store = shutil.copytree(SHIPPED, folder / "store")
     publish(store, "zcolour", spec=COLOUR)
     publish(store, "zcolour", spec=COLOUR, seed=1)
+    publish_moving(store, "zmoving")
     with serving(store, folder / "server.log") as address:
         yield address
 

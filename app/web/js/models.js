@@ -53,6 +53,7 @@ export function weightsFile({ files }) {
  *   channels, height, width   shape of the images
  *   latent                    number of latent dimensions
  *   classes                   values that label= accepts; empty if the model has no classes
+ *   directions                values that direction= accepts; empty if the version has no directions
  *   drawable                  true if uploads are prepared as digits, so that a drawn stroke is enough
  *   kl_nats                   KL of each latent dimension (nats), or null
  *   dataset                   title of the data set that the version was trained on
@@ -75,6 +76,7 @@ function describe(ref, { manifest, card, figures, aliases, sample_quality }) {
     width,
     latent,
     classes: manifest.classes && Object.hasOwn(manifest.files, "class_latents.safetensors") ? manifest.classes : [],
+    directions: manifest.directions?.entries.map(({ name }) => name) ?? [],
     drawable: manifest.spec.upload === "digit",
     kl_nats,
     dataset: manifest.training.dataset,

@@ -51,9 +51,15 @@ export async function stateOf(blob, catalogue) {
 const generated = ({ n, seed, temperature, label = null }) => ({ part: "generate", values: { n, seed, temperature, label } });
 const decoded = ({ z }) => Array.isArray(z) && { part: "traverse", values: { z: z[0] } };
 
-function traversed({ seed, z, steps, span }, bitmap, model) {
+function traversed({ seed, z, steps, span, direction }, bitmap, model) {
   const start = seed === undefined ? { z: z ?? new Array(model.latent).fill(0) } : { z: null, seed };
-  return { part: "traverse", values: { ...start, steps, span } };
+  return { part: "traverse", values: { ...start, steps, span, rows: direction ? "directions" : "dimensions" } };
+}
+
+/** An edited image is opened as the strips of directions around its start. */
+function edited({ seed, z }) {
+  if (seed === undefined && !z) return false;
+  return { part: "traverse", values: { ...(seed === undefined ? { z } : { z: null, seed }), rows: "directions" } };
 }
 
 async function reconstructed({ images }, bitmap, model) {
@@ -69,5 +75,5 @@ async function interpolated({ seed_a, seed_b, steps, path }, bitmap, model) {
 /** The functions that restore a state, by the endpoint that made the file. */
 const RESTORE = {
   "/generate": generated, "/decode": decoded, "/reconstruct": reconstructed,
-  "/interpolate": interpolated, "/traverse": traversed,
+  "/interpolate": interpolated, "/traverse": traversed, "/edit": edited,
 };

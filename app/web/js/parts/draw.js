@@ -2,6 +2,7 @@
 import { askJson, newestWins } from "../api.js";
 import { picture, sameBytes } from "../codec.js";
 import { drawingCanvas } from "../canvas.js";
+import { directionSliders } from "../directions.js";
 import { button, h } from "../dom.js";
 import { term } from "../explain.js";
 import { latentChart } from "../latent_chart.js";
@@ -43,6 +44,7 @@ export function mount(section, context) {
   } });
   const tray = h("div", { class: "tray", role: "group", "aria-label": "Samples" });
   const results = h("div", { class: "results" });
+  const editing = directionSliders(context);
   section.append(h("div", { class: "split" },
     h("div", { class: "side" },
       h("div", { class: "pad-frame" }, pad, hint),
@@ -52,7 +54,7 @@ export function mount(section, context) {
         button("Choose a file", () => chooser.click()), chooser),
       h("p", { class: "note" }, "Or drop or paste an image anywhere on this page, or choose one that the model generated:"),
       tray),
-    results));
+    h("div", {}, results, editing.element)));
 
   function undo() {
     canvas.undo();
@@ -108,6 +110,7 @@ export function mount(section, context) {
     hint.textContent = model.drawable ? "Draw here" : "Drop or paste an image, or draw one";
     context.offer(null);
     newest(() => undefined);
+    editing.element.hidden = true;
     results.replaceChildren(h("div", { class: "triptych" },
       ...["What the model sees", "Reconstruction", "Difference"].map((caption) => h("figure", {}, h("div", { class: "empty" }), h("figcaption", {}, caption)))));
   }
@@ -133,6 +136,7 @@ export function mount(section, context) {
       h("h3", {}, "Position in the latent space: ", term("mu"), " and ", term("sigma"), " of each dimension"),
       latentChart(mu, logvar, model),
     );
+    await editing.show(mu, model);
   }
 
   /** Say how unusual the image is. */

@@ -1,17 +1,23 @@
-// Traverse: one strip of images for each latent dimension. Choosing an image makes its z the new z.
+// Traverse: one strip of images for each latent dimension, or for each direction with a meaning. Choosing an image makes its z the new z.
 import { ask, askJson, newestWins } from "../api.js";
-import { latent, natural, real, seed } from "../codec.js";
+import { choice, latent, natural, real, seed } from "../codec.js";
+import { directionStrips } from "../directions.js";
 import { button, field, fill, h } from "../dom.js";
 import { bitmapOf, dataAddress, drawFromGrid } from "../pictures.js";
 import { tile } from "../tiles.js";
 import { randomSeed } from "./generate.js";
 
-export const fields = { z: latent(), seed: seed(5), steps: natural(9, 3, 25), span: real(3, 0.5, 10) };
+export const fields = { z: latent(), seed: seed(5), steps: natural(9, 3, 25), span: real(3, 0.5, 10), rows: choice("dimensions", ["dimensions", "directions"]) };
 
 /** Most images in one request. Several small requests show the first strips sooner. */
 const IMAGES_PER_REQUEST = 72;
 
-function requestFor({ z, seed, steps, span }, model) {
+function requestFor({ z, seed, steps, span, rows }, model) {
+  if (rows === "directions") {
+    const direction = model.directions.slice(0, Math.max(1, Math.floor(IMAGES_PER_REQUEST / steps))).join(",");
+    const query = { model: model.ref, direction, steps, span };
+    return { path: "traverse", query: z ? query : { ...query, seed }, ...(z && { json: { z: [z] } }), file: "traversal.png" };
+  }
   if (!z) return { path: "traverse", query: { model: model.ref, seed, steps, span }, file: "traversal.png" };
   return { path: "decode", query: { model: model.ref }, json: { z: [z] }, file: "image.png" };
 }
@@ -31,15 +37,19 @@ export function mount(section, context) {
   const undo = button("Undo", back, { disabled: true });
   const steps = h("select", { onchange: () => store.set({ steps: Number(steps.value) }, { push: true }) });
   const span = h("select", { onchange: () => store.set({ span: Number(span.value) }, { push: true }) });
+  const rows = h("select", { onchange: () => store.set({ rows: rows.value }, { push: true }) });
+  const rowsField = field("Strips", rows);
+  const directions = directionStrips((z) => start({ z }), context.guard);
   const activeStrips = h("div", { class: "strips" });
   const deadStrips = h("div", { class: "strips" });
   const deadSummary = h("summary", {});
   const dead = h("details", { class: "dead-dimensions", ontoggle: () => context.guard(decodeAll) }, deadSummary, deadStrips);
+  const dimensions = h("div", {}, activeStrips, dead);
   section.append(h("div", { class: "split traverse" },
     h("div", { class: "side sticky" }, frame, h("div", { class: "side-controls" },
       h("div", { class: "row" }, undo, button("New seed", () => start({ seed: randomSeed(), z: null })), button("Zero", () => start({ z: new Array(current.model.latent).fill(0) }), { title: "Start from the z in which every dimension is 0" })),
-      field("Seed", seedInput), h("div", { class: "row" }, field("Images", steps), field("Range", span)))),
-    h("div", {}, activeStrips, dead)));
+      field("Seed", seedInput), rowsField, h("div", { class: "row" }, field("Images", steps), field("Range", span)))),
+    h("div", {}, dimensions, directions.element)));
   section.addEventListener("keydown", (event) => {
     if (event.key === "z" && (event.ctrlKey || event.metaKey) && event.target.tagName !== "INPUT") {
       event.preventDefault();
@@ -140,7 +150,12 @@ export function mount(section, context) {
   const newestCentre = newestWins();
 
   async function show(state, model) {
-    const values = { ...state, z: state.z?.length === model.latent ? state.z : null };
+    const along = model.directions.length ? state.rows : "dimensions";
+    const values = { ...state, rows: along, z: state.z?.length === model.latent ? state.z : null };
+    fill(rows, [["dimensions", "Dimensions"], ["directions", "Directions"]], along);
+    rowsField.hidden = !model.directions.length;
+    dimensions.hidden = along === "directions";
+    directions.element.hidden = along !== "directions";
     fill(steps, [...new Set([5, 7, 9, 11, 15, values.steps])].sort((a, b) => a - b).map((count) => [count, count]), values.steps);
     fill(span, [...new Set([1, 2, 3, 4, values.span])].sort((a, b) => a - b).map((size) => [size, `±${size}`]), values.span);
     seedInput.value = values.z ? "" : values.seed;
@@ -161,7 +176,7 @@ export function mount(section, context) {
     frame.replaceChildren(tile({ png, z, seed: values.z ? null : values.seed, plain: !values.z, model: model.ref, request }, context, { caption, name: "Image at z" }));
     if (hadFocus) frame.querySelector("button").focus();
     mark(current);
-    await decodeAll();
+    await (along === "directions" ? directions.show(z, model, values) : decodeAll());
     context.remember(values.z ? "traversal from a modified z" : `traversal from seed ${values.seed}`, [frame.querySelector("img")]);
   }
 
