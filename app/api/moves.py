@@ -2,14 +2,22 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from starlette.requests import Request
 
+from app.api.dependencies import Services
+from app.api.encode_uploads import encode_uploads
+from app.api.latents_body import read_latents
 from app.api.limits import at_most
+from app.api.queries import EditQuery, TraverseQuery
+from app.api.request_body import content_type_of, read_uploads
 from app.errors import ParameterError
 from app.inference.engine import Engine
 from app.inference.loaded_model import LoadedModel
 from app.sampling.finite import check_float32
+from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal
 from app.sampling.paths import Doubles
 from app.typing import Floats
 
@@ -106,3 +114,60 @@ def offsets_along(model: LoadedModel, name: str, values: Floats) -> Doubles:
     """Return one offset for each value; values (steps,) -> (steps, latent), float64."""
     step = model.directions.step(name).astype(np.float64)
     return values.astype(np.float64)[:, None] * step
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """The latents to move, (images, latent), and where they came from."""
+
+    z: Floats
+    uploaded: bool = False
+    stored: bool = False
+    """True if the latents are needed to reproduce the answer: they came with the request."""
+
+    def parameters(self, query: EditQuery | TraverseQuery) -> dict[str, object]:
+        """Return the parameters that reproduce the latents; one latent at most is stored."""
+        return {
+            "seed": query.seed,
+            "generator": None if query.seed is None else GENERATOR,
+            "images": len(self.z) if len(self.z) > 1 else None,
+            "preprocess": query.preprocess if self.uploaded else None,
+            "z": self.z[0].tolist() if self.stored and len(self.z) == 1 else None,
+        }
+
+
+async def read_start(
+    request: Request,
+    query: EditQuery | TraverseQuery,
+    model: LoadedModel,
+    services: Services,
+    *,
+    most: int,
+    zero: bool = False,
+) -> Start:
+    """Return the latents of uploads, of a seed or of a JSON body.
+
+    Raises ParameterError if there is more than one source, and, unless `zero`, if there is none.
+    """
+    settings = services.settings
+    remedy = "send images, or latents as JSON, or a seed"
+    if content_type_of(request) == "application/json":
+        if query.seed is not None:
+            raise ParameterError("both latents and a seed were sent", remedy=remedy)
+        z = await read_latents(request, model.latent, max_rows=most)
+        at_most("the number of rows of z", len(z), most, "ZSERVE_MAX_IMAGES")
+        if not len(z):
+            raise ParameterError("z has no rows", remedy=remedy)
+        return Start(z, stored=True)
+    sent = (await read_uploads(request, ["image"], settings)).get("image", ())
+    if sent and query.seed is not None:
+        raise ParameterError("both images and a seed were sent", remedy=remedy)
+    if sent:
+        at_most("the number of images", len(sent), most, "ZSERVE_MAX_IMAGES")
+        _, mu, _ = await encode_uploads(sent, query, model, services)
+        return Start(np.asarray(mu, np.float32), uploaded=True, stored=True)
+    if query.seed is not None:
+        return Start(standard_normal(consecutive_seeds(query.seed, 1), model.latent))
+    if zero:
+        return Start(np.zeros((1, model.latent), np.float32))
+    raise ParameterError("there is nothing to edit", remedy=remedy)

@@ -9,6 +9,7 @@ from fastapi import Query as InQuery
 from starlette.responses import Response
 
 from app.api.dependencies import Services, ServicesDep
+from app.api.direction_traversal import traverse_directions
 from app.api.encode_uploads import encode_uploads
 from app.api.limits import at_most, check_answer_pixels
 from app.api.negotiation import choose_output
@@ -20,7 +21,6 @@ from app.api.render import image_to_json, render
 from app.api.request_body import Uploads, read_uploads
 from app.api.responses_schema import Traversed, TraversedDimension
 from app.api.result import Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
-from app.api.routes.edit import traverse_directions
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
 from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal

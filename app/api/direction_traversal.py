@@ -1,0 +1,114 @@
+"""The rows of /traverse along directions with a meaning."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api.dependencies import Services
+from app.api.limits import check_answer_pixels
+from app.api.moves import choose_directions, move, offsets_along, read_start
+from app.api.provenance import latent_parameters, provenance, request_parameters
+from app.api.queries import TraverseQuery
+from app.api.render import image_to_json, render
+from app.api.responses_schema import Traversed, TraversedDirection
+from app.api.result import Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
+from app.sampling.latents import GENERATOR
+from app.sampling.paths import traversal_values
+from app.typing import Bytes, Floats
+
+
+async def traverse_directions(
+    request: Request, services: Services, query: TraverseQuery, output: OutputOptions
+) -> Response:
+    """Answer /traverse?direction=: one row for each direction, from -span to +span."""
+    settings = services.settings
+    model = await services.model_cache.get(query.model)
+    names = choose_directions(query.direction or "", model, settings.max_images // query.steps)
+    check_answer_pixels(len(names) * query.steps, model, output, settings)
+    start = await read_start(request, query, model, services, most=1, zero=True)
+    values = traversal_values(query.span, query.steps)
+    offsets = np.concatenate([offsets_along(model, name, values) for name in names])
+    z = await move(model, services.engine, np.tile(start.z, (len(offsets), 1)), offsets)
+    result = DirectionTraversal(
+        model=model,
+        parameters=request_parameters(
+            "/traverse",
+            model,
+            **start.parameters(query),
+            direction=names,
+            steps=query.steps,
+            span=query.span,
+        ),
+        seed=query.seed,
+        images=await services.engine.decode_levels(model, z),
+        start=start.z[0],
+        directions=names,
+        values=values,
+        z=z,
+    )
+    return await render(result, output)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DirectionTraversal(Result):
+    """Images along some directions, ordered by direction and then by value."""
+
+    start: Floats
+    """The latent that is moved; (latent,)."""
+    directions: tuple[str, ...]
+    values: Floats
+    z: Floats
+    """The latent of each image; (directions * steps, latent)."""
+
+    def grid(self) -> Grid:
+        """Return one row for each direction."""
+        return Grid(self.images, len(self.values))
+
+    def files(self) -> ImageFiles:
+        """Return each image with its direction and value."""
+        steps = len(self.values)
+        entries = []
+        for i, z in enumerate(self.z):
+            row, step = divmod(i, steps)
+            fields = {"direction": self.directions[row], "value": self.values[step]}
+            parameters = latent_parameters(self.model, z)
+            entries.append(FileEntry(f"{row:03d}-{step:03d}.png", fields, z, parameters))
+        return ImageFiles(self.images, entries)
+
+    def arrays(self) -> Arrays:
+        """Return the images (directions, steps, ...), and what was varied."""
+        numbers = {
+            "start": self.start,
+            "z": self._latents(),
+            "directions": np.array(self.directions),
+            "values": self.values,
+        }
+        return Arrays({"images": self._pictures()}, numbers)
+
+    def document(self, output: OutputOptions) -> Traversed:
+        """Return the images of each direction with their latents and values."""
+        rows = zip(self.directions, self._latents(), self._pictures(), strict=True)
+        return Traversed(
+            **provenance(self.model),
+            generator=None if self.seed is None else GENERATOR,
+            seed=self.seed,
+            z=self.start.tolist(),
+            dimensions=[],
+            directions=[
+                TraversedDirection(
+                    direction=name,
+                    values=self.values.tolist(),
+                    z=z.tolist(),
+                    images=[image_to_json(image, output) for image in pictures],
+                )
+                for name, z, pictures in rows
+            ],
+        )
+
+    def _pictures(self) -> Bytes:
+        return self.images.reshape(len(self.directions), len(self.values), *self.images.shape[1:])
+
+    def _latents(self) -> Floats:
+        return self.z.reshape(len(self.directions), len(self.values), -1)
