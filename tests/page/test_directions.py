@@ -1,5 +1,6 @@
 """Directions with a meaning: strips of images in Traverse, and sliders in Draw."""
 
+from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -27,6 +28,10 @@ def drawn(tile: Locator) -> list[int]:
     return values
 
 
+def has_an_image(tile: Locator) -> bool:
+    return any(drawn(tile))
+
+
 def slide(visitor: Visitor, label: str, value: float) -> None:
     with visitor.page.expect_response(lambda r: "/edit" in r.url):
         visitor.shown.get_by_label(label, exact=True).fill(str(value))
@@ -48,7 +53,7 @@ def test_strips_show_what_a_traversal_along_directions_answers(visitor: Visitor)
     rows = httpx.post(f"{path}&format=json&pixels=true").json()["directions"][0]["images"]
     for i in (0, 2, 4):
         tile = strip(visitor, "thickness").get_by_role("button").nth(i)
-        visitor.until(lambda tile=tile: any(drawn(tile)))
+        visitor.until(partial(has_an_image, tile))
         assert drawn(tile)[0::4] == [level for row in rows[i] for level in row]
 
 
