@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from model_store.arithmetic import likelihood
+from model_store.arithmetic import importance, likelihood
 from model_store.arithmetic.executors import Executor
 from model_store.arithmetic.flow import ExactFlow
 from model_store.arithmetic.program import Bytes, ExactNetwork, Floats, Function
@@ -74,6 +74,19 @@ class ExactModel:
         if self._logistic is None:
             return likelihood.bernoulli(levels, logits)
         return self._logistic(levels, logits)
+
+    def log_joint(self, levels: Bytes, z: Floats) -> tuple[Floats, Floats]:
+        """Return ln p(x | z) and ln p(z), both (batch,), nats; z in the space of q(z | x)."""
+        log_px = self.log_likelihood_of_logits(levels, self.logits(z))
+        return log_px, self.log_prior(z)
+
+    def log_prior(self, z: Floats) -> Floats:
+        """Return ln p(z); (batch, latent) -> (batch,), nats."""
+        if self.flow is None:
+            return importance.log_standard_normal(z).astype(np.float32)
+        u, log_determinant = self.flow.forward_and_log_determinant(z)
+        log_pu = importance.log_standard_normal(u)
+        return (log_pu + log_determinant.astype(np.float64)).astype(np.float32)
 
     def hashes(self) -> dict[str, str]:
         """Return the SHA-256 of every function's results for the fixed inputs.

@@ -20,6 +20,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
+from model_store import typicality as typicality_tables
 from model_store.arithmetic import golden as golden_hashes
 from model_store.arithmetic.golden import ExecutorName
 from model_store.arithmetic.program import ExactNetwork
@@ -52,6 +53,7 @@ from model_store.store.checksums import (
 )
 from model_store.store.publishing import add_version
 from model_store.store.tensors import Array, Weights, to_arrays, to_safetensors
+from model_store.typicality import Typicality
 
 LOCK_TIMEOUT_S = 10.0
 """Longest time (s) that setting an alias waits for other processes that set one."""
@@ -78,6 +80,7 @@ class StoredModel:
         pixels: distributions of grey levels by which images are compressed; None if the version has
             no pixel table.
         directions: vectors of the directions that the manifest describes, or NO_DIRECTIONS.
+        typicality: how typical the version's test images are; None if the version has no table.
     """
 
     manifest: Manifest
@@ -87,6 +90,7 @@ class StoredModel:
     golden: Mapping[str, str] = field(default_factory=dict)
     pixels: CountedPixels | None = None
     directions: Directions = NO_DIRECTIONS
+    typicality: Typicality | None = None
 
     @property
     def spec(self) -> ModelSpec:
@@ -175,6 +179,7 @@ class Store:
                 version_files.parse_golden(manifest, files),
                 version_files.parse_pixels(manifest, files),
                 version_files.parse_directions(manifest, files),
+                version_files.parse_typicality(manifest, files),
             )
 
     def float_weights(self, ref: ModelRef) -> Mapping[str, Array]:
@@ -231,6 +236,7 @@ class Store:
         network: ExactNetwork | None = None,
         pixels: LogWeights | None = None,
         directions: Directions = NO_DIRECTIONS,
+        typicality: Typicality | None = None,
     ) -> Manifest:
         """Add a version and return its manifest; after any error the store is unchanged.
 
@@ -246,6 +252,7 @@ class Store:
             pixels: pixel table of an exact version with Bernoulli pixels, which can then compress
                 images.
             directions: the vectors of the directions of the description, or NO_DIRECTIONS.
+            typicality: how typical the test images are, or None.
 
         Raises:
             ShapeError, NonFiniteError, ProofError: the version could not be loaded again.
@@ -266,6 +273,8 @@ class Store:
         if directions or description.directions is not None:
             version_files.check_directions(name, description, directions)
             files[version_files.DIRECTIONS] = version_files.directions_file(directions)
+        if typicality is not None:
+            files[version_files.TYPICALITY] = typicality_tables.to_bytes(typicality)
         highest = max(self._versions(name), default=0)
         try:
             return add_version(

@@ -6,6 +6,7 @@
     pixels.safetensors          grey levels counted beside logits, by which images are compressed
     class_latents.safetensors   a mixture for each class, if the model has any
     directions.safetensors      directions of the latent space with a meaning, if the model has any
+    typicality.json             how typical its test images are; older versions have none
     card.md                     for people
     *.png                       figures
     manifest.json               what it is, how it was made, size and SHA-256 of all of the above
@@ -25,6 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from model_store import class_latents as latents
 from model_store import directions as latent_directions
+from model_store import typicality as typicality_tables
 from model_store.arithmetic import file as exact_file
 from model_store.arithmetic.program import ExactNetwork
 from model_store.arithmetic.proof import prove
@@ -53,6 +55,7 @@ from model_store.store.checksums import (
     record,
 )
 from model_store.store.tensors import Array, parse_safetensors, to_safetensors
+from model_store.typicality import Typicality
 from model_store.weight_shapes import weight_shapes
 
 WEIGHTS = "weights.safetensors"
@@ -61,13 +64,14 @@ GOLDEN = "golden.json"
 PIXELS = "pixels.safetensors"
 CLASS_LATENTS = "class_latents.safetensors"
 DIRECTIONS = "directions.safetensors"
+TYPICALITY = "typicality.json"
 CARD = "card.md"
 
 REQUIRED = {"float": (WEIGHTS, CARD), "exact-1": (EXACT, GOLDEN, CARD)}
 """Files that a version of each arithmetic must have."""
 _COMPUTED_WITH = {
-    "float": {WEIGHTS, PIXELS, CLASS_LATENTS, DIRECTIONS},
-    "exact-1": {EXACT, GOLDEN, PIXELS, CLASS_LATENTS, DIRECTIONS},
+    "float": {WEIGHTS, PIXELS, CLASS_LATENTS, DIRECTIONS, TYPICALITY},
+    "exact-1": {EXACT, GOLDEN, PIXELS, CLASS_LATENTS, DIRECTIONS, TYPICALITY},
 }
 """Files whose content is needed to serve a version of each arithmetic."""
 
@@ -245,6 +249,16 @@ def parse_pixels(manifest: Manifest, files: Contents) -> CountedPixels | None:
         return pixel_tables.from_bytes(files[PIXELS])
     except CorruptVersionError as error:
         raise CorruptVersionError(f"{manifest.ref}: {PIXELS}: {error}") from error
+
+
+def parse_typicality(manifest: Manifest, files: Contents) -> Typicality | None:
+    """Check the typicality table of a version and return it, or None if the version has none."""
+    if TYPICALITY not in files:
+        return None
+    try:
+        return typicality_tables.from_bytes(files[TYPICALITY])
+    except CorruptVersionError as error:
+        raise CorruptVersionError(f"{manifest.ref}: {TYPICALITY}: {error}; republish it") from error
 
 
 def parse_class_latents(manifest: Manifest, files: Contents) -> ClassLatents:
