@@ -76,8 +76,9 @@ def evaluate(
         console.width = WIDTH
     console.print(_table(verification))
     if verification.left_out:
-        names = [name for name in verification.left_out if "[" not in name]
-        more = ", and those of single classes" if len(names) < len(verification.left_out) else ""
+        left_out = verification.left_out
+        names = [name for name in left_out if "[" not in name or name.startswith("ood_")]
+        more = ", and those of single classes" if len(names) < len(left_out) else ""
         typer.echo(f"not measured again: {', '.join(names)}{more}")
     disagreeing = [check.name for check in verification.checks if not check.agrees]
     if disagreeing:

@@ -32,6 +32,11 @@ def load(data: Data, data_dir: Path, image: ImageShape, *, download: bool = Fals
     return Splits(title, train.first(data.train_images), test, classes)
 
 
+def load_test(dataset: str, data_dir: Path) -> Images:
+    """Read the test split of `mnist` or `fashion-mnist`; raises DataNotFoundError, DataError."""
+    return _read(dataset, data_dir, train=False, download=False)
+
+
 def _read(dataset: str, data_dir: Path, *, train: bool, download: bool) -> Images:
     reader = _READERS[dataset]
     folder = data_dir / reader.__name__ / "raw"

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -79,6 +80,8 @@ class Splits:
     """Names of the labels 0, 1, ...; None if the data set has no labels."""
     notices: tuple[str, ...] = ()
     """Messages for the user about reading the data, such as a list of skipped files."""
+    data_dir: Path | None = None
+    """Folder in which other data sets are looked for, to compare with this one; None for none."""
 
 
 def as_floats(pixels: Tensor) -> Tensor:

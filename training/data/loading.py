@@ -1,5 +1,6 @@
 """Load the data set that a preset names into memory."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from model_store.spec import ModelSpec
@@ -15,5 +16,7 @@ def load(data: Data, data_dir: Path, spec: ModelSpec, *, download: bool = False)
     """
     if data.dataset == "folder":
         folder = Path(data.folder) if data.folder else data_dir
-        return image_folder.load(data, folder, spec)
-    return idx.load(data, data_dir, spec.image, download=download)
+        splits = image_folder.load(data, folder, spec)
+    else:
+        splits = idx.load(data, data_dir, spec.image, download=download)
+    return replace(splits, data_dir=data_dir)

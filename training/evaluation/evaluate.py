@@ -11,10 +11,11 @@ import torch
 
 from model_store.class_latents import NO_CLASSES, ClassLatents, as_stored
 from model_store.spec import LatentStatistics, Metric
+from model_store.typicality import Typicality
 from model_store.vae import VAE, TrainedVAE
 from training.classifier.model import Judge
 from training.data.images import Splits
-from training.evaluation import classifier_metrics
+from training.evaluation import classifier_metrics, typicality
 from training.evaluation.class_mixtures import fit_class_mixtures
 from training.evaluation.latent_metrics import (
     ACTIVE_VARIANCE,
@@ -59,6 +60,8 @@ class Evaluation:
     metrics: dict[str, Metric]
     latents: LatentStatistics
     class_latents: ClassLatents = NO_CLASSES
+    typicality: Typicality | None = None
+    """The table of the version, or None at the level `quick`."""
 
 
 def _ignore(_stage: str) -> None:
@@ -90,6 +93,11 @@ def evaluate(
     if level.includes(EvaluationLevel.BOUND):
         report("-ELBO")
         metrics |= bound_metrics(vae, splits)
+    table = None
+    if level.includes(EvaluationLevel.BOUND):
+        report("images of other kinds")
+        table = typicality.fit(vae, splits)
+        metrics |= typicality.measure(vae, splits, table)
     if level.includes(EvaluationLevel.FULL):
         report("NLL by importance sampling")
         metrics |= nll_metrics(vae, splits)
@@ -117,7 +125,8 @@ def evaluate(
         metrics |= classifier_metrics.measure(
             vae, judge, splits, test.mu, class_latents or NO_CLASSES
         )
-    return Evaluation(metrics, _latent_statistics(test), class_latents or NO_CLASSES)
+    latents = _latent_statistics(test)
+    return Evaluation(metrics, latents, class_latents or NO_CLASSES, table)
 
 
 def _latent_metrics(vae: TrainedVAE, splits: Splits, test: Posteriors) -> dict[str, Metric]:

@@ -17,7 +17,7 @@ from training.config import Data
 from training.data import loading
 from training.data.images import Splits
 from training.errors import SettingError
-from training.evaluation import float_metrics
+from training.evaluation import float_metrics, typicality
 from training.evaluation.class_metrics import COLUMNS, by_class
 from training.evaluation.directions import dataset_name, measure_directions
 from training.evaluation.evaluate import Evaluation, evaluate
@@ -148,6 +148,8 @@ def _check_metrics(
         again = evaluation.metrics.get(name)
         if again is None and without_float and name.startswith(float_metrics.PREFIX):
             continue
+        if again is None and name.startswith(typicality.PREFIX):
+            continue  # the data set of this kind of images is missing here
         if again is None and not level.includes(EvaluationLevel.FULL):
             continue
         tolerance = TOLERANCE_NATS if metric.tolerance is None else metric.tolerance

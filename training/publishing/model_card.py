@@ -42,6 +42,16 @@ are about images asked for by `label=`: the share that the judge assigns to the 
 and of real images that they resemble.\
 """
 
+_TYPICALITY = """\
+`POST /score` gives each image a score, and calls it atypical if 99 % of the test images have a smaller
+one. `ood_auroc` is the probability that an image of another kind has a higher score than a test image:
+1 if the score tells them apart, 0.5 if it knows nothing. `ood_auroc_of_elbo` is the same by the
+likelihood alone, and `ood_atypical` the share that is called atypical.\
+"""
+
+_DATA_SETS = ("digits", "garments", "letters")
+"""Kinds of images that need data of their own."""
+
 _ACCURACY = """\
 A VAE predicts no labels, so an accuracy needs an explanation of what is classified by what:
 
@@ -93,6 +103,7 @@ def write(
         "## Numbers",
         _RECOMPUTE.format(ref=ref),
         *_class_table(description),
+        *_other_kinds(description),
         *([f"### Arithmetic: {ARITHMETIC}", _EXACT] if exact else []),
         *(["### What the accuracies mean", _ACCURACY] if judged else []),
         *directions_section(description),
@@ -169,6 +180,24 @@ def _class_table(description: Description) -> list[str]:
     header = f"| class | {' | '.join(columns.values())} |"
     table = "\n".join([header, "|---" * (len(columns) + 1) + "|", *rows])
     return ["### By class", _CLASSES, table]
+
+
+def _other_kinds(description: Description) -> list[str]:
+    """Return what the typicality score tells apart, or nothing if it was not measured."""
+    measured = {
+        name: metric
+        for name, metric in description.metrics.items()
+        if name.startswith("ood_") and "[" in name
+    }
+    if not measured:
+        return []
+    missing = [k for k in _DATA_SETS if f"ood_auroc[{k}]" not in measured]
+    own = {"MNIST": "digits", "Fashion-MNIST": "garments", "glyphs": "letters"}.get(
+        description.training.dataset
+    )
+    absent = [kind for kind in missing if kind != own]
+    note = f"Not measured, because the data were missing: {', '.join(absent)}." if absent else ""
+    return ["### Images of other kinds", _TYPICALITY, *([note] if note else []), _numbers(measured)]
 
 
 def _ordered(figures: Iterable[str]) -> list[str]:

@@ -19,11 +19,12 @@ from model_store.compression.pixels import LogWeights
 from model_store.directions import NO_DIRECTIONS, Directions
 from model_store.spec import Description, Manifest, Metric, ModelSpec, TrainingRecord
 from model_store.store import Store
+from model_store.typicality import Typicality
 from model_store.vae import VAE, TrainedVAE
 from training.classifier.model import Judge, judge_for
 from training.data.images import Splits
 from training.errors import NoExactFormError, SettingError
-from training.evaluation import float_metrics
+from training.evaluation import float_metrics, typicality
 from training.evaluation.directions import MeasuredDirections, dataset_name, find_directions
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.level import EvaluationLevel
@@ -53,6 +54,7 @@ class Release:
     network: ExactNetwork | None = None
     pixels: LogWeights | None = None
     directions: Directions = NO_DIRECTIONS
+    typicality: Typicality | None = None
 
     def publish(self, store: Store, name: str) -> Manifest:
         """Add the version to a store; raises StoreError and then leaves the store unchanged."""
@@ -68,6 +70,7 @@ class Release:
             network=self.network,
             pixels=self.pixels,
             directions=self.directions,
+            typicality=self.typicality,
         )
 
 
@@ -98,6 +101,7 @@ def prepare_release(
         report("the float weights")
         numbers = _float_numbers(vae, splits, evaluation, options, judge, float_numbers or {})
         evaluation = replace(evaluation, metrics=evaluation.metrics | numbers)
+    table = evaluation.typicality or typicality.fit(served, splits)
     pixels = None if network is None else _pixel_table(network, vae.spec, splits, report)
     directions = MeasuredDirections()
     if options.level.includes(EvaluationLevel.BOUND):
@@ -122,6 +126,7 @@ def prepare_release(
         network,
         pixels,
         directions.vectors,
+        table,
     )
 
 
