@@ -36,6 +36,7 @@ from app.api.routes import (
     models,
     page,
     reconstruct,
+    score,
     traverse,
     v2,
 )
@@ -64,6 +65,7 @@ _ROUTERS = (
     traverse,
     edit,
     encode_decode,
+    score,
     compression,
     v2,
     models,

@@ -106,6 +106,11 @@ class Settings(BaseSettings):
         ge=2,
         description="Maximum number of images in one zip archive, which is sent while it is made.",
     )
+    max_score_draws: int = Field(
+        default=4096,
+        ge=1,
+        description="Maximum number of draws of one request to /score: images times draws.",
+    )
     max_compressed_images: int = Field(
         default=1000,
         ge=1,

@@ -46,6 +46,7 @@ _PATHS = {
     "/encode": _Work("encode"),
     "/augment": _Work("encode"),
     "/reconstruct": _Work("encode"),
+    "/score": _Work("encode"),
 }
 _INFER = _Work("decode")
 

@@ -28,8 +28,9 @@ _HEADERS = {
     "X-Request-ID": "Id of the request, as in the log.",
 }
 _UNUSUAL = (
-    "Present if uploads are not like the data of the model: the number of each, from 0, and how many "
-    "times the limit of usual errors its reconstruction error is, such as `0;times=2.7`."
+    "Present if uploads are not like the data of the model: the number of each, from 0 (`a` or `b` "
+    "for /interpolate), and how many times the limit its typicality score is, such as "
+    "`0;times=2.7`; for versions without a typicality table, its reconstruction error."
 )
 _TYPES = {
     "X-Queue-Time": "number",

@@ -28,6 +28,8 @@ from app.api.responses_schema import (
     Reconstructed,
     Reconstruction,
     Sample,
+    Score,
+    Scored,
     ServerMetadata,
     TensorMetadata,
     Traversed,
@@ -123,6 +125,27 @@ EXAMPLES: Mapping[str, BaseModel | dict[str, Any]] = {
         images=[EditedImage(start=_Z, z=_MU, png=_PNG)],
     ),
     "encode": Encoded(**_PROVENANCE, images=[Encoding(mu=_MU, logvar=_LOGVAR, kl_nats=2.19)]),
+    "score": Scored(
+        **_PROVENANCE,
+        seed=7,
+        generator=GENERATOR,
+        draws=64,
+        images=[
+            Score(
+                elbo_nats=-92.5,
+                reconstruction_nats=67.25,
+                kl_nats=25.25,
+                nll_nats=89.75,
+                bits_per_dimension=0.1652,
+                effective_samples=7.5,
+                elbo_quantile=0.63,
+                nll_quantile=0.38,
+                score=0.9046,
+                quantile=0.58,
+                verdict="typical",
+            )
+        ],
+    ),
     "decode": Decoded(**_PROVENANCE, images=[Sample(z=_Z, png=_PNG)]),
     "augment": Augmented(
         **_PROVENANCE,

@@ -158,6 +158,26 @@ class EncodeQuery(UploadQuery):
     format: Annotated[str | None, OneOf(NUMBERS)] = _FORMAT
 
 
+class ScoreQuery(UploadQuery):
+    """Parameters of /score."""
+
+    FORMATS: ClassVar = NUMBERS
+
+    format: Annotated[str | None, OneOf(NUMBERS)] = _FORMAT
+    draws: int = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="Draws of z per image; more lower nll_nats towards -ln p(x).",
+    )
+    seed: Seed | None = Field(
+        default=None,
+        description="Seed of the draws of the first image; image i has seed + i. Chosen at random if "
+        "absent, and returned in X-Seed.",
+        examples=[7],
+    )
+
+
 class DecodeQuery(SamplesQuery):
     """Parameters of /decode."""
 

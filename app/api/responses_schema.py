@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from model_store.sample_quality import SampleQuality
 from model_store.spec import Manifest, Metric
+from model_store.typicality import Verdict
 
 Pixels = list[list[int]] | list[list[list[int]]]
 Png = Annotated[
@@ -81,29 +82,66 @@ class Augmented(Answer):
     images: list[Sample]
 
 
+class Unusual(BaseModel):
+    """A warning: an upload is not like the images that the model learnt.
+
+    Versions with a typicality table give score, quantile and verdict; older ones give the error.
+    """
+
+    error: float | None = Field(
+        default=None,
+        description="Reconstruction error |x - r|^2 / |x| of the upload x and its reconstruction r, "
+        "for pixels in [0, 1]; only for versions without a typicality table.",
+        exclude_if=lambda value: value is None,
+    )
+    score: float | None = Field(
+        default=None,
+        description="Typicality score of the upload, as in /score.",
+        exclude_if=lambda value: value is None,
+    )
+    limit: float = Field(
+        description="99 % of the model's test images have a smaller score, or a smaller error."
+    )
+    quantile: float | None = Field(
+        default=None,
+        description="Share of the test images with a smaller score.",
+        exclude_if=lambda value: value is None,
+    )
+    verdict: Literal["atypical", "out_of_distribution"] | None = Field(
+        default=None,
+        description="`atypical` above 99 % of the test images, `out_of_distribution` above 99.9 %.",
+        exclude_if=lambda value: value is None,
+    )
+    detail: str = Field(description="The warning in words, with the ratio to the limit.")
+
+    @property
+    def times(self) -> float:
+        """Ratio of the score, or else of the error, to the limit."""
+        measured = self.error if self.score is None else self.score
+        assert measured is not None  # noqa: S101 - a warning has one of them
+        return measured / self.limit
+
+
+_UNUSUAL = Field(
+    default=None,
+    description="Present if the upload is not like the images that the model learnt.",
+    exclude_if=lambda unusual: unusual is None,
+)
+
+
 class Encoding(BaseModel):
     """The posterior of one upload."""
 
     mu: list[float] = Field(description="Posterior mean.")
     logvar: list[float] = Field(description="ln sigma^2 of the posterior.")
     kl_nats: float = Field(description="KL(q(z | x) || N(0, I)).")
+    unusual: Unusual | None = _UNUSUAL
 
 
 class Encoded(Answer):
     """Answer of /encode."""
 
     images: list[Encoding]
-
-
-class Unusual(BaseModel):
-    """A warning: an upload is not like the images that the model learnt."""
-
-    error: float = Field(
-        description="Reconstruction error |x - r|^2 / |x| of the upload x and its reconstruction r, "
-        "for pixels in [0, 1]."
-    )
-    limit: float = Field(description="99 % of the model's test images have a smaller error.")
-    detail: str = Field(description="The warning in words, with the ratio of both.")
 
 
 class Reconstruction(BaseModel):
@@ -120,17 +158,62 @@ class Reconstruction(BaseModel):
     reconstruction: PngOrNumbers = Field(
         description="The decoded posterior mean: a PNG in base64, or pixel values with pixels=true."
     )
-    unusual: Unusual | None = Field(
-        default=None,
-        description="Present if the upload is not like the images that the model learnt.",
-        exclude_if=lambda unusual: unusual is None,
-    )
+    unusual: Unusual | None = _UNUSUAL
 
 
 class Reconstructed(Answer):
     """Answer of /reconstruct."""
 
     images: list[Reconstruction]
+
+
+class Score(BaseModel):
+    """How likely and how typical one upload is; ln is the natural logarithm, unit nats."""
+
+    elbo_nats: float = Field(
+        description="Evidence lower bound: mean over the draws of ln p(x | z) + ln p(z) - "
+        "ln q(z | x)."
+    )
+    reconstruction_nats: float = Field(description="Mean of -ln p(x | z) over the draws.")
+    kl_nats: float = Field(
+        description="Mean of ln q(z | x) - ln p(z) over the draws, an estimate of KL(q(z | x) || p(z))."
+    )
+    nll_nats: float = Field(
+        description="Importance-weighted -ln p(x): -ln of the mean of p(x | z) p(z) / q(z | x)."
+    )
+    bits_per_dimension: float = Field(description="nll_nats / (ln 2 * channels * height * width).")
+    effective_samples: float = Field(
+        description="(sum w)^2 / sum w^2 of the importance weights, from 1 to the number of draws; near "
+        "1, nll_nats is too high."
+    )
+    elbo_quantile: float | None = Field(
+        description="Share of the version's test images with a smaller ELBO; null without a table."
+    )
+    nll_quantile: float | None = Field(
+        description="Share of the version's test images with a smaller nll_nats; null without a table."
+    )
+    score: float | None = Field(
+        description="Typicality score, from 0; larger is less typical. Null without a table."
+    )
+    quantile: float | None = Field(
+        description="Share of the version's test images with a smaller score; null without a table."
+    )
+    verdict: Verdict | None = Field(
+        description="`typical`; `atypical` above the score of 99 % of the test images; "
+        "`out_of_distribution` above that of 99.9 %; null without a table."
+    )
+
+
+class Scored(Answer):
+    """Answer of /score."""
+
+    seed: int = Field(description="Seed of the draws of the first upload.")
+    generator: str = Field(description="Name of the function from seeds to eps.")
+    draws: int = Field(description="Draws of z per upload.")
+    notice: str | None = Field(
+        default=None, description="The reason why quantiles and verdicts are null."
+    )
+    images: list[Score]
 
 
 class Frame(BaseModel):
@@ -154,6 +237,8 @@ class Interpolated(Answer):
     a: PngOrNumbers
     b: PngOrNumbers
     frames: list[Frame]
+    unusual_a: Unusual | None = _UNUSUAL
+    unusual_b: Unusual | None = _UNUSUAL
 
 
 class TraversedDimension(BaseModel):
@@ -190,6 +275,7 @@ class Traversed(Answer):
         description="Present if directions were asked for.",
         exclude_if=lambda directions: directions is None,
     )
+    unusual: Unusual | None = _UNUSUAL
 
 
 class Move(BaseModel):

@@ -1,48 +1,106 @@
-"""Warn of uploads that are not like the images that a model learnt."""
+"""Warn of uploads that are not like the images that a model learnt.
 
-from collections.abc import Sequence
+Versions with a typicality table warn by its score, as `/score` does. Older versions have no table;
+the shipped ones among them warn by the error of the reconstruction, see `model_store.typical_errors`.
+"""
 
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.api.off_loop import call
 from app.api.responses_schema import Unusual
 from app.inference.loaded_model import LoadedModel
-from app.typing import Bytes
-from model_store.typical_errors import reconstruction_errors, typical_errors
+from app.typing import Bytes, Floats
+from model_store.typical_errors import TypicalErrors, reconstruction_errors, typical_errors
+from model_store.typicality import Typicality, quantile
 
 HEADER = "X-Unusual"
 _MOST_LISTED = 32
 """Number of images that the header lists."""
+_LARGE = 1 << 20
+"""Values of the pixels of images whose statistics are computed beside the event loop."""
+
+_VERDICTS = {
+    "atypical": "the image is atypical of the data of {model}",
+    "out_of_distribution": "the image is not like the data of {model} at all",
+}
 
 
-def unusual_uploads(
-    model: LoadedModel, x: Bytes, reconstructions: Bytes
+def can_warn(model: LoadedModel) -> bool:
+    """Return True if the test images of a version were measured."""
+    return model.typicality is not None or _errors(model) is not None
+
+
+async def unusual_uploads(
+    model: LoadedModel, x: Bytes, reconstructions: Bytes, mu: Floats
 ) -> tuple[Unusual | None, ...]:
-    """Return a warning for each upload that is reconstructed worse than 99 % of the test images.
+    """Return a warning for each upload that is less typical than 99 % of the test images.
 
-    Both arrays are (images, channels, height, width) in 0..255. There are no warnings for versions
-    whose test images were not measured.
+    x and reconstructions are (images, channels, height, width) in 0..255, mu (images, latent). There
+    are no warnings for versions whose test images were not measured.
     """
-    typical = typical_errors(model.manifest.weights_sha256)
-    if typical is None:
-        return (None,) * len(x)
-    errors = reconstruction_errors(x, reconstructions).tolist()
-    return tuple(
-        Unusual(
-            error=round(error, 4),
-            limit=typical.limit,
-            detail=f"the image is not like the data of {model.name}: its reconstruction error is "
-            f"{error / typical.limit:.1f} times the limit that 99 % of {typical.images} test "
-            f"images stay below",
+    table, errors = model.typicality, _errors(model)
+    if table is not None:
+        scores = await typicality_scores(table, x, reconstructions, mu)
+        return tuple(_by_score(model, table, score) for score in scores.tolist())
+    if errors is not None:
+        measured = await call(
+            lambda: reconstruction_errors(x, reconstructions).tolist(), off_loop=x.size >= _LARGE
         )
-        if error > typical.limit
-        else None
-        for error in errors
-    )
+        return tuple(_by_error(model, errors, error) for error in measured)
+    return (None,) * len(x)
+
+
+async def typicality_scores(
+    table: Typicality, x: Bytes, reconstructions: Bytes, mu: Floats
+) -> NDArray[np.float64]:
+    """Return the typicality score of each upload; shapes as in `unusual_uploads`."""
+    return await call(lambda: table.scores_of(x, reconstructions, mu), off_loop=x.size >= _LARGE)
 
 
 def unusual_headers(warnings: Sequence[Unusual | None]) -> dict[str, str]:
     """Return the header that lists the unusual uploads, such as `0;times=2.7, 3;times=1.2`."""
+    return unusual_headers_by_name({str(i): warning for i, warning in enumerate(warnings)})
+
+
+def unusual_headers_by_name(warnings: Mapping[str, Unusual | None]) -> dict[str, str]:
+    """Return the header that lists the unusual uploads by their names, such as `a;times=2.7`."""
     listed = [
-        f"{i};times={warning.error / warning.limit:.1f}"
-        for i, warning in enumerate(warnings)
+        f"{name};times={warning.times:.1f}"
+        for name, warning in warnings.items()
         if warning is not None
     ]
     return {HEADER: ", ".join(listed[:_MOST_LISTED])} if listed else {}
+
+
+def _errors(model: LoadedModel) -> TypicalErrors | None:
+    return typical_errors(model.manifest.weights_sha256)
+
+
+def _by_score(model: LoadedModel, table: Typicality, score: float) -> Unusual | None:
+    verdict = table.verdict(score)
+    if verdict == "typical":
+        return None
+    return Unusual(
+        score=round(score, 4),
+        limit=table.limit,
+        quantile=round(quantile(score, table.scores), 4),
+        verdict=verdict,
+        detail=f"{_VERDICTS[verdict].format(model=model.name)}: its score is "
+        f"{score / table.limit:.1f} times the limit that 99 % of {table.images} test images stay "
+        "below",
+    )
+
+
+def _by_error(model: LoadedModel, typical: TypicalErrors, error: float) -> Unusual | None:
+    if error <= typical.limit:
+        return None
+    return Unusual(
+        error=round(error, 4),
+        limit=typical.limit,
+        detail=f"the image is not like the data of {model.name}: its reconstruction error is "
+        f"{error / typical.limit:.1f} times the limit that 99 % of {typical.images} test "
+        "images stay below",
+    )

@@ -130,6 +130,16 @@ class Engine:
         (log_px,) = await self._run(model, "log_likelihood", x, z)
         return log_px
 
+    async def posterior(self, model: LoadedModel, x: Floats) -> tuple[Floats, Floats]:
+        """Return mu and logvar of q(z | x), before a flow; x (batch, ...) in [0, 1]."""
+        mu, logvar = await self._run(model, "posterior" if model.has_flow else "encode", x)
+        return mu, logvar
+
+    async def log_joint(self, model: LoadedModel, x: Floats, z: Floats) -> tuple[Floats, Floats]:
+        """Return ln p(x | z) and ln p(z) of each pair, both (batch,), nats; z before a flow."""
+        log_px, log_pz = await self._run(model, "log_joint", x, z)
+        return log_px, log_pz
+
     async def warm_up(self, stored: StoredModel) -> LoadedModel:
         """Load a model on the device and measure it, while other models continue to serve.
 
@@ -173,6 +183,7 @@ class Engine:
             executor,
             self.backend.device,
             stored.class_latents,
+            typicality=stored.typicality,
             golden=stored.golden,
             directions=stored.directions,
         )

@@ -78,6 +78,10 @@ class ExactExecutor:
                 return [self._model.to_z(inputs[0])]
             case "log_likelihood":
                 return [self._model.log_likelihood(to_bytes(inputs[0]), inputs[1])]
+            case "posterior":
+                return self._model.posterior(to_bytes(inputs[0]))
+            case "log_joint":
+                return self._model.log_joint(to_bytes(inputs[0]), inputs[1])
 
 
 def fastest(program: Program, shape: Sequence[int], threads: int = 1) -> FunctionExecutor:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from app.typing import Floats
 from model_store.store import StoredModel
 
-Function = Literal["encode", "decode", "to_u", "to_z", "log_likelihood"]
+Function = Literal["encode", "decode", "to_u", "to_z", "log_likelihood", "posterior", "log_joint"]
 """Functions of a model.
 
 encode          x -> mu, logvar
@@ -16,6 +16,8 @@ decode          z -> mean image
 to_u            z of q(z | x) -> u ~ N(0, I); only models with a flow have it
 to_z            u -> z, the inverse of to_u; only models with directions before a flow have it
 log_likelihood  x, z -> ln p(x | z)
+posterior       x -> mu, logvar of q(z | x), in the space before a flow
+log_joint       x, z -> ln p(x | z), ln p(z); z in the space before a flow
 """
 
 
@@ -36,7 +38,11 @@ class Executor(Protocol):
 
     @property
     def input_shapes(self) -> Mapping[Function, Sequence[tuple[int, ...]]]:
-        """Shapes of the inputs of each function, without the batch axis."""
+        """Shapes of the inputs of each function that the warm-up runs, without the batch axis.
+
+        It does not run `posterior` and `log_joint`, which take the time of `encode` and
+        `log_likelihood`.
+        """
 
     @property
     def reference_batch(self) -> int:

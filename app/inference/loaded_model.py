@@ -9,6 +9,7 @@ from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.directions import NO_DIRECTIONS, Directions
 from model_store.spec import Manifest, ModelRef
 from model_store.store import WEIGHTS
+from model_store.typicality import Typicality
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,8 @@ class LoadedModel:
     """One mixture per class, in the order of `manifest.classes`."""
     directions: Directions = NO_DIRECTIONS
     """Directions of the latent space that the version names."""
+    typicality: Typicality | None = None
+    """How typical the test images are; None for versions that were published without it."""
     exact: bool = False
     """True if every result has the same bytes on every machine and in every batch."""
     arithmetic: str = "float"

@@ -29,6 +29,9 @@ GPU_REFERENCE_BATCH = 256
 
 NAME = f"{ARITHMETIC}-torch-{torch.__version__}"
 
+_SELDOM: tuple[Function, ...] = ("posterior", "log_joint")
+"""Functions that are not worth a graph of their own on a GPU."""
+
 _thread = threading.local()
 
 TensorFunction = Callable[..., tuple[Tensor, ...]]
@@ -104,6 +107,8 @@ class TorchExecutor:
             name: self._captured(functions[name], inputs) if on_gpu else _on_cpu(functions[name])
             for name, inputs in shapes.items()
         }
+        for name in _SELDOM:
+            self._run[name] = _not_captured(functions[name], torch.device(device))
 
     def run(self, function: Function, inputs: Sequence[Floats]) -> list[Floats]:
         """Compute one batch; returns new arrays, (batch, ...)."""
@@ -143,13 +148,29 @@ def _functions(vae: VAE) -> dict[Function, TensorFunction]:
     def log_likelihood(x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
         return (vae.log_likelihood(x, vae.decode(z)),)
 
+    def log_joint(x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+        return vae.log_likelihood(x, vae.logits(z)), vae.log_prior(z)
+
     return {
         "encode": vae.encode,
         "decode": decode,
         "to_u": to_u,
         "to_z": to_z,
         "log_likelihood": log_likelihood,
+        "posterior": vae.posterior,
+        "log_joint": log_joint,
     }
+
+
+def _not_captured(function: TensorFunction, device: torch.device) -> Callable[..., list[Floats]]:
+    """Wrap a function of tensors as a function of arrays, which a GPU runs step by step."""
+
+    @torch.inference_mode()
+    def run(*inputs: Floats) -> list[Floats]:
+        tensors = [torch.tensor(each, device=device) for each in inputs]
+        return [output.cpu().numpy() for output in function(*tensors)]
+
+    return run
 
 
 def _on_cpu(function: TensorFunction) -> Callable[..., list[Floats]]:

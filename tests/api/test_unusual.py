@@ -9,12 +9,24 @@ from PIL import Image, ImageDraw
 
 from app.settings import Settings
 from model_store.store import SHIPPED
+from tests.api import typical_versions
 from tests.api.service import Service, digit, png, started
+from tests.api.typical_versions import black, publish_typical
 
 
 @pytest.fixture(scope="module")
 def shipped() -> Iterator[Service]:
     settings = Settings(store=SHIPPED, model="lab", device="cpu", log_requests=False)
+    with started(settings) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def typical(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Start a service whose model has a typicality table."""
+    root = tmp_path_factory.mktemp("typical")
+    publish_typical(root, "flow")
+    settings = Settings(store=root, model="flow", device="cpu", log_requests=False)
     with started(settings) as service:
         yield service
 
@@ -70,3 +82,69 @@ def test_a_version_without_measured_errors_gives_no_warning(service: Service) ->
     answer = service.post("/reconstruct?format=json", files=form(noise(), digit()))
     assert answer.status_code == 200
     assert "x-unusual" not in answer.headers
+
+
+def typical_image() -> bytes:
+    return typical_versions.noise(101)
+
+
+@pytest.mark.parametrize("path", ["/reconstruct", "/encode"])
+def test_a_version_with_a_table_warns_by_the_verdict_of_its_score(
+    typical: Service, path: str
+) -> None:
+    files = form(typical_image(), black())
+    answer = typical.post(f"{path}?format=json&preprocess=none", files=files)
+    usual, foreign = answer.json()["images"]
+    assert "unusual" not in usual
+    warning = foreign["unusual"]
+    assert warning["verdict"] == "out_of_distribution"
+    assert warning["quantile"] == 1
+    assert "error" not in warning
+    times = warning["score"] / warning["limit"]
+    assert answer.headers["x-unusual"] == f"1;times={times:.1f}"
+    scored = typical.post("/score?preprocess=none", files=files).json()["images"]
+    assert scored[1]["score"] == warning["score"]
+
+
+def test_the_warning_of_an_interpolation_names_the_end(typical: Service) -> None:
+    files = {"a": typical_image(), "b": black()}
+    path = "/interpolate?format=json&preprocess=none&steps=3"
+    answer = typical.post(path, files=files)
+    assert answer.headers["x-unusual"].startswith("b;times=")
+    assert "unusual_a" not in answer.json()
+    alone = typical.post("/encode?preprocess=none", files=form(black())).json()["images"][0]
+    assert answer.json()["unusual_b"] == alone["unusual"]
+    one_seed = typical.post(f"{path}&seed_b=3", files={"a": black()})
+    assert one_seed.headers["x-unusual"].startswith("a;times=")
+    assert "unusual_b" not in one_seed.json()
+
+
+def test_a_traversal_of_an_unusual_image_has_a_warning_and_no_further_image(
+    typical: Service,
+) -> None:
+    path = "/traverse?format=json&preprocess=none&dims=0,1&steps=3"
+    answer = typical.post(path, files=form(black()))
+    alone = typical.post("/encode?preprocess=none", files=form(black())).json()["images"][0]
+    assert answer.json()["unusual"] == alone["unusual"]
+    assert answer.headers["x-unusual"].startswith("0;times=")
+    assert [len(row["images"]) for row in answer.json()["dimensions"]] == [3, 3]
+    usual = typical.post(path, files=form(typical_image()))
+    assert "unusual" not in usual.json()
+    assert "x-unusual" not in usual.headers
+    assert "unusual" not in typical.post(path).json()
+
+
+@pytest.mark.parametrize("path", ["/encode", "/traverse"])
+def test_older_versions_warn_everywhere_by_their_measured_errors(
+    shipped: Service, path: str
+) -> None:
+    files = form(noise())
+    warned = shipped.post(f"{path}?format=json", files=files).headers["x-unusual"]
+    assert warned == shipped.post("/reconstruct?format=json", files=files).headers["x-unusual"]
+
+
+def test_encoding_with_a_version_that_was_not_measured_decodes_nothing(
+    service: Service, computed: list[int]
+) -> None:
+    service.post("/encode", files=form(digit()))
+    assert computed == [1]

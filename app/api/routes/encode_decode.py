@@ -1,5 +1,6 @@
 """/encode, /decode, /augment: latents as output and input, and variants of an upload."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -24,8 +25,9 @@ from app.api.queries import AugmentQuery, DecodeQuery, EncodeQuery, Latents
 from app.api.query_route import QueryRoute
 from app.api.render import render
 from app.api.request_body import read_images
-from app.api.responses_schema import Augmented, Decoded, Encoded, Encoding, Sample
+from app.api.responses_schema import Augmented, Decoded, Encoded, Encoding, Sample, Unusual
 from app.api.result import Arrays, OutputOptions, Result, square_columns
+from app.api.unusual import can_warn, unusual_headers, unusual_uploads
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
 from app.sampling import latents
@@ -44,20 +46,34 @@ router = APIRouter(tags=["latents"], route_class=QueryRoute)
     summary="Encode images",
     operation_id="encode",
     response_model=Encoded,
-    responses=images("The posterior of each image: mu, logvar and KL.", EncodeQuery.FORMATS),
+    responses=images(
+        "The posterior of each image: mu, logvar and KL.", EncodeQuery.FORMATS, uploads=True
+    ),
     openapi_extra=form_or_image_body("One image, or several under the same name.", required=True),
 )
 async def encode(
     request: Request, services: ServicesDep, query: Annotated[EncodeQuery, InQuery()]
 ) -> Response:
-    """Return the posterior q(z | x) = N(mu, sigma^2) of each image; logvar is ln sigma^2."""
+    """Return the posterior q(z | x) = N(mu, sigma^2) of each image; logvar is ln sigma^2.
+
+    An upload that is not like the data of the model is answered with a warning, as by `/reconstruct`.
+    """
     output = choose_output(request, query)
     model = await services.model_cache.get(query.model)
     uploads = await read_images(request, services.settings)
     x, mu, logvar = await encode_uploads(uploads, query, model, services)
     parameters = request_parameters("/encode", model, images=len(x), preprocess=query.preprocess)
-    result = Encodings(model=model, parameters=parameters, images=to_bytes(x), mu=mu, logvar=logvar)
-    return await render(result, output)
+    levels = to_bytes(x)
+    unusual: Sequence[Unusual | None] = (None,) * len(x)
+    if can_warn(model):
+        reconstructions = await services.engine.decode_levels(model, mu)
+        unusual = await unusual_uploads(model, levels, reconstructions, mu)
+    result = Encodings(
+        model=model, parameters=parameters, images=levels, mu=mu, logvar=logvar, unusual=unusual
+    )
+    response = await render(result, output)
+    response.headers.update(unusual_headers(unusual))
+    return response
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,6 +82,8 @@ class Encodings(Result):
 
     mu: Floats
     logvar: Floats
+    unusual: Sequence[Unusual | None]
+    """For each upload a warning if it is not like the images that the model learnt."""
 
     def arrays(self) -> Arrays:
         """Return the uploads as the model sees them, and their posteriors."""
@@ -78,8 +96,10 @@ class Encodings(Result):
         """Return the posterior of each upload."""
         kl_nats = kl_to_standard_normal(self.mu, self.logvar)
         encodings = [
-            Encoding(mu=mu.tolist(), logvar=logvar.tolist(), kl_nats=float(kl))
-            for mu, logvar, kl in zip(self.mu, self.logvar, kl_nats, strict=True)
+            Encoding(mu=mu.tolist(), logvar=logvar.tolist(), kl_nats=float(kl), unusual=unusual)
+            for mu, logvar, kl, unusual in zip(
+                self.mu, self.logvar, kl_nats, self.unusual, strict=True
+            )
         ]
         return Encoded(**provenance(self.model), images=encodings)
 

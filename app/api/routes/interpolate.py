@@ -1,6 +1,6 @@
 """/interpolate: decode a path between the latents of two images or seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -20,8 +20,9 @@ from app.api.queries import InterpolateQuery
 from app.api.query_route import QueryRoute
 from app.api.render import image_field, image_to_json, render
 from app.api.request_body import Uploads, read_uploads
-from app.api.responses_schema import Frame, Interpolated
+from app.api.responses_schema import Frame, Interpolated, Unusual
 from app.api.result import Animation, Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
+from app.api.unusual import can_warn, unusual_headers_by_name, unusual_uploads
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
 from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal
@@ -38,7 +39,9 @@ router = APIRouter(tags=["images"], route_class=QueryRoute)
     operation_id="interpolate",
     response_model=Interpolated,
     responses=images(
-        "One row: A, the frames from reconstruction to reconstruction, B.", InterpolateQuery.FORMATS
+        "One row: A, the frames from reconstruction to reconstruction, B.",
+        InterpolateQuery.FORMATS,
+        uploads=True,
     ),
     openapi_extra=form_body({"a": "Image to start from.", "b": "Image to end at."}),
 )
@@ -70,8 +73,11 @@ async def interpolate(
         a=a,
         b=b,
         z=z,
+        unusual=await _warnings(model, (a, b), frames[[0, -1]]),
     )
-    return await render(result, output)
+    response = await render(result, output)
+    response.headers.update(unusual_headers_by_name(result.unusual))
+    return response
 
 
 class End(NamedTuple):
@@ -90,6 +96,8 @@ class Interpolation(Result):
     a: End
     b: End
     z: Floats
+    unusual: Mapping[str, Unusual | None]
+    """For `a` and `b` a warning if it is an upload that is not like the images that the model learnt."""
 
     def grid(self) -> Grid:
         """Return one row: A, the frames, B."""
@@ -137,6 +145,8 @@ class Interpolation(Result):
                 )
                 for i in range(steps)
             ],
+            unusual_a=self.unusual["a"],
+            unusual_b=self.unusual["b"],
         )
 
     def _end_images(self) -> tuple[Bytes, Bytes]:
@@ -152,6 +162,19 @@ class Interpolation(Result):
     def _entry(self, name: str, t: float | None, z: Floats | None) -> FileEntry:
         parameters = None if z is None else latent_parameters(self.model, z)
         return FileEntry(name, {"t": t}, z, parameters)
+
+
+async def _warnings(
+    model: LoadedModel, ends: Sequence[End], reconstructions: Bytes
+) -> dict[str, Unusual | None]:
+    """Return the warnings of the ends that are uploads; reconstructions (2, ...)."""
+    warnings: dict[str, Unusual | None] = {"a": None, "b": None}
+    for i, (name, end) in enumerate(zip(warnings, ends, strict=True)):
+        if end.image is not None and can_warn(model):
+            (warnings[name],) = await unusual_uploads(
+                model, end.image[None], reconstructions[i : i + 1], end.z[None]
+            )
+    return warnings
 
 
 def _parameters(query: InterpolateQuery, model: LoadedModel) -> dict[str, object]:

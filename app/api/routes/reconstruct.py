@@ -70,7 +70,7 @@ async def reconstruct(
         mu=mu,
         logvar=logvar,
         bce_nats=bce_nats,
-        unusual=unusual_uploads(model, levels, reconstructions),
+        unusual=await unusual_uploads(model, levels, reconstructions, mu),
     )
     response = await render(result, output)
     response.headers.update(unusual_headers(result.unusual))

@@ -1,7 +1,7 @@
 """/traverse: vary single latent dimensions and decode."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -19,13 +19,15 @@ from app.api.queries import TraverseQuery, parse_dimensions
 from app.api.query_route import QueryRoute
 from app.api.render import image_to_json, render
 from app.api.request_body import Uploads, read_uploads
-from app.api.responses_schema import Traversed, TraversedDimension
+from app.api.responses_schema import Traversed, TraversedDimension, Unusual
 from app.api.result import Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
+from app.api.unusual import can_warn, unusual_headers, unusual_uploads
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
 from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal
 from app.sampling.paths import traversal, traversal_values
 from app.typing import Bytes, Floats
+from model_store.preprocessing import to_bytes
 
 router = APIRouter(tags=["images"], route_class=QueryRoute)
 
@@ -36,7 +38,10 @@ router = APIRouter(tags=["images"], route_class=QueryRoute)
     operation_id="traverse",
     response_model=Traversed,
     responses=images(
-        "One row for each dimension, from -span to +span.", TraverseQuery.FORMATS, seed=True
+        "One row for each dimension, from -span to +span.",
+        TraverseQuery.FORMATS,
+        seed=True,
+        uploads=True,
     ),
     openapi_extra=latents_or_images_body(
         "Image to start from; z = 0 if absent. With direction, z may be sent as JSON.",
@@ -67,8 +72,14 @@ async def traverse(
     check_answer_pixels(len(dims) * query.steps, model, output, settings)
     uploads = await read_uploads(request, ["image"], settings)
     start = await _start(uploads, query, model, services)
+    warns = start.upload is not None and can_warn(model)
     values = traversal_values(query.span, query.steps)
-    z = traversal(start, dims, values)
+    z = traversal(start.z, dims, values)
+    images = await services.engine.decode_levels(model, np.vstack([z, start.z]) if warns else z)
+    unusual = None
+    if warns and start.upload is not None:
+        x, mu = start.upload[None], start.z[None]
+        (unusual,) = await unusual_uploads(model, x, images[-1:], mu)
     result = Traversal(
         model=model,
         parameters=request_parameters(
@@ -80,16 +91,28 @@ async def traverse(
             steps=query.steps,
             span=query.span,
             preprocess=query.preprocess if uploads else None,
-            z=start.tolist() if uploads else None,
+            z=start.z.tolist() if uploads else None,
         ),
         seed=query.seed,
-        images=await services.engine.decode_levels(model, z),
-        start=start,
+        images=images[: len(z)],
+        start=start.z,
+        unusual=unusual,
         dims=dims,
         values=values,
         z=z,
     )
-    return await render(result, output)
+    response = await render(result, output)
+    response.headers.update(unusual_headers([unusual]))
+    return response
+
+
+class Start(NamedTuple):
+    """The latent to vary."""
+
+    z: Floats
+    """(latent,)."""
+    upload: Bytes | None = None
+    """The upload as the model sees it, (channels, height, width) in 0..255; None without one."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,6 +125,8 @@ class Traversal(Result):
     values: Floats
     z: Floats
     """The latent of each image; (dims * steps, latent)."""
+    unusual: Unusual | None
+    """A warning if an upload is not like the images that the model learnt."""
 
     def grid(self) -> Grid:
         """Return one row for each dimension."""
@@ -141,6 +166,7 @@ class Traversal(Result):
                 )
                 for dim, row in zip(self.dims, self._rows(), strict=True)
             ],
+            unusual=self.unusual,
         )
 
     def _rows(self) -> Bytes:
@@ -163,8 +189,8 @@ def _dimensions(query: TraverseQuery, model: LoadedModel, max_images: int) -> tu
 
 async def _start(
     uploads: Uploads, query: TraverseQuery, model: LoadedModel, services: Services
-) -> Floats:
-    """Return the latent to vary; (latent,)."""
+) -> Start:
+    """Return the latent to vary, and the upload that it comes from."""
     sent = uploads.get("image", ())
     if len(sent) + (query.seed is not None) > 1:
         raise ParameterError(
@@ -172,9 +198,8 @@ async def _start(
             remedy="send one image, or a seed, or neither to start from z = 0",
         )
     if sent:
-        _, mu, _ = await encode_uploads(sent, query, model, services)
-        return np.asarray(mu[0], np.float32)
+        x, mu, _ = await encode_uploads(sent, query, model, services)
+        return Start(np.asarray(mu[0], np.float32), to_bytes(x[0]))
     if query.seed is not None:
-        z: Floats = standard_normal(consecutive_seeds(query.seed, 1), model.latent)[0]
-        return z
-    return np.zeros(model.latent, np.float32)
+        return Start(standard_normal(consecutive_seeds(query.seed, 1), model.latent)[0])
+    return Start(np.zeros(model.latent, np.float32))
