@@ -27,6 +27,8 @@ from zserve_client._results import (
     ModelVersion,
     Reconstructions,
     SampleQuality,
+    Score,
+    Scores,
     Traversal,
 )
 from zserve_client.errors import (
@@ -72,6 +74,8 @@ __all__ = [
     "ProblemError",
     "Reconstructions",
     "SampleQuality",
+    "Score",
+    "Scores",
     "ServerError",
     "TooLargeError",
     "Traversal",

@@ -24,6 +24,7 @@ from zserve_client._results import (
     Model,
     ModelVersion,
     Reconstructions,
+    Scores,
     Traversal,
 )
 from zserve_client._retry import RetryPolicy
@@ -276,6 +277,24 @@ class Client:
         source = {"model": model, "preprocess": preprocess, "format": "json"}
         request = post("/encode", source, files=uploads(images))
         return _responses.read_encodings(self._transport.send(request))
+
+    def score(
+        self,
+        images: ImageSource | Sequence[ImageSource],
+        *,
+        draws: int = 64,
+        seed: int | None = None,
+        model: str | None = None,
+        preprocess: Preprocess = "auto",
+    ) -> Scores:
+        """Return ELBO, -ln p(x) and the verdict whether each image is typical of the model's data.
+
+        `draws` is the number of latents per image by which ELBO and -ln p(x) are estimated. The
+        verdict does not depend on it.
+        """
+        source = {"model": model, "preprocess": preprocess, "format": "json"}
+        request = post("/score", source, {"draws": draws, "seed": seed}, files=uploads(images))
+        return _responses.read_scores(self._transport.send(request))
 
     # --- compression ---------------------------------------------------------------------------
 

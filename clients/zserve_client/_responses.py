@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,8 @@ from zserve_client._results import (
     Model,
     ModelVersion,
     SampleQuality,
+    Score,
+    Scores,
 )
 from zserve_client._retry import retry_after_s
 from zserve_client.errors import UnexpectedAnswerError, problem_error
@@ -136,6 +138,20 @@ def read_encodings(reply: Reply) -> Encodings:
             Encoding(mu=image["mu"], logvar=image["logvar"], kl_nats=image["kl_nats"])
             for image in document["images"]
         ],
+    )
+
+
+def read_scores(reply: Reply) -> Scores:
+    """Return the score of each upload."""
+    document = read_json(reply)
+    names = [each.name for each in fields(Score)]
+    return Scores(
+        model=document["model"],
+        weights_sha256=document["weights_sha256"],
+        seed=document["seed"],
+        draws=document["draws"],
+        images=[Score(**{name: image[name] for name in names}) for image in document["images"]],
+        notice=document.get("notice"),
     )
 
 

@@ -327,6 +327,62 @@ class Encodings:
         return np.array(self.mu, np.float32)
 
 
+# --- scores ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """How likely and how typical one image is; numbers of test images are None without a table.
+
+    Attributes:
+        elbo_nats: Evidence lower bound of ln p(x).
+        reconstruction_nats: Mean of -ln p(x | z) over the draws.
+        kl_nats: Estimate of KL(q(z | x) || p(z)).
+        nll_nats: Importance-weighted estimate of -ln p(x).
+        bits_per_dimension: `nll_nats` in bits for each value of a pixel.
+        effective_samples: Effective number of draws; near 1, `nll_nats` is too high.
+        elbo_quantile: Share of the test images with a smaller ELBO.
+        nll_quantile: Share of the test images with a smaller `nll_nats`.
+        score: Typicality score; larger is less typical.
+        quantile: Share of the test images with a smaller score.
+        verdict: `typical`, `atypical` (99 % of the test images have a smaller score) or
+            `out_of_distribution` (99.9 %).
+    """
+
+    elbo_nats: float
+    reconstruction_nats: float
+    kl_nats: float
+    nll_nats: float
+    bits_per_dimension: float
+    effective_samples: float
+    elbo_quantile: float | None
+    nll_quantile: float | None
+    score: float | None
+    quantile: float | None
+    verdict: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """The scores of images.
+
+    Attributes:
+        model: `name@version` of the model.
+        weights_sha256: SHA-256 of the weights, in hexadecimal.
+        seed: Seed of the draws of the first image.
+        draws: Draws of z per image.
+        images: The score of each image.
+        notice: The reason why verdicts are None, or None.
+    """
+
+    model: str
+    weights_sha256: str = field(repr=False)
+    seed: int
+    draws: int
+    images: Sequence[Score]
+    notice: str | None = None
+
+
 # --- models ------------------------------------------------------------------------------------
 
 

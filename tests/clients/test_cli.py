@@ -24,6 +24,7 @@ COMMANDS = [
     "interpolate",
     "traverse",
     "edit",
+    "score",
     "compress",
     "decompress",
     "models",

@@ -19,6 +19,7 @@ from zserve_client.cli import (
     models,
     plugins,
     reconstruct,
+    score,
     traverse,
 )
 
@@ -30,6 +31,7 @@ COMMANDS = {
         interpolate,
         traverse,
         edit,
+        score,
         compress,
         decompress,
         models,
