@@ -5,7 +5,8 @@ class_latents      Gaussian mixtures of the latents of each class
 preprocessing      images -> arrays of a model's form; for uploads and for training
 digit              the one digit on a drawing or a photograph
 resampling         sizes of images, with integers alone
-typical_errors     how badly a version reconstructs its test images
+typicality         how typical an image is of the data of a version
+typical_errors     how badly older versions reconstruct their test images
 weight_shapes      names, shapes and types of the weights that a spec requires
 durable_files      writing files that survive a crash
 store              versions, aliases and checksums in a folder
