@@ -30,6 +30,7 @@ def test_every_path_is_described(schema: dict[str, Any]) -> None:
         ("post", "/interpolate"),
         ("post", "/traverse"),
         ("post", "/edit"),
+        ("post", "/score"),
         ("post", "/encode"),
         ("post", "/decode"),
         ("post", "/augment"),

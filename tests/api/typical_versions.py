@@ -26,11 +26,12 @@ def black() -> bytes:
     return png(np.zeros((SIDE, SIDE), np.uint8))
 
 
-def publish_typical(root: Path, kind: str) -> None:
-    """Publish the model `kind` with a table."""
-    description = tiny_description().model_copy(update={"spec": SPECS[kind], "latents": None})
+def publish_typical(root: Path, kind: str, name: str | None = None) -> None:
+    """Publish the model `kind` with a table; it takes images of its size as they are."""
+    spec = SPECS[kind].model_copy(update={"upload": "resize"})
+    description = tiny_description().model_copy(update={"spec": spec, "latents": None})
     Store(root).publish(
-        kind,
+        name or kind,
         description,
         None,
         card=a_card,

@@ -69,9 +69,7 @@ def test_the_command_skips_files_that_are_no_images(
     text = tmp_path / "notes.txt"
     text.write_text("no image")
     with pytest.raises(SystemExit, match="1 of 3 files were skipped"):
-        main(
-            ["score", str(files[0]), str(text), str(files[1]), "--json", "--url", typical_url]
-        )
+        main(["score", str(files[0]), str(text), str(files[1]), "--json", "--url", typical_url])
     captured = capsys.readouterr()
     assert len(json.loads(captured.out)["images"]) == 2
     assert "notes.txt is skipped" in captured.err

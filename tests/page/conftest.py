@@ -17,6 +17,7 @@ from playwright.sync_api import (
 from model_store.spec import MLP, ImageShape, ModelSpec
 from model_store.store import SHIPPED
 from tests.api.service import publish, publish_moving
+from tests.api.typical_versions import publish_typical
 from tests.e2e.server import serving
 from tests.page.visitor import Visitor
 
@@ -41,6 +42,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     publish(store, "zcolour", spec=COLOUR)
     publish(store, "zcolour", spec=COLOUR, seed=1)
     publish_moving(store, "zmoving")
+    publish_typical(store, "flow", name="ztypical")
     with serving(store, folder / "server.log") as address:
         yield address
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pillow_heif
 from PIL import Image, ImageDraw
 
+from tests.api import typical_versions
 from tests.page.visitor import Visitor, run_in_a_shell
 
 
@@ -28,7 +29,7 @@ def test_a_stroke_is_reconstructed_with_its_bce_and_kl(visitor: Visitor) -> None
     text = visitor.shown.inner_text()
     assert "BCE" in text
     assert "KL" in text
-    assert text.count("nats") == 3
+    assert visitor.shown.locator(".figures").inner_text().count("nats") == 3
     assert visitor.shown.locator(".dimension").count() == 32
 
 
@@ -149,3 +150,24 @@ def test_an_image_that_is_not_like_the_data_has_a_warning(visitor: Visitor) -> N
     visitor.drop(noise.getvalue())
     visitor.shown.locator(".unusual").wait_for()
     assert "times the limit" in visitor.shown.locator(".unusual").inner_text()
+
+
+def test_a_line_says_how_likely_an_image_is(visitor: Visitor) -> None:
+    visitor.open("#draw")
+    visitor.draw((0.5, 0.15), (0.48, 0.85))
+    line = visitor.shown.locator(".typicality")
+    line.wait_for()
+    assert "\u2212ln p(x) is about" in line.inner_text()
+
+
+def test_a_line_says_how_typical_an_image_is(visitor: Visitor) -> None:
+    visitor.open("#draw?model=ztypical")
+    line = visitor.shown.locator(".typicality")
+    for content, words in (
+        (typical_versions.noise(101), "Typical of the data: "),
+        (typical_versions.black(), "Not like the data at all: 100 % of the test images are more"),
+    ):
+        visitor.drop(content)
+        visitor.shown.get_by_text(words).wait_for()
+        assert line.inner_text().startswith(words)
+    assert "score is" in visitor.shown.locator(".unusual").inner_text()

@@ -17,6 +17,9 @@ const LIVE_MS = 60;
 /** How many samples are offered as images to start from. */
 const SAMPLES = 10;
 
+/** The verdicts of the service in words. */
+const VERDICTS = { typical: "Typical of the data", atypical: "Atypical of the data", out_of_distribution: "Not like the data at all" };
+
 function requestFor(image, model) {
   const query = { model: model.ref, preprocess: preprocessOf([image], model) };
   return { path: "reconstruct", query, images: { image }, file: "reconstruction.png" };
@@ -100,6 +103,7 @@ export function mount(section, context) {
     const answer = await newest((signal) => askJson(request, { signal }));
     if (!answer) return;
     await render(answer.images[0]);
+    showTypicality(request);
     context.remember("an image and its reconstruction", [...results.querySelectorAll("img")].slice(1, 2));
   }
 
@@ -128,6 +132,7 @@ export function mount(section, context) {
         tile({ ...item, png: reconstruction, z: mu }, context, { caption: "Reconstruction", name: "Reconstruction" }),
         h("figure", {}, differenceOf(inputPixels, outputPixels), h("figcaption", {}, "Difference: ", h("span", { class: "lost" }, "darker"), ", ", h("span", { class: "added" }, "brighter")))),
       ...(unusual ? [warningOf(unusual)] : []),
+      h("p", { class: "note typicality", role: "status", hidden: true }),
       h("dl", { class: "figures" },
         figure(term("BCE"), bce_nats),
         figure(term("KL"), kl_nats),
@@ -140,9 +145,23 @@ export function mount(section, context) {
   }
 
   /** Say how unusual the image is. */
-  function warningOf({ error, limit }) {
-    const times = (error / limit).toFixed(1);
-    return h("p", { class: "note unusual", role: "status" }, `This is not like the images that the model learnt: its reconstruction error is ${times} times the limit that 99 % of the test images stay below.`);
+  function warningOf({ error, score, limit }) {
+    const [measure, value] = score === undefined ? ["reconstruction error", error] : ["score", score];
+    const times = (value / limit).toFixed(1);
+    return h("p", { class: "note unusual", role: "status" }, `This is not like the images that the model learnt: its ${measure} is ${times} times the limit that 99 % of the test images stay below.`);
+  }
+
+  /** Say how typical the image is, and how likely. The same seed keeps the number the same. */
+  function showTypicality({ query, images }) {
+    const line = results.querySelector(".typicality");
+    context.guard(async () => {
+      const answer = await newest((signal) => askJson({ path: "score", query: { ...query, seed: 0 }, images }, { signal }));
+      if (!answer) return;
+      const { verdict, quantile, nll_nats } = answer.images[0];
+      const likelihood = ` −ln p(x) is about ${nll_nats.toFixed(1)} nats.`;
+      line.textContent = (verdict ? `${VERDICTS[verdict]}: ${(100 * quantile).toFixed(0)} % of the test images are more typical.` : "") + likelihood;
+      line.hidden = false;
+    });
   }
 
   async function showSamples() {
