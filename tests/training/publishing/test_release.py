@@ -67,6 +67,17 @@ def test_a_release_verifies_and_contains_its_metrics_and_classes(
     assert len(Store(tmp_path).load(REF).class_latents) == 2
 
 
+@pytest.mark.parametrize("arithmetic", ["exact-1", "float"])
+def test_a_release_of_any_level_has_a_typicality_table(
+    tmp_path: Path, vae: VAE, splits: Splits, record: TrainingRecord, arithmetic: str
+):
+    options = ReleaseOptions(EvaluationLevel.QUICK, arithmetic=arithmetic)
+    released(tmp_path, vae, splits, record, options)
+    table = Store(tmp_path).load(REF).typicality
+    assert table is not None
+    assert table.images == len(splits.test)
+
+
 def test_an_exact_release_can_compress_images_and_a_float_one_cannot(
     tmp_path: Path, vae: VAE, splits: Splits, record: TrainingRecord
 ):
