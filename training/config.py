@@ -69,7 +69,8 @@ class Data(Frozen):
 
     dataset: Literal["mnist", "fashion-mnist", "folder"]
     folder: str | None = None
-    """Folder of images for the data set `folder`; None uses --data-dir."""
+    """Folder of images for the data set `folder`, relative to the working directory or to --data-dir;
+    None uses --data-dir."""
     holdout: float = Field(default=0.1, gt=0.0, lt=1.0)
     """Fraction of a folder's images held out for measuring, unless it has train/ and test/."""
     train_images: PositiveInt | None = None

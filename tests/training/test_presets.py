@@ -18,7 +18,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("generated")
     write_mnist(folder, train=160, test=32)
     (folder / "FashionMNIST").symlink_to(folder / "MNIST")
-    pixels = np.random.default_rng(0).integers(0, 256, (48, 20, 24, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 32, 40, 3), dtype=np.uint8)
     for number, image in enumerate(pixels):
         path = folder / "photos" / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
@@ -31,7 +31,8 @@ def test_a_preset_trains_and_publishes(name: str, generated: Path, tmp_path: Pat
     preset = load_preset(name)
     data_dir = generated / "photos" if preset.data.dataset == "folder" else generated
     command = ("train", "--preset", name, "--data-dir", str(data_dir), "--store", str(tmp_path))
-    assert call(*command, *QUICK, "--no-tensorboard") == 0
+    folder = [f"--set=data.folder={data_dir}"] if preset.data.folder else []
+    assert call(*command, *folder, *QUICK, "--no-tensorboard") == 0
     manifest = Store(tmp_path).verify(ModelRef.parse(f"{name}@1"))
     assert manifest.spec == preset.model
 

@@ -6,7 +6,7 @@ need. Commands import the rest of `training` inside of their functions.
 
 import typer
 
-from training.cli import compare, evaluate, judge, presets, publish, republish, train, tune
+from training.cli import compare, data, evaluate, judge, presets, publish, republish, train, tune
 
 app = typer.Typer(
     add_completion=False,
@@ -19,5 +19,6 @@ app.command()(republish.republish)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
 app.command()(judge.judge)
+app.add_typer(data.app, name="data")
 app.command()(tune.tune)
 app.command()(presets.presets)

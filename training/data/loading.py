@@ -7,6 +7,10 @@ from model_store.spec import ModelSpec
 from training.config import Data
 from training.data import idx, image_folder
 from training.data.images import Splits
+from training.errors import DataNotFoundError
+
+_COMMANDS = {"avatars": "python -m training data avatars"}
+"""Folder of a preset -> command that draws it."""
 
 
 def load(data: Data, data_dir: Path, spec: ModelSpec, *, download: bool = False) -> Splits:
@@ -15,8 +19,22 @@ def load(data: Data, data_dir: Path, spec: ModelSpec, *, download: bool = False)
     Raises DataNotFoundError, DataError, SettingError.
     """
     if data.dataset == "folder":
-        folder = Path(data.folder) if data.folder else data_dir
-        splits = image_folder.load(data, folder, spec)
+        splits = image_folder.load(data, _folder(data, data_dir), spec)
     else:
         splits = idx.load(data, data_dir, spec.image, download=download)
     return replace(splits, data_dir=data_dir)
+
+
+def _folder(data: Data, data_dir: Path) -> Path:
+    """Return the folder of images: relative to the working directory, or else to the data folder."""
+    if data.folder is None:
+        return data_dir
+    folder = Path(data.folder)
+    if not folder.is_dir() and (data_dir / folder).is_dir():
+        return data_dir / folder
+    command = _COMMANDS.get(data.folder)
+    if command and not folder.is_dir():
+        raise DataNotFoundError(
+            f"no folder {data_dir / folder}; draw its images by: {command} --out {data_dir / folder}"
+        )
+    return folder

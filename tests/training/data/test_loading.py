@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torchvision.datasets import MNIST  # type: ignore[import-untyped]
 from torchvision.transforms import ToTensor  # type: ignore[import-untyped]
 
@@ -63,3 +64,23 @@ def test_a_model_for_other_images_is_refused_before_training(data_dir: Path):
     larger = ModelSpec(network=MLP(), latent=2, image=ImageShape(height=32, width=32))
     with pytest.raises(SettingError, match=r"model.image is \(1, 32, 32\).*are \(1, 28, 28\)"):
         load(MNIST_DATA, data_dir, larger)
+
+
+def test_a_folder_of_a_preset_is_looked_for_where_the_command_runs_and_then_in_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for place, count in (("here", 3), ("data", 5)):
+        folder = tmp_path / place / "shapes"
+        folder.mkdir(parents=True)
+        for number in range(count):
+            Image.new("L", (28, 28), 50 * number).save(folder / f"{number}.png")
+    shapes = Data(dataset="folder", folder="shapes")
+    spec = MNIST_SPEC.model_copy(update={"upload": "resize"})
+
+    def images() -> int:
+        splits = load(shapes, tmp_path / "data", spec)
+        return len(splits.train) + len(splits.test)
+
+    assert images() == 5
+    monkeypatch.chdir(tmp_path / "here")
+    assert images() == 3
