@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from training.data.attributes import ATTRIBUTES
+from training.data.class_names import CLASSES
 from training.errors import DataNotFoundError
 
 SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif"}
     | {".tiff", ".webp"}
 )
+DESCRIPTIONS = frozenset({ATTRIBUTES, CLASSES, "LICENCES.md"})
+"""Names of files that describe the images beside them."""
 TRAIN = ("train", "training")
 """Names of a folder that holds the training split, in any case."""
 TEST = ("test", "testing", "val", "valid", "validation")
@@ -79,8 +82,8 @@ def _search(folder: Path, above: tuple[str, ...], files: Files) -> None:
             files.problems.append(f"{path}: {_kind(entry)}")
         elif path.suffix.lower() in SUFFIXES:
             files.images.append(path)
-        elif entry.name == ATTRIBUTES:
-            continue  # read by attributes.py
+        elif entry.name in DESCRIPTIONS:
+            continue  # read by attributes.py and class_names.py, or by people
         else:
             files.others[path.suffix.lower() or "without a suffix"] += 1
 
@@ -112,7 +115,9 @@ def find_splits(folder: Path) -> SplitFolders | None:
             "test/, and move the others elsewhere"
         )
     used = [train[0], *chosen]
-    notices = [_unused(path) for path in children if path not in used and path.name != ATTRIBUTES]
+    notices = [
+        _unused(path) for path in children if path not in used and path.name not in DESCRIPTIONS
+    ]
     if not chosen:
         notices.append(f"there is no test/ beside {train[0]}/, so a part of it is held out")
     return SplitFolders(train[0], chosen[0] if chosen else None, tuple(notices))

@@ -5,13 +5,14 @@
 
 Subfolders for classes are optional: if all images are in two or more subfolders, the names of these
 are the classes. They may be links. FOLDER/attributes.csv may state numbers about each image: see
-attributes.py. Images are prepared by the function that also prepares the service's uploads, as
+attributes.py; FOLDER/classes.csv may name the classes: see class_names.py. Images are prepared by the function that also prepares the service's uploads, as
 the preset's `model.upload` says.
 """
 
 import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from model_store.preprocessing import from_pillow, prepare, to_bytes
 from model_store.spec import ModelSpec
 from training.config import Data
 from training.data.attributes import AttributeTable, read_tables
+from training.data.class_names import read_class_names
 from training.data.folder_files import (
     Files,
     classes_notices,
@@ -76,13 +78,22 @@ def load(data: Data, folder: Path, spec: ModelSpec) -> Splits:
     if splits is None or splits.test is None:
         notices = splits.notices if splits else ()
         table = read_tables([folder] if splits is None else [folder, splits.train])
-        return _from_one(data, splits.train if splits else folder, notices, spec, table)
+        one = _from_one(data, splits.train if splits else folder, notices, spec, table)
+        return _with_class_names(one, folder)
     files = (find_files(splits.train), find_files(splits.test))
     title = folder.resolve().name
     if splits.test.name != "test":
         title += f" ({splits.test.name} as test)"
     table = read_tables([folder, splits.train, splits.test])
-    return _from_two(data, title, files, splits.notices, spec, table)
+    two = _from_two(data, title, files, splits.notices, spec, table)
+    return _with_class_names(two, folder)
+
+
+def _with_class_names(splits: Splits, folder: Path) -> Splits:
+    """Rename the classes that the folder's classes.csv names otherwise than their folders."""
+    if splits.classes is None:
+        return splits
+    return replace(splits, classes=read_class_names(folder, splits.classes))
 
 
 def _from_two(  # noqa: PLR0917 - the parts of one data set

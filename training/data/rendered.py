@@ -2,6 +2,7 @@
 
     FOLDER/train/CLASS/00000.png, FOLDER/test/CLASS/00000.png
     FOLDER/attributes.csv      the column `file`, then one for each attribute; empty if unknown
+    FOLDER/classes.csv         names of classes that differ from their folders', if there are any
     FOLDER/LICENCES.md         what the images were made of, and under which licence
 
 The folder appears complete or not at all: it is filled under another name and then renamed.
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from training.data.class_names import CLASSES, write_class_names
 from training.errors import UsageError
 
 ATTRIBUTES = "attributes.csv"
@@ -32,10 +34,16 @@ class Rendered:
     attributes: Mapping[str, float]
 
 
-def write(folder: Path, images: Iterable[Rendered], licences: str) -> None:
+def write(
+    folder: Path,
+    images: Iterable[Rendered],
+    licences: str,
+    class_names: Mapping[str, str] | None = None,
+) -> None:
     """Write a data set into a new folder; raises UsageError if there is something already.
 
-    All images have the same attributes. If drawing is interrupted, nothing is left.
+    All images have the same attributes; `class_names` are the names of classes by their folders. If
+    drawing is interrupted, nothing is left.
     """
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder} exists; remove it, or write to another folder by --out")
@@ -46,6 +54,8 @@ def write(folder: Path, images: Iterable[Rendered], licences: str) -> None:
         raise UsageError(f"cannot write to {folder.parent}: {error.strerror}") from error
     try:
         _fill(unfinished, images, licences)
+        if class_names:
+            write_class_names(unfinished / CLASSES, class_names)
         unfinished.chmod(0o755)  # mkdtemp's folders are private
         unfinished.rename(folder)
     except BaseException:
