@@ -66,9 +66,9 @@ def publish(root: Path, name: str = "mnist", seed: int = 0, spec: ModelSpec = SP
     Store(root).publish(name, tiny_description(spec), weights, card=a_card, figures=figures)
 
 
-def publish_labelled(root: Path, name: str) -> None:
-    """Publish a model with the classes `Dress` and `7`."""
-    description = tiny_description(SPEC).model_copy(update={"classes": ("Dress", "7")})
+def publish_labelled(root: Path, name: str, classes: tuple[str, str] = ("Dress", "7")) -> None:
+    """Publish a model with two classes."""
+    description = tiny_description(SPEC).model_copy(update={"classes": classes})
     Store(root).publish(
         name, description, tiny_weights(5, SPEC), card=a_card, class_latents=tiny_classes()
     )

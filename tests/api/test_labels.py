@@ -25,9 +25,10 @@ from tests.unit.models import tiny_classes
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Serve `garments`, which has the classes Dress and 7, and `mnist`, which has none."""
+    """Serve `garments` with the classes Dress and 7, `letters` with q and Q, `mnist` with none."""
     root = tmp_path_factory.mktemp("labelled")
     publish_labelled(root, "garments")
+    publish_labelled(root, "letters", ("q", "Q"))
     publish(root, "mnist")
     with started(Settings(store=root, model="garments", device="cpu")) as service:
         yield service
@@ -41,6 +42,15 @@ def test_a_class_is_requested_by_name_or_index(labelled: Service) -> None:
     )
     assert by_name.content == by_place.content != answers[0].content
     assert parameters(by_name)["label"] == "Dress"
+
+
+def test_the_case_of_a_name_counts_if_two_classes_differ_in_it_alone(labelled: Service) -> None:
+    path = "/generate?seed=3&n=4&model=letters&label="
+    small, large = (labelled.get(path + label) for label in ("q", "Q"))
+    assert (parameters(small)["label"], parameters(large)["label"]) == ("q", "Q")
+    assert small.content == labelled.get(path + "0").content
+    assert large.content == labelled.get(path + "1").content
+    assert small.content != large.content
 
 
 def test_an_image_of_a_class_depends_on_its_own_seed_only(labelled: Service) -> None:

@@ -167,7 +167,10 @@ def _is_pinned(reference: str | None) -> bool:
 
 
 def _find_class(label: str, model: LoadedModel) -> int:
-    """Return the index of the class with this name (in any case) or this index."""
+    """Return the index of the class with this name, or with this name in another case, or this index.
+
+    The case counts first, because letters have the classes `q` and `Q`.
+    """
     classes = model.classes
     if not model.class_latents:
         raise ParameterError(
@@ -175,9 +178,11 @@ def _find_class(label: str, model: LoadedModel) -> int:
             f"so it cannot draw label {label[:80]!r}",
             remedy="leave label out, or train a version with class statistics",
         )
-    name = label.strip().casefold()
+    name = label.strip()
+    if name in classes:
+        return classes.index(name)
     for index, class_name in enumerate(classes):
-        if name == class_name.casefold():
+        if name.casefold() == class_name.casefold():
             return index
     if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < len(classes):
         return int(name)
