@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from training.cli.glyphs import glyphs
+
 if TYPE_CHECKING:
     from training.data.avatars import Artist
     from training.data.rendered import Rendered
@@ -18,6 +20,9 @@ Out = Annotated[
     Path | None,
     typer.Option(help="New folder to write (default: one in ZSERVE_DATA_DIR, or in data/)."),
 ]
+
+
+app.command()(glyphs)
 
 
 @app.command()

@@ -9,7 +9,10 @@ from training.data import idx, image_folder
 from training.data.images import Splits
 from training.errors import DataNotFoundError
 
-_COMMANDS = {"avatars": "python -m training data avatars"}
+_COMMANDS = {
+    "avatars": "python -m training data avatars",
+    "glyphs": "python -m training data glyphs",
+}
 """Folder of a preset -> command that draws it."""
 
 
