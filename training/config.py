@@ -73,6 +73,9 @@ class Data(Frozen):
     None uses --data-dir."""
     holdout: float = Field(default=0.1, gt=0.0, lt=1.0)
     """Fraction of a folder's images held out for measuring, unless it has train/ and test/."""
+    judge: str | None = None
+    """Name of the classifier that measures the samples, of those in training/classifier/weights; None
+    takes the one of the data set, if there is one."""
     train_images: PositiveInt | None = None
     """Number of images to use from the start of the training split; None uses all."""
 

@@ -19,15 +19,13 @@ from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, Vali
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from model_store.spec import Frozen, TrainingRecord
+from model_store.spec import Frozen, ImageShape, TrainingRecord
 from model_store.vae import TrainedVAE
 from training.errors import JudgeError
 
 JUDGES = Path(__file__).parent / "weights"
 SURE_PROBABILITY = 0.95
 """Probability of the likeliest class from which on the judge counts as sure of it."""
-
-_IMAGE_SHAPE = (1, 28, 28)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -37,6 +35,9 @@ class JudgeCard(Frozen):
 
     dataset: str
     classes: PositiveInt = 10
+    class_names: tuple[str, ...] = ()
+    """Names of the classes in the order of the outputs; empty if only the data set states them."""
+    image: ImageShape = ImageShape()
     width: PositiveInt = 32
     """Channels of the first convolution; a quarter of the number of features."""
     accuracy: Share
@@ -72,11 +73,11 @@ class Judge(nn.Module):
         self.head = nn.Linear(4 * width, classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the features of x (batch, 1, 28, 28), grey in [0, 1]; (batch, features), >= 0."""
+        """Return the features of x (batch, 1, h, w), grey in [0, 1]; (batch, features), >= 0."""
         return cast(Tensor, self.trunk(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits of x (batch, 1, 28, 28), grey in [0, 1]; (batch, classes)."""
+        """Return the logits of x (batch, 1, h, w), grey in [0, 1]; (batch, classes)."""
         return cast(Tensor, self.head(self.features(x)))
 
 
@@ -106,7 +107,7 @@ class Predictions:
 
 @torch.inference_mode()
 def judge_images(judge: Judge, x: Tensor, batch_size: int = 500) -> Predictions:
-    """Classify x (images, 1, 28, 28), grey in [0, 1], in batches, on the judge's device."""
+    """Classify x (images, 1, h, w), grey in [0, 1], in batches, on the judge's device."""
     device = judge.head.weight.device
     features = torch.cat([judge.features(part.to(device)) for part in torch.split(x, batch_size)])
     return Predictions(features, judge.head(features).softmax(dim=1))
@@ -129,17 +130,40 @@ def load_judge(dataset: str, folder: Path = JUDGES) -> tuple[Judge, JudgeCard]:
     return _build(card, content), card
 
 
-def judge_for(record: TrainingRecord, vae: TrainedVAE) -> Judge | None:
-    """Load the judge for the data set that a VAE was trained on, on the VAE's device.
+def judge_for(
+    record: TrainingRecord, vae: TrainedVAE, classes: tuple[str, ...] | None = None
+) -> Judge | None:
+    """Load the judge that a VAE's preset names, or that of its data set, on the VAE's device.
 
-    Returns None if there is no judge for this data set or for images of this shape.
+    `classes` are those of the data set. Returns None if the preset names no judge and there is none
+    for its data set or for images of this shape. Raises JudgeError if the judge that the preset
+    names is missing, or takes other images or classes.
     """
     data = record.settings.get("data")
-    dataset = data.get("dataset") if isinstance(data, dict) else None
-    if not (JUDGES / f"{dataset}.json").exists() or vae.spec.image.shape != _IMAGE_SHAPE:
+    data = data if isinstance(data, dict) else {}
+    named = data.get("judge")
+    dataset = str(named or data.get("dataset"))
+    if named is None and not (JUDGES / f"{dataset}.json").exists():
         return None
-    judge, _ = load_judge(str(dataset))
+    judge, card = load_judge(dataset)
+    if vae.spec.image != card.image:
+        if named is None:
+            return None
+        raise JudgeError(
+            f"data.judge: {dataset} takes images of {card.image.shape}, the model's are "
+            f"{vae.spec.image.shape} (channels, height, width); leave out data.judge"
+        )
+    if classes is not None and card.class_names and card.class_names != classes:
+        raise JudgeError(
+            f"data.judge: {dataset} knows the classes {_listed(card.class_names)}; the data set has "
+            f"{_listed(classes)}; leave out data.judge"
+        )
     return judge.to(vae.device)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    text = ", ".join(names)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def judge_bytes(judge: Judge) -> bytes:

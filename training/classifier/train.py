@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from model_store.durable_files import replace_durably
-from model_store.spec import Frozen
+from model_store.spec import Frozen, ImageShape
 from training.classifier.model import (
     JUDGES,
     SURE_PROBABILITY,
@@ -19,15 +19,17 @@ from training.classifier.model import (
     judge_images,
     load_judge,
 )
-from training.config import Augmentation
+from training.config import Augmentation, Data
 from training.data.augmentation import augment
 from training.data.images import Images, as_floats
 from training.devices import has_bfloat16
 
 
 class Recipe(Frozen):
-    """Size and training of the judge for one data set."""
+    """Data, size and training of the judge for one data set."""
 
+    data: Data
+    image: ImageShape = ImageShape()
     width: int
     """Channels of the first convolution."""
     epochs: int
@@ -36,14 +38,23 @@ class Recipe(Frozen):
 
 RECIPES = {
     "mnist": Recipe(
+        data=Data(dataset="mnist"),
         width=32,
         epochs=12,
         augmentation=Augmentation(degrees=12, shift=0.08, scale=0.12, shear=0.15),
     ),
     "fashion-mnist": Recipe(
+        data=Data(dataset="fashion-mnist"),
         width=48,
         epochs=20,
         augmentation=Augmentation(degrees=0, shift=0.05, scale=0.05, mirror=True),
+    ),
+    "glyphs": Recipe(
+        data=Data(dataset="folder", folder="glyphs"),
+        image=ImageShape(height=32, width=32),
+        width=32,
+        epochs=6,
+        augmentation=Augmentation(degrees=3, shift=0.03, scale=0.05, shear=0.1),
     ),
 }
 
@@ -53,6 +64,7 @@ def train_judge(
     train: Images,
     test: Images,
     *,
+    class_names: tuple[str, ...] = (),
     epochs: int | None = None,
     seed: int = 0,
     folder: Path = JUDGES,
@@ -89,6 +101,8 @@ def train_judge(
     card = JudgeCard(
         dataset=dataset,
         classes=judge.head.out_features,
+        class_names=class_names,
+        image=recipe.image,
         width=recipe.width,
         accuracy=0,
         sure_share=0,

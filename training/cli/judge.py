@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from training.cli import options
-from training.config import Data
 from training.devices import prepare_torch
 
 
@@ -16,6 +15,7 @@ class JudgeDataset(StrEnum):
 
     MNIST = "mnist"
     FASHION_MNIST = "fashion-mnist"
+    GLYPHS = "glyphs"
 
 
 def judge(
@@ -43,20 +43,21 @@ def judge(
     """
     from model_store.spec import MLP, ModelSpec
     from training.classifier.model import JUDGES
-    from training.classifier.train import train_judge
+    from training.classifier.train import RECIPES, train_judge
     from training.data import loading
     from training.settings import TrainingSettings
 
     prepare_torch(threads)
-    images_28x28 = ModelSpec(network=MLP(), latent=1)  # only its image shape is used
+    recipe = RECIPES[dataset.value]
+    # only the shape and the preparation of images are used
+    spec = ModelSpec(network=MLP(), latent=1, image=recipe.image, upload="resize")
     folder = out or JUDGES
-    splits = loading.load(
-        Data(dataset=dataset.value), data_dir or TrainingSettings().data_dir, images_28x28
-    )
+    splits = loading.load(recipe.data, data_dir or TrainingSettings().data_dir, spec)
     card = train_judge(
         dataset.value,
         splits.train,
         splits.test,
+        class_names=splits.classes or (),
         epochs=epochs,
         seed=seed,
         folder=folder,

@@ -88,7 +88,7 @@ def verify(
         level = EvaluationLevel.EXHAUSTIVE
     splits = load_splits(stored.manifest, data_dir, device)
     vae = served_vae(stored, device)
-    judge = judge_for(stored.manifest.training, vae)
+    judge = judge_for(stored.manifest.training, vae, splits.classes)
     evaluation = evaluate(
         vae, splits, level, judge=judge, class_latents=stored.class_latents, report=report
     )

@@ -93,7 +93,7 @@ def prepare_release(
     weights = stored_weights(vae, options.storage)
     if options.storage is Storage.FLOAT16:
         vae = _round_to_16_bits(vae, weights, splits, report)
-    judge = judge_for(record, vae)
+    judge = judge_for(record, vae, splits.classes)
     network = _exact_network(vae, splits, report) if options.arithmetic != "float" else None
     served = vae if network is None else _exact_vae(network, vae)
     evaluation = evaluate(served, splits, options.level, judge=judge, report=report)
