@@ -206,7 +206,7 @@ def _load_style() -> tuple[Mapping[str, Any], "Style"]:
     except ImportError as error:
         raise UsageError(
             f"the faces need packages that are not installed ({error}); install them: "
-            f"pip install {' '.join(PACKAGES)}"
+            f"python -m pip install {' '.join(PACKAGES)}"
         ) from error
     definition = json.loads(text)
     for component, ranges in _RANGES.items():

@@ -38,6 +38,7 @@ def _folder(data: Data, data_dir: Path) -> Path:
     command = _COMMANDS.get(data.folder)
     if command and not folder.is_dir():
         raise DataNotFoundError(
-            f"no folder {data_dir / folder}; draw its images by: {command} --out {data_dir / folder}"
+            f"no folder {data_dir / folder}; set --data-dir to the folder above it, or draw its "
+            f"images by: {command} --out {data_dir / folder}"
         )
     return folder

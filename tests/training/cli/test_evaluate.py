@@ -239,7 +239,8 @@ def test_the_cards_of_the_shipped_versions_agree_with_their_weights(
 ):
     data_dir = TrainingSettings().data_dir
     training = Store(SHIPPED).manifest(ModelRef.parse(ref)).training
-    if Data.model_validate(training.settings["data"]).dataset == "folder":
+    data = Data.model_validate(training.settings["data"])
+    if data.dataset == "folder" and data.folder is None:
         data_dir /= training.dataset
     code = evaluate(SHIPPED, data_dir, "--quick", ref=ref)
     output = capsys.readouterr()
