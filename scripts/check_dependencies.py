@@ -33,7 +33,7 @@ class Area:
 
 AREAS = (
     Area(("app", "model_store"), extras=("redis", "torch")),
-    Area(("training",), groups=("train",)),
+    Area(("training",), groups=("data", "train")),
     Area(("clients/zserve_client",), "clients/pyproject.toml", extras=("images",)),
     Area(("docker", "scripts", "tests"), groups=("dev", "fuzz"), extras=("otel",)),
 )
