@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from model_store.class_latents import ClassLatents, GaussianMixture
-from model_store.spec import MLP, EpochRecord, ModelSpec
+from model_store.spec import MLP, EpochRecord, ImageShape, ModelSpec
 from model_store.vae import VAE
 from training.data.images import Images
 from training.fitting.trainer import initialise
@@ -36,6 +36,12 @@ def test_samples_are_decoded_from_the_prior_with_one_seed(vae: VAE):
 
 def test_the_same_model_gives_the_same_file(vae: VAE):
     assert figures.samples(vae) == figures.samples(vae)
+
+
+def test_large_images_are_not_magnified():
+    colour = ImageShape(channels=3, height=64, width=64)
+    vae = initialise(ModelSpec(network=MLP(hidden=(4,)), latent=2, image=colour), seed=0)
+    assert pixels(figures.samples(vae, rows=3)).shape == (3 * 66 + 2, 3 * 66 + 2, 3)
 
 
 def test_grey_figures_are_stored_in_one_channel(vae: VAE):
