@@ -37,7 +37,7 @@ MODELS = (
     "mnist-flow@4",
     "fashion@2",
     "fashion-flow@3",
-    "cifar@2",
+    "faces@1",
     "digits@2",
     "lab@2",
     "notebook@2",
@@ -263,7 +263,7 @@ def _paths(model: str, uploads: Mapping[str, bytes]) -> Iterator[Request]:
 
 def _tensors(model: str) -> Iterator[Request]:
     name, _, version = model.partition("@")
-    dimensions = {"cifar": 128, "notebook": 2, "digits": 20, "lab": 20}.get(name, 32)
+    dimensions = {"notebook": 2, "digits": 20, "lab": 20}.get(name, 32)
     z = latents(3, dimensions)
     for query in ("", "&format=json", "&format=zip", "&format=npz", "&columns=1&scale=2"):
         yield as_json(f"/decode?model={model}{query}", {"z": z}, "3 latents")
@@ -278,7 +278,7 @@ def _tensors(model: str) -> Iterator[Request]:
         "z, binary output",
     )
     yield as_json(path, {"inputs": [{**tensor, "shape": [2, 2], "data": z}]}, "wrong shape")
-    shape = [2, 3, 32, 32] if name == "cifar" else [2, 1, 28, 28]
+    shape = [2, 3, 64, 64] if name == "faces" else [2, 1, 28, 28]
     image = ((np.arange(np.prod(shape)) * 37 % 256) / np.float32(255)).astype("<f4")
     binary: dict[str, Any] = {"name": "image", "shape": shape, "datatype": "FP32"}
     binary["parameters"] = {"binary_data_size": image.nbytes}
