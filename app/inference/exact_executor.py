@@ -67,21 +67,18 @@ class ExactExecutor:
 
     def run(self, function: Function, inputs: Sequence[Floats]) -> Sequence[NDArray[Any]]:
         """Compute one batch of any size; returns new arrays, (batch, ...)."""
+        model, first = self._model, inputs[0]
         match function:
-            case "encode":
-                return self._model.encode(to_bytes(inputs[0]))
-            case "decode":
-                return [self._model.decode(inputs[0])]
-            case "to_u":
-                return [self._model.to_u(inputs[0])]
-            case "to_z":
-                return [self._model.to_z(inputs[0])]
+            case "encode" | "posterior":
+                encode = model.encode if function == "encode" else model.posterior
+                return encode(to_bytes(first))
+            case "decode" | "to_u" | "to_z":
+                moved = {"decode": model.decode, "to_u": model.to_u, "to_z": model.to_z}
+                return [moved[function](first)]
             case "log_likelihood":
-                return [self._model.log_likelihood(to_bytes(inputs[0]), inputs[1])]
-            case "posterior":
-                return self._model.posterior(to_bytes(inputs[0]))
+                return [model.log_likelihood(to_bytes(first), inputs[1])]
             case "log_joint":
-                return self._model.log_joint(to_bytes(inputs[0]), inputs[1])
+                return model.log_joint(to_bytes(first), inputs[1])
 
 
 def fastest(program: Program, shape: Sequence[int], threads: int = 1) -> FunctionExecutor:

@@ -5,7 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from model_store.spec import EpochRecord, Manifest, Metric, ModelRef, ModelSpec, TrainingRecord
+from model_store.spec import (
+    Arithmetic,
+    EpochRecord,
+    Manifest,
+    Metric,
+    ModelRef,
+    ModelSpec,
+    TrainingRecord,
+)
 from model_store.store import Store
 from model_store.vae import VAE, build_vae
 from model_store.vae.exact import ExactVAE
@@ -69,7 +77,7 @@ def test_a_release_verifies_and_contains_its_metrics_and_classes(
 
 @pytest.mark.parametrize("arithmetic", ["exact-1", "float"])
 def test_a_release_of_any_level_has_a_typicality_table(
-    tmp_path: Path, vae: VAE, splits: Splits, record: TrainingRecord, arithmetic: str
+    tmp_path: Path, vae: VAE, splits: Splits, record: TrainingRecord, arithmetic: Arithmetic
 ):
     options = ReleaseOptions(EvaluationLevel.QUICK, arithmetic=arithmetic)
     released(tmp_path, vae, splits, record, options)
