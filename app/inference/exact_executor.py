@@ -72,9 +72,10 @@ class ExactExecutor:
             case "encode" | "posterior":
                 encode = model.encode if function == "encode" else model.posterior
                 return encode(to_bytes(first))
-            case "decode" | "to_u" | "to_z":
-                moved = {"decode": model.decode, "to_u": model.to_u, "to_z": model.to_z}
-                return [moved[function](first)]
+            case "decode":
+                return [model.decode(first)]
+            case "to_u" | "to_z":
+                return [model.to_u(first) if function == "to_u" else model.to_z(first)]
             case "log_likelihood":
                 return [model.log_likelihood(to_bytes(first), inputs[1])]
             case "log_joint":
