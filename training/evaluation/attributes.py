@@ -6,7 +6,7 @@ font, is predicted by a ridge regression on the features of the judge, or on sma
 there is none; its R^2 on the test split says how well.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +79,7 @@ def make_instrument(
     stds = {name: float(np.nanstd(each)) for name, each in values.items()}
     if not images.attributes:
         how = "attributes measured in the images as Morpho-MNIST does, Castro et al. 2019"
-        return Instrument(how, stds, _measured, predicts=False)
+        return Instrument(how, stds, lambda x: _measured(x, tuple(stds)), predicts=False)
     features = _judge_features(judge) if judge is not None else _pixel_features
     source = "the judge's features" if judge is not None else "pixels"
     how = f"attributes predicted by ridge regression on {source}, fitted to the same images"
@@ -97,9 +97,11 @@ def make_instrument(
     return Instrument(how, stds, tell, predicts=True)
 
 
-def _measured(x: Tensor) -> Mapping[str, Array]:
+def _measured(x: Tensor, names: Sequence[str]) -> dict[str, Array]:
+    """Return these measures of digits."""
     levels = (x[:, 0] * 255).round().to(torch.uint8).cpu().numpy()
-    return digit_measures.measure(levels)
+    measures = digit_measures.measure(levels)
+    return {name: measures[name] for name in names}
 
 
 def _judge_features(judge: Judge) -> Callable[[Tensor], Array]:

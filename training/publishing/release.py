@@ -104,7 +104,7 @@ def prepare_release(
     table = evaluation.typicality or typicality.fit(served, splits)
     pixels = None if network is None else _pixel_table(network, vae.spec, splits, report)
     directions = MeasuredDirections()
-    if options.level.includes(EvaluationLevel.BOUND):
+    if options.level.includes(EvaluationLevel.FULL):
         report("directions")
         directions = find_directions(served, splits, dataset_name(record), judge)
     report("figures")

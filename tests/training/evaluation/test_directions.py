@@ -166,6 +166,20 @@ def test_digits_are_measured_and_others_are_not():
     assert known_attributes(images, "fashion-mnist") == {}
 
 
+def test_measures_that_do_not_vary_have_no_direction_and_no_effect():
+    pixels = torch.zeros((60, 1, 28, 28), dtype=torch.uint8)
+    for i, image in enumerate(pixels[:, 0]):
+        image[4:24, 12 : 14 + i % 5] = 255  # bars of one height and slant, and five widths
+    splits = Splits("bars", Images(pixels), Images(pixels[:10]))
+    vae = VAE(ModelSpec(network=MLP(hidden=(4,)), latent=3)).eval()
+    found = find_directions(vae, splits, "mnist", None)
+    assert found.table is not None
+    assert "width" in found.vectors.names
+    assert not {"slant", "height"} & set(found.vectors.names)
+    for entry in found.table.entries:
+        assert entry.effects[0].changes.keys() == set(found.vectors.names)
+
+
 def test_a_release_has_directions_a_section_in_its_card_and_effects_that_are_measured_again(
     tmp_path: Path, splits: Splits
 ):
@@ -173,7 +187,7 @@ def test_a_release_has_directions_a_section_in_its_card_and_effects_that_are_mea
         preset="lab", dataset="quarters", seed=1, epochs=0,
         settings=load_preset("lab").model_dump(mode="json") | {"data": {"dataset": "folder"}},
     )  # fmt: skip
-    options = ReleaseOptions(EvaluationLevel.BOUND, figures=Figures.MODEL, arithmetic="float")
+    options = ReleaseOptions(EvaluationLevel.FULL, figures=Figures.MODEL, arithmetic="float")
     vae = VAE(ModelSpec(network=MLP(hidden=(4,)), latent=4, image=SHAPE))
     store = Store(tmp_path)
     manifest = prepare_release(vae, splits, record, options).publish(store, "quarters")
