@@ -89,7 +89,7 @@ class Trainer:
         for epoch in range(self.epochs + 1, self.optimiser.epochs + 1):
             for progress in self.epoch(train, epoch):
                 yield progress
-            if self.ema and not self._is_prior_only(epoch):
+            if self.ema and not self._is_flow_only(epoch):
                 self.ema.measure_batch_norm(train, self.seed)
             if self.objective.standardise_latents and epoch == self.optimiser.epochs:
                 standardise_latents(self.trained, train)
@@ -107,7 +107,7 @@ class Trainer:
 
     def epoch(self, train: Images, epoch: int = 1) -> Iterator[EpochProgress]:
         """Train on each image once; the last progress report covers all of them."""
-        if epoch <= self.objective.freeze_vae_epochs or self._is_prior_only(epoch):
+        if self._is_flow_only(epoch):
             yield from self._prior_epoch(train, epoch)
             return
         self.encoded = self.encoded_test = None
@@ -130,8 +130,10 @@ class Trainer:
                 reported = time.perf_counter()
                 started += reported - now  # what the receiver does takes no time of training
 
-    def _is_prior_only(self, epoch: int) -> bool:
-        return epoch > self.optimiser.epochs - self.objective.prior_only_epochs
+    def _is_flow_only(self, epoch: int) -> bool:
+        """Return True if the networks, with their batch-norm statistics, stay as they are."""
+        first_of_last = self.optimiser.epochs - self.objective.prior_only_epochs + 1
+        return epoch <= self.objective.freeze_vae_epochs or epoch >= first_of_last
 
     def _measure(self, test: Images) -> Averages:
         if self.encoded is None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_store.spec import Flow, ModelSpec
+from model_store.spec import Conv, Flow, ModelSpec
 from model_store.vae import normal_log_density, standard_normal_log_density
 from training.config import Objective, Optimiser, load_preset
 from training.data.images import Images
@@ -96,3 +96,15 @@ def test_the_learning_rate_falls_to_zero_twice_once_for_the_vae_and_once_for_the
 def test_training_the_flow_alone_needs_a_flow():
     with pytest.raises(SettingError, match=r"prior_only_epochs needs a model\.prior"):
         load_preset("lab", {"objective.prior_only_epochs": 3})
+
+
+def test_epochs_of_the_flow_alone_leave_the_statistics_of_batch_norms_as_they_are(images: Images):
+    network = Conv(channels=(4, 8), hidden=8, batch_norm=True)
+    spec = ModelSpec(network=network, latent=4, prior=Flow(couplings=2, hidden=8))
+    trainer = a_trainer(spec, Objective(freeze_vae_epochs=2))
+    before = networks(trainer)
+    for event in trainer.fit(images, images):
+        if isinstance(event, EpochDone) and event.epoch == 2:
+            after = networks(trainer)
+            assert all(torch.equal(after[name], before[name]) for name in before)
+            break
