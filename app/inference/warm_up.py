@@ -77,8 +77,7 @@ def warm_up(
     if exact:
         reference = _fastest_batch(executor, max_large_batch_s, max_repeats_s)
     seconds = _seconds(executor, reference, max_repeats_s)
-    for function, like in _TIMED_AS.items():
-        seconds[function] = seconds[like]
+    seconds |= {each: seconds[like] for each, like in _TIMED_AS.items() if like in seconds}
     model = LoadedModel(
         manifest,
         executor,
