@@ -164,6 +164,9 @@ class Optimiser(Frozen):
     weights; None publishes the last weights."""
     batch_size: PositiveInt = 128
     epochs: PositiveInt = 10
+    passes: PositiveInt | None = None
+    """Passes over the training images that make one epoch; None means one. Each epoch ends in a
+    measurement and a checkpoint, which few images would have after every few steps."""
 
     @model_validator(mode="before")
     @classmethod

@@ -101,20 +101,21 @@ class RunDisplay:
                 )
 
     def _start(self, event: Started) -> None:
-        self.images, self.epochs = event.images, event.epochs
-        self.time_left = TimeLeft(event.images, event.epochs)
+        self.images, self.epochs = event.images * event.passes, event.epochs
+        self.time_left = TimeLeft(self.images, event.epochs)
         done = f", {event.epochs_done} of them done" if event.epochs_done else ""
+        each = f" of {event.passes} passes" if event.passes > 1 else ""
         self._line(
             f"{event.images:,} images of {event.dataset}, {event.weights:,} weights, "
-            f"{event.epochs} epochs on {event.device}{done}; nats per image"
+            f"{event.epochs} epochs{each} on {event.device}{done}; nats per image"
         )
         if event.epochs_done < event.epochs:
             self.status = f"epoch {event.epochs_done + 1}/{event.epochs}"
-            self.epoch_bar = self.bars.add_task(self.status, total=event.images, numbers="")
+            self.epoch_bar = self.bars.add_task(self.status, total=self.images, numbers="")
             self.run_bar = self.bars.add_task(
                 "run",
-                total=event.images * event.epochs,
-                completed=event.images * event.epochs_done,
+                total=self.images * event.epochs,
+                completed=self.images * event.epochs_done,
                 numbers="",
             )
 

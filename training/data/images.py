@@ -10,6 +10,9 @@ from torch import Tensor
 
 from training.errors import DataError
 
+UNBATCHED_VALUES = 3 * 32 * 32
+"""Largest number of values of one image that is computed in batches of the full size."""
+
 
 @dataclass(frozen=True)
 class Images:
@@ -87,6 +90,15 @@ class Splits:
 def as_floats(pixels: Tensor) -> Tensor:
     """Convert bytes to float32 in [0, 1], as ToTensor does."""
     return pixels.float().div_(255)
+
+
+def affordable_batch(most: int, pixels: int) -> int:
+    """Return how many images of `pixels` values to compute at a time; at least 1, at most `most`.
+
+    Larger images than those of 32x32 in colour are computed in smaller batches, so that measuring
+    them takes no more memory.
+    """
+    return max(1, min(most, most * UNBATCHED_VALUES // pixels))
 
 
 def batch_indices(images: int, batch_size: int) -> tuple[Tensor, ...]:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from model_store.vae import TrainedVAE, bernoulli_log_likelihood, normal_log_density
+from training.data.images import affordable_batch
 from training.fitting.targets import binarize
 from training.progress import tracked
 
@@ -103,14 +104,15 @@ def vae_importance_estimate(
     """Estimate -ln p(x) of images x (images, channels, height, width); q is the VAE's encoder.
 
     If `log_prior` is None, the VAE's prior is used. `images_at_once` times `chunk` latents are
-    decoded at a time. A `noise` generator on the CPU gives the same draws for any device of x.
+    decoded at a time, fewer if images are large. A `noise` generator on the CPU gives the same draws for any device of x.
     """
     log_prior = log_prior or vae.log_prior
+    at_once = affordable_batch(images_at_once, vae.spec.image.pixels)
     parts = [
         importance_estimate(
             _proposal(*vae.posterior(part), noise), _log_joint(vae, part, log_prior), samples, chunk
         )
-        for part in tracked(torch.split(x, images_at_once))
+        for part in tracked(torch.split(x, at_once))
     ]
     nll, effective_samples = (torch.cat(column) for column in zip(*parts, strict=True))
     return ImportanceEstimate(nll, effective_samples)

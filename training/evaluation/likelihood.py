@@ -12,7 +12,7 @@ import torch
 
 from model_store.spec import Metric
 from model_store.vae import TrainedVAE, reparameterise
-from training.data.images import Images, Splits, batch_indices
+from training.data.images import Images, Splits, affordable_batch, batch_indices
 from training.evaluation.importance_sampling import binarized_nll, vae_importance_estimate
 from training.evaluation.metrics import (
     SEED,
@@ -55,7 +55,7 @@ def bound_nats(vae: TrainedVAE, images: Images, draws: int) -> BoundNats:
     noise = torch.Generator().manual_seed(SEED)
     device = images.pixels.device
     sums = torch.zeros(2, dtype=torch.float64, device=device)
-    for index in tracked(batch_indices(len(images), BATCH)):
+    for index in tracked(batch_indices(len(images), affordable_batch(BATCH, vae.spec.image.pixels))):
         x = images.batch(index.to(device))
         mu, logvar = posterior.mu[index].to(device), posterior.logvar[index].to(device)
         for _ in range(draws):

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from model_store.vae import TrainedVAE
-from training.data.images import Images, batch_indices
+from training.data.images import Images, affordable_batch, batch_indices
 from training.progress import tracked
 
 BATCH = 500
-"""Images that are encoded or decoded at a time."""
+"""Images that are encoded or decoded at a time; fewer if they are large."""
 
 Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
 """x (batch, channels, height, width) -> mu, logvar, both (batch, latent)."""
@@ -33,7 +33,7 @@ def posteriors(vae: TrainedVAE, images: Images) -> Posteriors:
 def encode_images(encode: Encode, images: Images) -> Posteriors:
     """Encode images in batches by an encoder on their device."""
     device = images.pixels.device
-    batches = tracked(batch_indices(len(images), BATCH))
+    batches = tracked(batch_indices(len(images), affordable_batch(BATCH, images.pixels[0].numel())))
     pairs = [encode(images.batch(index.to(device))) for index in batches]
     mu, logvar = (torch.cat(column).cpu() for column in zip(*pairs, strict=True))
     return Posteriors(mu, logvar)

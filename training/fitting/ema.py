@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from model_store.vae import VAE, reparameterise
-from training.data.images import Images
+from training.data.images import Images, affordable_batch
 
 BATCH_NORM_IMAGES = 8192
 """Number of training images from which the averaged network's batch-norm statistics are measured."""
@@ -49,6 +49,7 @@ class MovingAverage:
         noise = torch.Generator(device).manual_seed(seed)
         self.vae.train()
         images = min(len(train), BATCH_NORM_IMAGES)
+        batch_size = affordable_batch(batch_size, self.vae.spec.image.pixels)
         for index in torch.split(torch.arange(images, device=device), batch_size):
             if len(index) == 1 and images > 1:
                 continue  # a single image has no variance

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from model_store.vae import VAE
-from training.data.images import Images
+from training.data.images import Images, affordable_batch
 
 
 @torch.no_grad()
@@ -24,7 +24,7 @@ def standardise_latents(vae: VAE, images: Images, batch_size: int = 512) -> None
     map would not shift.
     """
     vae.eval()
-    mean, variance = _moments(vae, images, batch_size)
+    mean, variance = _moments(vae, images, affordable_batch(batch_size, vae.spec.image.pixels))
     scale = variance.sqrt()
     decoding = next(layer for layer in vae.decoder.modules() if isinstance(layer, nn.Linear))
     decoding.bias.add_(decoding.weight @ mean)

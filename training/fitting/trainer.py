@@ -16,7 +16,7 @@ from model_store.spec import ModelSpec
 from model_store.vae import VAE, kl_between
 from training.config import Compute, Objective, Optimiser
 from training.data.augmentation import augment, augment_some
-from training.data.images import Images, as_floats, batch_indices
+from training.data.images import Images, affordable_batch, as_floats, batch_indices
 from training.errors import NonFiniteLossError
 from training.fitting import prior
 from training.fitting.ema import MovingAverage
@@ -106,7 +106,7 @@ class Trainer:
             )
 
     def epoch(self, train: Images, epoch: int = 1) -> Iterator[EpochProgress]:
-        """Train on each image once; the last progress report covers all of them."""
+        """Pass over the images; the last progress report covers all of them."""
         if self._is_flow_only(epoch):
             yield from self._prior_epoch(train, epoch)
             return
@@ -114,7 +114,8 @@ class Trainer:
         self.vae.train().requires_grad_()
         started = time.perf_counter()
         sums = torch.zeros(3, device=self.device)
-        shuffled = train.pixels[self._random_order(train)]  # once: each batch is then a view
+        # gathered once: each batch is then a view
+        shuffled = train.pixels[self._random_order(train)]
         batches = torch.split(shuffled, self.optimiser.batch_size)
         images, reported = 0, started
         for number, pixels in enumerate(batches, start=1):
@@ -167,7 +168,10 @@ class Trainer:
                 yield EpochProgress(epoch, images, averages, images / elapsed_s)
 
     def _random_order(self, train: Images) -> Tensor:
-        return torch.randperm(len(train), generator=self.order).to(self.device)
+        """Return the indices of the images of one epoch, in a new order for each pass."""
+        passes = range(self.optimiser.passes or 1)
+        orders = [torch.randperm(len(train), generator=self.order) for _ in passes]
+        return torch.cat(orders).to(self.device)
 
     def _noise(self) -> torch.Generator:
         """Return a new generator for measurements, which do not change the course of the training."""
@@ -230,7 +234,8 @@ class Trainer:
         return self._learning_rate_at(self._epochs_done(images))
 
     def _epochs_done(self, images: int) -> float:
-        return self.steps / math.ceil(images / self.optimiser.batch_size)
+        shown = images * (self.optimiser.passes or 1)
+        return self.steps / math.ceil(shown / self.optimiser.batch_size)
 
     # --- checkpoints ---
 
@@ -291,7 +296,7 @@ def mean_bound(
     vae.eval()
     device = images.pixels.device
     sums = torch.zeros(3, dtype=torch.float64, device=device)
-    for index in tracked(batch_indices(len(images), batch_size)):
+    for index in tracked(batch_indices(len(images), affordable_batch(batch_size, vae.spec.image.pixels))):
         x = images.batch(index.to(device))
         x = as_targets(x, objective, noise)
         eps = torch.randn((len(x), vae.spec.latent), generator=noise, device=device)

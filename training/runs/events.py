@@ -17,6 +17,8 @@ class Started:
     device: str
     epochs_done: int = 0
     """Epochs that a resumed run has already finished."""
+    passes: int = 1
+    """Passes over the images in one epoch."""
 
 
 @dataclass(frozen=True)

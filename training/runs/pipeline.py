@@ -116,7 +116,17 @@ def _run(job: Job, report: Callable[[Event], None]) -> Outcome:
         report(Notice(f"computing: {choice.reasons}"))
     weights = sum(weight.numel() for weight in vae.parameters())
     epochs = preset.optimiser.epochs
-    report(Started(splits.title, len(splits.train), epochs, weights, device.type, state.epoch))
+    report(
+        Started(
+            splits.title,
+            len(splits.train),
+            epochs,
+            weights,
+            device.type,
+            epochs_done=state.epoch,
+            passes=preset.optimiser.passes or 1,
+        )
+    )
     if not state.finished:
         state = _train(job, trainer, splits, state, report)
     epoch = _epoch_to_publish(job, trainer, splits, state, report)

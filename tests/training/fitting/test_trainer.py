@@ -71,6 +71,35 @@ def test_an_epoch_trains_on_every_image_once_in_random_order(
     assert all(torch.equal(a, b) for a, b in zip(*counted, strict=True))
 
 
+def test_several_passes_make_one_epoch_of_all_images_each_time_in_another_order(
+    vae: VAE, images: Images, monkeypatch: pytest.MonkeyPatch
+):
+    batches: list[Tensor] = []
+
+    def record(x: Tensor, _epochs: float) -> Tensor:
+        batches.append(x)
+        return torch.zeros(3)
+
+    trainer = Trainer(vae, Objective(), Optimiser(batch_size=16, passes=3), seed=0)
+    monkeypatch.setattr(trainer, "step", record)
+    *_, last = trainer.epoch(images)
+    assert last.images == 3 * 64
+    passes = torch.cat(batches).chunk(3)
+    assert not torch.equal(passes[0], passes[1])
+    counted = [batch.unique(dim=0, return_counts=True) for batch in passes]
+    assert all(
+        torch.equal(a, b) for other in counted[1:] for a, b in zip(counted[0], other, strict=True)
+    )
+
+
+def test_the_schedule_counts_an_epoch_of_several_passes_as_one(vae: VAE, images: Images):
+    optimiser = Optimiser(batch_size=16, passes=3, epochs=2, schedule="cosine")
+    trainer = Trainer(vae, Objective(), optimiser, seed=0)
+    rates = [e.learning_rate for e in trainer.fit(images, images) if isinstance(e, EpochDone)]
+    assert trainer.steps == 2 * 3 * 64 / 16
+    assert rates == pytest.approx([0.5 * optimiser.learning_rate, 0.0])
+
+
 def test_each_epoch_reports_progress_and_ends_with_its_averages(vae: VAE, images: Images):
     trainer = Trainer(vae, Objective(), Optimiser(batch_size=1, epochs=2), seed=0)
     events = list(trainer.fit(images, images))
