@@ -305,6 +305,8 @@ class Description(Frozen):
     """Names of the classes in the order of their labels; None if the data set has no labels."""
     directions: DirectionTable | None = None
     """Directions of the latent space with a meaning; None if the version has none."""
+    warnings: tuple[str, ...] = Field(default=(), exclude_if=lambda warnings: not warnings)
+    """Sentences about faults of the result, such as reconstructions like the mean image."""
 
     @model_validator(mode="after")
     def _check_that_each_latent_dimension_has_statistics(self) -> Self:

@@ -13,6 +13,7 @@ TrainingError
 ├── DiskSpaceError             a disk has too little space for checkpoints or data
 ├── TuningError                the study cannot be opened, or no trial finished
 ├── InterruptedRunError        Ctrl-C; the message says how to resume
+├── OutOfMemoryError           the machine has too little memory; the message says what to change
 ├── NonFiniteLossError         the loss became NaN or infinite
 └── NoExactFormError           a network cannot be computed in the exact arithmetic
 """
@@ -68,6 +69,10 @@ class TuningError(TrainingError):
 
 class InterruptedRunError(TrainingError):
     """The user pressed Ctrl-C; the message says how to resume."""
+
+
+class OutOfMemoryError(TrainingError):
+    """The machine has too little memory; the message says what to change."""
 
 
 class NoExactFormError(TrainingError):

@@ -56,6 +56,15 @@ Level = Annotated[
         "measures latents and a few images only; `exhaustive` adds an NLL by 5,000 draws.",
     ),
 ]
+OptionalLevel = Annotated[
+    EvaluationLevel | None,
+    typer.Option(
+        "--evaluation",
+        help="How much to measure: `full` takes minutes; `bound` leaves out most of it; `quick` "
+        "measures latents and a few images only; `exhaustive` adds an NLL by 5,000 draws "
+        "(default: `full` for a preset; for a folder, `bound` if `full` would take long).",
+    ),
+]
 WhichStorage = Annotated[
     Storage,
     typer.Option(help="Type of stored weights; float16 is refused if it costs likelihood."),

@@ -46,6 +46,7 @@ def republish(
     from model_store.errors import FloatWeightsNotFoundError
     from model_store.store import open_store
     from model_store.vae import build_vae
+    from training.cli.run_and_show import show_warnings
     from training.errors import UsageError
     from training.evaluation.verify import load_splits
     from training.publishing.destination import check_destination
@@ -78,6 +79,7 @@ def republish(
         report=lambda stage: stderr.print(f"{ref}: {stage}", highlight=False),
     )
     manifest = release.publish(models, name or ref.name)
+    show_warnings(manifest)
     path = models.root / manifest.name / str(manifest.version)
     typer.echo(f"published {manifest.ref} in {path}")
 

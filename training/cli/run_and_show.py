@@ -5,8 +5,10 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from model_store.spec import Manifest
 from training.cli.run_display import RunDisplay, metrics_table
 from training.errors import InterruptedRunError
+from training.fitting.memory import advising_on_memory
 from training.runs import checkpoint, pipeline
 from training.runs.job import Job
 
@@ -14,14 +16,21 @@ from training.runs.job import Job
 def run_and_show(job: Job) -> None:
     """Run a job; raises InterruptedRunError after Ctrl-C, and what `pipeline.run` raises."""
     try:
-        with RunDisplay(Console(stderr=True)) as display:
+        with advising_on_memory(job.preset), RunDisplay(Console(stderr=True)) as display:
             outcome = pipeline.run(job, display)
     except KeyboardInterrupt:
         raise InterruptedRunError(_how_to_continue(job.folder)) from None
     Console().print(metrics_table(outcome))
     manifest = outcome.manifest
+    show_warnings(manifest)
     path: Path = job.store.root / manifest.name / str(manifest.version)
     typer.echo(f"published {manifest.ref} in {path}")
+
+
+def show_warnings(manifest: Manifest) -> None:
+    """Print the warnings about a published version as lines of stderr."""
+    for warning in manifest.warnings:
+        typer.echo(f"WARNING: {warning}", err=True)
 
 
 def _how_to_continue(folder: Path) -> str:

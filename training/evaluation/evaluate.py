@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from model_store.class_latents import NO_CLASSES, ClassLatents, as_stored
 from model_store.spec import LatentStatistics, Metric
 from model_store.typicality import Typicality
 from model_store.vae import VAE, TrainedVAE
 from training.classifier.model import Judge
-from training.data.images import Splits
+from training.data.images import Images, Splits, affordable_batch, batch_indices
 from training.evaluation import classifier_metrics, typicality
 from training.evaluation.class_mixtures import fit_class_mixtures
 from training.evaluation.latent_metrics import (
@@ -43,14 +44,13 @@ from training.evaluation.metrics import (
     over_test_split,
     share_metric,
 )
-from training.evaluation.posteriors import Posteriors, encode_images, posteriors
+from training.evaluation.posteriors import BATCH, Posteriors, encode_images, posteriors
+from training.evaluation.warnings import MIN_IMAGES_PER_CLASS
 
 QUICK_IMAGES = 1000
 QUICK_NLL_IMAGES = 200
 QUICK_NLL_SAMPLES = 16
 NEIGHBOURS = 5
-MIN_IMAGES_PER_CLASS = 20
-"""Training images that every class needs; otherwise no mixtures are fitted to the classes."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,9 @@ def evaluate(
             class_latents = as_stored(
                 fit_class_mixtures(train.mu, train.logvar, labels, before_flow=before_flow)
             )
-        if level.includes(EvaluationLevel.FULL):
-            report("linear probe and nearest neighbours")
-            probed = encode_images(vae.posterior, splits.test) if before_flow else test
-            metrics |= _probe_metrics(
-                splits, train, probed, "mu of q(z | x)" if before_flow else "mu"
-            )
+        report("linear probe and nearest neighbours")
+        probed = encode_images(vae.posterior, splits.test) if before_flow else test
+        metrics |= _probe_metrics(splits, train, probed, "mu of q(z | x)" if before_flow else "mu")
     if judge is not None and level.includes(EvaluationLevel.FULL):
         report("samples, midpoints and classes, by the judge")
         metrics |= classifier_metrics.measure(
@@ -163,10 +160,41 @@ def _quick_metrics(vae: TrainedVAE, splits: Splits, judge: Judge | None) -> dict
             f"{len(nll_images):,} test images of {splits.title}; {binarized_targets(vae)} by "
             f"torch seed {SEED}",
         ),
+        "variance_explained": share_metric(
+            variance_explained(vae, splits.train, images),
+            "1 - squared error of the reconstructions from mu / squared error of the mean training "
+            f"image; {first}",
+            tolerance=0.002,
+        ),
     }
     if judge is not None:
         metrics |= classifier_metrics.measure_quick(vae, judge, few, posterior.mu)
     return metrics
+
+
+def variance_explained(vae: TrainedVAE, train: Images, test: Images) -> float:
+    """Return the share of the variance of test pixels that reconstructions explain; at most 1.
+
+    It is 0 for reconstructions that are as good as the mean training image.
+    """
+    device = test.pixels.device
+    mean_image = _mean_image(train)
+    error = torch.zeros(2, dtype=torch.float64, device=device)
+    for index in batch_indices(len(test), affordable_batch(BATCH, vae.spec.image.pixels)):
+        x = test.batch(index.to(device))
+        seen = vae.mean_image(vae.logits(vae.posterior(x)[0]))
+        differences = (seen - x, mean_image - x)
+        error += torch.stack([d.double().square().sum() for d in differences])
+    reconstruction, mean = error.tolist()
+    return 1.0 - reconstruction / mean if mean else 0.0
+
+
+def _mean_image(images: Images) -> Tensor:
+    """Return the mean of all images, (channels, height, width) in [0, 1]."""
+    sums = torch.zeros(images.pixels.shape[1:], dtype=torch.int64, device=images.pixels.device)
+    for part in torch.split(images.pixels, BATCH):
+        sums += part.sum(dim=0, dtype=torch.int64)
+    return (sums / (255 * len(images))).float()
 
 
 def _probe_metrics(

@@ -161,7 +161,7 @@ class Trainer:
             self._step(loss, flow, self._epochs_done(len(train)))
             kl += loss.detach() * len(index)
             images += len(index)
-            if number % REPORT_EVERY == 0 or images == len(train):
+            if number % REPORT_EVERY == 0 or images == len(order):
                 averages = prior.with_kl(self.encoded, self.objective, float(kl) / images)
                 _check_that_it_is_finite(averages, epoch)
                 elapsed_s = time.perf_counter() - started

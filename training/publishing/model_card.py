@@ -99,6 +99,7 @@ def write(
     sections = [
         f"# {ref}",
         f"{_text(training, 'summary') or training.preset}.",
+        *_warnings(description.warnings),
         *card_summary.in_short(ref, description),
         "## Numbers",
         _RECOMPUTE.format(ref=ref),
@@ -121,6 +122,12 @@ def write(
         _numbers(overall),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _warnings(warnings: Iterable[str]) -> list[str]:
+    """Return a section about the faults of the result, or nothing if it has none."""
+    lines = [f"- WARNING: {warning}." for warning in warnings]
+    return ["## Warnings", "\n".join(lines)] if lines else []
 
 
 def _training_details(description: Description) -> dict[str, str]:

@@ -30,6 +30,7 @@ from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.level import EvaluationLevel
 from training.evaluation.likelihood import DRAWS, bound_nats
 from training.evaluation.posteriors import posteriors
+from training.evaluation.warnings import find_warnings, training_of
 from training.publishing import figures, model_card
 from training.publishing.options import Figures, ReleaseOptions, Storage
 
@@ -116,6 +117,7 @@ def prepare_release(
         latents=evaluation.latents,
         classes=splits.classes,
         directions=directions.table,
+        warnings=find_warnings(evaluation.metrics, vae.spec.latent, training_of(record, splits)),
     )
     kept = None if network is not None and not options.float_weights else weights
     return Release(
@@ -213,7 +215,8 @@ def draw(
     if which is Figures.ALL:
         first = splits.test.batch(torch.arange(min(24, len(splits.test)), device=device))
         drawn["reconstructions"] = figures.reconstructions(vae, first)
-        drawn["interpolations"] = figures.interpolations(vae, first[: len(first) // 2 * 2][:16])
+        if len(first) >= 2:
+            drawn["interpolations"] = figures.interpolations(vae, first[: len(first) // 2 * 2][:16])
     return drawn
 
 

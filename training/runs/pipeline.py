@@ -14,6 +14,7 @@ import torch
 
 from model_store.spec import EpochRecord, Manifest, ModelRef, TrainingRecord
 from model_store.vae import VAE
+from training.available_memory import available_bytes
 from training.config import Preset, differences, with_choices
 from training.data import loading
 from training.data.images import Splits, sha256
@@ -22,6 +23,7 @@ from training.errors import CheckpointError, RunError
 from training.fitting.compute_choice import ComputeChoice, choose_compute
 from training.fitting.events import EpochDone, EpochProgress
 from training.fitting.latent_standardisation import standardise_latents
+from training.fitting.memory import check_memory
 from training.fitting.trainer import Trainer, initialise
 from training.progress import following
 from training.publishing import provenance
@@ -83,6 +85,8 @@ def _run(job: Job, report: Callable[[Event], None]) -> Outcome:
     splits = loading.load(preset.data, job.data_dir, preset.model, download=job.download)
     for line in splits.notices:
         report(Notice(line))
+    free = available_bytes() if device.type == "cpu" else None
+    check_memory(preset, len(splits.train) + len(splits.test), free)
     data_sha256 = sha256(splits)
     splits = replace(splits, train=splits.train.to(device), test=splits.test.to(device))
     if start is not None:

@@ -1,0 +1,36 @@
+"""How much memory this process may still use: of the machine, and of its control group."""
+
+from pathlib import Path
+
+PROC = Path("/proc/meminfo")
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+
+
+def available_bytes(proc: Path = PROC, group: Path = CONTROL_GROUP) -> int | None:
+    """Return the memory that is free, in bytes; None on systems that do not say."""
+    values = [_of_the_machine(proc), _of_the_group(group)]
+    return min((value for value in values if value is not None), default=None)
+
+
+def _of_the_machine(proc: Path) -> int | None:
+    try:
+        lines = proc.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    sizes = dict(line.split(":", 1) for line in lines if ":" in line)
+    words = sizes.get("MemAvailable", "").split()
+    return int(words[0]) * 1024 if words else None
+
+
+def _of_the_group(group: Path) -> int | None:
+    """Return limit minus usage of a control group of version 2; cached files are not counted."""
+    try:
+        limit = (group / "memory.max").read_text(encoding="ascii").strip()
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+        stat = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return None
+    if not limit.isdigit():
+        return None  # "max": without a limit
+    files = next((int(line.split()[1]) for line in stat if line.startswith("inactive_file ")), 0)
+    return max(0, int(limit) - used + files)

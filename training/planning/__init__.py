@@ -1,0 +1,1 @@
+"""Choose a preset for a folder of images: numbers in, a preset and its reasons out."""
