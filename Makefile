@@ -29,10 +29,10 @@ serve: install ## serve the shipped weights on http://localhost:8000 (HOST= PORT
 
 clients: $(VENV)/.installed-clients ## install the client and the command .venv/bin/zserve
 
-train: ## train a preset and publish it (PRESET=lab ARGS="--epochs 2")
-	@! command -v $(PYTHON) >/dev/null || $(or $(wildcard $(PY)),$(PYTHON)) -m training.preflight --preset $(PRESET) $(ARGS)
+train: ## train a preset, or on a folder of images, and publish (PRESET=lab or FOLDER=my/images, ARGS="--epochs 2")
+	@! command -v $(PYTHON) >/dev/null || $(or $(wildcard $(PY)),$(PYTHON)) -m training.preflight $(if $(FOLDER),--preset folder --data-dir "$(FOLDER)",--preset $(PRESET)) $(ARGS)
 	@$(MAKE) --no-print-directory $(VENV)/.installed-train
-	$(PY) -m training train --preset $(PRESET) $(ARGS)
+	$(PY) -m training train $(if $(FOLDER),"$(FOLDER)",--preset $(PRESET)) $(ARGS)
 
 test: $(VENV)/.installed-dev ## install the packages for tests and run them (ARGS="-k kl")
 	$(PY) -m pytest --durations=15 --durations-min=1 $(ARGS)

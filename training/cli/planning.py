@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from training.cli import options
 from training.config import Preset, changed
 from training.errors import SettingError
 from training.evaluation.level import EvaluationLevel
@@ -71,6 +72,8 @@ def plan_folder(folder: Path, wishes: "Wishes", device: "torch.device") -> "Plan
     ):
         images_per_s = measure_images_per_s(preset, device)
     plan = planning.plan(survey, wishes, preset, images_per_s)
+    if not console.is_terminal:
+        console.width = options.TABLE_WIDTH
     console.print(_table(f"plan for {folder}", choices(survey, wishes, plan)))
     for line in plan.advice:
         typer.echo(f"WARNING: {line}", err=True)
@@ -103,7 +106,9 @@ def _share(holdout: object) -> float:
 def _table(title: str, choices: "tuple[Choice, ...]") -> "Table":
     from rich.table import Table
 
-    table = Table("setting", "chosen", "why", title=title, title_justify="left")
+    table = Table("setting", title=title, title_justify="left")
+    for heading in ("chosen", "why"):
+        table.add_column(heading, overflow="fold")
     for choice in choices:
         table.add_row(choice.name, choice.value, choice.reason)
     return table

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from training.config import Augmentation, Compute, Data, Objective, Optimiser, Preset, changed
+from training.config import Augmentation, Data, Objective, Optimiser, Preset, changed, load_preset
 from training.data.folder_survey import Survey
 from training.errors import SettingError
 from training.evaluation.level import EvaluationLevel
@@ -80,7 +80,7 @@ def draft(survey: Survey, wishes: Wishes, available_bytes: int | None = None) ->
             schedule="cosine",
             batch_size=batch_size(survey.train),
         ),
-        compute=Compute(bf16=True),
+        compute=load_preset("folder").compute,
     )
     preset = changed(preset, dict(wishes.overrides or {}))
     while available_bytes is not None and preset.optimiser.batch_size > 1:
