@@ -43,6 +43,7 @@ def evaluate(
     from rich.console import Console
 
     from model_store.store import open_store
+    from training.cli.run_and_show import show_warnings
     from training.evaluation.verify import verify
     from training.progress import following
     from training.settings import TrainingSettings
@@ -75,6 +76,7 @@ def evaluate(
     if not console.is_terminal:
         console.width = WIDTH
     console.print(_table(verification))
+    show_warnings(verification.manifest)
     if verification.left_out:
         left_out = verification.left_out
         names = [name for name in left_out if "[" not in name or name.startswith("ood_")]

@@ -82,7 +82,7 @@ def test_a_preset_still_trains_on_the_folder_that_is_named(tmp_path: Path, shape
     preset = tmp_path / "own.toml"
     preset.write_text(
         'summary = "own"\ndata = { dataset = "folder" }\n'
-        'model = { latent = 2, upload = "resize", network = { kind = "mlp", hidden = [8] },\n'
+        'model = { latent = 2, upload = "resize", network = { kind = "mlp", hidden = [8] }, '
         "image = { height = 8, width = 8 } }\n"
     )
     assert train(shapes, tmp_path, "--preset", str(preset)) == 0
