@@ -1,20 +1,30 @@
-"""How much memory this process may still use: of the machine, and of its control group."""
+"""How much memory this process may have: of the machine, and of its control group."""
 
+import resource
 from pathlib import Path
 
-PROC = Path("/proc/meminfo")
+PROC = Path("/proc")
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 def available_bytes(proc: Path = PROC, group: Path = CONTROL_GROUP) -> int | None:
-    """Return the memory that is free, in bytes; None on systems that do not say."""
-    values = [_of_the_machine(proc), _of_the_group(group)]
-    return min((value for value in values if value is not None), default=None)
+    """Return what this process has and what is free, in bytes; None on systems that do not say."""
+    values = [_of_the_machine(proc / "meminfo"), _of_the_group(group)]
+    free = min((value for value in values if value is not None), default=None)
+    return None if free is None else free + _of_this_process(proc / "self" / "statm")
 
 
-def _of_the_machine(proc: Path) -> int | None:
+def _of_this_process(statm: Path) -> int:
     try:
-        lines = proc.read_text(encoding="ascii").splitlines()
+        pages = int(statm.read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * resource.getpagesize()
+
+
+def _of_the_machine(meminfo: Path) -> int | None:
+    try:
+        lines = meminfo.read_text(encoding="ascii").splitlines()
     except OSError:
         return None
     sizes = dict(line.split(":", 1) for line in lines if ":" in line)

@@ -1,3 +1,4 @@
+import resource
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,8 @@ MEMINFO = "MemTotal:       8000 kB\nMemAvailable:   5000 kB\n"
 
 @pytest.fixture
 def proc(tmp_path: Path) -> Path:
-    path = tmp_path / "meminfo"
-    path.write_text(MEMINFO)
-    return path
+    (tmp_path / "meminfo").write_text(MEMINFO)
+    return tmp_path
 
 
 def group(folder: Path, limit: str, used: int, files: int) -> Path:
@@ -37,6 +37,13 @@ def test_the_limit_of_a_control_group_counts_without_its_cached_files(tmp_path: 
 
 def test_a_control_group_that_is_full_leaves_nothing(tmp_path: Path, proc: Path):
     assert available_bytes(proc, group(tmp_path, "1000", 2000, 0)) == 0
+
+
+def test_what_the_process_has_already_counts_as_available(tmp_path: Path, proc: Path):
+    (proc / "self").mkdir()
+    (proc / "self" / "statm").write_text("900 250 30 1 0 40 0\n")
+    free = 5000 * 1024
+    assert available_bytes(proc, tmp_path / "nosuch") == free + 250 * resource.getpagesize()
 
 
 def test_other_systems_do_not_say(tmp_path: Path):

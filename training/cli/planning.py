@@ -1,7 +1,7 @@
 """Plan the training of a folder of images, and show the plan."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,9 @@ def plan_folder(folder: Path, wishes: "Wishes", device: "torch.device") -> "Plan
     holdout = (wishes.overrides or {}).get(HOLDOUT, Data(dataset="folder").holdout)
     with console.status(f"looking at the images in {folder}"):
         survey = survey_folder(folder, _share(holdout))
+        most = (wishes.overrides or {}).get("data.train_images")
+        if isinstance(most, int):
+            survey = replace(survey, train=max(1, min(survey.train, most)))
         free = available_bytes() if device.type == "cpu" else None
         preset = planning.draft(survey, wishes, free)
     images = survey.train + survey.test

@@ -72,8 +72,8 @@ def check_memory(preset: Preset, images: int, available: int | None) -> None:
     needed = estimate_memory(preset, images)
     if available is not None and needed.total > available:
         raise OutOfMemoryError(
-            f"training needs about {gigabytes(needed.total)} of memory, and "
-            f"{gigabytes(available)} are free: {advice(preset, needed)}"
+            f"training needs about {gigabytes(needed.total)} of memory, and this process can have "
+            f"{gigabytes(available)}: {advice(preset, needed)}"
         )
 
 
