@@ -11,6 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from model_store.arithmetic.program import LATENT_LIMIT
 from model_store.spec import Flow
 
 MAX_LOG_SCALE = 2.0
@@ -67,7 +68,8 @@ class Coupling(nn.Module):
         return self._with_changed(u, (u[:, self.changed] - shift) * (-log_scale).exp())
 
     def _scale_and_shift(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        raw, shift = self.net(z[:, self.kept]).chunk(2, dim=1)
+        kept = z[:, self.kept].clamp(-LATENT_LIMIT, LATENT_LIMIT)
+        raw, shift = self.net(kept).chunk(2, dim=1)
         return MAX_LOG_SCALE * torch.tanh(raw / MAX_LOG_SCALE), shift
 
     def _with_changed(self, z: Tensor, changed: Tensor) -> Tensor:

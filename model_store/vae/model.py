@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from model_store.arithmetic.program import LATENT_LIMIT
 from model_store.spec import ModelSpec
 from model_store.vae.flow import RealNVP
 from model_store.vae.gaussian import standard_normal_log_density
@@ -72,8 +73,12 @@ class VAE(nn.Module):
         return cast(tuple[Tensor, Tensor], self.flow(z))
 
     def logits(self, z: Tensor) -> Tensor:
-        """Return the logits of p(x | z); (batch, latent) -> (batch, channels, height, width)."""
-        return cast(Tensor, self.decoder(z))
+        """Return the logits of p(x | z); (batch, latent) -> (batch, channels, height, width).
+
+        Latents are clamped as the exact arithmetic clamps them: under a flow, which follows any
+        scale, training would otherwise use latents that the exact network cannot tell apart.
+        """
+        return cast(Tensor, self.decoder(z.clamp(-LATENT_LIMIT, LATENT_LIMIT)))
 
     # --- public latent space u, whose prior is N(0, I): the service; u is z without a flow -----
 

@@ -6,6 +6,7 @@ import torch
 
 from model_store.arithmetic.executors.numpy_executor import NumpyExecutor
 from model_store.arithmetic.model import ExactModel
+from model_store.arithmetic.program import LATENT_LIMIT
 from model_store.vae import TrainedVAE
 from model_store.vae.exact import ROWS_AT_ONCE, ExactVAE
 from tests.unit.arithmetic.networks import SPECS, exact_network, float_vae, images
@@ -68,3 +69,21 @@ def test_more_rows_than_are_computed_at_once_give_the_same_bytes():
     together, alone = vae.decode(z), torch.cat([vae.decode(row) for row in z.split(1)])
     assert torch.equal(together, alone)
     assert len(together) == rows
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_the_float_network_clamps_latents_as_the_exact_one_does(kind: str):
+    exact, vae = exact_vae(kind), float_vae(kind)
+    far = 60 * latents(kind, 16)
+    near = far.clamp(-LATENT_LIMIT, LATENT_LIMIT)
+    assert not torch.equal(far, near)
+    for network in (exact, vae):
+        assert torch.equal(network.logits(far), network.logits(near))
+
+
+def test_a_flow_stays_invertible_beyond_the_limit_of_latents():
+    kind = next(name for name, spec in SPECS.items() if spec.prior)
+    vae = float_vae(kind)
+    far = 60 * latents(kind, 16)
+    assert vae.flow is not None
+    torch.testing.assert_close(vae.flow.inverse(vae.to_u(far)), far, atol=1e-2, rtol=1e-3)
