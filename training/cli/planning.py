@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from rich.table import Table
 
+    from training.devices import Threads
     from training.planning.plan import Plan, Wishes
     from training.planning.reasons import Choice
 
@@ -43,7 +44,9 @@ def model_name(folder: Path) -> str:
     return name
 
 
-def plan_folder(folder: Path, wishes: "Wishes", device: "torch.device") -> "Plan":
+def plan_folder(
+    folder: Path, wishes: "Wishes", device: "torch.device", threads: "Threads"
+) -> "Plan":
     """Survey a folder, measure the speed of this machine, and plan; prints the plan to stderr.
 
     Raises DataNotFoundError, SettingError, OutOfMemoryError.
@@ -73,7 +76,7 @@ def plan_folder(folder: Path, wishes: "Wishes", device: "torch.device") -> "Plan
         console.status("measuring how fast this machine trains"),
         advising_on_memory(preset, images),
     ):
-        images_per_s = measure_images_per_s(preset, device)
+        images_per_s = measure_images_per_s(preset, device, threads)
     plan = planning.plan(survey, wishes, preset, images_per_s)
     if not console.is_terminal:
         console.width = options.TABLE_WIDTH
@@ -84,14 +87,20 @@ def plan_folder(folder: Path, wishes: "Wishes", device: "torch.device") -> "Plan
 
 
 def planned(
-    folder: Path, wishes: "Wishes", device: "torch.device", run: Path, *, resume: bool
+    folder: Path,
+    wishes: "Wishes",
+    device: "torch.device",
+    run: Path,
+    *,
+    threads: "Threads",
+    resume: bool,
 ) -> "Chosen":
     """Plan a folder; a run that is resumed keeps its preset, because a new plan may differ."""
     from training.errors import RunError
     from training.runs import checkpoint
 
     if not resume:
-        plan = plan_folder(folder, wishes, device)
+        plan = plan_folder(folder, wishes, device, threads)
         return Chosen(PRESET_NAME, plan.preset, plan.level, float_weights=False)
     state = checkpoint.peek(run)
     if state is None:

@@ -106,7 +106,14 @@ def train(
         name = name or model_name(_the_folder(folder))
         run = (runs_dir or settings.runs) / name
         wishes = Wishes(size, minutes, overrides)
-        chosen = planned(_the_folder(folder), wishes, choose_device(device), run, resume=resume)
+        chosen = planned(
+            _the_folder(folder),
+            wishes,
+            choose_device(device),
+            run,
+            threads=cpu_threads,
+            resume=resume,
+        )
     else:
         if size is not None or minutes is not None:
             raise typer.BadParameter("--size and --minutes plan a folder; leave out --preset")

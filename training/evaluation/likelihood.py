@@ -55,7 +55,9 @@ def bound_nats(vae: TrainedVAE, images: Images, draws: int) -> BoundNats:
     noise = torch.Generator().manual_seed(SEED)
     device = images.pixels.device
     sums = torch.zeros(2, dtype=torch.float64, device=device)
-    for index in tracked(batch_indices(len(images), affordable_batch(BATCH, vae.spec.image.pixels))):
+    for index in tracked(
+        batch_indices(len(images), affordable_batch(BATCH, vae.spec.image.pixels))
+    ):
         x = images.batch(index.to(device))
         mu, logvar = posterior.mu[index].to(device), posterior.logvar[index].to(device)
         for _ in range(draws):

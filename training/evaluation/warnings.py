@@ -23,6 +23,8 @@ LEAST_EXPLAINED = 0.1
 """Share of the variance of the pixels below which an image is as good as the mean image."""
 NOISY_EXPLAINED = 0.5
 """Share below which latents that are all active are taken for noise."""
+MAX_EXACT_LOSS = 0.02
+"""Largest accepted increase of the -ELBO by the exact arithmetic, as a share of its value."""
 MANY_LATENTS = 8
 """Latent dimensions from which it is suspicious that all are active."""
 MAX_AVERAGED_SHARE = 1 / 3
@@ -77,6 +79,7 @@ def find_warnings(
     return (
         *_about_the_run(training),
         *_about_the_result({name: m.value for name, m in metrics.items()}, latent, training),
+        *_about_the_arithmetic({name: m.value for name, m in metrics.items()}),
         *_about_the_classes(training),
     )
 
@@ -135,6 +138,19 @@ def _about_the_result(values: Mapping[str, float], latent: int, training: Traini
             "images of each class, or check that the folders hold what their names say"
         )
     return lines
+
+
+def _about_the_arithmetic(values: Mapping[str, float]) -> list[str]:
+    exact = values.get("test_negative_elbo")
+    before = values.get("float_test_negative_elbo")
+    if exact is None or before is None or exact - before <= MAX_EXACT_LOSS * abs(before):
+        return []
+    line = (
+        f"the exact network is worse than the trained one ({exact:,.1f} instead of {before:,.1f} "
+        "nats per image): look at the samples, and publish the float weights if they are better, "
+        "with --set arithmetic=float"
+    )
+    return [line]
 
 
 def _accuracy_at_chance(values: Mapping[str, float], training: Training) -> str:

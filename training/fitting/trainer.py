@@ -296,7 +296,9 @@ def mean_bound(
     vae.eval()
     device = images.pixels.device
     sums = torch.zeros(3, dtype=torch.float64, device=device)
-    for index in tracked(batch_indices(len(images), affordable_batch(batch_size, vae.spec.image.pixels))):
+    for index in tracked(
+        batch_indices(len(images), affordable_batch(batch_size, vae.spec.image.pixels))
+    ):
         x = images.batch(index.to(device))
         x = as_targets(x, objective, noise)
         eps = torch.randn((len(x), vae.spec.latent), generator=noise, device=device)

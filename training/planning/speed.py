@@ -5,7 +5,9 @@ import time
 import torch
 
 from training.config import Preset
-from training.data.images import as_floats
+from training.data.images import Images, as_floats
+from training.devices import Threads
+from training.fitting.compute_choice import choose_compute
 from training.fitting.trainer import Trainer, initialise
 
 WARM_UP_STEPS = 2
@@ -17,13 +19,19 @@ STEPS_SHARE = 0.8
 """Share of the steps' speed that remains with measuring, averaging and checkpoints."""
 
 
-def measure_images_per_s(preset: Preset, device: torch.device) -> float:
-    """Return how many images per second a training of this preset learns from."""
+def measure_images_per_s(
+    preset: Preset, device: torch.device, threads: Threads | None = None
+) -> float:
+    """Return how many images per second a training of this preset learns from.
+
+    It computes as the training will: see `choose_compute`, which sets the number of threads.
+    """
     vae = initialise(preset.model, seed=0).to(device)
-    trainer = Trainer(vae, preset.objective, preset.optimiser, 0, preset.compute)
     shape = (preset.optimiser.batch_size, *preset.model.image.shape)
     noise = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, shape, generator=noise, dtype=torch.uint8).to(device)
+    choice = choose_compute(preset, vae, Images(pixels), threads=threads, seed=0)
+    trainer = Trainer(vae, preset.objective, preset.optimiser, 0, choice.compute)
     vae.train()
     for _ in range(WARM_UP_STEPS):
         trainer.step(as_floats(pixels), 0.0)

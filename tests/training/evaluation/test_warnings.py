@@ -31,6 +31,10 @@ def test_all_latents_active_is_no_fault_by_itself():
     assert warnings(active_units=16) == ()
 
 
+def test_the_exact_network_may_be_a_little_worse_than_the_trained_one():
+    assert warnings(test_negative_elbo=80.4, float_test_negative_elbo=80.0) == ()
+
+
 def test_a_version_that_measured_little_and_a_run_that_is_not_known_have_no_warnings():
     assert find_warnings({}, 16, Training(images=1000)) == ()
 
@@ -44,12 +48,16 @@ def test_a_version_that_measured_little_and_a_run_that_is_not_known_have_no_warn
         ({"knn_accuracy": 0.52}, ["classes apart", "52%", "50%", "by chance"]),
         ({"active_units": 16, "knn_accuracy": 0.5}, ["noise", "all 16", "model.latent=4"]),
         ({"active_units": 16, "variance_explained": 0.3}, ["noise", "30%"]),
+        (
+            {"test_negative_elbo": 10_605.7, "float_test_negative_elbo": 8572.4},
+            ["exact network", "10,605.7", "8,572.4", "arithmetic=float"],
+        ),
     ],
 )
 def test_a_bad_result_is_named_with_its_number_and_a_remedy(
     values: dict[str, float], words: list[str]
 ):
-    (line,) = warnings(**values)
+    (line,) = warnings(RUN, 16, **values)
     assert all(word in line for word in words), line
 
 
