@@ -160,10 +160,11 @@ def _quick_metrics(vae: TrainedVAE, splits: Splits, judge: Judge | None) -> dict
             f"{len(nll_images):,} test images of {splits.title}; {binarized_targets(vae)} by "
             f"torch seed {SEED}",
         ),
-        "variance_explained": share_metric(
-            variance_explained(vae, splits.train, images),
-            "1 - squared error of the reconstructions from mu / squared error of the mean training "
-            f"image; {first}",
+        "variance_explained": Metric(
+            value=variance_explained(vae, splits.train, images),
+            unit="of the variance",
+            protocol="1 - squared error of the reconstructions from mu / squared error of the mean "
+            f"training image; {first}",
             tolerance=0.002,
         ),
     }
