@@ -13,7 +13,7 @@ States Estimation"):
 
 Each is standardised by the mean and standard deviation of the training images. The score is the root
 of the sum of squares; an error or a norm below the mean counts as 0. The input complexity takes the
-part of the compressed size in Serra et al. 2020. docs/decisions/0125-typicality.md compares it with
+part of the compressed size in Serra et al. 2020. docs/decisions/0087-typicality.md compares it with
 other statistics.
 
 Sums are of integers or in a fixed order, and logarithms are correctly rounded, so an exact version

@@ -3,7 +3,7 @@ from training.evaluation.likelihood import nll_images
 
 
 def values(side: int, channels: int) -> int:
-    return ImageShape(channels=channels, height=side, width=side).pixels  # type: ignore[arg-type]
+    return ImageShape(channels=channels, height=side, width=side).pixels
 
 
 def test_the_nll_of_large_images_is_estimated_on_fewer_of_them():
