@@ -114,3 +114,13 @@ def resolve(store: "Store", reference: str) -> "ModelRef":
         ) from error
     except (InvalidReferenceError, NotFoundError) as error:
         raise UsageError(str(error)) from error
+
+
+WithoutFloatWeights = Annotated[
+    bool,
+    typer.Option(
+        "--without-float-weights",
+        help="Leave the float weights out of an exact version: it is smaller, and training "
+        "continues from weights that are derived from its integers.",
+    ),
+]

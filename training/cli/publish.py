@@ -27,6 +27,7 @@ def publish(
     figures: options.WhichFigures = Figures.ALL,
     level: options.Level = EvaluationLevel.FULL,
     storage: options.WhichStorage = Storage.FLOAT32,
+    without_float_weights: options.WithoutFloatWeights = False,
     threads: options.Threads = None,
     best: options.Best = None,
 ) -> None:
@@ -57,7 +58,9 @@ def publish(
             folder=folder,
             seed=state.seed,
             device=Device(state.device),
-            release=ReleaseOptions(level, storage, figures),
+            release=ReleaseOptions(
+                level, storage, figures, float_weights=not without_float_weights
+            ),
             resume=True,
             best=best,
         )

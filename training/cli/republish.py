@@ -26,14 +26,7 @@ def republish(
     level: options.Level = EvaluationLevel.FULL,
     storage: options.WhichStorage = Storage.FLOAT32,
     arithmetic: options.WhichArithmetic = options.ArithmeticName.EXACT,
-    without_float_weights: Annotated[
-        bool,
-        typer.Option(
-            "--without-float-weights",
-            help="Leave the float weights out of an exact version: it is smaller, and training "
-            "cannot continue from it.",
-        ),
-    ] = False,
+    without_float_weights: options.WithoutFloatWeights = False,
     threads: options.Threads = None,
 ) -> None:
     """Publish the float weights of a version again as a new version, with new numbers and card.
