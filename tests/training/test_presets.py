@@ -55,7 +55,7 @@ def test_an_empty_folder_exits_with_2_and_one_line(
 
 
 def test_the_fashion_presets_differ_only_in_beta_annealing_and_its_schedule():
-    three = [load_preset(name) for name in ("fashion-gaussian", "fashion-beta1", "fashion-beta4")]
+    three = [load_preset(name) for name in ("fashion", "fashion-beta1", "fashion-beta4")]
     assert differences(three[1], three[2]) == [("objective.beta", 1.0, 4.0)]
     assert {key for key, _, _ in differences(three[0], three[1])} == {
         "objective.annealing_epochs", "optimiser.epochs", "optimiser.step_epochs", "compute.bf16",

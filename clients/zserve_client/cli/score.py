@@ -14,7 +14,7 @@ from zserve_client.cli.command import Command, add_model_option, add_upload_opti
 
 EXAMPLES = """\
   zserve score digit.png letter.png                    one row for each file
-  zserve score *.png --model fashion --draws 256       more draws for the likelihood
+  zserve score *.png --model fashion-flow --draws 256  more draws for the likelihood
   zserve score digit.png --json | jq '.images[0]'      JSON for programs
 
 The verdict is `typical`, `atypical` (99 % of the model's test images are more typical) or
