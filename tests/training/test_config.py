@@ -70,6 +70,11 @@ def test_override_values_are_toml(text: str, value: object):
     assert parse_overrides([f"key={text}"]) == {"key": value}
 
 
+@pytest.mark.parametrize("path", ["glyphs", "my/shapes", "/data/a-b_c.d/e", "./a", "../a", "~/a"])
+def test_a_path_needs_no_quotes(path: str):
+    assert parse_overrides([f"data.folder={path}"]) == {"data.folder": path}
+
+
 def test_a_bare_word_needs_no_quotes():
     assert parse_overrides(["data.dataset=fashion-mnist"]) == {"data.dataset": "fashion-mnist"}
 
