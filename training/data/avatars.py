@@ -34,7 +34,7 @@ _LEAST_CONTRAST = 22
 _INVISIBLE = "#00000000"
 """Colour of the outlines, which are a twelfth of a pixel wide at 64 pixels."""
 _RANGES: Mapping[str, Mapping[str, Any]] = {
-    "rearHair": {"translate": {"y": {"min": -28, "max": 4}}},
+    "rearHair": {"translate": {"y": {"min": -45, "max": 4}}},
     "mouth": {"scale": {"min": 1.3, "max": 1.5}},
     "eyes": {"scale": {"min": 1.0, "max": 1.12}},
     "eyebrows": {"translate": {"y": {"min": -12, "max": 6}}},
@@ -43,37 +43,35 @@ _RANGES: Mapping[str, Mapping[str, Any]] = {
 
 
 class _Hairstyle(NamedTuple):
-    """Names of the parts in front of and behind the head; None for none."""
+    """Names of the parts in front of and behind the head, None for none, and how often it occurs."""
 
     front: str | None
     rear: str | None = None
+    weight: int = 1
 
 
 HAIRSTYLES: Mapping[str, _Hairstyle] = {
     "bald": _Hairstyle(None),
-    "bob": _Hairstyle("sideComed", "shoulderHigh"),
     "bun": _Hairstyle("bun"),
     "combed": _Hairstyle("sideComed"),
     "crop": _Hairstyle("undercut"),
-    "long": _Hairstyle("sideComed", "longStraight"),
+    "long": _Hairstyle("sideComed", "longStraight", weight=2),
     "spiky": _Hairstyle("spiky"),
-    "wavy": _Hairstyle("sideComed", "longWavy"),
 }
 """Class of an image -> its hair."""
 _BEARDED = frozenset({"bald", "combed", "crop", "spiky"})
-_BEARD_PERCENT = 35
+_BEARD_PERCENT = 40
 
 # Value of an attribute for each variant.
 _SMILE = {"sad": -1.0, "agape": 0.0, "smile": 0.5, "laugh": 1.0}
 _EYES_OPEN = {"bow": 0.0, "happy": 1.0, "wide": 1.25}
-_BEARD = {None: 0.0, "moustacheTwirl": 0.3, "fullBeard": 0.7, "longBeard": 1.0}
 
 # Weights of the variants.
 _MOUTHS = {"laugh": 5, "smile": 3, "agape": 1, "sad": 1}
 _EYES = {"happy": 6, "bow": 2, "wide": 2}
 _EYEBROWS = {"neutral": 2, "happy": 2, "sad": 1}
-_CLOTHES = {"tShirt": 3, "shirt": 2, "turtleNeck": 2, "dress": 2, "openJacket": 2}
-_BEARDS = {"fullBeard": 3, "longBeard": 1, "moustacheTwirl": 1}
+_CLOTHES = {"tShirt": 2, "shirt": 1, "turtleNeck": 1}
+_BEARD = "fullBeard"
 
 
 @dataclass(frozen=True)
@@ -102,11 +100,11 @@ class Artist:
         """Draw one face. Its attributes are:
 
         - `skin_tone` and `hair_tone`: place on the ramp of colours, 0 dark to 1 light
-        - `hair_length`: 0 without hair behind the head, else 0.5 to 1
+        - `hair_length`: 0 without hair behind the head, else 0.4 to 1
         - `smile`: -1 sad, 0 open mouth, 0.5 smile, 1 laugh
         - `eyes_open`: 0 closed, 1 open, 1.25 wide
         - `eyebrow_height`: 0 low to 1 high
-        - `beard`: 0 none, 0.3 moustache, 0.7 beard, 1 long beard
+        - `beard`: 0 none, 1 a full one
         - `clothes_warmth` and `background_warmth`: 1 orange to -1 blue
         """
         from dicebear import Avatar as Drawing  # noqa: PLC0415 - the package is optional
@@ -147,7 +145,7 @@ class _Factors:
 
     def options(self) -> dict[str, Any]:
         """Return the options of DiceBear."""
-        front, rear = HAIRSTYLES[self.hairstyle]
+        front, rear, _ = HAIRSTYLES[self.hairstyle]
         return {
             "skinColor": _hex(_on_ramp(_SKIN, self.skin)),
             "hairColor": _hex(_on_ramp(_HAIR, self.hair)),
@@ -159,7 +157,7 @@ class _Factors:
             "hairProbability": 100 if front else 0,
             "rearHairProbability": 100 if rear else 0,
             "beardProbability": _BEARD_PERCENT if self.hairstyle in _BEARDED else 0,
-            "beardVariant": _BEARDS,
+            "beardVariant": _BEARD,
             "mouthVariant": _MOUTHS,
             "eyesVariant": _EYES,
             "eyebrowsVariant": _EYEBROWS,
@@ -173,20 +171,21 @@ class _Factors:
         return {
             "skin_tone": self.skin,
             "hair_tone": self.hair,
-            "hair_length": _place(picked, "rearHair", 0.5, 1.0)
+            "hair_length": _place(picked, "rearHair", 0.4, 1.0)
             if "rearHairVariant" in picked
             else 0,
             "smile": _SMILE[picked["mouthVariant"]],
             "eyes_open": _EYES_OPEN[picked["eyesVariant"]],
             "eyebrow_height": _place(picked, "eyebrows", 1.0, 0.0),
-            "beard": _BEARD[picked.get("beardVariant")],
+            "beard": float("beardVariant" in picked),
             "clothes_warmth": _warmth(self.clothes),
             "background_warmth": _warmth(self.background),
         }
 
 
 def _draw_factors(random: np.random.Generator) -> _Factors:
-    hairstyle = str(random.choice(list(HAIRSTYLES)))
+    weighted = [name for name, style in HAIRSTYLES.items() for _ in range(style.weight)]
+    hairstyle = str(random.choice(weighted))
     while True:
         skin, hair = random.random(2)
         contrast = abs(_luma(_on_ramp(_SKIN, skin)) - _luma(_on_ramp(_HAIR, hair)))
