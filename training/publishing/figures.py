@@ -5,6 +5,7 @@ pixel of the model stays a square in the figure.
 """
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -27,6 +28,8 @@ from training.publishing.drawing import (
 )
 
 SEED = 0
+MAX_VALUES = 66 * 3 * 64 * 64
+"""Values of the images of one figure. Larger images get fewer rows, so that a version stays small."""
 _PARTS = {"loss": "loss", "reconstruction": "reconstruction, -ln p(x | z)", "kl": "KL"}
 _CLASS_COLOURS = (
     "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
@@ -38,6 +41,7 @@ _COLOURS = {"loss": "#1f3a5f", "reconstruction": "#c8553d", "kl": "#588157"}
 @torch.no_grad()
 def samples(vae: TrainedVAE, rows: int = 10) -> bytes:
     """Draw rows x rows images decoded from z ~ N(0, I), torch seed SEED."""
+    rows = min(rows, math.isqrt(_affordable(vae)))
     z = torch.randn((rows * rows, vae.spec.latent), generator=torch.Generator().manual_seed(SEED))
     return image_png(grid(_decode(vae, z), columns=rows))
 
@@ -64,7 +68,7 @@ def traversal(
 
     All other dimensions are 0. Each row is labelled with its dimension and its KL in nats.
     """
-    dimensions = most_informative(kl_nats)[:rows]
+    dimensions = most_informative(kl_nats)[: _affordable_rows(vae, rows, columns)]
     steps = _steps(span, columns)
     images = _decode(vae, _traversed(len(kl_nats), dimensions, steps))
     labels = [f"z{dimension}   {kl_nats[dimension]:.2f}" for dimension in dimensions]
@@ -79,6 +83,7 @@ def traversal(
 @torch.no_grad()
 def seed_interpolations(vae: TrainedVAE, rows: int = 8, steps: int = 10) -> bytes:
     """Draw rows of straight lines between two z ~ N(0, I), torch seed SEED; shows no data."""
+    rows = _affordable_rows(vae, rows, steps)
     z = torch.randn((2, rows, vae.spec.latent), generator=torch.Generator().manual_seed(SEED))
     return image_png(grid(_decode(vae, _lines(z[0], z[1], steps)), columns=steps))
 
@@ -103,6 +108,7 @@ def classes(
 ) -> bytes:
     """Draw one row per class: images sampled for its label, torch seed SEED."""
     noise = torch.Generator().manual_seed(SEED)
+    columns = _affordable_rows(vae, columns, len(names))
     z = [latents_of_class(vae, class_latents, label, columns, noise) for label in range(len(names))]
     images = _decode(vae, torch.cat(z))
     return labelled_png(grid(images, columns), list(names), "", [""] * columns)
@@ -216,6 +222,16 @@ def most_informative(kl_nats: Sequence[float]) -> list[int]:
 
 
 # --- latents -----------------------------------------------------------------------------------
+
+
+def _affordable(vae: TrainedVAE) -> int:
+    """Return the largest number of images of one figure, at least one."""
+    return max(1, MAX_VALUES // vae.spec.image.pixels)
+
+
+def _affordable_rows(vae: TrainedVAE, rows: int, columns: int) -> int:
+    """Return `rows`, or fewer if so many rows of `columns` images are too much; at least one."""
+    return max(1, min(rows, _affordable(vae) // columns))
 
 
 def _decode(vae: TrainedVAE, z: Tensor) -> Tensor:

@@ -44,6 +44,15 @@ def test_large_images_are_not_magnified():
     assert pixels(figures.samples(vae, rows=3)).shape == (3 * 66 + 2, 3 * 66 + 2, 3)
 
 
+def test_figures_of_large_images_have_fewer_rows():
+    large = ImageShape(channels=3, height=128, width=128)
+    vae = initialise(ModelSpec(network=MLP(hidden=(2,)), latent=3, image=large), seed=0)
+    assert pixels(figures.samples(vae)).shape == (4 * 130 + 2, 4 * 130 + 2, 3)
+    assert pixels(figures.seed_interpolations(vae)).shape[0] == 130 + 2
+    small = pixels(figures.traversal(vae, (1.0, 2.0, 3.0), columns=5))
+    assert small.shape[0] == 30 + 3 * 130 + 2
+
+
 def test_grey_figures_are_stored_in_one_channel(vae: VAE):
     modes = [
         Image.open(io.BytesIO(png)).mode
