@@ -68,7 +68,9 @@ class Coupling(nn.Module):
         return self._with_changed(u, (u[:, self.changed] - shift) * (-log_scale).exp())
 
     def _scale_and_shift(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        kept = z[:, self.kept].clamp(-LATENT_LIMIT, LATENT_LIMIT)
+        kept = z[:, self.kept]
+        if self.training:
+            kept = kept.clamp(-LATENT_LIMIT, LATENT_LIMIT)
         raw, shift = self.net(kept).chunk(2, dim=1)
         return MAX_LOG_SCALE * torch.tanh(raw / MAX_LOG_SCALE), shift
 

@@ -75,10 +75,13 @@ class VAE(nn.Module):
     def logits(self, z: Tensor) -> Tensor:
         """Return the logits of p(x | z); (batch, latent) -> (batch, channels, height, width).
 
-        Latents are clamped as the exact arithmetic clamps them: under a flow, which follows any
-        scale, training would otherwise use latents that the exact network cannot tell apart.
+        While training, latents are clamped as the exact arithmetic clamps them: under a flow, which
+        follows any scale, training would otherwise use latents that the exact network cannot tell
+        apart.
         """
-        return cast(Tensor, self.decoder(z.clamp(-LATENT_LIMIT, LATENT_LIMIT)))
+        if self.training:
+            z = z.clamp(-LATENT_LIMIT, LATENT_LIMIT)
+        return cast(Tensor, self.decoder(z))
 
     # --- public latent space u, whose prior is N(0, I): the service; u is z without a flow -----
 

@@ -15,7 +15,6 @@ from model_store.vae import VAE, normal_log_density, reparameterise
 from training.config import Objective
 from training.data.images import Images, as_floats, batch_indices
 from training.fitting.events import Averages
-from training.fitting.targets import binarize
 
 BATCH = 500
 """Images that are encoded at a time."""
@@ -23,64 +22,46 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class EncodedImages:
-    """q(z | x) of each image, in each form that the objective shows it in, and ln p(x | z)."""
+    """q(z | x) of each image, mu and logvar (images, latent), and how well images are decoded."""
 
     mu: Tensor
-    """(forms, images, latent)."""
     logvar: Tensor
-    """(forms, images, latent)."""
     log_px: float
-    """Mean of ln p(x | z) over forms and images, by one draw of z each; nats."""
+    """Mean of ln p(x | z) over the images, by one draw of z each; nats."""
 
     def __len__(self) -> int:
-        return self.mu.shape[1]
-
-    def batch(self, index: Tensor, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return mu and logvar of some images, (batch, latent), each in a form drawn at random."""
-        forms = torch.randint(len(self.mu), index.shape, generator=noise, device=index.device)
-        return self.mu[forms, index], self.logvar[forms, index]
+        return len(self.mu)
 
 
 @torch.no_grad()
-def encode(vae: VAE, images: Images, objective: Objective, noise: torch.Generator) -> EncodedImages:
-    """Encode all images without augmentation: grey, binarized once, or in both forms."""
+def encode(vae: VAE, images: Images, noise: torch.Generator) -> EncodedImages:
+    """Encode all images as the service does: grey, and without augmentation."""
     training = vae.training
     vae.eval()
-    encoded, log_px = [], 0.0
+    mus, logvars, log_px = [], [], 0.0
     for index in batch_indices(len(images), BATCH):
         x = as_floats(images.pixels[index.to(vae.device)])
-        forms = _forms(x, objective, noise)
-        mu, logvar = vae.posterior(torch.cat(forms))
+        mu, logvar = vae.posterior(x)
         eps = torch.randn(mu.shape, generator=noise, device=vae.device)
-        logits = vae.logits(reparameterise(mu, logvar, eps))
-        log_px += float(vae.log_likelihood(torch.cat(forms), logits).sum()) / len(forms)
-        encoded.append(torch.stack([mu, logvar]).view(2, len(forms), len(x), -1))
+        log_px += float(vae.log_likelihood(x, vae.logits(reparameterise(mu, logvar, eps))).sum())
+        mus.append(mu)
+        logvars.append(logvar)
     vae.train(training)
-    mu, logvar = torch.cat(encoded, dim=2)
-    return EncodedImages(mu, logvar, log_px / len(images))
-
-
-def _forms(x: Tensor, objective: Objective, noise: torch.Generator) -> list[Tensor]:
-    match objective.targets:
-        case "grey":
-            return [x]
-        case "binary":
-            return [binarize(x, noise)]
-        case "mixed":
-            return [x, binarize(x, noise)]
+    return EncodedImages(torch.cat(mus), torch.cat(logvars), log_px / len(images))
 
 
 @torch.no_grad()
 def averages(
     vae: VAE, encoded: EncodedImages, objective: Objective, noise: torch.Generator
 ) -> Averages:
-    """Return the loss and its parts, means over encoded images in all their forms."""
+    """Return the loss and its parts, means over encoded images."""
     total = 0.0
-    for index in batch_indices(len(encoded), BATCH):
-        for mu, logvar in zip(encoded.mu[:, index], encoded.logvar[:, index], strict=True):
-            eps = torch.randn(mu.shape, generator=noise, device=mu.device)
-            total += float(kl_to_flow(vae, mu, logvar, eps).sum())
-    return with_kl(encoded, objective, total / encoded.mu[:, :, 0].numel())
+    for mu, logvar in zip(
+        torch.split(encoded.mu, BATCH), torch.split(encoded.logvar, BATCH), strict=True
+    ):
+        eps = torch.randn(mu.shape, generator=noise, device=mu.device)
+        total += float(kl_to_flow(vae, mu, logvar, eps).sum())
+    return with_kl(encoded, objective, total / len(encoded))
 
 
 def with_kl(encoded: EncodedImages, objective: Objective, kl: float) -> Averages:

@@ -140,7 +140,7 @@ class Trainer:
         if self.encoded is None:
             return mean_bound(self.trained, test, self.objective, self._noise())
         if self.encoded_test is None:
-            self.encoded_test = prior.encode(self.trained, test, self.objective, self._noise())
+            self.encoded_test = prior.encode(self.trained, test, self._noise())
         return prior.averages(self.trained, self.encoded_test, self.objective, self._noise())
 
     def _prior_epoch(self, train: Images, epoch: int) -> Iterator[EpochProgress]:
@@ -149,13 +149,13 @@ class Trainer:
         if self.ema and epoch == 1 + self.optimiser.epochs - self.objective.prior_only_epochs:
             self.vae.load_state_dict(self.ema.vae.state_dict())
         if self.encoded is None:
-            self.encoded = prior.encode(self.vae, train, self.objective, self._noise())
+            self.encoded = prior.encode(self.vae, train, self._noise())
         self.vae.eval().requires_grad_(requires_grad=False)
-        flow = cast(nn.Module, self.vae.flow).requires_grad_()
+        flow = cast(nn.Module, self.vae.flow).train().requires_grad_()
         kl, order = torch.zeros((), device=self.device), self._random_order(train)
         images = 0
         for number, index in enumerate(torch.split(order, self.optimiser.batch_size), start=1):
-            mu, logvar = self.encoded.batch(index, self.noise)
+            mu, logvar = self.encoded.mu[index], self.encoded.logvar[index]
             eps = torch.randn(mu.shape, generator=self.noise, device=self.device)
             loss = prior.kl_to_flow(self.vae, mu, logvar, eps).mean()
             self._step(loss, flow, self._epochs_done(len(train)))
