@@ -33,13 +33,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MODELS = (
-    "mnist@6",
+    "mnist@7",
     "mnist-flow@4",
+    "mnist-gaussian@1",
     "fashion@2",
     "fashion-flow@3",
     "faces@1",
-    "digits@2",
-    "lab@2",
+    "letters@1",
+    "digits@3",
+    "lab@3",
     "notebook@2",
 )
 """The versions to ask, each the production version of its model."""

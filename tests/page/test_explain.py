@@ -75,8 +75,8 @@ def test_a_version_with_a_history_shows_its_training_curves(visitor: Visitor) ->
 
 
 def test_a_version_without_a_history_shows_the_figure_of_its_loss(visitor: Visitor) -> None:
-    visitor.open("#model?model=digits@2")
-    picture = visitor.shown.get_by_role("img", name="Training loss of digits@2 by epoch")
+    visitor.open("#model?model=digits@3")
+    picture = visitor.shown.get_by_role("img", name="Training loss of digits@3 by epoch")
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth > 0)")
 
 
@@ -87,5 +87,5 @@ def test_a_version_without_history_and_figure_shows_a_note(visitor: Visitor) -> 
         route.fulfill(json=answer)
 
     visitor.page.route("**/models/digits/2", remove_figure)
-    visitor.open("#model?model=digits@2")
+    visitor.open("#model?model=digits@3")
     assert "no record of its training epochs" in visitor.shown.inner_text()

@@ -157,7 +157,7 @@ def test_live_images_are_requested_one_at_a_time(visitor: Visitor) -> None:
 def test_the_map_of_a_larger_model_starts_with_its_two_most_informative_dimensions(
     visitor: Visitor,
 ) -> None:
-    visitor.open("#map?model=digits@2")
+    visitor.open("#map?model=digits@3")
     assert visitor.shown.get_by_label("Horizontal").input_value() == "11"
     assert visitor.shown.get_by_label("Vertical").input_value() == "10"
     point(visitor, 0.75, 0.25)
@@ -165,7 +165,7 @@ def test_the_map_of_a_larger_model_starts_with_its_two_most_informative_dimensio
     x, y = place(visitor)
     z = [0.0] * 20
     z[11], z[10] = x, y
-    assert shown_image(visitor) == decoded(visitor, "digits@2", z)
+    assert shown_image(visitor) == decoded(visitor, "digits@3", z)
     before = picture(visitor)
     visitor.choose("Horizontal", "3")
     visitor.page.wait_for_load_state("networkidle")
@@ -175,15 +175,15 @@ def test_the_map_of_a_larger_model_starts_with_its_two_most_informative_dimensio
 
 def test_a_plane_through_three_seeds_contains_their_images(visitor: Visitor) -> None:
     for at, seed in (("0,0", 1), ("1,0", 2), ("0,1", 3)):
-        visitor.open(f"#map?model=digits@2&plane=seeds&a=1&b=2&c=3&at={at}")
+        visitor.open(f"#map?model=digits@3&plane=seeds&a=1&b=2&c=3&at={at}")
         at_place = np.array(visitor.pixels(".map-face img")[0])
-        by_seed = np.array(image_from_service(visitor, f"generate?model=digits@2&n=1&seed={seed}"))
+        by_seed = np.array(image_from_service(visitor, f"generate?model=digits@3&n=1&seed={seed}"))
         assert np.abs(at_place - by_seed).max() <= 1, seed
     assert visitor.shown.locator(".corners span").all_inner_texts() == ["A", "B", "C"]
 
 
 def test_an_image_from_another_part_is_the_first_place_of_its_map(visitor: Visitor) -> None:
-    visitor.open("#generate?n=4&seed=1&model=digits@2")
+    visitor.open("#generate?n=4&seed=1&model=digits@3")
     image = visitor.pixels(".tiles img")[2]
     visitor.menu(visitor.tiles.nth(2), "Map around here")
     assert visitor.pixels(".map-face img") == [image]
@@ -192,7 +192,7 @@ def test_an_image_from_another_part_is_the_first_place_of_its_map(visitor: Visit
 
 
 def test_a_reopened_map_shows_the_same_pixels(visitor: Visitor) -> None:
-    visitor.open("#map?model=digits@2&x=3&y=7&seed=5&at=1.2,-0.4&span=2")
+    visitor.open("#map?model=digits@3&x=3&y=7&seed=5&at=1.2,-0.4&span=2")
     visitor.page.wait_for_load_state("networkidle")
     before = picture(visitor), visitor.pixels(".map-face img, .map-live")
     visitor.open(visitor.state)
@@ -211,7 +211,7 @@ def test_a_copied_curl_gives_the_image_of_the_place(visitor: Visitor, tmp_path: 
 def test_another_model_gets_a_map_of_its_own(
     visitor: Visitor,
 ) -> None:
-    visitor.open("#map?model=digits@2&plane=seeds&at=0.5,0.5")
+    visitor.open("#map?model=digits@3&plane=seeds&at=0.5,0.5")
     visitor.page.get_by_label("Model", exact=True).select_option("notebook")
     expect(visitor.shown.get_by_role("slider", name="z0")).to_be_visible()
     visitor.settled()
