@@ -27,6 +27,8 @@ from training.publishing.drawing import (
     new_figure,
 )
 
+MOST_CLASS_IMAGES = 250
+"""Largest number of images in the figure of the classes, unless that leaves fewer than 4 of each."""
 SEED = 0
 MAX_VALUES = 66 * 3 * 64 * 64
 """Values of the images of one figure. Larger images get fewer rows, so that a version stays small."""
@@ -108,7 +110,9 @@ def classes(
 ) -> bytes:
     """Draw one row per class: images sampled for its label, torch seed SEED."""
     noise = torch.Generator().manual_seed(SEED)
-    columns = _affordable_rows(vae, columns, len(names))
+    columns = _affordable_rows(
+        vae, min(columns, max(4, MOST_CLASS_IMAGES // len(names))), len(names)
+    )
     z = [latents_of_class(vae, class_latents, label, columns, noise) for label in range(len(names))]
     images = _decode(vae, torch.cat(z))
     return labelled_png(grid(images, columns), list(names), "", [""] * columns)
