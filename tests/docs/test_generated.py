@@ -35,6 +35,7 @@ LOG = "docs/experiments.md"
 @pytest.mark.parametrize("page", [page for page in PAGES if page != LOG])
 def test_every_model_that_a_page_calls_shipped_is(page: str):
     for name, version in re.findall(
-        r"`(mnist|mnist-flow|mnist-gaussian|fashion|fashion-flow|faces|letters|lab|digits|notebook)@(\d+)`", read(page)
+        r"`(mnist|mnist-flow|mnist-gaussian|fashion|fashion-flow|faces|letters|lab|digits|notebook)@(\d+)`",
+        read(page),
     ):
         assert int(version) in Store(SHIPPED).versions(name)
