@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from app.asgi import create_app
 from app.settings import Settings
 from model_store.directions import Directions
-from model_store.spec import MLP, Direction, DirectionTable, Flow, ModelSpec
+from model_store.spec import MLP, Direction, DirectionTable, Flow, ModelSpec, TrainingRecord
 from model_store.store import Store
 from model_store.vae import VAE, build_vae
 from tests.unit.models import a_card, tiny_classes, tiny_description, tiny_weights
@@ -83,7 +83,9 @@ MOVING_STEPS = np.array([[0.5, 0, 0], [0, 1 / 3, -0.25], [1, 1, 1]], np.float32)
 
 def publish_moving(root: Path, name: str, scale: float = 1.0) -> None:
     """Publish a float version with directions, whose steps are multiplied by `scale`."""
-    description = tiny_description(SPEC).model_copy(update={"directions": MOVING_DIRECTIONS})
+    training = TrainingRecord(preset="tiny", dataset="moving", seed=0, epochs=0)
+    changes = {"directions": MOVING_DIRECTIONS, "training": training}
+    description = tiny_description(SPEC).model_copy(update=changes)
     directions = Directions(MOVING_DIRECTIONS.names, np.float32(scale) * MOVING_STEPS)
     Store(root).publish(
         name, description, tiny_weights(1, SPEC), card=a_card, directions=directions

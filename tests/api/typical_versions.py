@@ -6,6 +6,7 @@ import numpy as np
 
 from model_store.arithmetic.golden import executor_maker
 from model_store.arithmetic.model import ExactModel
+from model_store.spec import TrainingRecord
 from model_store.store import Store
 from model_store.typicality import Typicality, fit, statistics
 from tests.api.service import png
@@ -29,7 +30,9 @@ def black() -> bytes:
 def publish_typical(root: Path, kind: str, name: str | None = None) -> None:
     """Publish the model `kind` with a table; it takes images of its size as they are."""
     spec = SPECS[kind].model_copy(update={"upload": "resize"})
-    description = tiny_description().model_copy(update={"spec": spec, "latents": None})
+    training = TrainingRecord(preset="tiny", dataset="noise", seed=0, epochs=0)
+    changes = {"spec": spec, "latents": None, "training": training}
+    description = tiny_description().model_copy(update=changes)
     Store(root).publish(
         name or kind,
         description,

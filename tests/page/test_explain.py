@@ -86,6 +86,6 @@ def test_a_version_without_history_and_figure_shows_a_note(visitor: Visitor) -> 
         answer["figures"].pop("loss")
         route.fulfill(json=answer)
 
-    visitor.page.route("**/models/digits/2", remove_figure)
+    visitor.page.route("**/models/digits/3", remove_figure)
     visitor.open("#model?model=digits@3")
     assert "no record of its training epochs" in visitor.shown.inner_text()

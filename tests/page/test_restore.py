@@ -22,7 +22,7 @@ from tests.page.visitor import Visitor
         ),
         (
             "traverse?model=notebook&seed=3&steps=5&span=2",
-            "#traverse?model=notebook@2&seed=3&steps=5&span=2",
+            "#traverse?model=notebook@2&seed=3&steps=5&span=2&rows=dimensions",
         ),
     ],
 )

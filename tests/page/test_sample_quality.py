@@ -116,7 +116,7 @@ def test_a_service_that_lists_no_sample_quality_is_shown_as_not_measured(visitor
         answer["sample_quality"] = None
         route.fulfill(json=answer)
 
-    visitor.page.route("**/models/lab/2", remove_quality)
+    visitor.page.route("**/models/lab/3", remove_quality)
     visitor.open("#compare?model=lab@3&other=mnist@7&n=4&seed=8")
     expect(visitor.shown.locator(".verdict")).to_have_text(
         "Not ranked: the samples of lab@3 were not measured."
