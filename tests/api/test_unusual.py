@@ -16,7 +16,7 @@ from tests.api.typical_versions import black, publish_typical
 
 @pytest.fixture(scope="module")
 def shipped() -> Iterator[Service]:
-    settings = Settings(store=SHIPPED, model="lab", device="cpu", log_requests=False)
+    settings = Settings(store=SHIPPED, model="mnist-flow", device="cpu", log_requests=False)
     with started(settings) as service:
         yield service
 
