@@ -31,7 +31,9 @@ def test_colour_images_are_generated_interpolated_and_traversed(visitor: Visitor
 def test_a_dropped_photo_is_reconstructed_in_colour(visitor: Visitor) -> None:
     visitor.open("#draw?model=zcolour@1")
     assert "Drop or paste an image" in visitor.shown.inner_text()
-    with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
+    with visitor.page.expect_response(
+        lambda r: "/reconstruct" in r.url and "preprocess=none" in r.url
+    ):
         visitor.drop(a_picture(), kind="image/jpeg")
     visitor.settled()
     before = visitor.pixels(".triptych img, .triptych canvas")

@@ -48,7 +48,9 @@ def test_strokes_can_be_undone_and_cleared(visitor: Visitor) -> None:
     one = visitor.pixels(".pad")
     visitor.draw((0.2, 0.5), (0.8, 0.5))
     assert visitor.pixels(".pad") != one
-    with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
+    with visitor.page.expect_response(
+        lambda r: "/reconstruct" in r.url and "preprocess=none" in r.url
+    ):
         visitor.click("Undo")
     assert visitor.pixels(".pad") == one
     visitor.click("Clear")
@@ -66,7 +68,9 @@ def test_a_reopened_drawing_shows_the_same_pixels(visitor: Visitor) -> None:
 
 def test_an_image_can_be_chosen_dropped_or_pasted(visitor: Visitor) -> None:
     visitor.open("#draw")
-    with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
+    with visitor.page.expect_response(
+        lambda r: "/reconstruct" in r.url and "preprocess=none" in r.url
+    ):
         visitor.page.get_by_label("Image file", exact=True).set_input_files(
             {"name": "seven.png", "mimeType": "image/png", "buffer": a_seven()}
         )
@@ -74,7 +78,9 @@ def test_an_image_can_be_chosen_dropped_or_pasted(visitor: Visitor) -> None:
     chosen = visitor.pixels(".triptych img")
     for send in (visitor.drop, visitor.paste):
         visitor.open("#generate?n=4&seed=1")
-        with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
+        with visitor.page.expect_response(
+            lambda r: "/reconstruct" in r.url and "preprocess=none" in r.url
+        ):
             send(a_seven())
         visitor.settled()
         assert visitor.pixels(".triptych img") == chosen
@@ -87,7 +93,9 @@ def test_a_large_photo_is_made_smaller_before_it_is_sent(visitor: Visitor) -> No
     photo.save(large, "PNG")
     assert len(large.getvalue()) > 1024 * 1024
     visitor.open("#draw")
-    with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
+    with visitor.page.expect_response(
+        lambda r: "/reconstruct" in r.url and "preprocess=none" in r.url
+    ):
         visitor.drop(large.getvalue())
     visitor.settled()
     assert "image=iVBOR" in visitor.state
@@ -99,7 +107,9 @@ def test_a_heic_photo_is_left_to_the_service(visitor: Visitor) -> None:
     with Image.open(io.BytesIO(a_seven())) as seven:
         seven.convert("RGB").resize((900, 900)).save(photo, "HEIF", quality=90)
     visitor.open("#draw")
-    with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
+    with visitor.page.expect_response(
+        lambda r: "/reconstruct" in r.url and "preprocess=none" in r.url
+    ):
         visitor.drop(photo.getvalue(), kind="image/heic")
     visitor.settled()
     assert "image=iVBOR" in visitor.state

@@ -63,7 +63,9 @@ def on_paper(visitor: Visitor, strokes: list[Stroke], pen: float) -> None:
             brush.ellipse([x - radius, y - radius, x + radius, y + radius], 0)
     file = io.BytesIO()
     paper.resize((side, side), Image.Resampling.BOX).save(file, "PNG")
-    with visitor.page.expect_response(lambda r: "preprocess=none" in r.url):
+    with visitor.page.expect_response(
+        lambda r: "/reconstruct" in r.url and "preprocess=none" in r.url
+    ):
         visitor.drop(file.getvalue())
     visitor.settled()
 

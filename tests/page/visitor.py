@@ -124,7 +124,9 @@ class Visitor:
         self.page.mouse.down()
         for place in places[1:]:
             self.page.mouse.move(*place, steps=steps)
-        with self.page.expect_response(lambda r: "preprocess=none" in r.url):
+        with self.page.expect_response(
+            lambda r: "/reconstruct" in r.url and "preprocess=none" in r.url
+        ):
             self.page.mouse.up()
         self.settled()
 
