@@ -246,7 +246,7 @@ class LatentStatistics(Frozen):
 
 
 class DirectionEffect(Frozen):
-    """What a move along a direction does to images, on average."""
+    """Mean changes of images by a move along a direction."""
 
     by: float
     """Size of the move, in standard deviations of the latents along the direction."""

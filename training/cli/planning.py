@@ -28,7 +28,7 @@ MAX_NAME = 63
 
 @dataclass(frozen=True)
 class Chosen:
-    """What to train, and how to measure and store it unless options say otherwise."""
+    """A preset to train, and the defaults for measuring and storing the result."""
 
     preset_name: str
     preset: Preset

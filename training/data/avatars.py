@@ -135,7 +135,7 @@ class Artist:
 
 @dataclass(frozen=True)
 class _Factors:
-    """What is drawn here; places on ramps and hues are in [0, 1)."""
+    """Features of one face; places on colour ramps, and hues, are in [0, 1)."""
 
     hairstyle: str
     skin: float

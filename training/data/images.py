@@ -26,8 +26,8 @@ class Images:
     labels: Tensor | None = None
     """(images,) int64, indices into `Splits.classes`; None if the data set has no labels."""
     attributes: Mapping[str, Tensor] = field(default_factory=dict)
-    """What the data set states about each image, such as the weight of a letter; name -> (images,)
-    float32 on the CPU, NaN if unknown."""
+    """Attribute, such as the weight of a letter -> its value for each image; (images,) float32 on the
+    CPU, NaN if unknown."""
 
     def __len__(self) -> int:
         return len(self.pixels)

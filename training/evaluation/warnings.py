@@ -33,7 +33,7 @@ MAX_AVERAGED_SHARE = 1 / 3
 
 @dataclass(frozen=True)
 class Training:
-    """What the warnings need to know about a run; None is not known."""
+    """Settings of a run that warnings depend on; None if unknown."""
 
     images: int
     steps: int | None = None

@@ -38,9 +38,9 @@ class Memory:
     images: int
     """The whole data set as bytes."""
     batch: int
-    """What one training step keeps, for all images of a batch."""
+    """Tensors that one training step keeps for all images of a batch."""
     measuring: int
-    """What measuring the test split keeps."""
+    """Tensors that are kept while the test split is measured."""
 
     @property
     def total(self) -> int:

@@ -38,7 +38,7 @@ FULL_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user asks for; None lets the plan choose."""
+    """Settings that the user chose; None leaves the choice to the plan."""
 
     size: int | None = None
     """Longer side of the model's images, pixels."""

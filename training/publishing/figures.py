@@ -234,7 +234,7 @@ def _affordable(vae: TrainedVAE) -> int:
 
 
 def _affordable_rows(vae: TrainedVAE, rows: int, columns: int) -> int:
-    """Return `rows`, or fewer if so many rows of `columns` images are too much; at least one."""
+    """Return the largest number of rows of `columns` images, at most `rows` and at least one."""
     return max(1, min(rows, _affordable(vae) // columns))
 
 

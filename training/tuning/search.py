@@ -43,8 +43,8 @@ class Search:
     study: str
     seed: int = 0
     compute: Compute | None = None
-    """What was chosen for the preset's `auto`; None trains without. It is no setting of the study,
-    which may continue on another machine."""
+    """Values chosen for the settings that the preset leaves to `auto`; None keeps the preset's. They
+    are not settings of the study, which may continue on another machine."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ ATTRIBUTE_NAMES = ("weight", "slant", "serif", "width")
 
 @dataclass(frozen=True)
 class Built:
-    """What was written, and why fonts were left out -> their number."""
+    """The fonts of both splits, and the number of fonts left out for each reason."""
 
     train: Sequence[Font]
     test: Sequence[Font]

@@ -19,7 +19,7 @@ from training.data.glyphs.fonts import CHARACTERS, Font
 MIN_RECOGNISED = 0.5
 """Share of a font's characters that must resemble their own mean most."""
 MIN_RECOGNISED_SMALL = 0.6
-"""The same share of SMALL_LETTERS, which small capitals fail."""
+"""Share of SMALL_LETTERS that must resemble their own mean most; fonts of small capitals fail."""
 SMALL_LETTERS = "abdefghmnqrt"
 """Small letters that are no smaller copies of their capitals."""
 MAX_EQUAL_PAIRS = 4
