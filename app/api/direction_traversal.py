@@ -9,14 +9,15 @@ from starlette.responses import Response
 from app.api.dependencies import Services
 from app.api.limits import check_answer_pixels
 from app.api.moves import choose_directions, move, offsets_along, read_start
-from app.api.provenance import latent_parameters, provenance, request_parameters
+from app.api.provenance import provenance, request_parameters
 from app.api.queries import TraverseQuery
 from app.api.render import image_to_json, render
 from app.api.responses_schema import Traversed, TraversedDirection
-from app.api.result import Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
+from app.api.result import Arrays, OutputOptions
+from app.api.strips import Strips
 from app.sampling.latents import GENERATOR
 from app.sampling.paths import traversal_values
-from app.typing import Bytes, Floats
+from app.typing import Floats
 
 
 async def traverse_directions(
@@ -52,30 +53,14 @@ async def traverse_directions(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DirectionTraversal(Result):
+class DirectionTraversal(Strips):
     """Images along some directions, ordered by direction and then by value."""
 
-    start: Floats
-    """The latent that is moved; (latent,)."""
     directions: tuple[str, ...]
-    values: Floats
-    z: Floats
-    """The latent of each image; (directions * steps, latent)."""
 
-    def grid(self) -> Grid:
-        """Return one row for each direction."""
-        return Grid(self.images, len(self.values))
-
-    def files(self) -> ImageFiles:
-        """Return each image with its direction and value."""
-        steps = len(self.values)
-        entries = []
-        for i, z in enumerate(self.z):
-            row, step = divmod(i, steps)
-            fields = {"direction": self.directions[row], "value": self.values[step]}
-            parameters = latent_parameters(self.model, z)
-            entries.append(FileEntry(f"{row:03d}-{step:03d}.png", fields, z, parameters))
-        return ImageFiles(self.images, entries)
+    def entry(self, row: int, value: np.float32) -> dict[str, object]:
+        """Return the direction and the value of an image."""
+        return {"direction": self.directions[row], "value": value}
 
     def arrays(self) -> Arrays:
         """Return the images (directions, steps, ...), and what was varied."""
@@ -85,11 +70,11 @@ class DirectionTraversal(Result):
             "directions": np.array(self.directions),
             "values": self.values,
         }
-        return Arrays({"images": self._pictures()}, numbers)
+        return Arrays({"images": self.rows()}, numbers)
 
     def document(self, output: OutputOptions) -> Traversed:
         """Return the images of each direction with their latents and values."""
-        rows = zip(self.directions, self._latents(), self._pictures(), strict=True)
+        rows = zip(self.directions, self._latents(), self.rows(), strict=True)
         return Traversed(
             **provenance(self.model),
             generator=None if self.seed is None else GENERATOR,
@@ -106,9 +91,6 @@ class DirectionTraversal(Result):
                 for name, z, pictures in rows
             ],
         )
-
-    def _pictures(self) -> Bytes:
-        return self.images.reshape(len(self.directions), len(self.values), *self.images.shape[1:])
 
     def _latents(self) -> Floats:
         return self.z.reshape(len(self.directions), len(self.values), -1)

@@ -14,13 +14,14 @@ from app.api.encode_uploads import encode_uploads
 from app.api.limits import at_most, check_answer_pixels
 from app.api.negotiation import choose_output
 from app.api.openapi import images, latents_or_images_body
-from app.api.provenance import latent_parameters, provenance, request_parameters
+from app.api.provenance import provenance, request_parameters
 from app.api.queries import TraverseQuery, parse_dimensions
 from app.api.query_route import QueryRoute
 from app.api.render import image_to_json, render
 from app.api.request_body import Uploads, read_uploads
 from app.api.responses_schema import Traversed, TraversedDimension, Unusual
-from app.api.result import Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
+from app.api.result import Arrays, OutputOptions
+from app.api.strips import Strips
 from app.api.unusual import can_warn, unusual_headers, unusual_uploads
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
@@ -116,38 +117,22 @@ class Start(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Traversal(Result):
+class Traversal(Strips):
     """Images along some latent dimensions, ordered by dimension and then by value."""
 
-    start: Floats
-    """The latent that is varied; (latent,)."""
     dims: tuple[int, ...]
-    values: Floats
-    z: Floats
-    """The latent of each image; (dims * steps, latent)."""
     unusual: Unusual | None
     """A warning if an upload is not like the images that the model learnt."""
 
-    def grid(self) -> Grid:
-        """Return one row for each dimension."""
-        return Grid(self.images, len(self.values))
-
-    def files(self) -> ImageFiles:
-        """Return each image with its dimension and value."""
-        steps = len(self.values)
-        entries = []
-        for i, z in enumerate(self.z):
-            row, step = divmod(i, steps)
-            dim = self.dims[row]
-            fields = {"dim": dim, "value": self.values[step], "kl_nats": self._kl_nats(dim)}
-            parameters = latent_parameters(self.model, z)
-            entries.append(FileEntry(f"{row:03d}-{step:03d}.png", fields, z, parameters))
-        return ImageFiles(self.images, entries)
+    def entry(self, row: int, value: np.float32) -> dict[str, object]:
+        """Return the dimension of an image, its value, and the KL of the dimension."""
+        dim = self.dims[row]
+        return {"dim": dim, "value": value, "kl_nats": self._kl_nats(dim)}
 
     def arrays(self) -> Arrays:
         """Return the images (dims, steps, ...), and what was varied."""
         return Arrays(
-            {"images": self._rows()}, {"z": self.start, "dims": self.dims, "values": self.values}
+            {"images": self.rows()}, {"z": self.start, "dims": self.dims, "values": self.values}
         )
 
     def document(self, output: OutputOptions) -> Traversed:
@@ -164,13 +149,10 @@ class Traversal(Result):
                     values=self.values.tolist(),
                     images=[image_to_json(image, output) for image in row],
                 )
-                for dim, row in zip(self.dims, self._rows(), strict=True)
+                for dim, row in zip(self.dims, self.rows(), strict=True)
             ],
             unusual=self.unusual,
         )
-
-    def _rows(self) -> Bytes:
-        return self.images.reshape(len(self.dims), len(self.values), *self.images.shape[1:])
 
     def _kl_nats(self, dim: int) -> float | None:
         """Return the KL of a dimension over the test split, or None if it was not measured."""
