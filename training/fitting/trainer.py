@@ -131,10 +131,13 @@ class Trainer:
                 reported = time.perf_counter()
                 started += reported - now  # what the receiver does takes no time of training
 
+    @property
+    def _first_prior_only_epoch(self) -> int:
+        return self.optimiser.epochs - self.objective.prior_only_epochs + 1
+
     def _is_flow_only(self, epoch: int) -> bool:
         """Return True if the networks, with their batch-norm statistics, stay as they are."""
-        first_of_last = self.optimiser.epochs - self.objective.prior_only_epochs + 1
-        return epoch <= self.objective.freeze_vae_epochs or epoch >= first_of_last
+        return epoch <= self.objective.freeze_vae_epochs or epoch >= self._first_prior_only_epoch
 
     def _measure(self, test: Images) -> Averages:
         if self.encoded is None:
@@ -146,7 +149,7 @@ class Trainer:
     def _prior_epoch(self, train: Images, epoch: int) -> Iterator[EpochProgress]:
         """Train the flow alone, on one draw of z for each image, which is encoded only once."""
         started = time.perf_counter()
-        if self.ema and epoch == 1 + self.optimiser.epochs - self.objective.prior_only_epochs:
+        if self.ema and epoch == self._first_prior_only_epoch:
             self.vae.load_state_dict(self.ema.vae.state_dict())
         if self.encoded is None:
             self.encoded = prior.encode(self.vae, train, self._noise())
