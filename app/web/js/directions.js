@@ -32,7 +32,7 @@ export function directionStrips(choose, guard) {
   const attributes = h("div", { class: "strips" });
   const classes = h("div", { class: "strips" });
   const more = h("details", { ontoggle: () => guard(draw) }, h("summary", {}, "Towards each class"), classes);
-  const element = h("div", { class: "direction-strips", hidden: true }, attributes, more);
+  const element = h("div", { class: "direction-strips", "data-result": "", hidden: true }, attributes, more);
 
   const valueAt = (i, { steps, span }) => Math.fround(-span + (2 * span * i) / (steps - 1));
 

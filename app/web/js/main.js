@@ -11,6 +11,11 @@
 //                             user. Controls call context.store.set({...}), and only `show` updates
 //                             what is displayed. It sends requests through newestWins (api.js).
 //
+// While what is displayed is not what was asked for yet, the page says so. A part marks the elements
+// that show an answer with the attribute `data-result`; until the promise of `show` is settled, the
+// frame sets aria-busy on them, which dims their images, and after 0.4 s it says in words that it
+// waits. For an answer that `show` does not await, the part does the same with context.busy.
+//
 // The context has
 //
 //   store                     the state: set({seed: 7}, {push}), go({part, model, values, push})
@@ -22,13 +27,17 @@
 //   prepare(file)             prepares an image file for the model, and returns PNG bytes
 //   receive(file)             opens an image file: restores its settings if the service made it,
 //                             otherwise shows it in Draw
+//   busy(elements, work)      runs an async function, and marks elements as out of date until it ends
+//                             (busy.js): busy(grid, async () => ...); returns its result, or throws
 //   guard(work)               runs an async function and shows the error that it throws
 //   toast(text)               shows a short message for a moment
 import { ask } from "./api.js";
+import { busy } from "./busy.js";
 import { copy, fill, h, save } from "./dom.js";
 import { explainTerms } from "./explain.js";
 import { faceOf, openHistory } from "./history.js";
 import { numbersOf, openCatalogue } from "./models.js";
+import { hideProblem, showProblem, toast } from "./notices.js";
 import * as compare from "./parts/compare.js";
 import * as draw from "./parts/draw.js";
 import * as generate from "./parts/generate.js";
@@ -47,18 +56,11 @@ const PARTS = { generate, draw, interpolate, traverse, map, compare, history: hi
 const find = (id) => document.getElementById(id);
 const store = createStore(Object.fromEntries(Object.entries(PARTS).map(([name, part]) => [name, part.fields])), "generate");
 const history = openHistory();
-const context = { store, history, prepare, receive, guard, toast };
+const context = { store, history, prepare, receive, busy, guard, toast };
 const mounted = {};
 let offered = [];
 
 // --- shared by all parts -----------------------------------------------------------------------
-
-function showProblem(error) {
-  if (!(error instanceof Error)) throw error;
-  const remedy = error.remedy ? h("span", {}, ` What to do: ${error.remedy}.`) : null;
-  find("problem").replaceChildren(h("p", {}, h("strong", {}, error.message), remedy));
-  find("problem").hidden = false;
-}
 
 async function guard(work) {
   try {
@@ -67,14 +69,6 @@ async function guard(work) {
     showProblem(error);
     return undefined;
   }
-}
-
-function toast(text) {
-  const spot = find("toast");
-  spot.textContent = text;
-  spot.classList.add("seen");
-  clearTimeout(toast.timer);
-  toast.timer = setTimeout(() => spot.classList.remove("seen"), 2500);
 }
 
 function offer(requests) {
@@ -178,13 +172,14 @@ function showFrame(part) {
 
 async function show() {
   const { part } = store.state;
-  find("problem").hidden = true;
+  hideProblem();
   showFrame(part);
   const model = await selectedVersion();
   if (part !== store.state.part) return;
   showPicker(model);
   if (!mounted[part]) mounted[part] = PARTS[part].mount(find(`part-${part}`), contextOf(part));
-  await mounted[part].show(store.state.values[part], model);
+  const results = [...find(`part-${part}`).querySelectorAll("[data-result]")];
+  await busy(results, () => mounted[part].show(store.state.values[part], model));
 }
 
 let showing = 0;

@@ -18,7 +18,7 @@ export function requestFor({ n, seed, temperature, label }, model) {
 export function mount(section, context) {
   const { store } = context;
   const newest = newestWins();
-  const grid = h("div", { class: "tiles", id: "samples" });
+  const grid = h("div", { class: "tiles", id: "samples", "data-result": "" });
   const n = h("select", { onchange: () => store.set({ n: Number(n.value) }, { push: true }) });
   const seedInput = h("input", {
     type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", required: true,

@@ -38,13 +38,13 @@ export function mount(section, context) {
   let playTimer = null;
 
   const slots = { a: slot("a"), b: slot("b") };
-  const stage = h("div", { class: "stage" });
+  const stage = h("div", { class: "stage", "data-result": "" });
   const slider = h("input", { type: "range", min: 0, "aria-label": "Position between A and B", oninput: () => {
     stop();
     store.set({ t: Number(slider.value) / Number(slider.max) });
   } });
   const play = button("Play", () => (playTimer ? stop() : start()), { class: "primary", "aria-pressed": "false" });
-  const strip = h("div", { class: "strip", role: "group", "aria-label": "Frames" });
+  const strip = h("div", { class: "strip", role: "group", "aria-label": "Frames", "data-result": "" });
   const path = h("select", { onchange: () => store.set({ path: path.value }, { push: true }) });
   fill(path, [["slerp", "spherical"], ["linear", "linear"]], "slerp");
   const steps = h("select", { onchange: () => store.set({ steps: Number(steps.value) }, { push: true }) });
@@ -64,7 +64,7 @@ export function mount(section, context) {
   );
 
   function slot(name) {
-    const frame = h("div", { class: "slot-face" });
+    const frame = h("div", { class: "slot-face", "data-result": "" });
     const seedInput = h("input", { type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", placeholder: "seed", "aria-label": `Seed of ${name.toUpperCase()}`, onchange: () => {
       if (seedInput.value !== "" && seedInput.reportValidity()) store.set({ [name]: { seed: Number(seedInput.value) } }, { push: true });
     } });

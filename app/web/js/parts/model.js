@@ -28,7 +28,7 @@ const CAPTIONS = {
 };
 
 export function mount(section, { offer }) {
-  const body = h("div", {});
+  const body = h("div", { "data-result": "" });
   section.append(body);
 
   function show(values, model) {

@@ -30,7 +30,7 @@ export function mount(section, context) {
   let strips = new Map();
   let current = null;
 
-  const frame = h("div", { class: "slot-face" });
+  const frame = h("div", { class: "slot-face", "data-result": "" });
   const seedInput = h("input", { type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", "aria-label": "Seed to start from", onchange: () => {
     if (seedInput.value !== "" && seedInput.reportValidity()) start({ seed: Number(seedInput.value), z: null });
   } });
@@ -44,7 +44,7 @@ export function mount(section, context) {
   const deadStrips = h("div", { class: "strips" });
   const deadSummary = h("summary", {});
   const dead = h("details", { class: "dead-dimensions", ontoggle: () => context.guard(decodeAll) }, deadSummary, deadStrips);
-  const dimensions = h("div", {}, activeStrips, dead);
+  const dimensions = h("div", { "data-result": "" }, activeStrips, dead);
   section.append(h("div", { class: "split traverse" },
     h("div", { class: "side sticky" }, frame, h("div", { class: "side-controls" },
       h("div", { class: "row" }, undo, button("New seed", () => start({ seed: randomSeed(), z: null })), button("Zero", () => start({ z: new Array(current.model.latent).fill(0) }), { title: "Start from the z in which every dimension is 0" })),

@@ -1,0 +1,59 @@
+// Messages of the frame. They lie above the page, so that nothing moves when they appear.
+import { button, h } from "./dom.js";
+
+const find = (id) => document.getElementById(id);
+
+/**
+ * Show an error until it is closed or `hideProblem` is called. `again` is called by "Try again", which
+ * is offered unless the same request is sure to fail again.
+ */
+export function showProblem(error, again = null) {
+  if (!(error instanceof Error)) throw error;
+  const remedy = error.remedy ? h("span", {}, ` What to do: ${error.remedy}.`) : null;
+  const actions = [
+    again && error.isFinal !== true && button("Try again", () => {
+      hideProblem();
+      again();
+    }, { class: "primary" }),
+    button("Close", hideProblem),
+  ];
+  find("problem").replaceChildren(h("p", {}, h("strong", {}, error.message), remedy), h("div", { class: "row" }, ...actions.filter(Boolean)));
+  find("problem").hidden = false;
+}
+
+export function hideProblem() {
+  close("problem");
+}
+
+/** Say what was changed, one sentence each, until it is closed or something else is said. No sentences hide the box. */
+export function showNotice(sentences) {
+  if (!sentences.length) return close("notice");
+  find("notice").replaceChildren(...sentences.map((sentence) => h("p", {}, sentence)), h("div", { class: "row" }, button("Close", () => close("notice"))));
+  find("notice").hidden = false;
+}
+
+/** Show a short message for a moment. */
+export function toast(text) {
+  const spot = find("toast");
+  spot.textContent = text;
+  spot.classList.add("seen");
+  clearTimeout(toast.timer);
+  toast.timer = setTimeout(() => spot.classList.remove("seen"), 2500);
+}
+
+/** Tell a screen reader what is shown now, after a pause without newer results. */
+export function announce(text) {
+  clearTimeout(announce.timer);
+  announce.timer = setTimeout(() => {
+    find("announcement").textContent = text;
+  }, ANNOUNCE_AFTER_MS);
+}
+
+const ANNOUNCE_AFTER_MS = 500;
+
+function close(id) {
+  const box = find(id);
+  const hadFocus = box.contains(document.activeElement);
+  box.hidden = true;
+  if (hadFocus) find("main").focus();
+}
