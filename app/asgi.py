@@ -148,7 +148,7 @@ def create_app(
     if settings.telemetry:
         app.add_middleware(MetricsMiddleware, telemetry=telemetry, request_log=request_log)
     app.add_middleware(RequestContextMiddleware, tracing=tracing)
-    app.mount("/static", page.Files(directory=page.FILES), name="static")
+    app.mount("/static", page.files, name="static")
     return app
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
@@ -10,6 +10,7 @@ from app.access.access import Access
 from app.api.caching import cache_headers, client_has
 from app.api.dependencies import Services, ServicesDep
 from app.api.openapi import BINARY, problems
+from app.api.precompressed import CompressedRoute
 from app.api.queries import Promotion
 from app.api.responses_schema import (
     Aliases,
@@ -23,7 +24,11 @@ from model_store.errors import StoreError
 from model_store.sample_quality import best_samples, sample_quality
 from model_store.spec import ModelRef
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=CompressedRoute)
+
+_NOT_MODIFIED: dict[int | str, dict[str, str]] = {
+    304: {"description": "The client has the answer, as If-None-Match says."}
+}
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -44,8 +49,18 @@ async def require_token(
     await access.admit_promotion(token, request.client.host if request.client else None)
 
 
-@router.get("/models", summary="List the models", operation_id="list_models")
-def list_models(services: ServicesDep) -> ModelList:
+@router.get(
+    "/models",
+    summary="List the models",
+    operation_id="list_models",
+    responses=_NOT_MODIFIED | problems(422),
+)
+def list_models(
+    services: ServicesDep,
+    metrics: Annotated[
+        bool, Query(description="false leaves out the metrics, which are most of the bytes.")
+    ] = True,
+) -> ModelList:
     """Return every model of the store, with the version that its bare name stands for."""
     answer = ModelList(models=[])
     for name in services.store.names():
@@ -56,6 +71,8 @@ def list_models(services: ServicesDep) -> ModelList:
     best = best_samples({model.name: model.sample_quality for model in answer.models})
     for model in answer.models:
         model.best_samples = model.name in best
+        if not metrics:
+            model.metrics = {}
     return answer
 
 
@@ -63,7 +80,7 @@ def list_models(services: ServicesDep) -> ModelList:
     "/models/{name}",
     summary="List the versions of a model",
     operation_id="list_versions",
-    responses=problems(404, 422, 503),
+    responses=_NOT_MODIFIED | problems(404, 422, 503),
 )
 def list_versions(services: ServicesDep, name: Name) -> ModelVersions:
     """Return the manifests of all versions of a model, and its aliases."""
@@ -80,7 +97,7 @@ def list_versions(services: ServicesDep, name: Name) -> ModelVersions:
     "/models/{name}/{version}",
     summary="Show a version",
     operation_id="show_version",
-    responses=problems(404, 422, 503),
+    responses=_NOT_MODIFIED | problems(404, 422, 503),
 )
 def show_version(services: ServicesDep, name: Name, version: Version) -> ModelVersion:
     """Return manifest, model card and figures of a version.
