@@ -57,6 +57,21 @@ test-page: $(VENV)/.installed-dev ## test the page in Debian's Chromium, which i
 	command -v chromium >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends chromium; }
 	$(PY) -m pytest tests/page $(ARGS)
 
+build/page/.installed: scripts/page/package.json
+	mkdir -p build/page
+	cp $< build/page/package.json
+	npm install --prefix build/page --no-package-lock --no-audit --no-fund --silent
+	@touch $@
+
+page: build/page/.installed ## bundle the page into app/web/bundle, which a checkout works without (needs Node)
+	node scripts/page/build.mjs
+
+page-fresh: page ## check that the bundle in the checkout is that of its sources
+	@test -z "$$(git status --porcelain -- app/web/bundle)" || { git status --short -- app/web/bundle; echo "app/web/bundle is not that of its sources: commit the result of make page" >&2; exit 1; }
+
+page-screenshots: $(VENV)/.installed-dev ## write screenshots of the page at four widths and in two themes to build/screenshots (ARGS="--only generate")
+	$(PY) -m scripts.page_screenshots $(ARGS)
+
 test-redis: $(VENV)/.installed-dev ## test limits that are counted in Debian's Redis, which is installed if it is missing
 	command -v redis-server >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends redis-server; }
 	$(PY) -m pytest tests/api/test_redis_limit.py $(ARGS)
@@ -180,4 +195,4 @@ clean: ## remove .venv and caches; never data, runs or weights
 always:
 .PHONY: always help install serve clients train test fast test-lowest test-page test-redis test-clients test-schema test-slow coverage check format
 .PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload fuzz bench-digits typical-errors
-.PHONY: docs docs-site requirements wheels docker-build docker-smoke clean sbom audit soak
+.PHONY: page page-fresh page-screenshots docs docs-site requirements wheels docker-build docker-smoke clean sbom audit soak
