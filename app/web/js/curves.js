@@ -1,6 +1,6 @@
 // The losses of each training epoch, as three small charts and as a table.
 import { term } from "./explain.js";
-import { h } from "./dom.js";
+import { h, scrollable } from "./dom.js";
 
 const WIDTH = 320;
 const HEIGHT = 200;
@@ -21,7 +21,7 @@ export function trainingCurves(history) {
   return h("div", {},
     h("div", { class: "curves" }, ...CHARTS.map(([name, valueOf]) => chart(name, history, valueOf))),
     h("p", { class: "note" }, h("span", { class: "key test" }), "test images, ", h("span", { class: "key train" }), "training images, measured during training"),
-    h("details", {}, h("summary", {}, "Show as a table"), h("div", { class: "table" }, table(history))));
+    h("details", {}, h("summary", {}, "Show as a table"), scrollable("Losses of each epoch", table(history))));
 }
 
 function chart(name, history, valueOf) {

@@ -35,6 +35,16 @@ export function fill(select, pairs, chosen) {
   select.value = chosen;
 }
 
+/** Create a box for a wide table, which scrolls within it, with the keyboard too. */
+export function scrollable(name, table, attributes = {}) {
+  return h("div", { ...attributes, class: `table ${attributes.class ?? ""}`.trim(), tabindex: 0, role: "region", "aria-label": name }, table);
+}
+
+/** Make a canvas transparent. */
+export function blank(canvas) {
+  canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+}
+
 /** Position a floating element below a rectangle, or above it if there is no room below. */
 export function placeNear(floating, near) {
   const { offsetWidth: width, offsetHeight: height } = floating;

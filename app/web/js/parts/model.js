@@ -1,5 +1,5 @@
 // Model: how a version was trained, its figures and its metrics.
-import { h } from "../dom.js";
+import { h, scrollable } from "../dom.js";
 import { trainingCurves } from "../curves.js";
 import { term } from "../explain.js";
 import { numbersOf } from "../models.js";
@@ -41,7 +41,7 @@ export function mount(section, { offer }) {
       h("div", { class: "model-figures" }, ...Object.entries(CAPTIONS).filter(([figure]) => Object.hasOwn(model.figures, figure)).map(([figure, caption]) =>
         h("figure", {}, h("img", { src: model.figures[figure].replace(/^\//, ""), alt: `${caption} of ${model.ref}`, loading: "lazy" }), h("figcaption", {}, caption)))),
       classNumbers(model.manifest),
-      h("details", {}, h("summary", {}, "All metrics, and how each was measured"), h("div", { class: "table" }, allNumbers(metrics, model.manifest.classes ?? []))),
+      h("details", {}, h("summary", {}, "All metrics, and how each was measured"), scrollable("All metrics", allNumbers(metrics, model.manifest.classes ?? []))),
     ].filter(Boolean));
   }
 
@@ -67,9 +67,9 @@ const ofClass = (metric, name) => `${metric}[${name}]`;
 function classNumbers({ metrics, classes }) {
   const columns = Object.keys(CLASS_COLUMNS).filter((metric) => classes?.every((name) => Object.hasOwn(metrics, ofClass(metric, name))));
   if (!columns.length) return null;
-  return h("details", {}, h("summary", {}, "Numbers of each class"), h("div", { class: "table by-class", tabindex: 0, role: "region", "aria-label": "Numbers of each class" }, h("table", {},
+  return h("details", {}, h("summary", {}, "Numbers of each class"), scrollable("Numbers of each class", h("table", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Class"), ...columns.map((metric) => h("th", { scope: "col", title: metrics[ofClass(metric, classes[0])].protocol }, CLASS_COLUMNS[metric])))),
-    h("tbody", {}, ...classes.map((name) => h("tr", {}, h("th", { scope: "row" }, name), ...columns.map((metric) => h("td", {}, `${(100 * metrics[ofClass(metric, name)].value).toFixed(1)} %`))))))));
+    h("tbody", {}, ...classes.map((name) => h("tr", {}, h("th", { scope: "row" }, name), ...columns.map((metric) => h("td", {}, `${(100 * metrics[ofClass(metric, name)].value).toFixed(1)} %`)))))), { class: "by-class" }));
 }
 
 function allNumbers(metrics, classes) {
