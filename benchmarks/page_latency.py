@@ -1,4 +1,4 @@
-"""Measure the page's latency on the map, from pointer movement to new image.
+"""Measure how fast the page is: from pointer movement to new image, and from nothing to images.
 
     .venv/bin/python -m benchmarks.page_latency [--places 300] [--record]
 
@@ -6,6 +6,9 @@ Starts the service and moves Chromium's pointer over the map of `notebook`. The 
 browser's timestamp of the pointer event to the frame after the image of that place, or of a later
 one, was drawn. There are two walks: one rests at each place, the other visits 60 places per second,
 of which the page only shows the latest.
+
+`--loading` measures instead how long the page takes to its first images with an empty cache, over
+the loopback interface and over an emulated slow 3G connection, and how many bytes it needs.
 """
 
 import argparse
@@ -20,10 +23,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.common.machine import read_machine
 from benchmarks.common.recording import add_record_option, record, table
+from benchmarks.page_loading import SLOW_3G, load
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 WARM_UP = 20
@@ -94,6 +98,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--places", type=int, default=300, help="places of a walk")
     add_record_option(parser)
+    parser.add_argument("--loading", action="store_true", help="measure the loading of the page")
+    parser.add_argument("--rounds", type=int, default=5, help="times that the page is loaded")
     options = parser.parse_args()
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -101,6 +107,13 @@ def main() -> None:
     machine = read_machine()
     with server() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        if options.loading:
+            text, figures = measure_loading(browser, address, options.rounds)
+            browser.close()
+            print(f"{machine.summary()}\n{text}")
+            if options.record:
+                print(f"recorded in {record('page_loading', machine, text, figures)}")
+            return
         page = browser.new_page(viewport={"width": 1200, "height": 1000})
         page.goto(f"{address}/#map?model=notebook@2")
         page.wait_for_load_state("networkidle")
@@ -113,6 +126,23 @@ def main() -> None:
     print(f"{machine.summary()}\n{text}")
     if options.record:
         print(f"recorded in {record('page_latency', machine, text, {'milliseconds': times})}")
+
+
+def measure_loading(browser: Browser, address: str, rounds: int) -> tuple[str, dict[str, object]]:
+    """Load the page several times over each connection. Returns a table and its figures."""
+    load(browser, address)
+    rows, figures = [], {}
+    for name, connection in (("loopback", None), ("slow 3G", SLOW_3G)):
+        loadings = [load(browser, address, connection) for _ in range(rounds)]
+        columns = ("wire_bytes", "first_images_ms", "settled_bytes", "settled_ms")
+        medians = [statistics.median(getattr(one, key) for one in loadings) for key in columns]
+        rows.append([name, str(len(loadings[0].addresses)), *(f"{value:.0f}" for value in medians)])
+        figures[name] = [vars(one) for one in loadings]
+    text = (
+        f"medians of {rounds} loadings with an empty cache, from the first byte of the document\n\n"
+    )
+    heading = ["connection", "requests", "bytes", "first images ms", "settled bytes", "settled ms"]
+    return text + table(heading, rows), figures
 
 
 def _row(name: str, milliseconds: list[float]) -> list[str]:
