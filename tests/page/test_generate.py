@@ -12,7 +12,7 @@ from tests.page.visitor import Visitor, run_in_a_shell
 
 def test_each_tile_shows_its_seed(visitor: Visitor) -> None:
     visitor.open("#generate?n=8&seed=40")
-    assert visitor.captions() == [str(seed) for seed in range(40, 48)]
+    assert visitor.captions() == [f"seed {seed}" for seed in range(40, 48)]
 
 
 def test_number_seed_temperature_and_label_are_in_the_address(visitor: Visitor) -> None:
@@ -24,7 +24,7 @@ def test_number_seed_temperature_and_label_are_in_the_address(visitor: Visitor) 
     visitor.settled()
     for parameter in ("n=4", "seed=99", "label=7", "temperature=0.5"):
         assert parameter in visitor.state
-    assert visitor.captions() == ["99", "100", "101", "102"]
+    assert visitor.captions() == ["seed 99", "seed 100", "seed 101", "seed 102"]
 
 
 def test_new_samples_have_another_seed(visitor: Visitor) -> None:
@@ -54,7 +54,7 @@ def test_the_menu_of_a_tile_copies_z_saves_the_file_and_reuses_the_seed(visitor:
     alone = visitor.page.request.get(f"{visitor.address}/generate?model=mnist@7&n=1&seed=22")
     assert content == alone.body()
     visitor.menu(tile, "Start from this seed")
-    assert visitor.captions()[0] == "22"
+    assert visitor.captions()[0] == "seed 22"
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,14 @@ export function unpackLatent(text) {
 
 // --- fields of an address ---
 //
-// A field is {initial, parse, format}: `parse(text)` returns a value, or undefined if the text is not
-// valid; `format(value)` returns the text. A value of null is left out of the address.
+// A field is {initial, parse, format, accepts, misfit}.
+//
+//   parse(text)            returns a value, or undefined if the text is not valid
+//   format(value)          returns the text; a value of null is left out of the address
+//   accepts                the valid values in words, which complete the sentence `n must be ...`
+//   misfit(value, model, catalogue)
+//                          optional: returns why a model cannot have a valid value, as a sentence, or
+//                          null if it can
 
 /** Create a field for an integer from `min` to `max`. */
 export function natural(initial, min, max) {
@@ -48,10 +54,16 @@ export function natural(initial, min, max) {
     const value = Number(text);
     return /^\d+$/.test(text) && value >= min && value <= max ? value : undefined;
   };
-  return { initial, parse, format: String };
+  return { initial, parse, format: String, accepts: `a whole number from ${min} to ${max}` };
 }
 
 export const seed = (initial) => natural(initial, 0, 2 ** 32 - 1);
+
+/** Create a field for the number of a latent dimension, which may be null. */
+export const dimension = (initial = null) => ({
+  ...natural(initial, 0, 65_535),
+  misfit: (value, model) => (value < model.latent ? null : `${model.ref} has no dimension ${value}, only 0 to ${model.latent - 1}.`),
+});
 
 /** Create a field for a number from `min` to `max`. */
 export function real(initial, min, max) {
@@ -59,28 +71,54 @@ export function real(initial, min, max) {
     const value = Number(text);
     return text.trim() !== "" && value >= min && value <= max ? value : undefined;
   };
-  return { initial, parse, format: String };
+  return { initial, parse, format: String, accepts: `a number from ${min} to ${max}` };
 }
 
 /** Create a field for two numbers, such as `0.5,-1.25`. */
 export function pair(initial) {
   const parse = (text) => {
     const values = text.split(",").map(Number);
-    return values.length === 2 && values.every(Number.isFinite) ? values : undefined;
+    return values.length === 2 && values.every(Number.isFinite) && !text.split(",").includes("") ? values : undefined;
   };
-  return { initial, parse, format: (values) => values.join(",") };
+  return { initial, parse, format: (values) => values.join(","), accepts: "two numbers with a comma between them" };
 }
 
 /** Create a field for one of the given texts. */
 export function choice(initial, values) {
-  return { initial, parse: (text) => (values.includes(text) ? text : undefined), format: String };
+  return { initial, parse: (text) => (values.includes(text) ? text : undefined), format: String, accepts: values.join(" or ") };
 }
 
 /** Create a field for any text. */
-export const text = (initial = null) => ({ initial, parse: (value) => value, format: String });
+export const text = (initial = null) => ({ initial, parse: (value) => value, format: String, accepts: "a text" });
+
+/** Create a field for a class of the model, which may be null. */
+export const label = () => ({
+  ...text(),
+  misfit: (value, model) => {
+    if (model.classes.includes(value)) return null;
+    const classes = model.classes.length > 12 ? `${model.classes.slice(0, 12).join(", ")} and others` : model.classes.join(", ");
+    return `${model.ref} has no class ${short(value)}${model.classes.length ? `, only ${classes}` : ""}.`;
+  },
+});
+
+/** Create a field for a version of a model, such as `mnist@7`, which may be null. */
+export const reference = () => ({
+  ...text(),
+  misfit: (value, model, catalogue) => {
+    try {
+      catalogue.reference(value);
+      return null;
+    } catch (problem) {
+      return problem.message;
+    }
+  },
+});
 
 /** Create a field for a latent, an array of numbers. */
-export const latent = (initial = null) => ({ initial, parse: unpackLatent, format: packLatent });
+export const latent = (initial = null) => ({
+  initial, parse: unpackLatent, format: packLatent, accepts: "numbers as this page packs them (float32 in base64url)",
+  misfit: (value, model) => (value.length === model.latent ? null : `A z of ${model.ref} has ${model.latent} numbers, and the given one has ${value.length}.`),
+});
 
 /** Create a field for the bytes of a PNG. */
 export const picture = (initial = null) => ({
@@ -90,6 +128,7 @@ export const picture = (initial = null) => ({
     return bytes && bytes[0] === 0x89 && bytes[1] === 0x50 ? bytes : undefined;
   },
   format: toBase64Url,
+  accepts: "a PNG in base64url",
 });
 
 /** Create a field for one end of an interpolation: `seed:7` is {seed: 7}, `png:...` is {png: bytes}. */
@@ -105,7 +144,17 @@ export const end = (initial) => ({
     return png && { png };
   },
   format: (value) => (value.png ? `png:${toBase64Url(value.png)}` : `seed:${value.seed}`),
+  accepts: "seed: and a whole number from 0 to 4294967295, or png: and a PNG in base64url",
 });
+
+/** Return a text of an address, shortened for a message. */
+export const short = (value) => (String(value).length > 40 ? `${String(value).slice(0, 40)}…` : String(value));
+
+/** Say that a text of the address was replaced by the initial value of its field. */
+export function replaced(name, text, { initial, format, accepts }) {
+  const instead = initial === null ? "It was left out" : `${name}=${short(format(initial))} is used instead`;
+  return `${name}=${short(text)} cannot be shown: ${name} must be ${accepts}. ${instead}.`;
+}
 
 /** Return true if two byte arrays are equal, or both are the same empty value. */
 export const sameBytes = (a, b) => a === b || (!!a && !!b && a.length === b.length && a.every((byte, i) => byte === b[i]));

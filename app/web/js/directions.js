@@ -1,8 +1,9 @@
 // Directions with a meaning: strips of images along them, and sliders that edit an image.
 //
 // The service moves a z along a direction; `by` counts standard deviations of the data.
-import { ask, askJson, newestWins } from "./api.js";
-import { button, field, fill, h } from "./dom.js";
+import { ask, askJson, newestNext, newestWins } from "./api.js";
+import { blank, button, field, fill, h } from "./dom.js";
+import { roving, setTabStop } from "./focus.js";
 import { bitmapOf, drawFromGrid } from "./pictures.js";
 import { tile } from "./tiles.js";
 
@@ -21,9 +22,9 @@ const signed = (value) => `${value > 0 ? "+" : ""}${Number(value.toFixed(2))}`;
 /**
  * Create a strip of images for each direction. `choose(z)` is called with the z of a chosen image.
  *
- * Returns {element, show}; `show(z, model, {steps, span}, guard)` draws the strips around a z.
+ * Returns {element, show}; `show(z, model, {steps, span})` draws the strips around a z.
  */
-export function directionStrips(choose, guard) {
+export function directionStrips(choose, { busy, guard }) {
   const newest = newestWins();
   let strips = new Map();
   let layout = null;
@@ -31,7 +32,7 @@ export function directionStrips(choose, guard) {
 
   const attributes = h("div", { class: "strips" });
   const classes = h("div", { class: "strips" });
-  const more = h("details", { ontoggle: () => guard(draw) }, h("summary", {}, "Towards each class"), classes);
+  const more = h("details", { ontoggle: draw }, h("summary", {}, "Towards each class"), classes);
   const element = h("div", { class: "direction-strips", "data-result": "", hidden: true }, attributes, more);
 
   const valueAt = (i, { steps, span }) => Math.fround(-span + (2 * span * i) / (steps - 1));
@@ -48,19 +49,14 @@ export function directionStrips(choose, guard) {
 
   function strip(name, steps, span, model) {
     const tiles = Array.from({ length: steps }, (_, i) =>
-      button(h("canvas", { class: "pixels", width: model.width, height: model.height }), () => guard(() => move(name, valueAt(i, { steps, span }))), {
+      button(h("canvas", { class: "pixels", width: model.width, height: model.height }), () => guard(() => busy(element, () => move(name, valueAt(i, { steps, span })))), {
         class: `tile${2 * i === steps - 1 ? " near" : ""}`,
-        tabindex: i === Math.floor(steps / 2) ? "0" : "-1",
         "aria-label": `${shortName(name)} ${signed(valueAt(i, { steps, span }))}`,
       }));
     const row = h("div", { class: "strip", role: "group", "aria-label": `Direction ${shortName(name)}` }, ...tiles);
     row.style.setProperty("--across", steps);
-    row.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!step) return;
-      event.preventDefault();
-      tiles[tiles.indexOf(document.activeElement) + step]?.focus();
-    });
+    setTabStop(tiles, tiles[Math.floor(steps / 2)]);
+    roving(row, () => tiles);
     return { tiles, element: h("div", { class: "dimension-strip" }, h("p", { class: "strip-name" }, h("strong", {}, shortName(name))), row) };
   }
 
@@ -70,20 +66,30 @@ export function directionStrips(choose, guard) {
     choose(images[0].z);
   }
 
+  /** Draw the strips of the current z. If that fails, no strip shows another z. */
   async function draw() {
-    if (!current) return;
+    if (current) await guard(() => busy(element, decodeAll), draw);
+  }
+
+  async function decodeAll() {
     const { model, z, steps, span } = current;
     const names = model.directions.filter((name) => !isClass(name) || more.open);
     const size = Math.max(1, Math.floor(IMAGES_PER_REQUEST / steps));
     const groups = Array.from({ length: Math.ceil(names.length / size) }, (_, i) => names.slice(i * size, (i + 1) * size));
-    await newest((signal) => Promise.all(groups.map(async (group) => {
+    const decodeGroups = (signal) => Promise.all(groups.map(async (group) => {
       const query = { model: model.ref, direction: group.join(","), steps, span, metadata: false };
       const response = await ask({ path: "traverse", query, json: { z: [z] } }, { signal });
       const bitmap = await bitmapOf(await response.blob());
       if (signal.aborted) return;
       group.forEach((name, row) => strips.get(name).tiles.forEach((one, i) =>
         drawFromGrid(one.firstElementChild, bitmap, row * steps + i, group.length * steps, steps, model)));
-    })));
+    }));
+    try {
+      await newest(decodeGroups);
+    } catch (error) {
+      for (const { tiles } of strips.values()) tiles.forEach((one) => blank(one.firstElementChild));
+      throw error;
+    }
   }
 
   async function show(z, model, { steps, span }) {
@@ -101,7 +107,7 @@ export function directionStrips(choose, guard) {
 
 /** Create sliders that edit an image. Returns {element, show}; `show(z, model)` edits the image of z. */
 export function directionSliders(context) {
-  const newest = newestWins();
+  const newest = newestNext();
   let ref = null;
   let start = null;
   let model = null;
@@ -147,7 +153,7 @@ export function directionSliders(context) {
       ? { direction: moves.map(([name]) => name).join(","), by: moves.map(([, by]) => by).join(",") }
       : { direction: model.directions[0], by: 0 };
     const asked = { path: "edit", query: { model: model.ref, ...query }, json: { z: [start] }, file: "edited.png" };
-    const answer = await newest((signal) => askJson(asked, { signal }));
+    const answer = await context.busy(edited, () => newest((signal) => askJson(asked, { signal }), { isLive: true }));
     if (!answer) return;
     const [{ png, z }] = answer.images;
     const item = { png, z, seed: null, plain: false, model: model.ref, request: asked };

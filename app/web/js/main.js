@@ -1,15 +1,21 @@
 // The entry point of the page: connects the store, the model picker and the parts. A part is one
 // tab of the page, such as Generate.
 //
-// To add a part, write parts/<part>.js and add it to PARTS. In index.html, add a link in <nav> and a
-// <section id="part-<part>" data-part="<part>">. The module of a part exports
+// To add a part, write parts/<part>.js and add it to PARTS, which loads it when it is first selected.
+// In index.html, add a link in <nav> and a <section id="part-<part>" data-part="<part>">. The module
+// of a part exports
 //
-//   fields                    its values in the address: name -> field (see codec.js)
-//   mount(section, context)   builds its controls once, and returns {show}
+//   fields                    its values in the address: name -> field (see codec.js). A value that the
+//                             address or the model cannot have is replaced, and the page says so.
+//   mount(section, context)   builds its controls once, and returns {show, controls}
 //   show(values, model)       draws the part. It is called when the part is selected and when its
 //                             values or the model change. It may be async; errors are shown to the
 //                             user. Controls call context.store.set({...}), and only `show` updates
-//                             what is displayed. It sends requests through newestWins (api.js).
+//                             what is displayed. It sends requests through newestWins or
+//                             newestNext (api.js).
+//   controls(values, model)   optional: sets the controls to values, without a request. After `show`
+//                             failed, the frame goes back to the values that are still displayed and
+//                             calls it. Without it, the elements with data-result stay dimmed.
 //
 // While what is displayed is not what was asked for yet, the page says so. A part marks the elements
 // that show an answer with the attribute `data-result`; until the promise of `show` is settled, the
@@ -18,56 +24,93 @@
 //
 // The context has
 //
-//   store                     the state: set({seed: 7}, {push}), go({part, model, values, push})
+//   store                     the state: set({seed: 7}, {push}), go({part, model, values, push}),
+//                             valuesOf(part); state.isLive is true during the steps of a slider
 //   catalogue                 the models: models, reference(text), version(reference) (models.js)
 //   offer(requests)           sets what the bar below the part copies and saves: a request
 //                             (request.js), a list of requests, or null
-//   remember(caption, faces)  adds this state to the history, with images or canvases as its thumbnail
+//   remember(caption, faces)  adds this state to the history, with images or canvases as its
+//                             thumbnail, and tells screen readers the caption
 //   history                   the entries of the history (history.js)
 //   prepare(file)             prepares an image file for the model, and returns PNG bytes
 //   receive(file)             opens an image file: restores its settings if the service made it,
 //                             otherwise shows it in Draw
 //   busy(elements, work)      runs an async function, and marks elements as out of date until it ends
 //                             (busy.js): busy(grid, async () => ...); returns its result, or throws
-//   guard(work)               runs an async function and shows the error that it throws
+//   guard(work)               runs an async function and shows the error that it throws, with
+//                             "Try again" if that may help
 //   toast(text)               shows a short message for a moment
 import { ask } from "./api.js";
 import { busy } from "./busy.js";
-import { copy, fill, h, save } from "./dom.js";
+import { copy, save } from "./dom.js";
 import { explainTerms } from "./explain.js";
+import { keepFocus, moveAmong } from "./focus.js";
 import { faceOf, openHistory } from "./history.js";
-import { numbersOf, openCatalogue } from "./models.js";
-import { hideProblem, showProblem, toast } from "./notices.js";
-import * as compare from "./parts/compare.js";
-import * as draw from "./parts/draw.js";
-import * as generate from "./parts/generate.js";
-import * as historyPart from "./parts/history.js";
-import * as interpolate from "./parts/interpolate.js";
-import * as map from "./parts/map.js";
-import * as model from "./parts/model.js";
-import * as traverse from "./parts/traverse.js";
+import { openCatalogue } from "./models.js";
+import { announce, hideNotice, hideProblem, showNotice, showProblem, toast } from "./notices.js";
+import { modelPicker } from "./picker.js";
 import { asCurl, asPython } from "./request.js";
-import { bestFirst, optionText } from "./sample_quality.js";
 import { createStore } from "./state.js";
-import * as uploads from "./uploads.js";
 
-const PARTS = { generate, draw, interpolate, traverse, map, compare, history: historyPart, model };
+const PARTS = {
+  generate: () => import("./parts/generate.js"),
+  draw: () => import("./parts/draw.js"),
+  interpolate: () => import("./parts/interpolate.js"),
+  traverse: () => import("./parts/traverse.js"),
+  map: () => import("./parts/map.js"),
+  compare: () => import("./parts/compare.js"),
+  history: () => import("./parts/history.js"),
+  model: () => import("./parts/model.js"),
+};
+/** The part that is shown if the address names none. */
+const FIRST = "generate";
 
 const find = (id) => document.getElementById(id);
-const store = createStore(Object.fromEntries(Object.entries(PARTS).map(([name, part]) => [name, part.fields])), "generate");
+const modules = {};
+const mounted = {};
+/** part -> the state that it displays: {part, model, values}, and the description of the model */
+const displayed = {};
+/** part -> number of calls of `show` so far */
+const calls = {};
+let offered = [];
+let working = 0;
+/** The list of models on its way: it is needed first. */
+let opening = openCatalogue();
+
+const store = createStore(Object.keys(PARTS), load, FIRST, (loading) => track(() => loading));
 const history = openHistory();
 const context = { store, history, prepare, receive, busy, guard, toast };
-const mounted = {};
-let offered = [];
+
+/** Load the module of a part. */
+async function load(part) {
+  try {
+    modules[part] ??= await PARTS[part]();
+  } catch (error) {
+    throw new Error(`The part "${part}" of the page could not be loaded. Check that the service is running.`, { cause: error });
+  }
+  return modules[part];
+}
 
 // --- shared by all parts -----------------------------------------------------------------------
 
-async function guard(work) {
+async function guard(work, again = () => guard(work)) {
   try {
     return await work();
   } catch (error) {
-    showProblem(error);
+    if (error.name !== "AbortError") showProblem(error, again);
     return undefined;
+  }
+}
+
+/** Run an async function. Until it has ended, the page is busy. */
+async function track(work) {
+  working += 1;
+  find("main").setAttribute("aria-busy", "true");
+  try {
+    return await work();
+  } finally {
+    working -= 1;
+    find("main").setAttribute("aria-busy", String(working > 0));
   }
 }
 
@@ -81,6 +124,7 @@ function remember(caption, faces) {
   const { part, model } = store.state;
   const address = store.address();
   history.remember(() => ({ part, model, caption, address, face: faceOf(faces) }));
+  announce(`${caption}, ${model}`);
 }
 
 const onCopy = (id, message, text) =>
@@ -93,19 +137,21 @@ onCopy("copy-link", "Link copied.", () => location.href);
 onCopy("copy-curl", "curl command copied.", () => offered.map(asCurl).join("\n"));
 onCopy("copy-python", "Python code copied.", () => offered.map(asPython).join("\n"));
 find("save-file").addEventListener("click", () => guard(async () => {
-  for (const request of offered) save(await (await ask(request)).blob(), request.file);
+  for (const request of offered) save(await (await busy([], () => ask(request))).blob(), request.file);
 }));
 
 // --- dropped and pasted files ------------------------------------------------------------------
 
 async function prepare(file) {
-  return uploads.prepare(await context.catalogue.version(store.state.model), file);
+  const [{ prepare: prepareFor }, model] = await Promise.all([import("./uploads.js"), context.catalogue.version(store.state.model)]);
+  return prepareFor(model, file);
 }
 
 async function receive(file) {
-  const state = await uploads.stateOf(file, context.catalogue);
-  if (state && store.restore(state)) toast("Settings restored from this image.");
-  else store.go({ part: "draw", values: { image: await prepare(file) } });
+  const { stateOf } = await import("./uploads.js");
+  const state = await stateOf(file, context.catalogue);
+  if (state && await store.restore(state)) toast("Settings restored from this image.");
+  else await store.go({ part: "draw", values: { image: await prepare(file) } });
 }
 
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
@@ -132,73 +178,11 @@ document.addEventListener("paste", (event) => {
 
 // --- the model ---------------------------------------------------------------------------------
 
-function showPicker(model) {
-  const { models } = context.catalogue;
-  const entry = models.find((one) => one.name === model.name);
-  fillWithModels(find("model"), models, model.name);
-  fill(find("version"), entry.versions.map((version) => [version, versionName(entry, version)]), model.version);
-  find("model").disabled = find("version").disabled = false;
-  find("numbers").replaceChildren(...numbersOf(model).slice(0, 5).map(([name, value, how]) => h("span", { title: how }, `${name} ${value}`)));
-}
-
-/** Fill a <select> with a group of models for each data set, the best samples first. */
-function fillWithModels(select, models, chosen) {
-  const datasets = [...new Set(models.map(({ dataset }) => dataset))];
-  select.replaceChildren(...datasets.map((label) =>
-    h("optgroup", { label }, bestFirst(models.filter(({ dataset }) => dataset === label)).map((one) => h("option", { value: one.name }, optionText(one))))));
-  select.value = chosen;
-}
-
-function versionName({ aliases }, version) {
-  const names = Object.entries(aliases).filter(([, target]) => target === version).map(([alias]) => alias);
-  return names.length ? `version ${version} (${names.join(", ")})` : `version ${version}`;
-}
-
-find("model").addEventListener("change", () => guard(async () => store.go({ model: context.catalogue.reference(find("model").value) })));
-find("version").addEventListener("change", () => store.go({ model: `${find("model").value}@${find("version").value}` }));
-
-// --- the parts ---------------------------------------------------------------------------------
-
-function showFrame(part) {
-  for (const link of document.querySelectorAll("nav.parts a")) {
-    if (link.dataset.part === part) {
-      link.setAttribute("aria-current", "page");
-      link.parentElement.scrollTo({ left: link.offsetLeft - 40 });
-    } else link.removeAttribute("aria-current");
-  }
-  for (const section of document.querySelectorAll("main > section[data-part]")) section.hidden = section.dataset.part !== part;
-  document.title = part === "generate" ? "zserve" : `zserve: ${part}`;
-}
-
-async function show() {
-  const { part } = store.state;
-  hideProblem();
-  showFrame(part);
-  const model = await selectedVersion();
-  if (part !== store.state.part) return;
-  showPicker(model);
-  if (!mounted[part]) mounted[part] = PARTS[part].mount(find(`part-${part}`), contextOf(part));
-  const results = [...find(`part-${part}`).querySelectorAll("[data-result]")];
-  await busy(results, () => mounted[part].show(store.state.values[part], model));
-}
-
-let showing = 0;
-async function update() {
-  find("main").setAttribute("aria-busy", "true");
-  showing += 1;
-  await guard(show);
-  showing -= 1;
-  find("main").setAttribute("aria-busy", String(showing > 0));
-}
-
-/** Return the context of a part, in which late answers are ignored: `offer` and `remember` do nothing once another part is selected. */
-function contextOf(part) {
-  const ifSelected = (act) => (...parameters) => part === store.state.part && act(...parameters);
-  return { ...context, offer: ifSelected(offer), remember: ifSelected(remember) };
-}
+const picker = modelPicker((reference) => guard(async () => store.go({ model: context.catalogue.reference(reference) })));
 
 /** Resolve the model of the state to a version. If it does not exist, use the default model and show the problem. */
 async function selectedVersion() {
+  context.catalogue ??= await (opening ??= openCatalogue()).finally(() => (opening = null));
   let problem = null;
   let reference;
   try {
@@ -215,21 +199,104 @@ async function selectedVersion() {
   return context.catalogue.version(reference);
 }
 
-document.querySelector("nav.parts").addEventListener("click", (event) => {
+// --- the parts ---------------------------------------------------------------------------------
+
+function showFrame(part) {
+  for (const link of document.querySelectorAll("nav.parts a")) {
+    if (link.dataset.part === part) {
+      link.setAttribute("aria-current", "page");
+      link.parentElement.scrollTo({ left: link.offsetLeft - 40 });
+    } else link.removeAttribute("aria-current");
+  }
+  for (const section of document.querySelectorAll("main > section[data-part]")) section.hidden = section.dataset.part !== part;
+  document.title = part === FIRST ? "zserve" : `zserve: ${part}`;
+}
+
+const resultsOf = (part) => [...find(`part-${part}`).querySelectorAll("[data-result]")];
+
+/** Show the selected part. If that fails, go back to what it still displays. */
+async function show() {
+  const { part } = store.state;
+  const call = (calls[part] = (calls[part] ?? 0) + 1);
+  const isNewest = () => call === calls[part];
+  showFrame(part);
+  try {
+    const model = await busy(resultsOf(part), selectedVersion);
+    if (part !== store.state.part || !isNewest()) return;
+    store.fit(model, context.catalogue);
+    if (store.state.changes.length) showNotice(store.state.changes.splice(0));
+    picker.show(context.catalogue.models, model);
+    mounted[part] ??= (await load(part)).mount(find(`part-${part}`), contextOf(part));
+    const values = { ...store.state.values[part] };
+    await busy(resultsOf(part), () => mounted[part].show(values, model));
+    if (!isNewest()) return;
+    displayed[part] = { state: { part, model: model.ref, values }, model };
+    resultsOf(part).forEach((element) => element.removeAttribute("data-stale"));
+  } catch (error) {
+    if (isNewest()) takeBack(part);
+    throw error;
+  }
+}
+
+function takeBack(part) {
+  const before = displayed[part];
+  if (!before) return;
+  if (mounted[part].controls) {
+    store.takeBack(before.state);
+    picker.show(context.catalogue.models, before.model);
+    mounted[part].controls(before.state.values, before.model);
+  } else resultsOf(part).forEach((element) => element.setAttribute("data-stale", ""));
+}
+
+async function update() {
+  const { part, model } = store.state;
+  const wanted = { part, model, values: { ...store.valuesOf(part) } };
+  hideProblem();
+  await track(() => guard(show, () => store.go(wanted)));
+  if (!working) keepFocus(find(`part-${store.state.part}`));
+}
+
+/** Return the context of a part, in which late answers are ignored: `offer` and `remember` do nothing once another part is selected. */
+function contextOf(part) {
+  const ifSelected = (act) => (...parameters) => part === store.state.part && act(...parameters);
+  return { ...context, offer: ifSelected(offer), remember: ifSelected(remember) };
+}
+
+const nav = document.querySelector("nav.parts");
+nav.addEventListener("click", (event) => {
   const link = event.target.closest("a");
   if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
-  store.go({ part: link.dataset.part });
+  guard(async () => store.go({ part: link.dataset.part }));
 });
+nav.addEventListener("keydown", (event) => moveAmong([...nav.querySelectorAll("a")], event));
 find("skip").addEventListener("click", (event) => {
   event.preventDefault();
   find("main").focus();
 });
+addEventListener("popstate", () => open());
 
+/** Show the state of the address. */
+async function open() {
+  await guard(async () => {
+    await track(() => store.read(location.hash));
+    await update();
+  }, open);
+}
+
+/** Load the other parts when nothing else is to do, so that they open at once and without the network. */
+function loadOthers() {
+  const parts = Object.keys(PARTS);
+  const whenIdle = window.requestIdleCallback ?? setTimeout;
+  const next = () => parts.length && whenIdle(() => store.prepare(parts.shift()).then(next, () => {}));
+  next();
+}
+
+opening.catch(() => {});
 explainTerms();
-await guard(async () => {
-  context.catalogue = await openCatalogue();
-  store.start();
-  store.subscribe(update);
-  await update();
+store.subscribe(() => {
+  hideNotice();
+  update();
 });
+// Without a top-level await: in the bundle the parts import this file, which must be complete then.
+open().then(loadOthers);

@@ -7,7 +7,7 @@ const DEAD_BELOW_NATS = 0.01;
 
 /** Load the list of models. Returns {models, reference(text), version(reference)}. */
 export async function openCatalogue() {
-  const { models } = await get("models");
+  const { models } = await get("models?metrics=false");
   const loading = new Map();
   if (!models.length) throw new Problem({ detail: "There is no model in the store yet.", remedy: "train one with: make train" });
   const standard = models.find((model) => model.default) ?? models[0];

@@ -1,6 +1,9 @@
 // Messages of the frame. They lie above the page, so that nothing moves when they appear.
 import { button, h } from "./dom.js";
 
+/** Pause after which a result is announced, so that a slider announces the last one. */
+const ANNOUNCE_AFTER_MS = 500;
+
 const find = (id) => document.getElementById(id);
 
 /**
@@ -25,11 +28,14 @@ export function hideProblem() {
   close("problem");
 }
 
-/** Say what was changed, one sentence each, until it is closed or something else is said. No sentences hide the box. */
+/** Say what was changed, one sentence each, until it is closed or `hideNotice` is called. */
 export function showNotice(sentences) {
-  if (!sentences.length) return close("notice");
-  find("notice").replaceChildren(...sentences.map((sentence) => h("p", {}, sentence)), h("div", { class: "row" }, button("Close", () => close("notice"))));
+  find("notice").replaceChildren(...sentences.map((sentence) => h("p", {}, sentence)), h("div", { class: "row" }, button("Close", hideNotice)));
   find("notice").hidden = false;
+}
+
+export function hideNotice() {
+  close("notice");
 }
 
 /** Show a short message for a moment. */
@@ -48,8 +54,6 @@ export function announce(text) {
     find("announcement").textContent = text;
   }, ANNOUNCE_AFTER_MS);
 }
-
-const ANNOUNCE_AFTER_MS = 500;
 
 function close(id) {
   const box = find(id);

@@ -15,9 +15,9 @@ export function bestFirst(models) {
   return models.toSorted((a, b) => distance(a) - distance(b) || 0);
 }
 
-/** Return the option of a model in the picker, such as `mnist: samples 92 %, the best`. */
-export function optionText({ name, sample_quality: quality, best_samples: best }) {
-  return quality ? `${name}: samples ${percent(quality.recognisable)}${best ? ", the best" : ""}` : `${name}: samples not measured`;
+/** Return the quality of a model for the picker, such as `samples 92 %, the best`. */
+export function qualityText({ sample_quality: quality, best_samples: best }) {
+  return quality ? `samples ${percent(quality.recognisable)}${best ? ", the best" : ""}` : "samples not measured";
 }
 
 /** Return the quality of a version in a few words. */

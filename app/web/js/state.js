@@ -1,18 +1,36 @@
 // The state of the page: the selected part, the model, and the values of each part. The address
 // holds it after the #, which browsers do not send to the service:
 // #generate?model=mnist%402&n=16&seed=7
+import { replaced, short } from "./codec.js";
 
 /**
- * Create the store. `fields` maps the name of each part to its fields (see codec.js).
+ * Create the store. `load(part)` loads the module of a part, whose fields (see codec.js) are needed
+ * to read and write addresses; `names` are the parts that exist. `track(promise)` is called with what
+ * the page waits for when a part is loaded.
  *
  * Listeners are called after each change, whether it comes from a control, a link or the browser's
  * back button.
  */
-export function createStore(fields, firstPart) {
+export function createStore(names, load, firstPart, track = () => {}) {
   const listeners = new Set();
-  const state = { part: firstPart, model: null, values: {} };
-  for (const [part, partFields] of Object.entries(fields)) {
-    state.values[part] = Object.fromEntries(Object.entries(partFields).map(([name, { initial }]) => [name, initial]));
+  const fields = {};
+  const state = { part: firstPart, model: null, values: {}, isLive: false, changes: [] };
+  let newest = 0;
+
+  /** Make sure that the fields of a part are there, and then act, unless a newer change came. Returns a promise only if a part must be loaded. */
+  function withFieldsOf(part, act) {
+    const mine = (newest += 1);
+    if (fields[part]) return act();
+    const work = prepare(part).then(() => (mine === newest ? act() : undefined));
+    track(work);
+    return work;
+  }
+
+  async function prepare(part) {
+    if (fields[part]) return;
+    const module = await load(part);
+    fields[part] ??= module.fields;
+    state.values[part] ??= initialValues(module.fields);
   }
 
   function address() {
@@ -26,17 +44,32 @@ export function createStore(fields, firstPart) {
     return `#${state.part}${search && `?${search}`}`;
   }
 
-  /** Set the state from an address. Fields that it leaves out get their initial value; `#draw` alone only selects the part. */
+  /**
+   * Set the state from an address. Fields that it leaves out get their initial value; `#draw` alone
+   * only selects the part. What cannot be shown is replaced, and `state.changes` says so.
+   */
   function read(hash) {
     const [part, query = ""] = hash.replace(/^#/, "").split(/\?(.*)/s);
-    if (!Object.hasOwn(fields, part)) return;
+    const exists = names.includes(part);
+    return withFieldsOf(exists ? part : state.part, () => {
+      state.isLive = false;
+      if (exists) readPart(part, query);
+      else if (part) state.changes.push(`This page has no part named ${short(part)}.`);
+    });
+  }
+
+  function readPart(part, query) {
     state.part = part;
     const params = new URLSearchParams(query);
     if (params.has("model")) state.model = params.get("model");
     if (query === "") return;
-    for (const [name, { initial, parse }] of Object.entries(fields[part])) {
-      const value = params.has(name) ? parse(params.get(name)) : undefined;
-      state.values[part][name] = value === undefined ? initial : value;
+    for (const name of new Set(params.keys())) {
+      if (name !== "model" && !Object.hasOwn(fields[part], name)) state.changes.push(`${short(name)}=${short(params.get(name))} was ignored: this part has no setting of that name.`);
+    }
+    for (const [name, field] of Object.entries(fields[part])) {
+      const value = params.has(name) ? field.parse(params.get(name)) : undefined;
+      state.values[part][name] = value === undefined ? field.initial : value;
+      if (params.has(name) && value === undefined) state.changes.push(replaced(name, params.get(name), field));
     }
   }
 
@@ -44,8 +77,9 @@ export function createStore(fields, firstPart) {
    * Change the part, the model and values to those of a file, which may hold anything. Returns false,
    * and changes nothing, if there is no such part.
    */
-  function restore({ part, model, values }) {
-    if (!Object.hasOwn(fields, part)) return false;
+  async function restore({ part, model, values }) {
+    if (!names.includes(part)) return false;
+    await prepare(part);
     const named = Object.entries(fields[part]).filter(([name]) => Object.hasOwn(values, name));
     go({ part, model, values: Object.fromEntries(named.map(([name, field]) => [name, checked(field, values[name])])) });
     return true;
@@ -53,14 +87,40 @@ export function createStore(fields, firstPart) {
 
   const notify = () => listeners.forEach((listener) => listener(state));
 
-  /** Change the part, the model or values. `push` adds an entry to the browser's history, for the back button. */
+  /**
+   * Change the part, the model or values. `push` adds an entry to the browser's history, for the back
+   * button. Returns a promise if the part must be loaded first.
+   */
   function go({ part = state.part, model = state.model, values = {}, push = true }) {
-    state.part = part;
+    return withFieldsOf(part, () => {
+      state.part = part;
+      state.model = model;
+      state.isLive = !push;
+      Object.assign(state.values[part], values);
+      const next = address();
+      if (next !== location.hash) history[push ? "pushState" : "replaceState"](null, "", next);
+      notify();
+    });
+  }
+
+  /** Replace values that the model cannot have by their initial values, in the address too; `state.changes` says so. */
+  function fit(model, catalogue) {
+    const values = state.values[state.part];
+    const misfits = Object.entries(fields[state.part])
+      .map(([name, field]) => [name, field.initial, values[name] === null ? null : field.misfit?.(values[name], model, catalogue) ?? null])
+      .filter(([, , sentence]) => sentence);
+    for (const [name, initial, sentence] of misfits) {
+      values[name] = initial;
+      state.changes.push(sentence);
+    }
+    if (misfits.length) history.replaceState(null, "", address());
+  }
+
+  /** Go back to values and a model that were shown, without a request: the next one failed. */
+  function takeBack({ part, model, values }) {
     state.model = model;
     Object.assign(state.values[part], values);
-    const next = address();
-    if (next !== location.hash) history[push ? "pushState" : "replaceState"](null, "", next);
-    notify();
+    if (part === state.part) history.replaceState(null, "", address());
   }
 
   return {
@@ -68,19 +128,19 @@ export function createStore(fields, firstPart) {
     address,
     read,
     go,
+    fit,
     restore,
+    prepare,
+    takeBack,
     /** Change values of the selected part. Sliders leave `push` false, so that the back button skips their steps. */
     set: (values, { push = false } = {}) => go({ values, push }),
+    /** Return the values of a part, or {} if the part was not loaded yet. */
+    valuesOf: (part) => state.values[part] ?? {},
     subscribe: (listener) => listeners.add(listener),
-    start() {
-      read(location.hash);
-      addEventListener("popstate", () => {
-        read(location.hash);
-        notify();
-      });
-    },
   };
 }
+
+const initialValues = (fields) => Object.fromEntries(Object.entries(fields).map(([name, { initial }]) => [name, initial]));
 
 /** Return a value that a field can have, or else the field's initial value. A number may exceed the range of its control. */
 function checked({ initial, format, parse }, value) {

@@ -9,6 +9,7 @@
 //   plain     true if the seed alone determines the image, without a label or temperature
 //   request   the request that makes its file, if there is one (see request.js)
 import { copy, button, h, placeNear, save } from "./dom.js";
+import { moveAmong } from "./focus.js";
 import { dataAddress, pngBytes } from "./pictures.js";
 import { ask } from "./api.js";
 
@@ -65,11 +66,6 @@ function openMenu(opener, item, context, actions) {
 }
 
 function moveFocus(event, menu) {
-  const entries = [...menu.children];
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (event.key === "Tab") menu.hidePopover();
-  if (!step) return;
-  event.preventDefault();
-  const next = entries.indexOf(document.activeElement) + step;
-  entries[(next + entries.length) % entries.length].focus();
+  moveAmong([...menu.children], event, { isRing: true });
 }

@@ -1,13 +1,13 @@
 // Compare: the selected model beside another one, with the same seeds.
 import { askJson, newestWins } from "../api.js";
-import { natural, real, seed, text } from "../codec.js";
+import { natural, real, reference as otherVersion, seed } from "../codec.js";
 import { button, field, fill, h } from "../dom.js";
 import { numbersOf, weightsFile } from "../models.js";
 import { bestFirst, verdict } from "../sample_quality.js";
 import { tile } from "../tiles.js";
 import { randomSeed, requestFor } from "./generate.js";
 
-export const fields = { other: text(), n: natural(16, 1, 64), seed: seed(1), temperature: real(1, 0, 10) };
+export const fields = { other: otherVersion(), n: natural(16, 1, 64), seed: seed(1), temperature: real(1, 0, 10) };
 
 export function mount(section, context) {
   const { store, catalogue } = context;
@@ -34,8 +34,8 @@ export function mount(section, context) {
     const { sha256 } = weightsFile(model.manifest);
     const others = bestFirst(catalogue.models.filter(({ name, weights_sha256 }) => name !== model.name && weights_sha256 !== sha256));
     const [alike] = others.filter(({ dataset }) => dataset === model.dataset).map(referenceOf);
-    const [otherVersion] = references.filter((reference) => reference !== model.ref && reference.startsWith(`${model.name}@`));
-    return alike ?? otherVersion ?? others.map(referenceOf)[0] ?? references.find((reference) => reference !== model.ref) ?? model.ref;
+    const [older] = references.filter((reference) => reference !== model.ref && reference.startsWith(`${model.name}@`));
+    return alike ?? older ?? others.map(referenceOf)[0] ?? references.find((reference) => reference !== model.ref) ?? model.ref;
   }
 
   async function show(values, model) {

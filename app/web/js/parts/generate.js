@@ -1,10 +1,10 @@
 // Generate: new images from random latents, of any class or of one class.
-import { askJson, newestWins } from "../api.js";
-import { natural, real, seed, text } from "../codec.js";
+import { askJson, newestNext } from "../api.js";
+import { label as classOf, natural, real, seed } from "../codec.js";
 import { button, field, fill, h } from "../dom.js";
 import { tile } from "../tiles.js";
 
-export const fields = { n: natural(16, 1, 256), seed: seed(1), temperature: real(1, 0, 10), label: text() };
+export const fields = { n: natural(16, 1, 256), seed: seed(1), temperature: real(1, 0, 10), label: classOf() };
 
 /** Return a random seed below a million, short enough to read aloud. */
 export const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0] % 1_000_000;
@@ -17,7 +17,7 @@ export function requestFor({ n, seed, temperature, label }, model) {
 
 export function mount(section, context) {
   const { store } = context;
-  const newest = newestWins();
+  const newest = newestNext();
   const grid = h("div", { class: "tiles", id: "samples", "data-result": "" });
   const n = h("select", { onchange: () => store.set({ n: Number(n.value) }, { push: true }) });
   const seedInput = h("input", {
@@ -33,7 +33,7 @@ export function mount(section, context) {
   const labelField = field("Label", label);
   const others = button("New samples", () => store.set({ seed: randomSeed() }, { push: true }), { class: "primary", id: "others" });
   section.append(
-    h("div", { class: "controls" }, others, field("Seed", seedInput), field("Images", n), field("Temperature", temperature, temperatureOutput), labelField),
+    h("div", { class: "controls" }, others, field("Seed", seedInput), field("Images", n), labelField, field("Temperature", temperature, temperatureOutput)),
     grid,
     h("p", { class: "note" }, "Choose an image to start from its seed, copy its z, or open it in another part of this page."),
   );
@@ -48,14 +48,21 @@ export function mount(section, context) {
     fill(label, [["", "any"], ...model.classes.map((name) => [name, name])], values.label ?? "");
   }
 
-  async function show(state, model) {
-    const values = { ...state, label: model.classes.includes(state.label) ? state.label : null };
+  /** Return true if the picture that is part of the document shows these samples. */
+  function isFirst(values, model) {
+    const isInitial = Object.entries(fields).every(([name, { initial }]) => values[name] === initial);
+    return isInitial && model.ref === context.catalogue.reference(null);
+  }
+
+  async function show(values, model) {
+    const first = section.querySelector("#first");
+    if (!isFirst(values, model)) first?.remove();
     showControls(values, model);
     const request = requestFor(values, model);
     context.offer(request);
-    const answer = await newest((signal) => askJson(request, { signal }));
+    const answer = await newest((signal) => askJson(request, { signal }), { isLive: store.state.isLive });
     if (!answer) return;
-    section.querySelector("#first")?.remove();
+    first?.remove();
     grid.style.setProperty("--across", values.n % 10 ? Math.min(8, values.n) : 10);
     grid.replaceChildren(...answer.images.map((image) => sample(image, values, model)));
     context.remember(`${values.n} ${values.n === 1 ? "image" : "images"}, seed ${values.seed}`, [...grid.querySelectorAll("img")]);
@@ -66,8 +73,14 @@ export function mount(section, context) {
     const plain = values.label === null && values.temperature === 1;
     const item = { png, z, seed, plain, model: model.ref, request: requestFor({ ...values, n: 1, seed }, model) };
     const reuse = ["Start from this seed", () => store.set({ seed }, { push: true })];
-    return tile(item, context, { caption: seed, actions: [reuse] });
+    return tile(item, context, { caption: `seed ${seed}`, actions: [reuse] });
   }
 
-  return { show };
+  return {
+    show,
+    controls(values, model) {
+      showControls(values, model);
+      context.offer(requestFor(values, model));
+    },
+  };
 }

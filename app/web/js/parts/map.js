@@ -1,6 +1,6 @@
 // Map: a plane through the latent space as one image. Pointing at a place decodes its latent.
 import { ask, askJson, newestWins } from "../api.js";
-import { choice, latent, natural, pair, real, seed } from "../codec.js";
+import { choice, dimension, latent, pair, real, seed } from "../codec.js";
 import { button, field, fill, h } from "../dom.js";
 import { oneAtATime } from "../live.js";
 import { bitmapOf, drawFromGrid, placeInGrid } from "../pictures.js";
@@ -20,7 +20,7 @@ import { randomSeed } from "./generate.js";
  */
 export const fields = {
   plane: choice("dimensions", ["dimensions", "seeds"]),
-  x: natural(null, 0, 65535), y: natural(null, 0, 65535), z: latent(), seed: seed(null), span: real(3, 0.5, 10),
+  x: dimension(), y: dimension(), z: latent(), seed: seed(null), span: real(3, 0.5, 10),
   a: seed(1), b: seed(2), c: seed(3),
   at: pair(null),
 };

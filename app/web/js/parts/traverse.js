@@ -1,13 +1,23 @@
 // Traverse: one strip of images for each latent dimension, or for each direction with a meaning. Choosing an image makes its z the new z.
-import { ask, askJson, newestWins } from "../api.js";
+import { ask, askJson, newestNext, newestWins } from "../api.js";
 import { choice, latent, natural, real, seed } from "../codec.js";
 import { directionStrips } from "../directions.js";
-import { button, field, fill, h } from "../dom.js";
+import { blank, button, field, fill, h } from "../dom.js";
 import { bitmapOf, dataAddress, drawFromGrid } from "../pictures.js";
 import { tile } from "../tiles.js";
 import { randomSeed } from "./generate.js";
 
-export const fields = { z: latent(), seed: seed(5), steps: natural(9, 3, 25), span: real(3, 0.5, 10), rows: choice("dimensions", ["dimensions", "directions"]) };
+/** Seed 33 is a 2 in the model that ships as the default, and most strips change it visibly. */
+export const fields = {
+  z: latent(), seed: seed(33), steps: natural(9, 3, 25), span: real(3, 0.5, 10),
+  rows: {
+    ...choice("dimensions", ["dimensions", "directions"]),
+    misfit: (value, model) => (value === "dimensions" || model.directions.length ? null : `${model.ref} has no directions, so its dimensions are shown.`),
+  },
+};
+
+/** Strips that are shown at first: the most informative ones. */
+const SHOWN = 12;
 
 /** Most images in one request. Several small requests show the first strips sooner. */
 const IMAGES_PER_REQUEST = 72;
@@ -39,15 +49,18 @@ export function mount(section, context) {
   const span = h("select", { onchange: () => store.set({ span: Number(span.value) }, { push: true }) });
   const rows = h("select", { onchange: () => store.set({ rows: rows.value }, { push: true }) });
   const rowsField = field("Strips", rows);
-  const directions = directionStrips((z) => start({ z }), context.guard);
+  const directions = directionStrips((z) => start({ z }), context);
   const activeStrips = h("div", { class: "strips" });
+  const moreStrips = h("div", { class: "strips" });
+  const moreSummary = h("summary", {});
+  const more = h("details", { class: "more-dimensions", ontoggle: drawStrips }, moreSummary, moreStrips);
   const deadStrips = h("div", { class: "strips" });
   const deadSummary = h("summary", {});
-  const dead = h("details", { class: "dead-dimensions", ontoggle: () => context.guard(decodeAll) }, deadSummary, deadStrips);
-  const dimensions = h("div", { "data-result": "" }, activeStrips, dead);
+  const dead = h("details", { class: "dead-dimensions", ontoggle: drawStrips }, deadSummary, deadStrips);
+  const dimensions = h("div", { "data-result": "" }, activeStrips, more, dead);
   section.append(h("div", { class: "split traverse" },
     h("div", { class: "side sticky" }, frame, h("div", { class: "side-controls" },
-      h("div", { class: "row" }, undo, button("New seed", () => start({ seed: randomSeed(), z: null })), button("Zero", () => start({ z: new Array(current.model.latent).fill(0) }), { title: "Start from the z in which every dimension is 0" })),
+      h("div", { class: "row" }, button("New seed", () => start({ seed: randomSeed(), z: null }), { class: "primary" }), undo, button("Zero", () => start({ z: new Array(current.model.latent).fill(0) }), { title: "Start from the z in which every dimension is 0" })),
       field("Seed", seedInput), rowsField, h("div", { class: "row" }, field("Images", steps), field("Range", span)))),
     h("div", {}, dimensions, directions.element)));
   section.addEventListener("keydown", (event) => {
@@ -57,10 +70,11 @@ export function mount(section, context) {
     }
   });
 
-  function start(values) {
+  /** Start from another z. `isLive` is true while a key is held down. */
+  function start(values, { isLive = false } = {}) {
     const { z, seed } = store.state.values.traverse;
-    previous.push({ z, seed });
-    store.set(values, { push: true });
+    if (!isLive) previous.push({ z, seed });
+    store.set(values, { push: !isLive });
   }
 
   function back() {
@@ -70,10 +84,9 @@ export function mount(section, context) {
 
   const valueAt = (i, { steps, span }) => Math.fround(-span + (2 * span * i) / (steps - 1));
 
-  function choose(dim, i) {
-    const z = [...current.z];
-    z[dim] = valueAt(i, current.values);
-    start({ z });
+  function choose(dim, i, options) {
+    const { z, steps, span } = store.state.values.traverse;
+    start({ z: (z ?? current.z).with(dim, valueAt(i, { steps, span })) }, options);
   }
 
   // --- strips ---
@@ -81,7 +94,11 @@ export function mount(section, context) {
   function build(model, { steps }) {
     strips = new Map(model.ranked.map((dim) => [dim, strip(dim, steps, model)]));
     const elementsOf = (dims) => dims.map((dim) => strips.get(dim).element);
-    activeStrips.replaceChildren(...elementsOf(model.ranked.filter((dim) => !model.dead.includes(dim))));
+    const active = model.ranked.filter((dim) => !model.dead.includes(dim));
+    activeStrips.replaceChildren(...elementsOf(active.slice(0, SHOWN)));
+    moreStrips.replaceChildren(...elementsOf(active.slice(SHOWN)));
+    more.hidden = active.length <= SHOWN;
+    moreSummary.textContent = `${active.length - SHOWN} more ${active.length - SHOWN === 1 ? "dimension" : "dimensions"}, less informative ones`;
     deadStrips.replaceChildren(...elementsOf(model.dead));
     dead.hidden = !model.dead.length;
     deadSummary.textContent = `${model.dead.length} dead ${model.dead.length === 1 ? "dimension" : "dimensions"}: the model does not use ${model.dead.length === 1 ? "it" : "them"}`;
@@ -109,7 +126,7 @@ export function mount(section, context) {
       next?.tiles.find((one) => one.tabIndex === 0).focus();
     } else if (along >= 0 && along < tiles.length) {
       tiles[along].focus();
-      choose(dim, along);
+      choose(dim, along, { isLive: event.repeat });
     }
   }
 
@@ -128,12 +145,22 @@ export function mount(section, context) {
     }
   }
 
+  /** Draw the strips of the current z. If that fails, no strip shows another z. */
+  async function drawStrips() {
+    if (current) await context.guard(() => context.busy(dimensions, decodeAll), drawStrips);
+  }
+
   async function decodeAll() {
     const { z, model, values } = current;
-    const dims = model.ranked.filter((dim) => !model.dead.includes(dim) || dead.open);
+    const dims = [...strips].filter(([, { element }]) => element.checkVisibility()).map(([dim]) => dim);
     const size = Math.max(1, Math.floor(IMAGES_PER_REQUEST / values.steps));
     const groups = Array.from({ length: Math.ceil(dims.length / size) }, (_, i) => dims.slice(i * size, (i + 1) * size));
-    await newest((signal) => Promise.all(groups.map((group) => decode(group, { z, model, values }, signal))));
+    try {
+      await newest((signal) => Promise.all(groups.map((group) => decode(group, { z, model, values }, signal))));
+    } catch (error) {
+      for (const { tiles } of strips.values()) tiles.forEach((one) => blank(one.firstElementChild));
+      throw error;
+    }
   }
 
   async function decode(dims, { z, model, values }, signal) {
@@ -147,24 +174,26 @@ export function mount(section, context) {
 
   // --- showing ---
 
-  const newestCentre = newestWins();
+  const newestCentre = newestNext();
 
-  async function show(state, model) {
-    const along = model.directions.length ? state.rows : "dimensions";
-    const values = { ...state, rows: along, z: state.z?.length === model.latent ? state.z : null };
-    fill(rows, [["dimensions", "Dimensions"], ["directions", "Directions"]], along);
+  function showControls(values, model) {
+    fill(rows, [["dimensions", "Dimensions"], ["directions", "Directions"]], values.rows);
     rowsField.hidden = !model.directions.length;
-    dimensions.hidden = along === "directions";
-    directions.element.hidden = along !== "directions";
+    dimensions.hidden = values.rows === "directions";
+    directions.element.hidden = values.rows !== "directions";
     fill(steps, [...new Set([5, 7, 9, 11, 15, values.steps])].sort((a, b) => a - b).map((count) => [count, count]), values.steps);
     fill(span, [...new Set([1, 2, 3, 4, values.span])].sort((a, b) => a - b).map((size) => [size, `±${size}`]), values.span);
     seedInput.value = values.z ? "" : values.seed;
     undo.disabled = !previous.length;
     context.offer(requestFor(values, model));
+  }
+
+  async function show(values, model) {
+    showControls(values, model);
     const request = values.z
       ? { path: "decode", query: { model: model.ref }, json: { z: [values.z] } }
       : { path: "generate", query: { model: model.ref, n: 1, seed: values.seed } };
-    const answer = await newestCentre((signal) => askJson(request, { signal }));
+    const answer = await newestCentre((signal) => askJson(request, { signal }), { isLive: store.state.isLive });
     if (!answer) return;
     const [{ png, z }] = answer.images;
     const key = `${model.ref} ${values.steps}`;
@@ -176,9 +205,9 @@ export function mount(section, context) {
     frame.replaceChildren(tile({ png, z, seed: values.z ? null : values.seed, plain: !values.z, model: model.ref, request }, context, { caption, name: "Image at z" }));
     if (hadFocus) frame.querySelector("button").focus();
     mark(current);
-    await (along === "directions" ? directions.show(z, model, values) : decodeAll());
+    await (values.rows === "directions" ? directions.show(z, model, values) : drawStrips());
     context.remember(values.z ? "traversal from a modified z" : `traversal from seed ${values.seed}`, [frame.querySelector("img")]);
   }
 
-  return { show };
+  return { show, controls: showControls };
 }

@@ -1,0 +1,77 @@
+"""An address that asks for something impossible: the page says what it shows instead."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.page.visitor import Visitor
+
+IMPOSSIBLE = [
+    ("generate", "n", "9999", "a whole number from 1 to 256", "n=16 is used instead"),
+    ("generate", "seed", "-1", "a whole number from 0 to 4294967295", "seed=1 is used instead"),
+    ("generate", "temperature", "hot", "a number from 0 to 10", "temperature=1 is used instead"),
+    ("draw", "image", "banana", "a PNG in base64url", "It was left out"),
+    ("interpolate", "a", "seed:x", "seed: and a whole number", "a=seed:50 is used instead"),
+    ("interpolate", "b", "png:x", "or png: and a PNG", "b=seed:31 is used instead"),
+    ("interpolate", "steps", "1", "a whole number from 2 to 64", "steps=16 is used instead"),
+    ("interpolate", "path", "zigzag", "linear or slerp", "path=slerp is used instead"),
+    ("interpolate", "t", "2", "a number from 0 to 1", "t=0.5 is used instead"),
+    ("traverse", "z", "!", "numbers as this page packs them", "It was left out"),
+    ("traverse", "seed", "1.5", "a whole number", "seed=33 is used instead"),
+    ("traverse", "steps", "26", "a whole number from 3 to 25", "steps=9 is used instead"),
+    ("traverse", "span", "0", "a number from 0.5 to 10", "span=3 is used instead"),
+    ("traverse", "rows", "columns", "dimensions or directions", "rows=dimensions is used instead"),
+]
+
+
+@pytest.mark.parametrize("case", IMPOSSIBLE, ids=[f"{case[0]}-{case[1]}" for case in IMPOSSIBLE])
+def test_the_page_says_what_it_shows_instead_of_an_impossible_value(
+    visitor: Visitor, case: tuple[str, str, str, str, str]
+) -> None:
+    part, name, value, accepts, instead = case
+    visitor.open(f"#{part}?model=lab@3&{name}={value}")
+    notice = visitor.page.locator("#notice")
+    expect(notice).to_contain_text(f"{name}={value} cannot be shown: {name} must be ")
+    expect(notice).to_contain_text(accepts)
+    expect(notice).to_contain_text(instead)
+
+
+MISFITS = [
+    ("#generate?model=mnist@7&label=banana", "mnist@7 has no class banana, only 0, 1, 2"),
+    ("#generate?model=zcolour@2&label=7", "zcolour@2 has no class 7."),
+    ("#traverse?model=lab@3&z=AAAAAAAAAAA", "A z of lab@3 has 20 numbers, and the given one has 2"),
+    ("#traverse?model=notebook@2&rows=directions", "notebook@2 has no directions"),
+    ("#map?model=notebook@2&x=40", "notebook@2 has no dimension 40, only 0 to 1."),
+    ("#compare?model=lab@3&other=nothing@1&n=4", "There is no model named nothing."),
+    ("#generate?model=lab@3&n=4&colour=red", "colour=red was ignored"),
+    ("#paint?model=lab@3", "This page has no part named paint."),
+]
+
+
+@pytest.mark.parametrize(("state", "words"), MISFITS, ids=[case[0] for case in MISFITS])
+def test_the_page_says_what_the_model_or_the_page_does_not_have(
+    visitor: Visitor, state: str, words: str
+) -> None:
+    visitor.open(state)
+    expect(visitor.page.locator("#notice")).to_contain_text(words)
+    assert visitor.page.get_by_role("alert").is_hidden()
+
+
+def test_the_address_becomes_that_of_what_is_shown(visitor: Visitor) -> None:
+    visitor.open("#generate?model=mnist@7&n=4&label=banana")
+    assert "label" not in visitor.state
+    assert visitor.tiles.count() == 4
+
+
+def test_the_word_goes_when_it_is_closed_and_when_something_else_is_shown(visitor: Visitor) -> None:
+    notice = visitor.page.locator("#notice")
+    for close in (lambda: visitor.click("Close", "#notice"), lambda: visitor.click("New samples")):
+        visitor.open("#generate?n=0")
+        expect(notice).to_be_visible()
+        close()
+        expect(notice).to_be_hidden()
+
+
+def test_a_change_of_the_model_says_which_setting_it_ended(visitor: Visitor) -> None:
+    visitor.open("#generate?model=mnist@7&n=4&label=3")
+    visitor.page.get_by_label("Model", exact=True).select_option("zcolour")
+    expect(visitor.page.locator("#notice")).to_contain_text("zcolour@1 has no class 3.")

@@ -1,0 +1,85 @@
+"""While what is shown is not what was asked for yet, the page says so."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.page.visitor import Visitor
+
+SLOW = [
+    ("#generate?n=4&seed=1", "New samples", "#samples", "**/generate?**"),
+    ("#interpolate?a=seed:1&b=seed:2&steps=4", "Swap A and B", ".stage", "**/interpolate?**"),
+    ("#traverse?seed=1&steps=3", "New seed", ".slot-face", "**/generate?**"),
+]
+
+
+@contextmanager
+def held(visitor: Visitor, pattern: str) -> Iterator[list[Route]]:
+    """Hold requests back until the block ends, and then let them through."""
+    routes: list[Route] = []
+    visitor.page.route(pattern, routes.append)
+    yield routes
+    visitor.page.unroute(pattern)
+    for route in routes:
+        route.continue_()
+
+
+@pytest.mark.parametrize(("state", "button", "result", "pattern"), SLOW, ids=lambda text: text[:12])
+def test_a_part_says_that_it_waits_until_the_answer_is_shown(
+    visitor: Visitor, state: str, button: str, result: str, pattern: str
+) -> None:
+    visitor.open(state)
+    waiting = visitor.page.locator("#waiting")
+    area = visitor.shown.locator(result).first
+    assert waiting.is_hidden()
+    with held(visitor, pattern):
+        visitor.shown.get_by_role("button", name=button, exact=True).click()
+        expect(area).to_have_attribute("aria-busy", "true")
+        expect(waiting).to_have_text("Waiting for the service. What you see is from before.")
+        expect(area.locator("img").first).to_have_css("opacity", "0.35")
+    visitor.settled()
+    expect(waiting).to_be_hidden()
+    assert area.get_attribute("aria-busy") is None
+
+
+def test_strips_are_marked_while_they_are_those_of_the_last_seed(visitor: Visitor) -> None:
+    visitor.open("#traverse?model=lab@3&seed=1&steps=3")
+    strips = visitor.shown.locator(".strips").first.locator("xpath=..")
+    with held(visitor, "**/decode?**"):
+        visitor.shown.get_by_role("button", name="New seed").click()
+        expect(strips).to_have_attribute("aria-busy", "true")
+    visitor.settled()
+    assert strips.get_attribute("aria-busy") is None
+
+
+def test_a_new_model_is_waited_for_in_every_part(visitor: Visitor) -> None:
+    visitor.open("#model?model=lab@3")
+    with held(visitor, "**/models/digits/3"):
+        visitor.page.get_by_label("Model", exact=True).select_option("digits")
+        expect(visitor.page.locator("#waiting")).to_be_visible()
+        expect(visitor.shown.locator("[data-result]")).to_have_attribute("aria-busy", "true")
+    visitor.page.locator(".model-name").get_by_text("digits@3").wait_for()
+    expect(visitor.page.locator("#waiting")).to_be_hidden()
+
+
+def test_a_slider_shows_steps_on_its_way_although_answers_are_slower_than_its_steps(
+    visitor: Visitor,
+) -> None:
+    visitor.open("#generate?n=4&seed=1&temperature=0")
+    routes: list[Route] = []
+    visitor.page.route("**/generate?**", routes.append)
+    slider = visitor.shown.get_by_role("slider")
+    slider.fill("0.5")
+    visitor.until(lambda: len(routes) == 1)
+    for step in ("0.6", "0.7", "0.8"):
+        slider.fill(step)
+    first = visitor.pixels(".tiles img")
+    routes[0].continue_()
+    visitor.until(lambda: len(routes) == 2)
+    assert visitor.pixels(".tiles img") != first
+    assert "temperature=0.8" in routes[1].request.url
+    routes[1].continue_()
+    visitor.settled()
+    assert len(routes) == 2
