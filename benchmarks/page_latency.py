@@ -131,7 +131,8 @@ def main() -> None:
 def measure_loading(browser: Browser, address: str, rounds: int) -> tuple[str, dict[str, object]]:
     """Load the page several times over each connection. Returns a table and its figures."""
     load(browser, address)
-    rows, figures = [], {}
+    rows = []
+    figures: dict[str, object] = {}
     for name, connection in (("loopback", None), ("slow 3G", SLOW_3G)):
         loadings = [load(browser, address, connection) for _ in range(rounds)]
         columns = ("wire_bytes", "first_images_ms", "settled_bytes", "settled_ms")

@@ -27,7 +27,7 @@ def test_all_parts_are_there_once_the_page_is_idle_even_if_the_service_goes(
     visitor.open("#generate?n=4&seed=1")
     visitor.page.wait_for_function(
         """() => ["draw", "map", "model"].every(part => performance.getEntriesByType("resource")
-            .some(({name, responseEnd}) => name.includes(`/${part}`) && responseEnd))"""
+            .some(({name, responseEnd}) => new RegExp(`/(bundle|parts)/${part}`).test(name) && responseEnd))"""
     )
     visitor.page.route("**/static/**", lambda route: route.abort())
     visitor.part("Model")

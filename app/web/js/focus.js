@@ -53,6 +53,6 @@ export function keepFocus(section) {
   const tiles = last.place < 0 ? [] : [...section.querySelectorAll(".tiles .tile")];
   const tile = tiles.find(({ dataset }) => dataset.seed === last.seed) ?? tiles[Math.min(last.place, tiles.length - 1)];
   const heading = section.querySelector("h2");
-  heading.tabIndex = -1;
-  (tile ?? heading).focus({ preventScroll: !tile });
+  if (heading) heading.tabIndex = -1;
+  (tile ?? heading)?.focus({ preventScroll: !tile });
 }

@@ -77,7 +77,7 @@ let working = 0;
 /** The list of models on its way: it is needed first. */
 let opening = openCatalogue();
 
-const store = createStore(Object.keys(PARTS), load, FIRST, (loading) => track(() => loading));
+const store = createStore(Object.keys(PARTS), load, FIRST, (loading) => track(() => loading).catch(() => {}));
 const history = openHistory();
 const context = { store, history, prepare, receive, busy, guard, toast };
 

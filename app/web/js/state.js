@@ -14,7 +14,7 @@ import { replaced, short } from "./codec.js";
 export function createStore(names, load, firstPart, track = () => {}) {
   const listeners = new Set();
   const fields = {};
-  const state = { part: firstPart, model: null, values: {}, isLive: false, changes: [] };
+  const state = { part: firstPart, model: null, values: Object.fromEntries(names.map((name) => [name, {}])), isLive: false, changes: [] };
   let newest = 0;
 
   /** Make sure that the fields of a part are there, and then act, unless a newer change came. Returns a promise only if a part must be loaded. */
@@ -27,10 +27,10 @@ export function createStore(names, load, firstPart, track = () => {}) {
   }
 
   async function prepare(part) {
-    if (fields[part]) return;
     const module = await load(part);
-    fields[part] ??= module.fields;
-    state.values[part] ??= initialValues(module.fields);
+    if (fields[part]) return;
+    fields[part] = module.fields;
+    state.values[part] = initialValues(module.fields);
   }
 
   function address() {
@@ -135,7 +135,7 @@ export function createStore(names, load, firstPart, track = () => {}) {
     /** Change values of the selected part. Sliders leave `push` false, so that the back button skips their steps. */
     set: (values, { push = false } = {}) => go({ values, push }),
     /** Return the values of a part, or {} if the part was not loaded yet. */
-    valuesOf: (part) => state.values[part] ?? {},
+    valuesOf: (part) => state.values[part],
     subscribe: (listener) => listeners.add(listener),
   };
 }

@@ -78,7 +78,7 @@ export function mount(section, context) {
       if (file) take(file);
     } });
     const take = (file) => context.guard(async () => store.set({ [name]: { png: await context.prepare(file) } }, { push: true }));
-    const element = h("div", { class: "slot" }, h("h3", {}, name.toUpperCase()), frame, seedInput,
+    const element = h("div", { class: "slot" }, h("h3", {}, name.toUpperCase()), frame, field("Seed", seedInput),
       h("div", { class: "row" }, button("New seed", () => store.set({ [name]: { seed: randomSeed() } }, { push: true })), button("File", () => chooser.click()), chooser, drawing));
     element.addEventListener("drop", (event) => {
       const [file] = event.dataTransfer.files;

@@ -177,7 +177,7 @@ export function mount(section, context) {
   const newestCentre = newestNext();
 
   function showControls(values, model) {
-    fill(rows, [["dimensions", "Dimensions"], ["directions", "Directions"]], values.rows);
+    fill(rows, [["dimensions", "One dimension each"], ["directions", "Named directions"]], values.rows);
     rowsField.hidden = !model.directions.length;
     dimensions.hidden = values.rows === "directions";
     directions.element.hidden = values.rows !== "directions";
