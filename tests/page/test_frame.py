@@ -39,6 +39,68 @@ def test_every_part_fits_a_phone_in_either_theme(visitor: Visitor, theme: str) -
     assert (sum(map(int, ground[4:-1].split(","))) > 384) is (theme == "light")
 
 
+@pytest.mark.screen(width=390)
+def test_no_link_of_the_navigation_is_cut_on_a_phone(visitor: Visitor) -> None:
+    visitor.open("#generate?n=4")
+    for link in visitor.page.get_by_role("navigation").get_by_role("link").all():
+        box = link.bounding_box()
+        assert box
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+
+
+@pytest.mark.screen(width=390)
+@pytest.mark.parametrize(
+    "state",
+    ["#traverse?model=letters", "#traverse?model=letters&rows=directions", "#interpolate?steps=64"],
+)
+def test_strips_are_a_few_screens_long_on_a_phone(visitor: Visitor, state: str) -> None:
+    visitor.open(state)
+    assert visitor.page.evaluate("document.documentElement.scrollHeight") < 3 * 844
+
+
+def test_less_informative_dimensions_are_drawn_when_they_are_opened(visitor: Visitor) -> None:
+    visitor.open("#traverse?model=mnist@7&steps=3")
+    more = visitor.shown.locator(".more-dimensions")
+    assert "20 more dimensions" in more.locator("summary").inner_text()
+    assert not any(any(image) for image in visitor.pixels(".more-dimensions canvas"))
+    more.locator("summary").click()
+    visitor.until(lambda: all(any(image) for image in visitor.pixels(".more-dimensions canvas")))
+
+
+def test_a_menu_lies_within_a_low_window(visitor: Visitor) -> None:
+    visitor.open("#generate?n=4")
+    visitor.page.set_viewport_size({"width": 844, "height": 300})
+    visitor.tiles.first.click()
+    box = visitor.page.locator("#menu").bounding_box()
+    assert box
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= 300
+    visitor.page.keyboard.press("End")
+    last = visitor.page.get_by_role("menuitem").last.bounding_box()
+    assert last
+    assert last["y"] + last["height"] <= 300
+
+
+def test_data_sets_and_models_are_described(visitor: Visitor) -> None:
+    visitor.open("#generate?model=notebook@2&n=4")
+    about = visitor.page.locator("#about").inner_text()
+    assert about == (
+        "MNIST: handwritten digits, 28\N{MULTIPLICATION SIGN}28. "
+        "notebook: two dimensions, so that the whole latent space is one map."
+    )
+    groups = visitor.page.locator("#model optgroup").evaluate_all("all => all.map(g => g.label)")
+    assert "Letters: letters and digits of open fonts, 32\N{MULTIPLICATION SIGN}32" in groups
+    assert len(groups) == len(set(groups))
+
+
+@pytest.mark.parametrize("part", ["Generate", "Interpolate", "Traverse"])
+def test_each_part_has_one_primary_action(visitor: Visitor, part: str) -> None:
+    visitor.open("#generate?n=4")
+    visitor.part(part)
+    assert visitor.shown.locator(".primary:visible").count() == 1
+
+
 def test_every_part_can_be_reached_by_keyboard(visitor: Visitor) -> None:
     visitor.open()
     visitor.page.get_by_role("link", name="Generate").focus()

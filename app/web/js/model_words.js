@@ -15,12 +15,12 @@ const MODELS = {
   "faces": "colour, with sliders for skin, hair, smile and beard",
   "fashion": "convolutions, and a normal prior",
   "fashion-flow": "a flow as the prior",
-  "lab": "one hidden layer: the VAE of the tutorials",
+  "lab": "one hidden layer, the VAE of the tutorials",
   "letters": "62 classes, and sliders for weight, slant and serifs",
   "mnist": "a deep flow as the prior",
   "mnist-flow": "a flow as the prior, trained with the networks",
   "mnist-gaussian": "the same networks with a normal prior",
-  "notebook": "two dimensions: the whole latent space is one map",
+  "notebook": "two dimensions, so that the whole latent space is one map",
 };
 
 /** Return the heading of a group of models, such as `MNIST: handwritten digits, 28×28`. */
