@@ -56,6 +56,8 @@ RANGE_MARGIN = 1.5
 """Ratio of the range of levels to the largest activation on calibration images."""
 LEAST_RANGE = 1 / 16
 """Smallest range of a channel, as a fraction of the layer's largest range."""
+DEAD_RANGE = 1.0
+"""Largest range that is assumed for a layer whose units are 0 for all calibration images."""
 LEAST_SILU_RANGE = 0.3
 """Smallest range of a channel behind SiLU."""
 SCALES_PER_OCTAVE = 8
@@ -229,7 +231,7 @@ def _layer(
         activations = module(activations)
     activations = F.relu(activations)
     ranges = _ranges(activations) * RANGE_MARGIN
-    ranges = np.maximum(ranges, ranges.max() * LEAST_RANGE)
+    ranges = np.maximum(ranges, (ranges.max() or DEAD_RANGE) * LEAST_RANGE)
     highest = _best_highest(activations, ranges, modules[2 + reshapes :])
     step = ranges / highest
     unit = np.repeat(step, channels // len(step))
