@@ -22,7 +22,8 @@ from PIL import Image
 from app.sampling import latents, paths, posterior
 from model_store.arithmetic.executors import Executor
 from model_store.arithmetic.executors.numpy_executor import NumpyExecutor
-from model_store.arithmetic.model import ExactModel, MakeExecutor
+from model_store.arithmetic.flow import MakeExecutor
+from model_store.arithmetic.model import ExactModel
 from model_store.arithmetic.program import Bytes, Floats, Function
 from model_store.preprocessing import from_pillow, prepare, to_bytes
 from model_store.spec import ModelRef, ModelSpec

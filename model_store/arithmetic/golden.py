@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 
 from model_store.arithmetic.executors.numpy_executor import NumpyExecutor
-from model_store.arithmetic.model import ExactModel, MakeExecutor
+from model_store.arithmetic.flow import MakeExecutor
+from model_store.arithmetic.model import ExactModel
 from model_store.arithmetic.program import ExactNetwork
 from model_store.errors import GoldenHashError
 from model_store.spec import ModelRef, ModelSpec

@@ -4,19 +4,17 @@ Public latents u have the prior N(0, I); z is the space of q(z | x). The flow ma
 flow, u = z.
 """
 
+import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from model_store.arithmetic import importance, likelihood
 from model_store.arithmetic.executors import Executor
-from model_store.arithmetic.flow import ExactFlow
-from model_store.arithmetic.program import Bytes, ExactNetwork, Floats, Function
+from model_store.arithmetic.flow import ExactFlow, MakeExecutor
+from model_store.arithmetic.program import Bytes, ExactNetwork, Floats
 from model_store.spec import ModelSpec
-
-MakeExecutor = Callable[[Function, Sequence[int]], Executor]
-"""Function of a function and a shape: makes the executor for inputs (batch, *shape)."""
 
 FIXED_ROWS = 5
 """Number of rows of the fixed inputs whose results are hashed."""
@@ -27,11 +25,12 @@ class ExactModel:
 
     def __init__(self, network: ExactNetwork, spec: ModelSpec, make: MakeExecutor) -> None:
         self.spec = spec
+        self._network = network
+        self._make = make
         self._encode = make(network.encode, spec.image.shape)
-        self._decode = make(network.decode, (spec.latent,))
-        kept = [len(range(spec.latent)[coupling.kept :: 2]) for coupling in network.flow]
-        nets = [make(c.net, (n,)) for c, n in zip(network.flow, kept, strict=True)]
-        self.flow = ExactFlow(network.flow, nets, spec.latent) if nets else None
+        self.flow = ExactFlow(network.flow, spec.latent, make) if network.flow else None
+        inverse = () if self.flow is None else self.flow.inverse_function
+        self._decode = make((*inverse, *network.decode), (spec.latent,))
         self._logistic = (
             None if network.log_scale is None else likelihood.DiscretisedLogistic(network.log_scale)
         )
@@ -59,15 +58,26 @@ class ExactModel:
 
     def logits(self, z: Floats) -> Floats:
         """Return logits in units of 2^-8, (batch, channels, height, width), of z (batch, latent)."""
-        return self._decode(z)
+        return self._decode_z(z)
+
+    def logits_of_u(self, u: Floats) -> Floats:
+        """Return the logits of u, as `logits(to_z(u))` does, by one executor."""
+        return self._decode(u)
+
+    @functools.cached_property
+    def _decode_z(self) -> Executor:
+        """Executor of the decoder without the flow; made when it is first needed."""
+        if self.flow is None:
+            return self._decode
+        return self._make(self._network.decode, (self.spec.latent,))
 
     def decode(self, u: Floats) -> Bytes:
         """Return grey levels of mean images (batch, channels, height, width) of u (batch, latent)."""
-        return likelihood.grey_levels(self.logits(self.to_z(u)))
+        return likelihood.grey_levels(self.logits_of_u(u))
 
     def log_likelihood(self, levels: Bytes, u: Floats) -> Floats:
         """Return ln p(x | u) of each pair of an image and a latent; (batch,), nats."""
-        return self.log_likelihood_of_logits(levels, self.logits(self.to_z(u)))
+        return self.log_likelihood_of_logits(levels, self.logits_of_u(u))
 
     def log_likelihood_of_logits(self, levels: Bytes, logits: Floats) -> Floats:
         """Return ln p(x | z) of grey levels and logits in units of 2^-8; (batch,), nats."""

@@ -50,12 +50,14 @@ class Graph:
     ) -> str:
         """Add a node with one output and return the output's name."""
         output = output or self._name("v")
-        message = b"".join(_text(1, name) for name in inputs)
-        message += _text(2, output) + _text(3, f"{kind}_{output}") + _text(4, kind)
-        for name, value in (attributes or {}).items():
-            message += _bytes(5, _attribute(name, value))
-        self.nodes.append(message + (_text(7, domain) if domain else b""))
+        self._append(kind, inputs, [output], attributes or {}, domain)
         return output
+
+    def split(self, value: str, parts: int) -> list[str]:
+        """Add a node that splits axis 1 into equal parts, and return their names."""
+        outputs = [self._name("v") for _ in range(parts)]
+        self._append("Split", [value], outputs, {"axis": 1})
+        return outputs
 
     def model(self, source: str, shape: Sequence[int], target: str, rank: int) -> bytes:
         """Return the file: a float32 input (batch, *shape) and a float32 output of `rank` axes."""
@@ -66,6 +68,21 @@ class Graph:
         opsets = _bytes(8, _integer(2, OPSET))
         opsets += _bytes(8, _text(1, MICROSOFT) + _integer(2, 1))
         return _integer(1, IR_VERSION) + _text(2, "zserve") + _bytes(7, graph) + opsets
+
+    def _append(
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        attributes: Mapping[str, Attribute],
+        domain: str = "",
+    ) -> None:
+        message = b"".join(_text(1, name) for name in inputs)
+        message += b"".join(_text(2, name) for name in outputs)
+        message += _text(3, f"{kind}_{outputs[0]}") + _text(4, kind)
+        for name, value in attributes.items():
+            message += _bytes(5, _attribute(name, value))
+        self.nodes.append(message + (_text(7, domain) if domain else b""))
 
     def _name(self, prefix: str) -> str:
         self.names += 1

@@ -127,6 +127,23 @@ class Join:
     kind: Literal["join"] = field(default="join", init=False)
 
 
+@dataclass(frozen=True, eq=False)
+class FlowMap:
+    """All couplings of a flow in one direction; latents (batch, latent) in float32.
+
+    forward: z -> u, then the factors of all couplings in order: (batch, latent + factors)
+    inverse: u -> z: (batch, latent)
+
+    It is the first operation of a function, made of the couplings of a network when a version is
+    loaded, and is not a part of a file.
+    """
+
+    couplings: "tuple[Coupling, ...]"
+    latent: int
+    inverse: bool
+    kind: Literal["flow_map"] = field(default="flow_map", init=False)
+
+
 Operation = (
     LatentDense
     | Dense
@@ -138,6 +155,7 @@ Operation = (
     | Reshape
     | Fork
     | Join
+    | FlowMap
 )
 
 KINDS: dict[str, type[Operation]] = {
@@ -162,6 +180,14 @@ class Coupling:
 
     kept: Literal[0, 1]
     net: Function
+
+    def dimensions(self, latent: int) -> tuple[slice, slice]:
+        """Return the places of the kept and of the changed ones of `latent` dimensions."""
+        return slice(self.kept, latent, 2), slice(1 - self.kept, latent, 2)
+
+    def changed(self, latent: int) -> int:
+        """Return the number of dimensions that the coupling changes."""
+        return len(range(latent)[self.dimensions(latent)[1]])
 
 
 @dataclass(frozen=True, eq=False)

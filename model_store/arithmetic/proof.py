@@ -23,6 +23,7 @@ from model_store.arithmetic.program import (
     Deconvolution,
     Dense,
     ExactNetwork,
+    FlowMap,
     Fork,
     Function,
     Join,
@@ -91,8 +92,8 @@ def prove(network: ExactNetwork, spec: ModelSpec) -> None:
     for i, coupling in enumerate(network.flow):
         if coupling.kept != i % 2:
             raise ProofError(f"flow.{i} keeps dimensions {coupling.kept}, expected {i % 2}")
-        kept = len(range(spec.latent)[coupling.kept :: 2])
-        changed = spec.latent - kept
+        changed = coupling.changed(spec.latent)
+        kept = spec.latent - changed
         _prove(f"flow.{i}", coupling.net, _Value((kept,), "latents"), (2 * changed,))
 
 
@@ -148,6 +149,8 @@ def _step(operation: Operation, value: _Value) -> _Value:  # noqa: PLR0911 - one
             return replace(value, remembered=value)
         case Join():
             return _join(value)
+        case FlowMap():
+            raise TypeError("a flow is proved by the nets of its couplings")
 
 
 def _require(condition: bool, message: str) -> None:

@@ -147,7 +147,7 @@ class Codec:
 
     def _pixel_rows(self, latents: Ints) -> Ints:
         u: Floats = (latents * 2.0**-GRID_EXPONENT).astype(np.float32)
-        return self._pixels.rows(self._model.logits(self._model.to_z(u)))
+        return self._pixels.rows(self._model.logits_of_u(u))
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,7 @@ class ExactVAE:
 
     def logits(self, z: Tensor) -> Tensor:
         """Return logits of p(x | z), multiples of 2^-8; z (batch, latent) -> (batch, *image)."""
-        levels = torch.from_numpy(self._model.logits(_floats(z)))
-        return levels.round_().clamp_(-LIMIT, LIMIT).mul_(LOGIT_UNIT).to(self.device)
+        return self._logit_tensor(self._model.logits(_floats(z)))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mu and logvar of images in the space of u, both (batch, latent)."""
@@ -78,7 +77,7 @@ class ExactVAE:
 
     def decode(self, u: Tensor) -> Tensor:
         """Return logits of p(x | u), multiples of 2^-8; u (batch, latent) -> (batch, *image)."""
-        return self.logits(self._tensor(self._model.to_z(_floats(u))))
+        return self._logit_tensor(self._model.logits_of_u(_floats(u)))
 
     def mean_image(self, x_logits: Tensor) -> Tensor:
         """Return the images that are served, grey levels divided by 255; same shape."""
@@ -100,6 +99,11 @@ class ExactVAE:
 
             run = TorchExecutor(function, self.device)
         return _InChunks(run, ROWS_AT_ONCE[self.device.type])
+
+    def _logit_tensor(self, logits: Floats) -> Tensor:
+        """Round logits in units of 2^-8, and return them as multiples of 2^-8."""
+        levels = torch.from_numpy(logits)
+        return levels.round_().clamp_(-LIMIT, LIMIT).mul_(LOGIT_UNIT).to(self.device)
 
     def _tensor(self, array: Floats) -> Tensor:
         return torch.from_numpy(array).to(self.device)

@@ -4,12 +4,14 @@ With float64 sums it is the reference. With float32 sums it gives the same bytes
 for networks that have linear layers only.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model_store.arithmetic.executors.scaling import ROUNDED_LIMIT, scaled_affine, scaled_layer
+from model_store.arithmetic.factors import factor
 from model_store.arithmetic.program import (
     LATENT_EXPONENT,
     LATENT_LIMIT,
@@ -18,6 +20,7 @@ from model_store.arithmetic.program import (
     Deconvolution,
     Dense,
     Floats,
+    FlowMap,
     Fork,
     Function,
     Join,
@@ -42,19 +45,30 @@ class NumpyExecutor:
         """Run the operations one after the other."""
         value: Array = batch
         remembered: Array | None = None
-        for operation, arrays in self._steps:
+        for operation, prepared in self._steps:
             if isinstance(operation, Fork):
                 remembered = value
             elif isinstance(operation, Join):
                 value = np.add(cast(Array, remembered), value)
+            elif isinstance(operation, FlowMap):
+                value = _run_flow(operation, prepared, batch)
             else:
-                value = _run(operation, arrays, value)
+                value = _run(operation, prepared, value)
+        if isinstance(operation, FlowMap):
+            return value
         return np.add(value, np.float32(0), dtype=np.float32)  # turns -0 into 0
 
 
-def _prepared(operation: Operation, sums: Any) -> tuple[Array, ...]:
-    """Return the arrays of an operation in the type of the sums; linear weights as (in, out)."""
+def _prepared(  # noqa: PLR0911 - one case an operation
+    operation: Operation, sums: Any
+) -> tuple[Any, ...]:
+    """Return the arrays of an operation in the type of the sums; linear weights as (in, out).
+
+    For a flow, return the executors of its couplings' nets.
+    """
     match operation:
+        case FlowMap(couplings=couplings):
+            return tuple(NumpyExecutor(coupling.net, sums) for coupling in couplings)
         case LatentDense():
             weight, bias = scaled_layer(operation, np.float64)
             return np.ascontiguousarray(weight.T), bias
@@ -72,7 +86,7 @@ def _prepared(operation: Operation, sums: Any) -> tuple[Array, ...]:
 
 
 def _run(  # noqa: PLR0911 - one case an operation
-    operation: Operation, arrays: tuple[Array, ...], value: Array
+    operation: Operation, arrays: tuple[Any, ...], value: Array
 ) -> Array:
     match operation:
         case LatentDense():
@@ -99,6 +113,21 @@ def _run(  # noqa: PLR0911 - one case an operation
             return value.reshape(len(value), *shape)
         case _:
             raise TypeError(f"{operation.kind} is handled by the caller")
+
+
+def _run_flow(flow: FlowMap, nets: Sequence["NumpyExecutor"], batch: Floats) -> Floats:
+    """Change one half of the dimensions after the other; see `FlowMap` for the result."""
+    value, used = batch.copy(), []
+    couplings = list(zip(flow.couplings, nets, strict=True))
+    for coupling, net in reversed(couplings) if flow.inverse else couplings:
+        kept, changed = coupling.dimensions(flow.latent)
+        raw, shift = np.split(net(np.ascontiguousarray(value[:, kept])), 2, axis=1)
+        if flow.inverse:
+            value[:, changed] = (value[:, changed] - shift) * factor(-raw)
+        else:
+            used.append(factor(raw))
+            value[:, changed] = value[:, changed] * used[-1] + shift
+    return np.concatenate([value, *used], axis=1)
 
 
 def _as_float32(sums: Array) -> Array:

@@ -5,7 +5,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.arithmetic.program import Affine, Convolution, Deconvolution, Dense, LatentDense
+from model_store.arithmetic.program import (
+    LATENT_EXPONENT,
+    LATENT_LIMIT,
+    Affine,
+    Convolution,
+    Deconvolution,
+    Dense,
+    LatentDense,
+)
 
 Layer = LatentDense | Dense | Convolution | Deconvolution
 
@@ -25,3 +33,10 @@ def scaled_affine(affine: Affine) -> tuple[NDArray[np.float32], NDArray[np.float
     """Return scale and bias times 2^-exponent, exactly, as float32; both (channels,)."""
     unit = np.ldexp(1.0, -affine.exponent)
     return (affine.scale * unit).astype(np.float32), (affine.bias * unit).astype(np.float32)
+
+
+def largest_sum(layer: LatentDense) -> float:
+    """Return a bound of the absolute results of the first layer, before they are clamped."""
+    weight, bias = (np.abs(array.astype(np.float64)) for array in (layer.weight, layer.bias))
+    sums = weight.sum(axis=1) * (LATENT_LIMIT * 2.0**LATENT_EXPONENT) + bias
+    return float(np.ldexp(sums, -layer.exponent).max()) + 1

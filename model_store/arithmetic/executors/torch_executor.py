@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model_store.arithmetic.executors.scaling import ROUNDED_LIMIT, scaled_affine, scaled_layer
+from model_store.arithmetic.factors import LARGEST_LEVEL, RAW_EXPONENT, factors
 from model_store.arithmetic.program import (
     LATENT_EXPONENT,
     LATENT_LIMIT,
@@ -20,6 +21,7 @@ from model_store.arithmetic.program import (
     Deconvolution,
     Dense,
     Floats,
+    FlowMap,
     Fork,
     Function,
     Join,
@@ -46,6 +48,12 @@ class TorchExecutor(torch.nn.Module):
             tuple(torch.from_numpy(array).to(self.device) for array in _prepared(operation))
             for operation in function
         ]
+        self._nets = [
+            TorchExecutor(coupling.net, device)
+            for operation in function
+            if isinstance(operation, FlowMap)
+            for coupling in operation.couplings
+        ]
 
     @torch.inference_mode()
     def __call__(self, batch: Floats) -> Floats:
@@ -62,9 +70,28 @@ class TorchExecutor(torch.nn.Module):
                 remembered = value
             elif isinstance(operation, Join):
                 value = torch.add(cast(Tensor, remembered), value)
+            elif isinstance(operation, FlowMap):
+                value = self._run_flow(operation, tensors[0], batch)
             else:
                 value = _run(operation, tensors, value)
+        if isinstance(operation, FlowMap):
+            return value
         return value + 0.0  # turns -0 into 0
+
+    def _run_flow(self, flow: FlowMap, table: Tensor, batch: Tensor) -> Tensor:
+        """Change one half of the dimensions after the other; see `FlowMap` for the result."""
+        value, used = batch.clone(), []
+        couplings = list(zip(flow.couplings, self._nets, strict=True))
+        for coupling, net in reversed(couplings) if flow.inverse else couplings:
+            kept, changed = coupling.dimensions(flow.latent)
+            raw, shift = net.forward(value[:, kept]).chunk(2, dim=1)
+            levels = (raw * 2.0**RAW_EXPONENT).round().clamp(-LARGEST_LEVEL, LARGEST_LEVEL).long()
+            if flow.inverse:
+                value[:, changed] = (value[:, changed] - shift) * table[LARGEST_LEVEL - levels]
+            else:
+                used.append(table[LARGEST_LEVEL + levels])
+                value[:, changed] = value[:, changed] * used[-1] + shift
+        return torch.cat([value, *used], dim=1)
 
 
 def _prepared(operation: Operation) -> tuple[np.ndarray[Any, Any], ...]:
@@ -77,6 +104,8 @@ def _prepared(operation: Operation) -> tuple[np.ndarray[Any, Any], ...]:
             return scaled_affine(operation)
         case SiluLevels():
             return (operation.scale * np.float32(2.0**-operation.exponent),)
+        case FlowMap():
+            return (factors(),)
         case _:
             return ()
 

@@ -8,7 +8,8 @@ from model_store.arithmetic.executors import Executor
 from model_store.arithmetic.executors.numpy_executor import NumpyExecutor
 from model_store.arithmetic.executors.onnx_executor import OnnxExecutor, to_onnx
 from model_store.arithmetic.executors.torch_executor import TorchExecutor
-from model_store.arithmetic.model import ExactModel, MakeExecutor
+from model_store.arithmetic.flow import MakeExecutor
+from model_store.arithmetic.model import ExactModel
 from model_store.arithmetic.program import Floats, Function
 from tests.unit.arithmetic.networks import SPECS, exact_network, images
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from model_store.arithmetic import flow, likelihood, rounding
+from model_store.arithmetic import factors, likelihood, rounding
 
 
 def test_log_and_exp_are_the_nearest_float32():
@@ -67,12 +67,12 @@ def test_every_machine_finds_the_same_tables_of_logits():
 
 
 def test_every_machine_finds_the_same_table_of_factors():
-    limit = flow.RAW_LIMIT * 2**flow.RAW_EXPONENT
-    raw = np.arange(-limit, limit + 1) * 2.0**-flow.RAW_EXPONENT
-    factors = np.exp(2 * np.tanh(raw / 2))
+    limit = factors.LARGEST_LEVEL
+    raw = np.arange(-limit, limit + 1) * 2.0**-factors.RAW_EXPONENT
+    scales = np.exp(2 * np.tanh(raw / 2))
     low, high = (
-        (factors * (1 - 2.0**-49)).astype(np.float32),
-        (factors * (1 + 2.0**-49)).astype(np.float32),
+        (scales * (1 - 2.0**-49)).astype(np.float32),
+        (scales * (1 + 2.0**-49)).astype(np.float32),
     )
     middle = raw != 0
     assert np.array_equal(low[middle], high[middle])

@@ -5,7 +5,8 @@ import hashlib
 
 from model_store.arithmetic import file
 from model_store.arithmetic.executors.numpy_executor import NumpyExecutor
-from model_store.arithmetic.model import ExactModel, MakeExecutor
+from model_store.arithmetic.flow import MakeExecutor
+from model_store.arithmetic.model import ExactModel
 from model_store.compression.codec import Codec, Identity
 from model_store.compression.pixels import CountedPixels, LogisticPixels, LogWeights, PixelModel
 from tests.unit.arithmetic.networks import SPECS, exact_network, images
