@@ -42,7 +42,16 @@ from model_store.errors import (
     VersionNotFoundError,
 )
 from model_store.network_size import excess
-from model_store.spec import PRODUCTION, Alias, Description, Manifest, ModelRef, ModelSpec, Name
+from model_store.spec import (
+    PRODUCTION,
+    Alias,
+    Arithmetic,
+    Description,
+    Manifest,
+    ModelRef,
+    ModelSpec,
+    Name,
+)
 from model_store.store import version as version_files
 from model_store.store.checksums import (
     CHECKSUMS,
@@ -275,15 +284,43 @@ class Store:
             files[version_files.DIRECTIONS] = version_files.directions_file(directions)
         if typicality is not None:
             files[version_files.TYPICALITY] = typicality_tables.to_bytes(typicality)
+        arithmetic: Arithmetic = "float" if network is None else "exact-1"
+        return self._add(name, description, files, card, arithmetic)
+
+    def copy(self, ref: ModelRef, into: "Store") -> Manifest:
+        """Publish a version again in another store, with all of its files, and return its manifest.
+
+        Its number is one above the highest of the model there. Files are copied byte by byte, also
+        those that are optional; the card keeps its text.
+
+        Raises NotFoundError, CorruptVersionError, and PublishError if the files cannot be written.
+        """
+        manifest = self.manifest(ref)
+        folder = self._folder(manifest.ref)
+        contents = {
+            file: version_files.read_file(folder, manifest, file) for file in manifest.files
+        }
+        card = contents.pop(version_files.CARD).decode()
+        description = Description(
+            **{field: getattr(manifest, field) for field in Description.model_fields}
+        )
+        return into._add(  # noqa: SLF001 - the same class
+            manifest.name, description, contents, lambda _: card, manifest.arithmetic
+        )
+
+    def _add(
+        self,
+        name: str,
+        description: Description,
+        files: Mapping[str, bytes],
+        card: Callable[[ModelRef], str],
+        arithmetic: Arithmetic,
+    ) -> Manifest:
+        """Write a version under the next free number; raises PublishError."""
         highest = max(self._versions(name), default=0)
         try:
             return add_version(
-                self.root / name,
-                description,
-                files,
-                card,
-                arithmetic="float" if network is None else "exact-1",
-                after=highest,
+                self.root / name, description, files, card, arithmetic=arithmetic, after=highest
             )
         except OSError as error:
             raise PublishError(
