@@ -7,6 +7,7 @@ StoreError
 │   ├── VersionNotFoundError   the model has no such version
 │   ├── AliasNotFoundError     the model has no such alias
 │   ├── FigureNotFoundError    the version has no such figure
+│   ├── EncodedImagesNotFoundError  the version has no latents of test images
 │   └── FloatWeightsNotFoundError  an exact version is published without float weights
 ├── PublishError               a version could not be written; the store is unchanged
 ├── StoreBusyError             another process kept the aliases locked for too long
@@ -57,6 +58,10 @@ class AliasNotFoundError(NotFoundError):
 
 class FigureNotFoundError(NotFoundError):
     """The version has no such figure."""
+
+
+class EncodedImagesNotFoundError(NotFoundError):
+    """The version is published without latents of test images."""
 
 
 class FloatWeightsNotFoundError(NotFoundError):

@@ -2,13 +2,15 @@
 
 from model_store.store.locations import OWN, SHIPPED, open_store
 from model_store.store.store import Store, StoredModel
-from model_store.store.version import EXACT, PIXELS, WEIGHTS
+from model_store.store.version import ENCODED_IMAGES, EXACT, PIXELS, TYPICALITY, WEIGHTS
 
 __all__ = [
+    "ENCODED_IMAGES",
     "EXACT",
     "OWN",
     "PIXELS",
     "SHIPPED",
+    "TYPICALITY",
     "WEIGHTS",
     "Store",
     "StoredModel",

@@ -30,6 +30,7 @@ from model_store.compression import pixels as pixel_tables
 from model_store.compression.pixels import CountedPixels, LogWeights
 from model_store.directions import NO_DIRECTIONS, Directions
 from model_store.durable_files import make_folder_durably, replace_durably
+from model_store.encoded_images import EncodedImages
 from model_store.errors import (
     AliasNotFoundError,
     CorruptVersionError,
@@ -90,6 +91,7 @@ class StoredModel:
             no pixel table.
         directions: vectors of the directions that the manifest describes, or NO_DIRECTIONS.
         typicality: how typical the version's test images are; None if the version has no table.
+        encoded_images: latents of test images; None if the version has none.
     """
 
     manifest: Manifest
@@ -100,6 +102,7 @@ class StoredModel:
     pixels: CountedPixels | None = None
     directions: Directions = NO_DIRECTIONS
     typicality: Typicality | None = None
+    encoded_images: EncodedImages | None = None
 
     @property
     def spec(self) -> ModelSpec:
@@ -189,6 +192,7 @@ class Store:
                 version_files.parse_pixels(manifest, files),
                 version_files.parse_directions(manifest, files),
                 version_files.parse_typicality(manifest, files),
+                version_files.parse_encoded_images(manifest, files),
             )
 
     def float_weights(self, ref: ModelRef) -> Mapping[str, Array]:
@@ -204,6 +208,11 @@ class Store:
         """Return the PNG of a figure such as `samples`; raises NotFoundError, CorruptVersionError."""
         folder = self._folder(ref)
         return version_files.read_figure(folder, version_files.read_manifest(folder), figure)
+
+    def encoded_images(self, ref: ModelRef) -> bytes:
+        """Return encoded_images.safetensors of a version; raises NotFoundError, CorruptVersionError."""
+        folder = self._folder(ref)
+        return version_files.read_encoded_images(folder, version_files.read_manifest(folder))
 
     def card(self, ref: ModelRef) -> str:
         """Return the card of a version, Markdown; raises NotFoundError, CorruptVersionError."""
@@ -246,6 +255,7 @@ class Store:
         pixels: LogWeights | None = None,
         directions: Directions = NO_DIRECTIONS,
         typicality: Typicality | None = None,
+        encoded_images: EncodedImages | None = None,
     ) -> Manifest:
         """Add a version and return its manifest; after any error the store is unchanged.
 
@@ -262,6 +272,7 @@ class Store:
                 images.
             directions: the vectors of the directions of the description, or NO_DIRECTIONS.
             typicality: how typical the test images are, or None.
+            encoded_images: latents of test images, or None.
 
         Raises:
             ShapeError, NonFiniteError, ProofError: the version could not be loaded again.
@@ -280,12 +291,43 @@ class Store:
             version_files.check_class_latents(name, description, class_latents)
             files[version_files.CLASS_LATENTS] = version_files.class_latents_file(class_latents)
         if directions or description.directions is not None:
-            version_files.check_directions(name, description, directions)
-            files[version_files.DIRECTIONS] = version_files.directions_file(directions)
-        if typicality is not None:
-            files[version_files.TYPICALITY] = typicality_tables.to_bytes(typicality)
+            files |= _directions_files(name, description, directions)
+        files |= _measured_files(name, description, typicality, encoded_images)
         arithmetic: Arithmetic = "float" if network is None else "exact-1"
         return self._add(name, description, files, card, arithmetic)
+
+    def supplement(
+        self,
+        ref: ModelRef,
+        description: Description,
+        *,
+        card: Callable[[ModelRef], str],
+        directions: Directions = NO_DIRECTIONS,
+        typicality: Typicality | None = None,
+        encoded_images: EncodedImages | None = None,
+    ) -> Manifest:
+        """Publish the next version of a model: the files of a version, and parts that it lacks.
+
+        All files but the card are copied, so the weights are the same bytes. The arguments are
+        those of `publish`; `description` has the spec of the version.
+
+        Raises:
+            NotFoundError, CorruptVersionError: the version cannot be read.
+            ShapeError: a part does not fit the version.
+            PublishError: the version has such a part, or the files cannot be written.
+        """
+        source = self.load(ref).manifest
+        parts = _measured_files(source.name, description, typicality, encoded_images)
+        if directions:
+            parts |= _directions_files(source.name, description, directions)
+        present = sorted(parts.keys() & source.files.keys())
+        if present or description.spec != source.spec:
+            problem = f"it has {', '.join(present)}" if present else "its spec differs"
+            raise PublishError(f"cannot supplement {source.ref}: {problem}")
+        folder = self._folder(ref)
+        kept = source.files.keys() - {version_files.CARD}
+        files = {file: version_files.read_file(folder, source, file) for file in sorted(kept)}
+        return self._add(source.name, description, files | parts, card, source.arithmetic)
 
     def copy(self, ref: ModelRef, into: "Store") -> Manifest:
         """Publish a version again in another store, with all of its files, and return its manifest.
@@ -307,26 +349,6 @@ class Store:
         return into._add(  # noqa: SLF001 - the same class
             manifest.name, description, contents, lambda _: card, manifest.arithmetic
         )
-
-    def _add(
-        self,
-        name: str,
-        description: Description,
-        files: Mapping[str, bytes],
-        card: Callable[[ModelRef], str],
-        arithmetic: Arithmetic,
-    ) -> Manifest:
-        """Write a version under the next free number; raises PublishError."""
-        highest = max(self._versions(name), default=0)
-        try:
-            return add_version(
-                self.root / name, description, files, card, arithmetic=arithmetic, after=highest
-            )
-        except OSError as error:
-            raise PublishError(
-                f"cannot publish {name} in {self.root}: {error.strerror or error}; "
-                "the store is unchanged"
-            ) from error
 
     def seal(self, ref: ModelRef) -> Manifest:
         """Verify a version that was published without SHA256SUMS, and add that file.
@@ -377,6 +399,26 @@ class Store:
             ) from error
 
     # --- inside ---
+
+    def _add(
+        self,
+        name: str,
+        description: Description,
+        files: Mapping[str, bytes],
+        card: Callable[[ModelRef], str],
+        arithmetic: Arithmetic,
+    ) -> Manifest:
+        """Write the next version; raises PublishError if its files cannot be written."""
+        highest = max(self._versions(name), default=0)
+        try:
+            return add_version(
+                self.root / name, description, files, card, arithmetic=arithmetic, after=highest
+            )
+        except OSError as error:
+            raise PublishError(
+                f"cannot publish {name} in {self.root}: {error.strerror or error}; "
+                "the store is unchanged"
+            ) from error
 
     def _folder(self, ref: ModelRef) -> Path:
         """Return the folder of a version; the first folder wins if both have it."""
@@ -432,6 +474,30 @@ def _pixels_file(
     content = pixel_tables.to_bytes(pixels)
     pixel_tables.from_bytes(content)
     return content
+
+
+def _directions_files(
+    name: str, description: Description, directions: Directions
+) -> dict[str, bytes]:
+    """Check directions and return their file."""
+    version_files.check_directions(name, description, directions)
+    return {version_files.DIRECTIONS: version_files.directions_file(directions)}
+
+
+def _measured_files(
+    name: str,
+    description: Description,
+    typicality: Typicality | None,
+    encoded_images: EncodedImages | None,
+) -> dict[str, bytes]:
+    """Check what was measured on test images and return its files."""
+    files: dict[str, bytes] = {}
+    if typicality is not None:
+        files[version_files.TYPICALITY] = typicality_tables.to_bytes(typicality)
+    if encoded_images is not None:
+        version_files.check_encoded_images(name, description, encoded_images)
+        files[version_files.ENCODED_IMAGES] = version_files.encoded_images_file(encoded_images)
+    return files
 
 
 def _entries(folder: Path) -> list[str]:

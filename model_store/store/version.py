@@ -7,6 +7,7 @@
     class_latents.safetensors   a mixture for each class, if the model has any
     directions.safetensors      directions of the latent space with a meaning, if the model has any
     typicality.json             how typical its test images are; older versions have none
+    encoded_images.safetensors  latents of test images; older versions have none
     card.md                     for people
     *.png                       figures
     manifest.json               what it is, how it was made, size and SHA-256 of all of the above
@@ -26,6 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from model_store import class_latents as latents
 from model_store import directions as latent_directions
+from model_store import encoded_images as encoded_image_files
 from model_store import typicality as typicality_tables
 from model_store.arithmetic import file as exact_file
 from model_store.arithmetic.program import ExactNetwork
@@ -34,9 +36,11 @@ from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.compression import pixels as pixel_tables
 from model_store.compression.pixels import CountedPixels
 from model_store.directions import NO_DIRECTIONS, Directions
+from model_store.encoded_images import EncodedImages
 from model_store.errors import (
     ChecksumError,
     CorruptVersionError,
+    EncodedImagesNotFoundError,
     FigureNotFoundError,
     FloatWeightsNotFoundError,
     ManifestError,
@@ -65,15 +69,14 @@ PIXELS = "pixels.safetensors"
 CLASS_LATENTS = "class_latents.safetensors"
 DIRECTIONS = "directions.safetensors"
 TYPICALITY = "typicality.json"
+ENCODED_IMAGES = "encoded_images.safetensors"
 CARD = "card.md"
 
 REQUIRED = {"float": (WEIGHTS, CARD), "exact-1": (EXACT, GOLDEN, CARD)}
 """Files that a version of each arithmetic must have."""
-_COMPUTED_WITH = {
-    "float": {WEIGHTS, PIXELS, CLASS_LATENTS, DIRECTIONS, TYPICALITY},
-    "exact-1": {EXACT, GOLDEN, PIXELS, CLASS_LATENTS, DIRECTIONS, TYPICALITY},
-}
-"""Files whose content is needed to serve a version of each arithmetic."""
+_OPTIONAL = {PIXELS, CLASS_LATENTS, DIRECTIONS, TYPICALITY, ENCODED_IMAGES}
+_COMPUTED_WITH = {"float": {WEIGHTS, *_OPTIONAL}, "exact-1": {EXACT, GOLDEN, *_OPTIONAL}}
+"""Files whose content is parsed when a version of each arithmetic is loaded."""
 
 Contents = Mapping[str, bytes]
 """Checked files of a version, name -> content."""
@@ -174,6 +177,18 @@ def read_figure(folder: Path, manifest: Manifest, figure: str) -> bytes:
     return read_file(folder, manifest, f"{figure}.png")
 
 
+def read_encoded_images(folder: Path, manifest: Manifest) -> bytes:
+    """Read the latents of test images, a safetensors file, and check its checksum.
+
+    Raises EncodedImagesNotFoundError, ChecksumError.
+    """
+    if ENCODED_IMAGES not in manifest.files:
+        raise EncodedImagesNotFoundError(
+            f"{manifest.ref} was published without latents of test images"
+        )
+    return read_file(folder, manifest, ENCODED_IMAGES)
+
+
 def read_card(folder: Path, manifest: Manifest) -> str:
     """Read the card of a version and check it; raises CorruptVersionError."""
     try:
@@ -261,6 +276,26 @@ def parse_typicality(manifest: Manifest, files: Contents) -> Typicality | None:
         raise CorruptVersionError(f"{manifest.ref}: {TYPICALITY}: {error}; republish it") from error
 
 
+def parse_encoded_images(manifest: Manifest, files: Contents) -> EncodedImages | None:
+    """Check the latents of test images and return them, or None if the version has none."""
+    if ENCODED_IMAGES not in files:
+        return None
+    try:
+        encoded_image_files.check_size(files[ENCODED_IMAGES])
+        encoded = encoded_image_files.from_arrays(parse_safetensors(files[ENCODED_IMAGES]))
+    except (CorruptVersionError, ValueError) as error:
+        raise CorruptVersionError(
+            f"{manifest.ref}: {ENCODED_IMAGES}: {error}; republish it"
+        ) from error
+    check_encoded_images(str(manifest.ref), manifest, encoded)
+    return encoded
+
+
+def encoded_images_file(encoded: EncodedImages) -> bytes:
+    """Return the content of encoded_images.safetensors."""
+    return to_safetensors(encoded_image_files.to_arrays(encoded))
+
+
 def parse_class_latents(manifest: Manifest, files: Contents) -> ClassLatents:
     """Check the mixture of each class and return them, or NO_CLASSES if the version has none."""
     if CLASS_LATENTS not in files:
@@ -341,6 +376,21 @@ def check_directions(ref: str, description: Description, directions: Directions)
         raise ShapeError(
             f"{ref}: {DIRECTIONS} has {directions.latent} latent dimensions, "
             f"the spec asks for {description.spec.latent}; republish it"
+        )
+
+
+def check_encoded_images(ref: str, description: Description, encoded: EncodedImages) -> None:
+    """Raise ShapeError unless latents of test images have the spec's dimensions and its classes."""
+    if encoded.latent != description.spec.latent:
+        raise ShapeError(
+            f"{ref}: {ENCODED_IMAGES} has {encoded.latent} latent dimensions, "
+            f"the spec asks for {description.spec.latent}; republish it"
+        )
+    classes = len(description.classes or ())
+    if encoded.labels is not None and encoded.labels.max() >= classes:
+        raise ShapeError(
+            f"{ref}: {ENCODED_IMAGES} has the label {encoded.labels.max()}, "
+            f"the manifest names {classes} classes; republish it"
         )
 
 
