@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from model_store.class_latents import NO_CLASSES, ClassLatents, as_stored
+from model_store.encoded_images import EncodedImages
 from model_store.spec import LatentStatistics, Metric
 from model_store.typicality import Typicality
 from model_store.vae import VAE, TrainedVAE
@@ -18,6 +19,7 @@ from training.classifier.model import Judge
 from training.data.images import Images, Splits, affordable_batch, batch_indices
 from training.evaluation import classifier_metrics, typicality
 from training.evaluation.class_mixtures import fit_class_mixtures
+from training.evaluation.encoded_images import encoded_images
 from training.evaluation.latent_metrics import (
     ACTIVE_VARIANCE,
     active_units,
@@ -62,6 +64,7 @@ class Evaluation:
     class_latents: ClassLatents = NO_CLASSES
     typicality: Typicality | None = None
     """The table of the version, or None at the level `quick`."""
+    encoded_images: EncodedImages | None = None
 
 
 def _ignore(_stage: str) -> None:
@@ -122,8 +125,13 @@ def evaluate(
         metrics |= classifier_metrics.measure(
             vae, judge, splits, test.mu, class_latents or NO_CLASSES
         )
-    latents = _latent_statistics(test)
-    return Evaluation(metrics, latents, class_latents or NO_CLASSES, table)
+    return Evaluation(
+        metrics,
+        latent_statistics(test),
+        class_latents or NO_CLASSES,
+        table,
+        encoded_images(splits.test, test),
+    )
 
 
 def _latent_metrics(vae: TrainedVAE, splits: Splits, test: Posteriors) -> dict[str, Metric]:
@@ -216,7 +224,7 @@ def _probe_metrics(
     }
 
 
-def _latent_statistics(test: Posteriors) -> LatentStatistics:
+def latent_statistics(test: Posteriors) -> LatentStatistics:
     """Describe the aggregate posterior, the mixture of all q(z | x); Var z = E z^2 - (E z)^2."""
     mu, logvar = test.mu.double(), test.logvar.double()
     mean = mu.mean(dim=0)

@@ -9,7 +9,16 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from model_store.spec import Direction, DirectionTable, Manifest, Metric, ModelRef, TrainingRecord
+from model_store.encoded_images import EncodedImages
+from model_store.spec import (
+    Direction,
+    DirectionTable,
+    LatentStatistics,
+    Manifest,
+    Metric,
+    ModelRef,
+    TrainingRecord,
+)
 from model_store.store import WEIGHTS, Store
 from model_store.vae import build_vae
 from training.classifier.model import judge_for
@@ -95,14 +104,16 @@ def verify(
     if stored.network is not None and WEIGHTS in stored.manifest.files:
         report("the float weights")
         float_vae = build_vae(stored.spec, store.float_weights(ref)).to(device)
-        again = float_metrics.measure(float_vae, splits, level, judge)
-        evaluation = replace(evaluation, metrics=evaluation.metrics | again)
+        float_numbers = float_metrics.measure(float_vae, splits, level, judge)
+        evaluation = replace(evaluation, metrics=evaluation.metrics | float_numbers)
     directions = None
     if stored.directions and level.includes(EvaluationLevel.FULL):
         report("directions")
         dataset = dataset_name(stored.manifest.training)
         directions = measure_directions(vae, splits, dataset, judge, stored.directions)
-    return check_statements(stored.manifest, store.card(ref), evaluation, level, directions)
+    checked = check_statements(stored.manifest, store.card(ref), evaluation, level, directions)
+    again = _check_encoded_images(stored.encoded_images, evaluation.encoded_images)
+    return replace(checked, checks=(*checked.checks, *again))
 
 
 def check_statements(
@@ -115,7 +126,7 @@ def check_statements(
     """Compare what manifest and card state with a new evaluation, and with directions if measured."""
     checks = [
         *_check_metrics(manifest.metrics, evaluation, level),
-        *_check_latents(manifest, evaluation),
+        *check_latents(manifest, evaluation.latents),
         *_check_sums(manifest),
         *_check_directions(manifest.directions, directions),
         *_check_card(manifest.metrics, card),
@@ -157,12 +168,12 @@ def _check_metrics(
         yield Check(name, metric.unit, metric.value, value, tolerance)
 
 
-def _check_latents(manifest: Manifest, evaluation: Evaluation) -> Iterator[Check]:
-    """Check, for each statistic, the dimension that differs most."""
+def check_latents(manifest: Manifest, latents: LatentStatistics) -> Iterator[Check]:
+    """Check, for each statistic of the latents, the dimension that differs most."""
     if manifest.latents is None:
         return
     for name in ("kl_nats", "mean", "std"):
-        stated, again = getattr(manifest.latents, name), getattr(evaluation.latents, name)
+        stated, again = getattr(manifest.latents, name), getattr(latents, name)
         if len(stated) != len(again):
             yield Check(f"latents.{name}", "dimensions", len(stated), len(again), 0)
             continue
@@ -171,6 +182,22 @@ def _check_latents(manifest: Manifest, evaluation: Evaluation) -> Iterator[Check
         unit = "nats" if name == "kl_nats" else "z"
         label = f"latents.{name}[{worst}]"
         yield Check(label, unit, stated[worst], again[worst], tolerance)
+
+
+def _check_encoded_images(
+    stated: EncodedImages | None, again: EncodedImages | None
+) -> Iterator[Check]:
+    """Check the published latents of test images by the one that differs most."""
+    if stated is None or again is None:
+        return
+    chosen, now = (stated.indices.tolist(), again.indices.tolist())
+    if chosen != now:
+        yield Check("encoded_images: images", "images", len(chosen), len(now), 0)
+        return
+    image, dimension = divmod(int(abs(stated.u - again.u).argmax()), stated.latent)
+    before, after = (float(each.u[image, dimension]) for each in (stated, again))
+    tolerance = 0.002 + 1.01 * float(stated.scale[dimension])
+    yield Check(f"encoded_images[{image},{dimension}]", "u", before, after, tolerance)
 
 
 def _check_directions(

@@ -17,6 +17,7 @@ from model_store.arithmetic.program import ExactNetwork
 from model_store.class_latents import ClassLatents
 from model_store.compression.pixels import LogWeights
 from model_store.directions import NO_DIRECTIONS, Directions
+from model_store.encoded_images import EncodedImages
 from model_store.spec import Description, Manifest, Metric, ModelSpec, TrainingRecord
 from model_store.store import Store
 from model_store.typicality import Typicality
@@ -56,6 +57,7 @@ class Release:
     pixels: LogWeights | None = None
     directions: Directions = NO_DIRECTIONS
     typicality: Typicality | None = None
+    encoded_images: EncodedImages | None = None
 
     def publish(self, store: Store, name: str) -> Manifest:
         """Add the version to a store; raises StoreError and then leaves the store unchanged."""
@@ -72,6 +74,7 @@ class Release:
             pixels=self.pixels,
             directions=self.directions,
             typicality=self.typicality,
+            encoded_images=self.encoded_images,
         )
 
 
@@ -129,6 +132,7 @@ def prepare_release(
         pixels,
         directions.vectors,
         table,
+        evaluation.encoded_images,
     )
 
 
