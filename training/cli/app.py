@@ -6,7 +6,18 @@ need. Commands import the rest of `training` inside of their functions.
 
 import typer
 
-from training.cli import compare, data, evaluate, judge, presets, publish, republish, train, tune
+from training.cli import (
+    compare,
+    complete,
+    data,
+    evaluate,
+    judge,
+    presets,
+    publish,
+    republish,
+    train,
+    tune,
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -16,6 +27,7 @@ app = typer.Typer(
 app.command()(train.train)
 app.command()(publish.publish)
 app.command()(republish.republish)
+app.command()(complete.complete)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
 app.command()(judge.judge)
