@@ -100,6 +100,9 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     store_errors.VersionNotFoundError: ProblemType("version-not-found", 404, "No such version"),
     store_errors.AliasNotFoundError: ProblemType("alias-not-found", 404, "No such alias"),
     store_errors.FigureNotFoundError: ProblemType("figure-not-found", 404, "No such figure"),
+    store_errors.EncodedImagesNotFoundError: ProblemType(
+        "encoded-images-not-found", 404, "No latents of test images"
+    ),
     store_errors.StoreBusyError: ProblemType("store-busy", 503, "The store is being changed"),
     store_errors.StoreError: ProblemType("model-unavailable", 503, "The model cannot be served"),
 }
@@ -118,6 +121,8 @@ REMEDIES: Mapping[type[Exception], str] = {
     "inputs fail as well has to be published again",
     errors.CannotCompressError: "choose an exact version that has a pixel table; `python -m training "
     "republish` makes one",
+    store_errors.EncodedImagesNotFoundError: "publish the version again with `python -m training "
+    "complete`",
     errors.TooManyConnectionsError: "try again after the time in Retry-After",
     errors.OutOfFilesError: "try again after the time in Retry-After; the operator can raise the "
     "limit of open files (ulimit -n)",

@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 from app.asgi import create_app
 from app.settings import Settings
 from model_store.directions import Directions
+from model_store.encoded_images import EncodedImages, round_latents
 from model_store.spec import MLP, Direction, DirectionTable, Flow, ModelSpec, TrainingRecord
 from model_store.store import Store
 from model_store.vae import VAE, build_vae
@@ -61,9 +62,20 @@ def started(settings: Settings, **options: Any) -> Iterator[Service]:
 
 
 def publish(root: Path, name: str = "mnist", seed: int = 0, spec: ModelSpec = SPEC) -> None:
-    figures = {"samples": png(np.zeros((5, 5), np.uint8))}
-    weights = tiny_weights(seed, spec)
-    Store(root).publish(name, tiny_description(spec), weights, card=a_card, figures=figures)
+    Store(root).publish(
+        name,
+        tiny_description(spec),
+        tiny_weights(seed, spec),
+        card=a_card,
+        figures={"samples": png(np.zeros((5, 5), np.uint8))},
+        encoded_images=encoded(seed + 1, spec.latent),
+    )
+
+
+def encoded(images: int, latent: int) -> EncodedImages:
+    """Return made-up latents of test images."""
+    u = np.random.default_rng(0).standard_normal((images, latent)).astype(np.float32)
+    return round_latents(u, np.arange(images, dtype=np.int32), None)
 
 
 def publish_labelled(root: Path, name: str, classes: tuple[str, str] = ("Dress", "7")) -> None:

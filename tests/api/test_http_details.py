@@ -21,6 +21,7 @@ BOUNDARY = "multipart/form-data; boundary=x"
         "/static/style.css",
         "/models/mnist/1/figures/samples.png",
         "/models/mnist/production/figures/samples.png",
+        "/models/mnist/1/encoded_images.safetensors",
     ],
 )
 def test_a_client_that_has_the_file_gets_304(service: Service, path: str) -> None:
@@ -35,9 +36,12 @@ def test_a_client_that_has_the_file_gets_304(service: Service, path: str) -> Non
     assert changed.content == first.content
 
 
-def test_the_figure_of_a_version_never_changes_but_that_of_an_alias_does(service: Service) -> None:
-    of_version = service.get("/models/mnist/1/figures/samples.png").headers
-    of_alias = service.get("/models/mnist/production/figures/samples.png").headers
+@pytest.mark.parametrize("file", ["figures/samples.png", "encoded_images.safetensors"])
+def test_the_file_of_a_version_never_changes_but_that_of_an_alias_does(
+    service: Service, file: str
+) -> None:
+    of_version = service.get(f"/models/mnist/1/{file}").headers
+    of_alias = service.get(f"/models/mnist/production/{file}").headers
     assert of_version["cache-control"] == "max-age=31536000, immutable"
     assert of_alias["cache-control"] == "no-cache"
     assert of_version["etag"] == of_alias["etag"]

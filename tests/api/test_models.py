@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.numpy
 from filelock import FileLock
 from pydantic import SecretStr
 
@@ -15,7 +17,7 @@ from app.inference.model_cache import ModelCache
 from app.settings import Settings
 from model_store.spec import ModelRef
 from model_store.store import WEIGHTS, Store
-from tests.api.service import Service, problem, publish, started
+from tests.api.service import Service, encoded, problem, publish, publish_labelled, started
 from tests.unit.models import measured_description, reseal, tiny_weights
 
 TOKEN = "a-long-token"
@@ -79,6 +81,15 @@ def test_a_version_shows_its_card_its_manifest_and_its_figures(
     assert figure.content.startswith(b"\x89PNG")
 
 
+def test_the_latents_of_test_images_are_those_that_were_published(service: Service) -> None:
+    answer = service.get("/models/mnist/1/encoded_images.safetensors")
+    assert answer.headers["content-type"] == "application/octet-stream"
+    arrays = safetensors.numpy.load(answer.content)
+    published = encoded(1, 3)
+    assert np.array_equal(arrays["levels"], published.levels)
+    assert np.array_equal(arrays["scale"], published.scale)
+
+
 @pytest.mark.parametrize(
     ("path", "status", "slug"),
     [
@@ -89,6 +100,7 @@ def test_a_version_shows_its_card_its_manifest_and_its_figures(
         ("/models/mnist/1/figures/nothing.png", 404, "figure-not-found"),
         ("/models/mnist/1/figures/weights.safetensors.png", 404, "figure-not-found"),
         ("/models/mnist/1/figures/..%2Fmanifest.json", 404, "not-found"),
+        ("/models/nothing/1/encoded_images.safetensors", 404, "model-not-found"),
         ("/models/%2e%2e%2f/1", 404, "not-found"),
         ("/models/MNIST", 422, "invalid-reference"),
         ("/models/mnist/0", 422, "invalid-reference"),
@@ -98,6 +110,18 @@ def test_unknown_models_versions_and_figures_are_404(
     service: Service, path: str, status: int, slug: str
 ) -> None:
     problem(service.get(path), status, slug)
+
+
+def test_latents_of_test_images_that_were_not_published_are_404_with_a_remedy(
+    tmp_path: Path,
+) -> None:
+    publish_labelled(tmp_path, "older")
+    with started(Settings(store=tmp_path, model="older")) as service:
+        answer = service.get("/models/older/1/encoded_images.safetensors")
+    body = problem(answer, 404, "encoded-images-not-found")
+    assert "older@1 was published without latents of test images" in body["detail"]
+    assert "python -m training complete" in body["remedy"]
+    assert "etag" not in answer.headers
 
 
 def test_a_promotion_takes_effect_with_the_next_request(own: Service) -> None:

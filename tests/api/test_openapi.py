@@ -49,6 +49,7 @@ def test_every_path_is_described(schema: dict[str, Any]) -> None:
         ("get", "/models/{name}"),
         ("get", "/models/{name}/{version}"),
         ("get", "/models/{name}/{version}/figures/{figure}.png"),
+        ("get", "/models/{name}/{version}/encoded_images.safetensors"),
         ("put", "/models/{name}/aliases/{alias}"),
         ("get", "/healthz"),
         ("get", "/readyz"),

@@ -1,4 +1,4 @@
-"""/models: list models and versions, show figures, and promote versions."""
+"""/models: list models and versions, show their files, and promote versions."""
 
 from typing import Annotated
 
@@ -23,6 +23,7 @@ from app.api.responses_schema import (
 from model_store.errors import StoreError
 from model_store.sample_quality import best_samples, sample_quality
 from model_store.spec import ModelRef
+from model_store.store import ENCODED_IMAGES
 
 router = APIRouter(tags=["models"], route_class=CompressedRoute)
 
@@ -152,6 +153,40 @@ def show_figure(
             return Response(status_code=304, headers=headers)
     content = services.store.figure(ref, figure)
     return Response(content, media_type="image/png", headers=headers)
+
+
+@router.get(
+    "/models/{name}/{version}/encoded_images.safetensors",
+    summary="Show latents of test images",
+    operation_id="show_encoded_images",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A safetensors file.",
+            "content": {"application/octet-stream": {"schema": BINARY}},
+        },
+        304: {"description": "The client has the file, as If-None-Match says."},
+        **problems(404, 422, 503),
+    },
+)
+def show_encoded_images(
+    services: ServicesDep, request: Request, name: Name, version: Version
+) -> Response:
+    """Return the latents of up to 2,000 test images of a version and their labels.
+
+    The latent of an image is its row of `levels` multiplied by `scale`, in the space of N(0, I).
+    The file of a version never changes; that of an alias changes when the alias moves.
+    """
+    ref = services.store.resolve(ModelRef.parse(f"{name}@{version}"))
+    file = services.store.manifest(ref).files.get(ENCODED_IMAGES)
+    headers: dict[str, str] = {}
+    if file is not None:
+        tag = f'"{file.sha256[:32]}"'
+        headers = cache_headers(tag, immutable=version.isdecimal())
+        if client_has(request, tag):
+            return Response(status_code=304, headers=headers)
+    content = services.store.encoded_images(ref)
+    return Response(content, media_type="application/octet-stream", headers=headers)
 
 
 @router.put(
