@@ -1,0 +1,75 @@
+"""decoding.js: the page's own decoder, and the service as its fallback."""
+
+import io
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.page.visitor import Visitor
+
+_OPENED = """async ([ref, latents]) => {
+    const { openCatalogue } = await import("/static/js/models.js");
+    const { openDecoder } = await import("/static/js/decoding.js");
+    const model = await (await openCatalogue()).version(ref);
+    const decoder = await openDecoder(model);
+    const pictures = await decoder.decode(latents);
+    const { mu, logvar } = await decoder.encode(pictures[0]);
+    return {
+        local: decoder.local, reason: decoder.reason,
+        pictures: pictures.map((picture) => Array.from(picture)), mu, logvar,
+        same: decoder === await openDecoder(model),
+    };
+}"""
+
+
+def latents_of(address: str, ref: str, n: int) -> Any:
+    """Return the latents of n seeds, (n, latent)."""
+    query = {"model": ref, "n": n, "seed": 3, "format": "npz"}
+    content = httpx.post(f"{address}/generate", params=query, timeout=60).raise_for_status().content
+    return np.load(io.BytesIO(content))["z"]
+
+
+def service_pictures(address: str, ref: str, latents: Any) -> Any:
+    """Return the pictures of /decode, (n, height * width * channels)."""
+    query = {"model": ref, "format": "npz"}
+    body = {"z": latents.tolist()}
+    content = (
+        httpx.post(f"{address}/decode", params=query, json=body, timeout=60)
+        .raise_for_status()
+        .content
+    )
+    return np.load(io.BytesIO(content))["images"].reshape(len(latents), -1)
+
+
+def service_encoding(address: str, ref: str, picture: Any) -> Any:
+    """Return the answer of /encode for one picture, (height, width) or (height, width, 3)."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "png")
+    query = {"model": ref, "preprocess": "none", "format": "json"}
+    files = {"image": file.getvalue()}
+    return (
+        httpx.post(f"{address}/encode", params=query, files=files, timeout=60)
+        .raise_for_status()
+        .json()
+    )
+
+
+@pytest.mark.parametrize("ref", ["zcolour@1", "lab@3", "mnist@7"])
+def test_a_decoder_gives_the_pictures_and_posteriors_of_the_service(
+    visitor: Visitor, address: str, ref: str
+) -> None:
+    visitor.open()
+    latents = latents_of(address, ref, 70)
+    opened = visitor.page.evaluate(_OPENED, [ref, latents.tolist()])
+    expected = service_pictures(address, ref, latents)
+    assert opened["same"]
+    np.testing.assert_array_equal(np.array(opened["pictures"]), expected)
+    shape = (20, 24, 3) if ref == "zcolour@1" else (28, 28)
+    answer = service_encoding(address, ref, expected[0].astype(np.uint8).reshape(shape))
+    for name in ("mu", "logvar"):
+        np.testing.assert_array_equal(
+            np.array(opened[name], np.float32), np.array(answer["images"][0][name], np.float32)
+        )
