@@ -39,6 +39,7 @@ from app.api.routes import (
     score,
     traverse,
     v2,
+    version_files,
 )
 from app.errors import NotReadyError
 from app.imaging.decoder import Decoder
@@ -69,6 +70,7 @@ _ROUTERS = (
     compression,
     v2,
     models,
+    version_files,
     health,
     page,
 )

@@ -8,6 +8,7 @@ StoreError
 │   ├── AliasNotFoundError     the model has no such alias
 │   ├── FigureNotFoundError    the version has no such figure
 │   ├── EncodedImagesNotFoundError  the version has no latents of test images
+│   ├── FileNotInVersionError  the version has no such file
 │   └── FloatWeightsNotFoundError  an exact version is published without float weights
 ├── PublishError               a version could not be written; the store is unchanged
 ├── StoreBusyError             another process kept the aliases locked for too long
@@ -62,6 +63,10 @@ class FigureNotFoundError(NotFoundError):
 
 class EncodedImagesNotFoundError(NotFoundError):
     """The version is published without latents of test images."""
+
+
+class FileNotInVersionError(NotFoundError):
+    """The version has no such file."""
 
 
 class FloatWeightsNotFoundError(NotFoundError):

@@ -182,6 +182,7 @@ EXAMPLES: Mapping[str, BaseModel | dict[str, Any]] = {
         card="# mnist@1\n",
         manifest=_MANIFEST,
     ),
+    "show_file": {"decode": _SHA256, "encode": _SHA256, "log_likelihood": _SHA256},
     "set_alias": Aliases(name=_NAME, aliases={"production": 1}),
     "healthz": Health(status="live"),
     "readyz": Health(status="ready", model="mnist@1", device="cpu"),

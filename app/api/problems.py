@@ -103,6 +103,7 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     store_errors.EncodedImagesNotFoundError: ProblemType(
         "encoded-images-not-found", 404, "No latents of test images"
     ),
+    store_errors.FileNotInVersionError: ProblemType("file-not-found", 404, "No such file"),
     store_errors.StoreBusyError: ProblemType("store-busy", 503, "The store is being changed"),
     store_errors.StoreError: ProblemType("model-unavailable", 503, "The model cannot be served"),
 }

@@ -214,6 +214,11 @@ class Store:
         folder = self._folder(ref)
         return version_files.read_encoded_images(folder, version_files.read_manifest(folder))
 
+    def file(self, ref: ModelRef, filename: str) -> bytes:
+        """Return a file such as `golden.json`; raises NotFoundError, CorruptVersionError."""
+        folder = self._folder(ref)
+        return version_files.read_listed_file(folder, version_files.read_manifest(folder), filename)
+
     def card(self, ref: ModelRef) -> str:
         """Return the card of a version, Markdown; raises NotFoundError, CorruptVersionError."""
         folder = self._folder(ref)

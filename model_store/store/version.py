@@ -42,6 +42,7 @@ from model_store.errors import (
     CorruptVersionError,
     EncodedImagesNotFoundError,
     FigureNotFoundError,
+    FileNotInVersionError,
     FloatWeightsNotFoundError,
     ManifestError,
     NonFiniteError,
@@ -187,6 +188,13 @@ def read_encoded_images(folder: Path, manifest: Manifest) -> bytes:
             f"{manifest.ref} was published without latents of test images"
         )
     return read_file(folder, manifest, ENCODED_IMAGES)
+
+
+def read_listed_file(folder: Path, manifest: Manifest, filename: str) -> bytes:
+    """Read a file and check it; raises FileNotInVersionError if the version lacks it, ChecksumError."""
+    if filename not in manifest.files:
+        raise FileNotInVersionError(f"{manifest.ref} has no file {filename[:80]!r}")
+    return read_file(folder, manifest, filename)
 
 
 def read_card(folder: Path, manifest: Manifest) -> str:

@@ -140,6 +140,7 @@ def paths() -> Iterator[tuple[str, str, tuple[int, str]]]:
     }.items():
         yield name, path, MISSING
     yield "figure_traversal", "/models/mnist/1/figures/..%2F..%2Fmanifest.png", MISSING
+    yield "file_traversal", "/models/mnist/1/files/..%2F..%2Fmanifest.json", MISSING
     yield "figure_unknown", "/models/mnist/1/figures/nothing.png", (404, "figure-not-found")
     yield "model_invalid", "/models/No%20Such", REFERENCE
     yield "model_unknown", "/models/nothing", (404, "model-not-found")
