@@ -28,7 +28,7 @@ _OPENED = """async ([ref, latents]) => {
 def latents_of(address: str, ref: str, n: int) -> Any:
     """Return the latents of n seeds, (n, latent)."""
     query = {"model": ref, "n": n, "seed": 3, "format": "npz"}
-    content = httpx.post(f"{address}/generate", params=query, timeout=60).raise_for_status().content
+    content = httpx.post(f"{address}/generate", params=query, timeout=180).raise_for_status().content
     return np.load(io.BytesIO(content))["z"]
 
 
@@ -37,7 +37,7 @@ def service_pictures(address: str, ref: str, latents: Any) -> Any:
     query = {"model": ref, "format": "npz"}
     body = {"z": latents.tolist()}
     content = (
-        httpx.post(f"{address}/decode", params=query, json=body, timeout=60)
+        httpx.post(f"{address}/decode", params=query, json=body, timeout=180)
         .raise_for_status()
         .content
     )
@@ -51,7 +51,7 @@ def service_encoding(address: str, ref: str, picture: Any) -> Any:
     query = {"model": ref, "preprocess": "none", "format": "json"}
     files = {"image": file.getvalue()}
     return (
-        httpx.post(f"{address}/encode", params=query, files=files, timeout=60)
+        httpx.post(f"{address}/encode", params=query, files=files, timeout=180)
         .raise_for_status()
         .json()
     )

@@ -3,10 +3,13 @@
 //   const decoder = await openDecoder(model);              // model: see describe() in models.js
 //   const [picture] = await decoder.decode([z], { signal });
 //
-// A decoder has
+// The page computes by itself, in a worker, as soon as it has the weights of the version and has checked
+// its golden hashes: then its pictures are those of the service, bit for bit. Until then, and if it cannot,
+// the same functions ask the service. A decoder has
 //
 //   local                       true if the page computes by itself, without the network
 //   reason                      why it does not, a sentence to show; null if `local`
+//   ready                       promise of the decoder, when `local` has its last value
 //   decode(latents, {signal})   promise of one picture for each latent, in the order of `latents`
 //   encode(picture, {signal})   promise of {mu, logvar} of q(z | x), as /encode answers: under a flow
 //                               they describe u
@@ -14,36 +17,142 @@
 //                               without a flow
 //   toPrior(z), fromPrior(u)    promise of the latents, mapped by the flow from z to u and back. Equal
 //                               latents without a flow
+//   logLikelihood(picture, latents)  promise of ln p(x | z) in nats, for each latent
 //
 // Latents are arrays of arrays of numbers; those of `decode` are the ones that /decode takes, so they
 // are u under a flow. They are rounded to float32. A picture is a Uint8ClampedArray of
 // height * width * channels grey levels, row by row, with the channels of a pixel side by side.
-// Under a flow, `posterior`, `toPrior` and `fromPrior` need a local decoder, and throw Problem otherwise.
-// An aborted call throws AbortError.
+// `logLikelihood`, and under a flow `posterior`, `toPrior` and `fromPrior`, need a local decoder, and throw
+// Problem otherwise. An aborted call throws AbortError.
 import { ask, askJson, Problem } from "./api.js";
 import { bitmapOf, pixelsOf, placeInGrid } from "./pictures.js";
 
 /** Latents in one request, so that no usual limit of a service is exceeded. */
 const ROWS = 64;
 const COLUMNS = 8;
+/** How long `openDecoder` waits for the worker, before it returns a decoder that asks the service meanwhile. */
+const PATIENCE_MS = 300;
+const PREPARING = "The page is fetching the weights.";
 
 const opened = new Map();
 
 /** Open the decoder of a version. The same version gives the same decoder. */
 export function openDecoder(model) {
-  if (!opened.has(model.ref)) {
-    const decoder = open(model);
-    decoder.catch(() => opened.delete(model.ref));
-    opened.set(model.ref, decoder);
+  if (!opened.has(model.ref)) opened.set(model.ref, open(model));
+  const decoder = opened.get(model.ref);
+  return Promise.race([decoder.ready, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, decoder))]);
+}
+
+/** Return a decoder that asks the service until the worker is ready. */
+function open(model) {
+  const service = decoderOfService(model, () => decoder.reason);
+  const decoder = { ...service, local: false, reason: PREPARING };
+  decoder.ready = localDecoder(model).then(
+    (local) => Object.assign(decoder, local, { local: true, reason: null }),
+    ({ message, unreachable }) => {
+      if (unreachable) opened.delete(model.ref); // Another call tries again.
+      return Object.assign(decoder, { reason: message });
+    },
+  );
+  return decoder;
+}
+
+// --- the worker --------------------------------------------------------------------------------
+
+const waiting = new Map();
+let worker = null;
+let lastId = 0;
+
+/** Say why the page does not compute by itself. `unreachable`: it may do so later. */
+class NotLocal extends Error {
+  constructor({ reason, unreachable = false }) {
+    super(reason);
+    this.unreachable = unreachable;
   }
-  return opened.get(model.ref);
 }
 
-async function open(model) {
-  return decoderOfService(model, "The service computes the pictures.");
+function startWorker() {
+  const started = new Worker(new URL("static/js/exact/worker.js", document.baseURI), { type: "module" });
+  started.onmessage = ({ data: { id, result, error } }) => {
+    const { resolve, reject } = waiting.get(id) ?? {};
+    waiting.delete(id);
+    if (error) reject?.(new NotLocal(error));
+    else resolve?.(result);
+  };
+  started.onerror = () => {
+    for (const { reject } of waiting.values()) reject(new NotLocal({ reason: "This browser cannot run the decoder of the page." }));
+    waiting.clear();
+    started.terminate();
+    worker = null;
+  };
+  return started;
 }
 
-/** Return the decoder that asks the service for everything. */
+/** Ask the worker for a call (see exact/worker.js). */
+function askWorker(source, call, input, signal) {
+  signal?.throwIfAborted();
+  worker ??= startWorker();
+  const id = (lastId += 1);
+  return new Promise((resolve, reject) => {
+    waiting.set(id, { resolve, reject });
+    signal?.addEventListener("abort", () => {
+      if (waiting.delete(id)) worker?.postMessage({ id, cancel: true });
+      reject(signal.reason);
+    }, { once: true });
+    worker.postMessage({ id, call, source, input });
+  });
+}
+
+/** Return where the worker finds a version. Throws NotLocal if the page cannot compute with it. */
+function sourceOf({ manifest }) {
+  const { name, version, spec, files } = manifest;
+  const names = ["exact.safetensors", "golden.json"];
+  if (!names.every((file) => Object.hasOwn(files, file))) {
+    throw new NotLocal({ reason: "This version computes with floating-point numbers, whose last bits differ between machines." });
+  }
+  const address = (file) => new URL(`models/${name}/${version}/files/${file}`, document.baseURI).href;
+  return { spec, files: names.map((file) => ({ address: address(file), sha256: files[file].sha256 })) };
+}
+
+/** Return the functions that the worker computes, once it has checked the version. Throws NotLocal. */
+async function localDecoder(model) {
+  const source = sourceOf(model);
+  await askWorker(source, "check");
+  const { latent } = model;
+  const size = model.height * model.width * model.channels;
+  const flat = (latents) => {
+    const rows = new Float32Array(latents.length * latent);
+    latents.forEach((row, i) => rows.set(row, i * latent));
+    return rows;
+  };
+  const map = (call) => async (latents) => {
+    const rows = await askWorker(source, call, flat(latents));
+    return latents.map((_, i) => Array.from(rows.subarray(i * latent, (i + 1) * latent)));
+  };
+  const encode = (call) => async (picture, { signal } = {}) => {
+    const { mu, logvar } = await askWorker(source, call, Uint8Array.from(picture), signal);
+    return { mu: Array.from(mu), logvar: Array.from(logvar) };
+  };
+
+  return {
+    async decode(latents, { signal } = {}) {
+      if (!latents.length) return [];
+      const pictures = await askWorker(source, "decode", flat(latents), signal);
+      return latents.map((_, i) => pictures.subarray(i * size, (i + 1) * size));
+    },
+    encode: encode("encode"),
+    posterior: encode("posterior"),
+    toPrior: map("toPrior"),
+    fromPrior: map("fromPrior"),
+    async logLikelihood(picture, latents) {
+      return Array.from(await askWorker(source, "logLikelihood", { picture: Uint8Array.from(picture), latents: flat(latents) }));
+    },
+  };
+}
+
+// --- the service -------------------------------------------------------------------------------
+
+/** Return the functions that ask the service; reason() says why. */
 function decoderOfService(model, reason) {
   const straight = !model.manifest.spec.prior;
 
@@ -64,18 +173,24 @@ function decoderOfService(model, reason) {
 
   async function map(latents) {
     if (straight) return latents.map((row) => Array.from(Float32Array.from(row)));
-    throw needsLocal(reason);
+    throw needsLocal(reason());
   }
 
   async function posterior(picture, options) {
     if (straight) return encode(picture, options);
-    throw needsLocal(reason);
+    throw needsLocal(reason());
   }
 
-  return { local: false, reason, decode, encode, posterior, toPrior: map, fromPrior: map };
+  async function logLikelihood() {
+    throw needsLocal(reason());
+  }
+
+  return { decode, encode, posterior, toPrior: map, fromPrior: map, logLikelihood };
 }
 
-const needsLocal = (reason) => new Problem({ detail: "Only the page itself can map latents through the flow.", remedy: reason });
+const needsLocal = (reason) => new Problem({ detail: `The service has no call for this, and the page cannot compute it by itself. ${reason}` });
+
+// --- pictures ----------------------------------------------------------------------------------
 
 async function decodeRows(model, z, signal) {
   const { channels, height, width } = model;
