@@ -27,7 +27,7 @@ _LEVEL = 12
 _JSON_LEVEL = 6
 """Level for JSON, which is compressed on the event loop: 3 ms for 360 kB."""
 _MIN_BYTES = 512
-"""Bytes of the shortest content that is compressed."""
+"""Bytes of the shortest JSON that is compressed."""
 _SUFFIXES = {".css", ".html", ".js", ".json", ".svg", ".txt"}
 """Suffixes of files that are text."""
 _KEPT_ANSWERS = 64
@@ -54,14 +54,14 @@ class Files(StaticFiles):
             return answer
         answer.headers.append("Vary", "Accept-Encoding")
         request = Request(scope)
-        if not isinstance(answer, FileResponse) or not _accepts_gzip(request):
+        if not _accepts_gzip(request):
             return answer
         tag = _coded_tag(answer.headers["ETag"])
         headers = answer.headers.mutablecopy()
         headers["ETag"] = tag
         if client_has(request, tag):
             return NotModifiedResponse(headers)
-        if answer.stat_result is None or answer.stat_result.st_size < _MIN_BYTES:
+        if not isinstance(answer, FileResponse):
             return answer
         content = await to_thread.run_sync(self._compressed, str(answer.path), tag)
         del headers["Content-Length"], headers["Accept-Ranges"]
