@@ -72,7 +72,7 @@ class NotLocal extends Error {
 }
 
 function startWorker() {
-  const started = new Worker(new URL("static/js/exact/worker.js", document.baseURI), { type: "module" });
+  const started = new Worker(new URL("./exact/worker.js", import.meta.url), { type: "module" });
   started.onmessage = ({ data: { id, result, error } }) => {
     const { resolve, reject } = waiting.get(id) ?? {};
     waiting.delete(id);
