@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import deflate
-from anyio import to_thread
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -63,7 +63,7 @@ class Files(StaticFiles):
             return NotModifiedResponse(headers)
         if not isinstance(answer, FileResponse):
             return answer
-        content = await to_thread.run_sync(self._compressed, str(answer.path), tag)
+        content = await run_in_threadpool(self._compressed, str(answer.path), tag)
         del headers["Content-Length"], headers["Accept-Ranges"]
         headers["Content-Encoding"] = "gzip"
         return Response(content, headers=dict(headers))

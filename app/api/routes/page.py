@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from anyio import to_thread
 from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app.api.page_bundle import front_page
@@ -19,7 +19,7 @@ files = Files(directory=FILES)
 @router.get("/")
 async def index(request: Request) -> Response:
     """Return the page."""
-    return await files.get_response(await to_thread.run_sync(front_page, FILES), request.scope)
+    return await files.get_response(await run_in_threadpool(front_page, FILES), request.scope)
 
 
 @router.get("/docs")
