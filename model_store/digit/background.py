@@ -1,6 +1,7 @@
 """Tell ink from paper: how far each pixel differs from the background around it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,14 +97,16 @@ def even_ink(grey: Levels) -> Ink | None:
 def _ink(grey: Levels, background: int, deviation: Integers) -> Ink:
     light = grey.astype(np.int64)
     dark = 2 * background >= FULL
-    difference = UNIT * light - background
+    difference = light * UNIT  # then in place, because large arrays are costly to allocate
+    difference -= background
     if dark:
-        difference = -difference
+        np.negative(difference, out=difference)
     else:
         light = WHITE - light
+    np.maximum(difference, 0, out=difference)
     noise = quartile(np.sort(deviation), 3) // 2
     plain = 100 * min(background, FULL - background) < _PLAIN * FULL
-    return Ink(np.maximum(difference, 0), noise, light, dark, plain)
+    return Ink(difference, noise, light, dark, plain)
 
 
 def uneven_ink(grey: Levels, *, dark: bool) -> Ink:
@@ -191,16 +194,20 @@ def eroded(image: Integers, half: int) -> Integers:
 
 
 def smoothed(image: Integers) -> Integers:
-    """Average squares of 3x3 pixels."""
-    sums = _sums_of_three(_sums_of_three(image).T).T
-    return np.asarray(sums // 9, np.int64)
+    """Average squares of 3x3 pixels, whose values are at least 0."""
+    small = image.max() < 2**27  # then the sums fit into 32 bits, which are quicker
+    numbers = image.astype(np.int32 if small else np.int64)
+    rows = _sums_of_three(numbers, 0)
+    return np.asarray(_sums_of_three(rows, 1) // 9, np.int64)
 
 
-def _sums_of_three(image: Integers) -> Integers:
-    """Add to each row those above and below it; the image goes on as it ends."""
+def _sums_of_three(image: NDArray[Any], axis: int) -> NDArray[Any]:
+    """Add to each row (axis 0) or column those beside it; the image goes on as it ends."""
+    before, after, first, last = (slice(None, -1), slice(1, None), slice(0, 1), slice(-1, None))
     sums = image.copy()
-    sums[1:] += image[:-1]
-    sums[:-1] += image[1:]
-    sums[0] += image[0]
-    sums[-1] += image[-1]
+    for target, source in ((after, before), (before, after), (first, first), (last, last)):
+        if axis == 0:
+            sums[target] += image[source]
+        else:
+            sums[:, target] += image[:, source]
     return sums

@@ -103,25 +103,33 @@ def grown(mask: Mask, radius: int) -> Mask:
     """Return the mask and everything within `radius` rows and columns of it."""
     if radius < 1:
         return mask
-    return _grown_in_columns(_grown_in_columns(mask, radius).T, radius).T
-
-
-def _grown_in_columns(mask: Mask, radius: int) -> Mask:
-    """Return the mask and everything within `radius` rows of it."""
-    length, width = mask.shape
-    last = radius + 1 + length
-    sums = np.zeros((last + radius, width), np.int32)  # row i: ink above row i - radius
-    np.cumsum(mask, axis=0, dtype=np.int32, out=sums[radius + 1 : last])
-    sums[last:] = sums[last - 1]
-    return sums[2 * radius + 1 :] > sums[:length]
+    height, width = mask.shape
+    around = np.zeros((height + 2 * radius, width + 2 * radius), bool)
+    around[radius:-radius, radius:-radius] = mask
+    rows = _combined(around, 2 * radius + 1, 0, np.logical_or)
+    return _combined(rows, 2 * radius + 1, 1, np.logical_or)
 
 
 def holds_square(mask: Mask, side: int) -> bool:
     """Return True if a square of `side` pixels fits into the mask."""
     if side < 1 or side > min(mask.shape):
         return side < 1
-    sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
-    np.cumsum(mask, axis=0, dtype=np.int32, out=sums[1:, 1:])
-    np.cumsum(sums, axis=1, out=sums)
-    counts = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-    return bool((counts == side * side).any())
+    rows = _combined(mask, side, 0, np.logical_and)
+    return bool(_combined(rows, side, 1, np.logical_and).any())
+
+
+def _combined(mask: Mask, span: int, axis: int, combine: np.ufunc) -> Mask:
+    """Combine each `span` rows (axis 0) or columns (axis 1) that follow each other.
+
+    The number of rows or columns gets smaller by span - 1. Windows double until they have the span.
+    """
+    width = 1
+    while width < span:
+        step = min(width, span - width)
+        first, second = (slice(None, -step), slice(step, None))
+        if axis == 0:
+            mask = combine(mask[first], mask[second])
+        else:
+            mask = combine(mask[:, first], mask[:, second])
+        width += step
+    return mask

@@ -113,24 +113,15 @@ def _level_lines(mask: Mask, cover: int, *, slender: int) -> list[Line]:
         cover: percentage of the width that a line covers at least.
         slender: a line is at least this many times as long as it is thick.
     """
-    height, width = mask.shape
+    width = mask.shape[1]
     step = max(1, width // _SAMPLES)
     sample = mask[:, ::step]
     needed = cover * -(-width // step) // 100 + 1
     reach = (width * _STEEPEST >> (_SLOPE_BITS + 1)) + 1
     if width < slender or _most_inked_columns(sample, 2 * reach + 1) < needed:
         return []
-    rows, columns = np.nonzero(sample)
-    # counts[slope, place]: columns in which the line has ink; place is its row in the middle.
-    counts = np.stack(
-        [
-            np.bincount(
-                rows + reach - _offsets(slope, width)[::step][columns],
-                minlength=height + 2 * reach,
-            )
-            for slope in range(-_STEEPEST, _STEEPEST + 1)
-        ]
-    )
+    slopes = np.arange(-_STEEPEST, _STEEPEST + 1)[:, None]
+    counts = inked_columns(sample, _offsets(slopes, width)[:, ::step], reach)
     lines: list[Line] = []
     if counts.max() < needed:
         return lines
@@ -145,6 +136,25 @@ def _level_lines(mask: Mask, cover: int, *, slender: int) -> list[Line]:
         _forget(counts, slope, place, line.thickness + 2, width)
 
 
+def inked_columns(mask: Mask, offsets: Integers, reach: int) -> Integers:
+    """Return the number of columns in which each line has ink: (slopes, height + 2 reach).
+
+    `offsets` (slopes, width) tell how far below its middle a line is; place `reach` of a slope is the
+    line whose middle is in row 0. Runs are counted by their ends, because they have many pixels.
+    """
+    height, width = mask.shape
+    padded = np.zeros((height + 2, width), np.int8)
+    padded[1:-1] = mask
+    change = np.diff(padded, axis=0)
+    places = height + 2 * reach + 1
+    first = np.arange(len(offsets))[:, None] * places + reach
+    begun, ended = (
+        np.bincount((first + rows - offsets[:, columns]).ravel(), minlength=len(offsets) * places)
+        for rows, columns in (np.nonzero(change == 1), np.nonzero(change == -1))
+    )
+    return np.cumsum((begun - ended).reshape(len(offsets), places), axis=1)[:, :-1]
+
+
 def _most_inked_columns(mask: Mask, rise: int) -> int:
     """Return an upper bound of the columns in which a line has ink that rises less than `rise` rows.
 
@@ -157,8 +167,8 @@ def _most_inked_columns(mask: Mask, rise: int) -> int:
     return int((inked[:-1] | inked[1:]).sum(axis=1).max())
 
 
-def _offsets(slope: int, width: int) -> Integers:
-    """Return how far below its middle a line is, at each column."""
+def _offsets(slope: int | Integers, width: int) -> Integers:
+    """Return how far below its middle a line is, at each column; one row for each slope."""
     return (slope * (np.arange(width) - width // 2)) >> _SLOPE_BITS
 
 
@@ -169,21 +179,21 @@ def _forget(counts: Integers, slope: int, place: int, clear: int, width: int) ->
         counts[other, max(0, place - spread) : place + spread + 1] = 0
 
 
-def _run_lengths(mask: Mask) -> Integers:
+def _run_lengths(mask: Mask) -> NDArray[np.int32]:
     """Return for each pixel the length of its upright run of ink; 0 outside of the mask."""
     height = len(mask)
-    rows = np.arange(height)[:, None]
+    rows = np.arange(height, dtype=np.int32)[:, None]
     above = np.maximum.accumulate(np.where(mask, -1, rows), axis=0)
     below = np.minimum.accumulate(np.where(mask, height, rows)[::-1], axis=0)[::-1]
     return np.where(mask, below - above - 1, 0)
 
 
-def _line(runs: Integers, slope: int, place: int) -> Line:
+def _line(runs: NDArray[np.int32], slope: int, place: int) -> Line:
     height, width = runs.shape
     rows = place + _offsets(slope, width)
     inside = (rows >= 0) & (rows < height)
     rows = np.clip(rows, 0, height - 1)
-    lengths = np.where(inside, runs[rows, np.arange(width)], 0)
+    lengths = np.where(inside, runs[rows, np.arange(width)], 0).astype(np.int64)
     ordered = np.sort(lengths[lengths > 0])
     return Line(rows, lengths, int(ordered[len(ordered) // 2]))
 

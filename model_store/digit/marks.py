@@ -237,8 +237,9 @@ def _score(marks: Mask, parts: Components, members: Integers) -> _Score:
         score = score.times(10)
     box = parts.mask(members, (slice(top, bottom), slice(left, right)))
     for thickness, percent in _SOLID:
-        if longest > 12 and holds_square(box, -(-longest * thickness // 100)):
-            score = score.times(percent)
+        if longest <= 12 or not holds_square(box, -(-longest * thickness // 100)):
+            break  # a larger square does not fit either
+        score = score.times(percent)
     return score
 
 

@@ -1,8 +1,10 @@
-"""Connected components, compared with a flood fill."""
+"""The steps of the search for a digit, compared with their definitions."""
 
 import numpy as np
 import pytest
 
+from model_store.digit import lines
+from model_store.digit.background import smoothed
 from model_store.digit.components import Mask, components, grown, holds_square
 
 
@@ -68,3 +70,24 @@ def test_a_square_fits_if_all_of_its_pixels_are_in_the_mask() -> None:
     assert holds_square(mask, 7)
     assert not holds_square(mask, 8)
     assert not holds_square(mask, 31)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.1, 0.6, 1.0])
+def test_columns_of_ink_are_counted_along_every_line(density: float) -> None:
+    height, width, reach = 17, 40, 3
+    mask = np.random.default_rng(1).random((height, width)) < density
+    offsets = np.random.default_rng(2).integers(-reach, reach + 1, (6, width))
+    counts = lines.inked_columns(mask, offsets, reach)
+    expected = np.zeros((6, height + 2 * reach), np.int64)
+    for slope in range(6):
+        for row, column in zip(*np.nonzero(mask), strict=True):
+            expected[slope, row + reach - offsets[slope, column]] += 1
+    assert np.array_equal(counts, expected)
+
+
+@pytest.mark.parametrize("largest", [255, 2**27 - 1, 2**27, 2**40])
+def test_smoothing_averages_the_squares_around_each_pixel(largest: int) -> None:
+    image = np.random.default_rng(3).integers(largest // 2, largest + 1, (12, 9))
+    padded = np.pad(image, 1, "edge")
+    squares = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+    assert np.array_equal(smoothed(image), squares.sum(axis=(2, 3)) // 9)
