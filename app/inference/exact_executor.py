@@ -19,7 +19,7 @@ from model_store.arithmetic.executors import Executor as FunctionExecutor
 from model_store.arithmetic.executors.numpy_executor import NumpyExecutor
 from model_store.arithmetic.executors.onnx_executor import OnnxExecutor
 from model_store.arithmetic.model import ExactModel
-from model_store.arithmetic.program import Convolution, Deconvolution
+from model_store.arithmetic.program import Convolution, Deconvolution, FlowMap
 from model_store.arithmetic.program import Function as Program
 from model_store.preprocessing import to_bytes
 
@@ -85,10 +85,11 @@ class ExactExecutor:
 def fastest(program: Program, shape: Sequence[int], threads: int = 1) -> FunctionExecutor:
     """Return the executor that computes a function fastest on this CPU; inputs (batch, *shape).
 
-    numpy is tried for functions of linear layers only, because its convolutions are slow.
+    numpy is tried for functions of linear layers only: its convolutions are slow, and a flow, which has
+    many small operations, takes it 2.7 to 5 times as long as ONNX Runtime.
     """
     onnx = OnnxExecutor(program, shape, threads)
-    if any(isinstance(operation, Convolution | Deconvolution) for operation in program):
+    if any(isinstance(operation, Convolution | Deconvolution | FlowMap) for operation in program):
         return onnx
     executors: tuple[FunctionExecutor, ...] = (onnx, NumpyExecutor(program, np.float32))
     batch = np.zeros((_TIMED_ROWS, *shape), np.float32)

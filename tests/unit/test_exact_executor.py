@@ -19,6 +19,7 @@ from app.sampling import latents
 from app.typing import Floats
 from model_store.arithmetic.executors.numpy_executor import NumpyExecutor
 from model_store.arithmetic.executors.onnx_executor import OnnxExecutor
+from model_store.arithmetic.program import FlowMap
 from model_store.preprocessing import from_bytes
 from model_store.spec import ModelRef
 from model_store.store import Store, StoredModel
@@ -99,6 +100,12 @@ def test_the_faster_library_computes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_convolutions_are_computed_by_onnx_runtime() -> None:
     assert isinstance(fastest(exact_network("conv").decode, (SPECS["conv"].latent,)), OnnxExecutor)
+
+
+def test_flows_are_computed_by_onnx_runtime() -> None:
+    latent = SPECS["flow"].latent
+    flow = (FlowMap(exact_network("flow").flow, latent, inverse=True),)
+    assert isinstance(fastest(flow, (latent,)), OnnxExecutor)
 
 
 # --- warm-up ---
