@@ -40,7 +40,6 @@
 //   guard(work)               runs an async function and shows the error that it throws, with
 //                             "Try again" if that may help
 //   toast(text)               shows a short message for a moment
-import { ask } from "./api.js";
 import { busy } from "./busy.js";
 import { copy, save } from "./dom.js";
 import { explainTerms } from "./explain.js";
@@ -50,6 +49,7 @@ import { openCatalogue } from "./models.js";
 import { announce, hideNotice, hideProblem, showNotice, showProblem, toast } from "./notices.js";
 import { modelPicker } from "./picker.js";
 import { asCurl, asPython } from "./request.js";
+import { fileOf } from "./saving.js";
 import { createStore } from "./state.js";
 
 const PARTS = {
@@ -137,7 +137,7 @@ onCopy("copy-link", "Link copied.", () => location.href);
 onCopy("copy-curl", "curl command copied.", () => offered.map(asCurl).join("\n"));
 onCopy("copy-python", "Python code copied.", () => offered.map(asPython).join("\n"));
 find("save-file").addEventListener("click", () => guard(async () => {
-  for (const request of offered) save(await (await busy([], () => ask(request))).blob(), request.file);
+  for (const request of offered) save(await busy([], () => fileOf(request, { model: displayed[store.state.part]?.model })), request.file);
 }));
 
 // --- dropped and pasted files ------------------------------------------------------------------

@@ -11,7 +11,7 @@
 import { copy, button, h, placeNear, save } from "./dom.js";
 import { moveAmong } from "./focus.js";
 import { dataAddress, pngBytes } from "./pictures.js";
-import { ask } from "./api.js";
+import { fileOf } from "./saving.js";
 
 /** Create a tile. `actions` are [text, act] pairs for extra menu entries at the top. */
 export function tile(item, context, { caption = "", name, actions = [] } = {}) {
@@ -41,7 +41,7 @@ function actionsOf(item, { store, toast }) {
       await copy(JSON.stringify(item.z));
       toast("z copied.");
     }],
-    item.request && ["Save PNG", async () => save(await (await ask(item.request)).blob(), name)],
+    item.request && ["Save PNG", async () => save(await fileOf(item.request, { png: pngBytes(item.png) }), name)],
   ].filter(Boolean);
 }
 
