@@ -72,6 +72,22 @@ page-fresh: page ## check that the bundle in the checkout is that of its sources
 page-screenshots: $(VENV)/.installed-dev ## write screenshots of the page at four widths and in two themes to build/screenshots (ARGS="--only generate")
 	$(PY) -m scripts.page_screenshots $(ARGS)
 
+BROWSERS := build/browsers
+
+$(BROWSERS)/.installed: tests/browsers/package.json
+	mkdir -p $(BROWSERS)
+	cp $< $(BROWSERS)/package.json
+	npm install --prefix $(BROWSERS) --no-package-lock --no-audit --no-fund --silent
+	@touch $@
+
+test-page-firefox: $(VENV)/.installed-dev $(BROWSERS)/.installed ## open the page in Debian's Firefox, and compare 1,000 pictures of every exact model with the service's
+	command -v firefox-esr >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends firefox-esr; }
+	$(PY) -m pytest -m browsers tests/browsers -k firefox $(ARGS)
+
+test-page-chrome: $(VENV)/.installed-dev $(BROWSERS)/.installed ## the same in Debian's Chromium
+	command -v chromium >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends chromium; }
+	$(PY) -m pytest -m browsers tests/browsers -k chrome $(ARGS)
+
 test-redis: $(VENV)/.installed-dev ## test limits that are counted in Debian's Redis, which is installed if it is missing
 	command -v redis-server >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends redis-server; }
 	$(PY) -m pytest tests/api/test_redis_limit.py $(ARGS)
@@ -193,6 +209,6 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help install serve clients train test fast test-lowest test-page test-redis test-clients test-schema test-slow coverage check format
+.PHONY: always help install serve clients train test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-clients test-schema test-slow coverage check format
 .PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload fuzz bench-digits typical-errors
 .PHONY: page page-fresh page-screenshots docs docs-site requirements wheels docker-build docker-smoke clean sbom audit soak
