@@ -1,20 +1,24 @@
 """decoding.js: the page's own decoder, and the service as its fallback."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser
 
+from tests.e2e.server import serving
 from tests.page.visitor import Visitor
+from tests.unit.exact_versions import publish_exact, tamper_golden_hash
 
 _OPENED = """async ([ref, latents]) => {
     const { openCatalogue } = await import("/static/js/models.js");
     const { openDecoder } = await import("/static/js/decoding.js");
     const model = await (await openCatalogue()).version(ref);
-    const decoder = await openDecoder(model);
+    const decoder = await (await openDecoder(model)).ready;
     const pictures = await decoder.decode(latents);
     const { mu, logvar } = await decoder.encode(pictures[0]);
     return {
@@ -28,7 +32,9 @@ _OPENED = """async ([ref, latents]) => {
 def latents_of(address: str, ref: str, n: int) -> Any:
     """Return the latents of n seeds, (n, latent)."""
     query = {"model": ref, "n": n, "seed": 3, "format": "npz"}
-    content = httpx.post(f"{address}/generate", params=query, timeout=180).raise_for_status().content
+    content = (
+        httpx.post(f"{address}/generate", params=query, timeout=180).raise_for_status().content
+    )
     return np.load(io.BytesIO(content))["z"]
 
 
@@ -66,6 +72,8 @@ def test_a_decoder_gives_the_pictures_and_posteriors_of_the_service(
     opened = visitor.page.evaluate(_OPENED, [ref, latents.tolist()])
     expected = service_pictures(address, ref, latents)
     assert opened["same"]
+    assert opened["local"] == (ref != "zcolour@1")
+    assert ("floating-point" in (opened["reason"] or "")) == (ref == "zcolour@1")
     np.testing.assert_array_equal(np.array(opened["pictures"]), expected)
     shape = (20, 24, 3) if ref == "zcolour@1" else (28, 28)
     answer = service_encoding(address, ref, expected[0].astype(np.uint8).reshape(shape))
@@ -73,3 +81,22 @@ def test_a_decoder_gives_the_pictures_and_posteriors_of_the_service(
         np.testing.assert_array_equal(
             np.array(opened[name], np.float32), np.array(answer["images"][0][name], np.float32)
         )
+
+
+def test_a_version_that_the_browser_computes_otherwise_is_decoded_by_the_service(
+    browser: Browser, tmp_path: Path
+) -> None:
+    publish_exact(tmp_path / "store")
+    tamper_golden_hash(tmp_path / "store", function="decode")
+    with serving(tmp_path / "store", tmp_path / "log", ZSERVE_MODEL="exact") as address:
+        page = browser.new_context().new_page()
+        page.goto(address)
+        latents = latents_of(address, "exact@1", 3)
+        opened = page.evaluate(_OPENED, ["exact@1", latents.tolist()])
+        expected = service_pictures(address, "exact@1", latents)
+        page.context.close()
+    assert not opened["local"]
+    assert (
+        "computes something else than was published for this version (decode)" in opened["reason"]
+    )
+    np.testing.assert_array_equal(np.array(opened["pictures"]), expected)

@@ -15,12 +15,16 @@ from model_store.store import SHIPPED
 from tests.e2e.server import serving
 from tests.page.visitor import Visitor
 
+NAMES = ["lab", "notebook", "digits", "fashion", "fashion-flow"]
+"""One more than the versions that the page keeps ready."""
+
 
 @pytest.fixture
 def stoppable(browser: Browser, tmp_path: Path) -> Iterator[tuple[Visitor, ExitStack]]:
     """Open a tab on a server of its own, which closing the stack stops."""
     store = tmp_path / "store"
-    shutil.copytree(SHIPPED / "lab", store / "lab")
+    for name in NAMES:
+        shutil.copytree(SHIPPED / name, store / name)
     with ExitStack() as server:
         address = server.enter_context(serving(store, tmp_path / "log", ZSERVE_MODEL="lab"))
         context = browser.new_context(viewport={"width": 1200, "height": 800})
@@ -78,3 +82,29 @@ def test_the_page_decodes_and_saves_a_latent_after_the_service_has_stopped(
     server.close()
     after = visitor.page.evaluate("decodeAgain()")
     assert after["picture"] == after["saved"] == before["saved"] == before["picture"]
+
+
+_OPENED_ONE_AFTER_THE_OTHER = """async (names) => {
+    const { openCatalogue } = await import("/static/js/models.js");
+    const { openDecoder } = await import("/static/js/decoding.js");
+    const catalogue = await openCatalogue();
+    const decoders = [];
+    for (const name of names) {
+        const model = await catalogue.version(catalogue.reference(name));
+        const decoder = await (await openDecoder(model)).ready;
+        decoders.push([decoder, new Array(model.latent).fill(0.5)]);
+    }
+    window.decodeAll = () => Promise.all(decoders.map(async ([decoder, z]) => Array.from((await decoder.decode([z]))[0])));
+    return { local: decoders.map(([decoder]) => decoder.local), pictures: await window.decodeAll() };
+}"""
+
+
+def test_weights_that_were_loaded_once_need_no_service(
+    stoppable: tuple[Visitor, ExitStack],
+) -> None:
+    visitor, server = stoppable
+    visitor.open()
+    before = visitor.page.evaluate(_OPENED_ONE_AFTER_THE_OTHER, NAMES)
+    assert before["local"] == [True] * len(NAMES)
+    server.close()
+    assert visitor.page.evaluate("decodeAll()") == before["pictures"]
