@@ -221,6 +221,13 @@ export function imageDataOf({ channels, height, width }, picture) {
   return image;
 }
 
+/** Draw a picture onto a canvas, which gets the size of the picture. */
+export function drawPicture(canvas, model, picture) {
+  if (canvas.width !== model.width) canvas.width = model.width;
+  if (canvas.height !== model.height) canvas.height = model.height;
+  canvas.getContext("2d").putImageData(imageDataOf(model, picture), 0, 0);
+}
+
 /** Encode a picture as the bytes of a PNG, in the size of the model. */
 export async function pngOf(model, picture) {
   const canvas = new OffscreenCanvas(model.width, model.height);

@@ -1,9 +1,9 @@
 // Traverse: one strip of images for each latent dimension, or for each direction with a meaning. Choosing an image makes its z the new z.
-import { ask, askJson, newestNext, newestWins } from "../api.js";
+import { askJson, newestNext, newestWins } from "../api.js";
 import { choice, latent, natural, real, seed } from "../codec.js";
+import { drawPicture, openDecoder } from "../decoding.js";
 import { directionStrips } from "../directions.js";
 import { blank, button, field, fill, h } from "../dom.js";
-import { bitmapOf, dataAddress, drawFromGrid } from "../pictures.js";
 import { tile } from "../tiles.js";
 import { randomSeed } from "./generate.js";
 
@@ -165,11 +165,10 @@ export function mount(section, context) {
 
   async function decode(dims, { z, model, values }, signal) {
     const rows = dims.flatMap((dim) => Array.from({ length: values.steps }, (_, i) => z.with(dim, valueAt(i, values))));
-    const response = await ask({ path: "decode", query: { model: model.ref, columns: values.steps, metadata: false }, json: { z: rows } }, { signal });
-    const bitmap = await bitmapOf(await response.blob());
+    const pictures = await (await openDecoder(model)).decode(rows, { signal });
     if (signal.aborted) return;
     dims.forEach((dim, row) => strips.get(dim).tiles.forEach((one, i) =>
-      drawFromGrid(one.firstElementChild, bitmap, row * values.steps + i, rows.length, values.steps, model)));
+      drawPicture(one.firstElementChild, model, pictures[row * values.steps + i])));
   }
 
   // --- showing ---
