@@ -32,6 +32,7 @@
 //   remember(caption, faces)  adds this state to the history, with images or canvases as its
 //                             thumbnail, and tells screen readers the caption
 //   history                   the entries of the history (history.js)
+//   presentation              the scenes of this browser, and the stage (scenes/presentation.js)
 //   prepare(file)             prepares an image file for the model, and returns PNG bytes
 //   receive(file)             opens an image file: restores its settings if the service made it,
 //                             otherwise shows it in Draw
@@ -50,6 +51,7 @@ import { announce, hideNotice, hideProblem, showNotice, showProblem, toast } fro
 import { modelPicker } from "./picker.js";
 import { asCurl, asPython } from "./request.js";
 import { fileOf } from "./saving.js";
+import { openPresentation } from "./scenes/presentation.js";
 import { createStore } from "./state.js";
 
 const PARTS = {
@@ -61,6 +63,7 @@ const PARTS = {
   compare: () => import("./parts/compare.js"),
   history: () => import("./parts/history.js"),
   model: () => import("./parts/model.js"),
+  scenes: () => import("./parts/scenes.js"),
 };
 /** The part that is shown if the address names none. */
 const FIRST = "generate";
@@ -79,7 +82,8 @@ let opening = openCatalogue();
 
 const store = createStore(Object.keys(PARTS), load, FIRST, (loading) => track(() => loading).catch(() => {}));
 const history = openHistory();
-const context = { store, history, prepare, receive, busy, guard, toast };
+const presentation = openPresentation({ store, guard, toast });
+const context = { store, history, presentation, prepare, receive, busy, guard, toast };
 
 /** Load the module of a part. */
 async function load(part) {
@@ -121,6 +125,7 @@ function offer(requests) {
 }
 
 function remember(caption, faces) {
+  if (store.isCovered()) return;
   const { part, model } = store.state;
   const address = store.address();
   history.remember(() => ({ part, model, caption, address, face: faceOf(faces) }));

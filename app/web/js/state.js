@@ -14,6 +14,8 @@ import { replaced, short } from "./codec.js";
 export function createStore(names, load, firstPart, track = () => {}) {
   const listeners = new Set();
   const fields = {};
+  /** The address and the state to return to while the store is covered (see `cover`), else null. */
+  let covered = null;
   const state = { part: firstPart, model: null, values: Object.fromEntries(names.map((name) => [name, {}])), isLive: false, changes: [] };
   let newest = 0;
 
@@ -34,6 +36,7 @@ export function createStore(names, load, firstPart, track = () => {}) {
   }
 
   function address() {
+    if (covered) return covered.address;
     const query = new URLSearchParams();
     if (state.model) query.set("model", state.model);
     for (const [name, { format }] of Object.entries(fields[state.part])) {
@@ -85,6 +88,38 @@ export function createStore(names, load, firstPart, track = () => {}) {
     return true;
   }
 
+  /** Return the part that an address names, or null if the page has no such part. */
+  function partOf(hash) {
+    const [part] = hash.replace(/^#/, "").split("?");
+    return names.includes(part) ? part : null;
+  }
+
+  /**
+   * Show what the address `hash` says, while the browser's address is `text`. Later changes are shown
+   * too, but stay out of the browser's address. `kept` is the state to return to (see `snapshot`).
+   */
+  async function cover(hash, text, { push, kept }) {
+    covered = { address: text, kept };
+    returnTo(kept);
+    if (text !== location.hash) history[push ? "pushState" : "replaceState"](null, "", text);
+    await read(hash);
+    notify();
+  }
+
+  /** Return a copy of the part, the model and all values. */
+  const snapshot = () => structuredClone({ part: state.part, model: state.model, values: state.values });
+
+  function uncover() {
+    if (covered) returnTo(covered.kept);
+    covered = null;
+  }
+
+  /** Return to a state; parts that were loaded after it have their initial values. */
+  function returnTo({ part, model, values }) {
+    Object.assign(state, { part, model });
+    for (const [name, partFields] of Object.entries(fields)) state.values[name] = { ...initialValues(partFields), ...structuredClone(values[name]) };
+  }
+
   const notify = () => listeners.forEach((listener) => listener(state));
 
   /**
@@ -126,8 +161,21 @@ export function createStore(names, load, firstPart, track = () => {}) {
   return {
     state,
     address,
-    read,
+    /** Show what an address says; a covered store is uncovered first. */
+    read(hash) {
+      uncover();
+      return read(hash);
+    },
     go,
+    partOf,
+    snapshot,
+    cover,
+    /** Return to the state before `cover`, with an entry in the browser's history. */
+    uncover() {
+      uncover();
+      go({});
+    },
+    isCovered: () => covered !== null,
     fit,
     restore,
     prepare,
