@@ -4,7 +4,17 @@ import pytest
 
 from tests.page.visitor import Visitor
 
-PARTS = ["Generate", "Draw", "Interpolate", "Traverse", "Map", "Compare", "History", "Model"]
+PARTS = [
+    "Generate",
+    "Draw",
+    "Interpolate",
+    "Traverse",
+    "Map",
+    "Compare",
+    "History",
+    "Model",
+    "Scenes",
+]
 
 
 def test_samples_are_shown_before_any_click(visitor: Visitor) -> None:
