@@ -6,32 +6,43 @@
  *
  * Values that arrive during the work replace each other, so that only the newest one comes next.
  * The work in progress is not aborted: with a moving pointer, no answer would ever be shown.
- * `follow.drop()` aborts the work and discards the next value.
+ *
+ * `await follow(value)` returns what the work returns, or undefined if a newer value took the place
+ * of this one; it throws what the work throws. `follow.drop()` aborts the work and discards the next
+ * value.
  */
 export function oneAtATime(work) {
   let controller = null;
   let next = null;
 
-  async function follow(value) {
-    next = { value };
-    if (controller) return;
+  function follow(value) {
+    next?.resolve(undefined);
+    const done = new Promise((resolve, reject) => (next = { value, resolve, reject }));
+    if (!controller) run();
+    return done;
+  }
+
+  async function run() {
     const mine = (controller = new AbortController());
-    try {
-      while (next && !mine.signal.aborted) {
-        const current = next.value;
-        next = null;
-        await work(current, mine.signal);
+    const { signal } = mine;
+    while (next && !signal.aborted) {
+      const { value, resolve, reject } = next;
+      next = null;
+      try {
+        const result = await work(value, signal);
+        resolve(signal.aborted ? undefined : result);
+      } catch (error) {
+        if (signal.aborted) resolve(undefined);
+        else reject(error);
       }
-    } catch (error) {
-      if (!mine.signal.aborted) throw error;
-    } finally {
-      if (controller === mine) controller = null;
     }
+    if (controller === mine) controller = null;
   }
 
   follow.drop = () => {
     controller?.abort();
     controller = null;
+    next?.resolve(undefined);
     next = null;
   };
   return follow;
