@@ -1,4 +1,5 @@
 // Conversion between PNGs and pixels.
+import { Problem } from "./api.js";
 import { fromBase64 } from "./codec.js";
 
 /** Return a data: address for a PNG in base64. */
@@ -6,13 +7,13 @@ export const dataAddress = (base64) => `data:image/png;base64,${base64}`;
 /** Return the bytes of a PNG in base64. */
 export const pngBytes = (base64) => fromBase64(base64);
 
-/** Decode the bytes of an image file. Throws Error if the browser cannot read it. */
+/** Decode the bytes of an image file. Throws Problem if the browser cannot read it. */
 export async function bitmapOf(bytesOrBlob, type = "image/png") {
   const blob = bytesOrBlob instanceof Blob ? bytesOrBlob : new Blob([bytesOrBlob], { type });
   try {
     return await createImageBitmap(blob);
   } catch {
-    throw new Error("The browser cannot read this file as an image.");
+    throw new Problem({ detail: "The browser cannot read this file as an image.", remedy: "choose a PNG, JPEG, WebP, GIF, AVIF, BMP or SVG file" });
   }
 }
 

@@ -1,37 +1,27 @@
 // Image files from the user. They are prepared for a model; if the service made the file, the
 // settings in it are restored.
 import { askJson } from "./api.js";
+import { readableBytes } from "./image_files.js";
 import { bitmapOf, cutFromGrid, pngBytes } from "./pictures.js";
 import { parametersOf } from "./png_text.js";
 
-const MAX_PIXELS = 600 * 600;
-
-/** Return the bytes of an image file, made smaller if it exceeds MAX_PIXELS. No model uses as many pixels as a photo has. */
-async function shrink(blob) {
-  // HEIC begins like AVIF. Most browsers cannot read it, but the service can.
-  const isHeic = new TextDecoder("latin1").decode(await blob.slice(4, 8).arrayBuffer()) === "ftyp";
-  const bitmap = await bitmapOf(blob).catch((error) => (isHeic ? null : Promise.reject(error)));
-  if (!bitmap) return new Uint8Array(await blob.arrayBuffer());
-  const scale = Math.sqrt(MAX_PIXELS / (bitmap.width * bitmap.height));
-  if (scale >= 1) return new Uint8Array(await blob.arrayBuffer());
-  const canvas = new OffscreenCanvas(Math.max(1, Math.round(bitmap.width * scale)), Math.max(1, Math.round(bitmap.height * scale)));
-  const brush = canvas.getContext("2d");
-  brush.fillStyle = "#fff";
-  brush.fillRect(0, 0, canvas.width, canvas.height);
-  brush.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  return new Uint8Array(await (await canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 })).arrayBuffer());
+/** Let the service prepare an image file for a model. Returns PNG bytes in the model's size. */
+export async function prepare(model, blob, options) {
+  return (await preparedBy(model, blob, options)).png;
 }
 
-/** Let the service prepare an image for a model. Returns PNG bytes in the model's size. */
-export async function prepare(model, blob, options) {
-  const images = { image: await shrink(blob) };
+/** Let the service prepare and reconstruct an image file: {image, png} are an image of its answer, and PNG bytes in the model's size. */
+export async function preparedBy(model, blob, options) {
+  const images = { image: await readableBytes(blob) };
   const answer = await askJson({ path: "reconstruct", query: { model: model.ref }, images }, options);
-  return pngBytes(answer.images[0].input);
+  const [image] = answer.images;
+  return { image, png: pngBytes(image.input) };
 }
 
 /** Return the value for `preprocess=`: "none" if all PNGs already have the model's size, else "auto". */
 export function preprocessOf(pngs, model) {
   const fits = (bytes) => {
+    if (bytes.length < 24) return false; // no PNG: the service says so
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     return view.getUint32(16) === model.width && view.getUint32(20) === model.height;
   };
