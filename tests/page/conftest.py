@@ -33,6 +33,14 @@ COLOUR = ModelSpec(
 )
 """An untrained model, because the page must not assume that images are grey and 28x28."""
 
+WIDE = ModelSpec(
+    network=MLP(hidden=(8,)),
+    latent=128,
+    image=ImageShape(channels=3, height=64, width=64),
+    upload="resize",
+)
+"""An untrained model with many dimensions, which must fit the window too."""
+
 
 # Package scope, not session scope: while Playwright runs, no other test can run an event loop.
 @pytest.fixture(scope="package")
@@ -41,6 +49,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     store = shutil.copytree(SHIPPED, folder / "store")
     publish(store, "zcolour", spec=COLOUR)
     publish(store, "zcolour", spec=COLOUR, seed=1)
+    publish(store, "zwide", spec=WIDE)
     publish_moving(store, "zmoving")
     publish_typical(store, "flow", name="ztypical")
     with serving(store, folder / "server.log") as address:
