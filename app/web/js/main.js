@@ -128,7 +128,7 @@ function remember(caption, faces) {
   if (store.isCovered()) return;
   const { part, model } = store.state;
   const address = store.address();
-  history.remember(() => ({ part, model, caption, address, face: faceOf(faces) }));
+  history.remember(() => ({ part, model, caption, address, face: faceOf(faces) }), { isStep: store.state.isLive });
   announce(`${caption}, ${model}`);
 }
 
