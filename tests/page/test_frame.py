@@ -5,6 +5,7 @@ import pytest
 from tests.page.visitor import Visitor
 
 PARTS = [
+    "Home",
     "Generate",
     "Draw",
     "Interpolate",
@@ -18,7 +19,7 @@ PARTS = [
 
 
 def test_samples_are_shown_before_any_click(visitor: Visitor) -> None:
-    visitor.open()
+    visitor.open("#generate")
     assert visitor.tiles.count() == 16
     assert any(map(any, visitor.pixels(".tiles img")))
 
@@ -104,7 +105,7 @@ def test_data_sets_and_models_are_described(visitor: Visitor) -> None:
     assert len(groups) == len(set(groups))
 
 
-@pytest.mark.parametrize("part", ["Generate", "Interpolate", "Traverse"])
+@pytest.mark.parametrize("part", ["Home", "Generate", "Interpolate", "Traverse"])
 def test_each_part_has_one_primary_action(visitor: Visitor, part: str) -> None:
     visitor.open("#generate?n=4")
     visitor.part(part)
@@ -113,7 +114,7 @@ def test_each_part_has_one_primary_action(visitor: Visitor, part: str) -> None:
 
 def test_every_part_can_be_reached_by_keyboard(visitor: Visitor) -> None:
     visitor.open()
-    visitor.page.get_by_role("link", name="Generate").focus()
+    visitor.page.get_by_role("navigation").get_by_role("link", name="Home").focus()
     for part in PARTS[1:]:
         visitor.page.keyboard.press("Tab")
         visitor.page.keyboard.press("Enter")
@@ -122,7 +123,7 @@ def test_every_part_can_be_reached_by_keyboard(visitor: Visitor) -> None:
 
 
 def test_another_model_shows_its_own_numbers_and_images(visitor: Visitor) -> None:
-    visitor.open()
+    visitor.open("#generate")
     before = visitor.pixels(".tiles img")
     visitor.page.get_by_label("Model", exact=True).select_option("notebook")
     visitor.page.locator("#numbers").get_by_text("2 dimensions").wait_for()
@@ -169,7 +170,7 @@ def test_an_unknown_model_gives_an_error_message_and_the_default_is_shown(visito
 
 
 def test_an_error_of_the_service_is_shown_with_its_remedy(visitor: Visitor) -> None:
-    visitor.open()
+    visitor.open("#generate")
     visitor.page.route(
         "**/generate**", lambda route: route.continue_(url=f"{visitor.address}/generate?n=0")
     )
@@ -183,7 +184,7 @@ def test_an_error_of_the_service_is_shown_with_its_remedy(visitor: Visitor) -> N
 
 
 def test_the_back_button_shows_the_previous_images_again(visitor: Visitor) -> None:
-    visitor.open()
+    visitor.open("#generate")
     before = visitor.pixels(".tiles img")
     visitor.click("New samples")
     assert visitor.pixels(".tiles img") != before

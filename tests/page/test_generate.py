@@ -16,7 +16,7 @@ def test_each_tile_shows_its_seed(visitor: Visitor) -> None:
 
 
 def test_number_seed_temperature_and_label_are_in_the_address(visitor: Visitor) -> None:
-    visitor.open()
+    visitor.open("#generate")
     visitor.choose("Images", "4")
     visitor.type("Seed", "99")
     visitor.choose("Label", "7")
@@ -28,7 +28,7 @@ def test_number_seed_temperature_and_label_are_in_the_address(visitor: Visitor) 
 
 
 def test_new_samples_have_another_seed(visitor: Visitor) -> None:
-    visitor.open()
+    visitor.open("#generate")
     before = visitor.captions()
     visitor.click("New samples")
     assert visitor.captions() != before

@@ -35,9 +35,9 @@ def is_unharmed(visitor: Visitor) -> bool:
 def test_a_part_that_every_object_inherits_is_no_part(visitor: Visitor, name: str) -> None:
     for address in (f"#{name}", f"#{name}?model=lab@3&n=4&seed=9"):
         visitor.open(address)
-        assert visitor.page.locator("#part-generate").is_visible()
+        assert visitor.page.locator("#part-home").is_visible()
         assert visitor.page.locator("#problem").is_hidden()
-        assert visitor.page.locator("#samples img, #samples canvas").count() > 0
+        assert visitor.page.locator("#part-home .ghost canvas").count() > 0
     assert is_unharmed(visitor)
 
 

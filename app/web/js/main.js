@@ -35,7 +35,7 @@
 //   presentation              the scenes of this browser, and the stage (scenes/presentation.js)
 //   prepare(file)             prepares an image file for the model, and returns PNG bytes
 //   receive(file)             opens an image file: restores its settings if the service made it,
-//                             otherwise shows it in Draw
+//                             otherwise shows it in Draw, or in the diagram if that is selected
 //   busy(elements, work)      runs an async function, and marks elements as out of date until it ends
 //                             (busy.js): busy(grid, async () => ...); returns its result, or throws
 //   guard(work)               runs an async function and shows the error that it throws, with
@@ -46,6 +46,7 @@ import { copy, save } from "./dom.js";
 import { explainTerms } from "./explain.js";
 import { keepFocus, moveAmong } from "./focus.js";
 import { faceOf, openHistory } from "./history.js";
+import { markPlaces } from "./home/place.js";
 import { openCatalogue } from "./models.js";
 import { announce, hideNotice, hideProblem, showNotice, showProblem, toast } from "./notices.js";
 import { modelPicker } from "./picker.js";
@@ -55,6 +56,7 @@ import { openPresentation } from "./scenes/presentation.js";
 import { createStore } from "./state.js";
 
 const PARTS = {
+  home: () => import("./parts/home.js"),
   generate: () => import("./parts/generate.js"),
   draw: () => import("./parts/draw.js"),
   interpolate: () => import("./parts/interpolate.js"),
@@ -66,7 +68,7 @@ const PARTS = {
   scenes: () => import("./parts/scenes.js"),
 };
 /** The part that is shown if the address names none. */
-const FIRST = "generate";
+const FIRST = "home";
 
 const find = (id) => document.getElementById(id);
 const modules = {};
@@ -155,8 +157,9 @@ async function prepare(file) {
 async function receive(file) {
   const { stateOf } = await import("./uploads.js");
   const state = await stateOf(file, context.catalogue);
-  if (state && await store.restore(state)) toast("Settings restored from this image.");
-  else await store.go({ part: "draw", values: { image: await prepare(file) } });
+  if (state && await store.restore(state)) return toast("Settings restored from this image.");
+  const image = await prepare(file);
+  return store.go(store.state.part === "home" ? { values: { image, source: "image" } } : { part: "draw", values: { image } });
 }
 
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
@@ -299,6 +302,7 @@ function loadOthers() {
 
 opening.catch(() => {});
 explainTerms();
+markPlaces(() => store.go({ part: "home" }));
 store.subscribe(() => {
   hideNotice();
   update();

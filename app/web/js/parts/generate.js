@@ -48,21 +48,12 @@ export function mount(section, context) {
     fill(label, [["", "any"], ...model.classes.map((name) => [name, name])], values.label ?? "");
   }
 
-  /** Return true if the picture that is part of the document shows these samples. */
-  function isFirst(values, model) {
-    const isInitial = Object.entries(fields).every(([name, { initial }]) => values[name] === initial);
-    return isInitial && model.ref === context.catalogue.reference(null);
-  }
-
   async function show(values, model) {
-    const first = section.querySelector("#first");
-    if (!isFirst(values, model)) first?.remove();
     showControls(values, model);
     const request = requestFor(values, model);
     context.offer(request);
     const answer = await newest((signal) => askJson(request, { signal }), { isLive: store.state.isLive });
     if (!answer) return;
-    first?.remove();
     grid.style.setProperty("--across", values.n % 10 ? Math.min(8, values.n) : 10);
     grid.replaceChildren(...answer.images.map((image) => sample(image, values, model)));
     context.remember(`${values.n} ${values.n === 1 ? "image" : "images"}, seed ${values.seed}`, [...grid.querySelectorAll("img")]);
