@@ -137,7 +137,7 @@ function largeBell(d, hasFlow) {
     if (bells.mapped) mappedText.textContent = texts[4];
     if (bells.mapped) other.draw({ mu: 0, sigma: null, values: column(bells.mapped, d), chosen: bells.chosen, limit: bells.name === "z" ? LIMITS[0] : LIMITS[2], hasPrior: bells.name === "z" });
     const { mu, sigma, scale, eps, rolls, chosen } = bells;
-    Object.assign(element.dataset, { mu: mu[d], sigma: sigma[d], scale, eps: eps[chosen][d], roll: rolls[chosen][d], rolls: column(rolls, d).join(" ") });
+    Object.assign(element.dataset, { mu: mu[d], sigma: sigma[d], scale, eps: eps[chosen][d], roll: rolls[chosen][d], rolls: column(rolls, d).join(" "), mapped: bells.mapped?.[chosen][d] ?? "" });
   }
 
   return { element, draw };
