@@ -414,3 +414,33 @@ def test_axe_finds_nothing_serious_in_any_state_of_the_home(visitor: Visitor, th
         violations = Axe().run(visitor.page).response["violations"]
         serious = [one for one in violations if one["impact"] in {"serious", "critical"}]
         assert serious == [], f"{theme}, {state}"
+
+
+def test_an_error_while_drawing_is_shown_on_the_pad_and_moves_nothing(visitor: Visitor) -> None:
+    visitor.open(PLAIN)
+    nats(visitor)
+    visitor.page.route(
+        "**/reconstruct**",
+        lambda route: route.fulfill(
+            status=422, json={"detail": "The image is blank.", "remedy": "draw something"}
+        ),
+    )
+    pad = visitor.shown.locator(".pad")
+    box = pad.bounding_box()
+    assert box
+    visitor.page.mouse.move(box["x"] + 20, box["y"] + 20)
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(box["x"] + 60, box["y"] + 60, steps=3)
+    note = visitor.shown.locator(".pad-note")
+    note.filter(has_text="The image is blank. What to do: draw something.").wait_for()
+    assert pad.bounding_box() == box
+    visitor.page.mouse.up()
+    visitor.errors.clear()
+
+
+def test_a_click_on_the_image_of_a_colour_model_opens_the_file_chooser(visitor: Visitor) -> None:
+    visitor.open("#home?model=zcolour@1")
+    before = visitor.pixels(".pad")
+    with visitor.page.expect_file_chooser():
+        visitor.shown.locator(".pad-frame").click()
+    assert visitor.pixels(".pad") == before

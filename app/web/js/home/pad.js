@@ -6,7 +6,7 @@ import { oneAtATime } from "../live.js";
 import { pngBytes } from "../pictures.js";
 
 /**
- * Create the pad. Returns {element, buttons, note, arrange, load, stop}.
+ * Create the pad. Returns {element, buttons, arrange, load, stop}.
  *
  * `seen(image, done)` is called with what the encoder sees of a drawing, the entry of /reconstruct with
  * `png`: while the user draws, and with `done` true at the end of each stroke. `cleared()` is called
@@ -18,7 +18,7 @@ export function drawingPad({ seen, cleared, opened, guard }) {
 
   const surface = h("canvas", { class: "pad", role: "img" });
   const hint = h("p", { class: "pad-hint", hidden: true });
-  const note = h("p", { class: "pad-note note", role: "status" });
+  const note = h("p", { class: "pad-note", role: "status" });
   const canvas = drawingCanvas(surface, (done) => {
     hint.hidden = true;
     guard(() => follow(done));
@@ -28,9 +28,11 @@ export function drawingPad({ seen, cleared, opened, guard }) {
     chooser.value = "";
     if (file) guard(() => opened(file));
   } });
-  const frame = h("div", { class: "pad-frame" }, surface, hint);
+  const frame = h("div", { class: "pad-frame" }, surface, hint, note);
+  const isDrawable = () => model?.channels === 1;
   // The first stroke replaces the image that the pad begins with.
-  frame.addEventListener("pointerdown", (event) => isStart && event.button === 0 && load(null, false), { capture: true });
+  frame.addEventListener("pointerdown", (event) => isStart && isDrawable() && event.button === 0 && load(null, false), { capture: true });
+  frame.addEventListener("click", () => isDrawable() || chooser.click());
   const clear = button("Clear", () => {
     follow.drop();
     load(null, false);
@@ -39,7 +41,7 @@ export function drawingPad({ seen, cleared, opened, guard }) {
   const buttons = h("div", { class: "row" }, clear,
     button("Choose a file", () => chooser.click()), chooser);
 
-  /** Let the service prepare and encode the drawing. An error of an unfinished stroke is shown below the pad. */
+  /** Let the service prepare and encode the drawing. An error of an unfinished stroke is shown on the pad. */
   const follow = oneAtATime(async (done, signal) => {
     try {
       const images = { image: new Uint8Array(await (await canvas.blob()).arrayBuffer()) };
@@ -63,12 +65,12 @@ export function drawingPad({ seen, cleared, opened, guard }) {
 
   function arrange(selected) {
     model = selected;
-    const drawable = model.channels === 1;
+    const drawable = isDrawable();
     frame.classList.toggle("upload", !drawable);
     clear.hidden = !drawable;
     surface.setAttribute("aria-label", drawable ? "Pad for drawing with a pointer. Without a pointer, choose a file" : "The image that the encoder sees");
     hint.textContent = drawable ? "Draw here" : "Choose, drop or paste an image";
   }
 
-  return { element: frame, buttons, note, arrange, load, stop: () => follow.drop() };
+  return { element: frame, buttons, arrange, load, stop: () => follow.drop() };
 }

@@ -66,7 +66,7 @@ export function mount(section, context) {
 
   section.querySelector(".diagram").replaceChildren(
     h("div", { class: "leg in" },
-      stage("image-stage", "Image", null, [opens("Draw", () => ({ part: "draw", values: { image: current?.png ?? null } }), "Draw on a larger pad, and see what is lost")], pad.element, pad.buttons, pad.note),
+      stage("image-stage", "Image", null, [opens("Draw", () => ({ part: "draw", values: { image: current?.png ?? null } }), "Draw on a larger pad, and see what is lost")], pad.element, pad.buttons),
       wires.image,
       stage("encoder-stage", "Encoder", 1, [opens("Map", () => ({ part: "map", values: placeOf() }), "See where this image lies among others")], encoderShape, sees, shapeNotes.encoder)),
     h("div", { class: "guides" }, caption("encoder", 1), caption("bells", 2)),
