@@ -13,6 +13,7 @@ const SHOWN = {
   learn: ["encoder", "decoder", "costs"],
   compare: ["decoder", "picture"],
   history: ["picture"],
+  scenes: ["image", "encoder", "bells", "decoder", "picture", "costs"],
   model: ["costs"],
 };
 
