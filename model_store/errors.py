@@ -9,6 +9,7 @@ StoreError
 │   ├── FigureNotFoundError    the version has no such figure
 │   ├── EncodedImagesNotFoundError  the version has no latents of test images
 │   ├── FileNotInVersionError  the version has no such file
+│   ├── SnapshotsNotFoundError  the version is published without snapshots of its training
 │   └── FloatWeightsNotFoundError  an exact version is published without float weights
 ├── PublishError               a version could not be written; the store is unchanged
 ├── StoreBusyError             another process kept the aliases locked for too long
@@ -67,6 +68,10 @@ class EncodedImagesNotFoundError(NotFoundError):
 
 class FileNotInVersionError(NotFoundError):
     """The version has no such file."""
+
+
+class SnapshotsNotFoundError(NotFoundError):
+    """The version is published without snapshots of its training."""
 
 
 class FloatWeightsNotFoundError(NotFoundError):

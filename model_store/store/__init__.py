@@ -2,7 +2,7 @@
 
 from model_store.store.locations import OWN, SHIPPED, open_store
 from model_store.store.store import Store, StoredModel
-from model_store.store.version import ENCODED_IMAGES, EXACT, PIXELS, TYPICALITY, WEIGHTS
+from model_store.store.version import ENCODED_IMAGES, EXACT, PIXELS, SNAPSHOTS, TYPICALITY, WEIGHTS
 
 __all__ = [
     "ENCODED_IMAGES",
@@ -10,6 +10,7 @@ __all__ = [
     "OWN",
     "PIXELS",
     "SHIPPED",
+    "SNAPSHOTS",
     "TYPICALITY",
     "WEIGHTS",
     "Store",

@@ -20,6 +20,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
+from model_store import snapshots as training_snapshots
 from model_store import typicality as typicality_tables
 from model_store.arithmetic import golden as golden_hashes
 from model_store.arithmetic.golden import ExecutorName
@@ -43,6 +44,7 @@ from model_store.errors import (
     VersionNotFoundError,
 )
 from model_store.network_size import excess
+from model_store.snapshots import Snapshots
 from model_store.spec import (
     PRODUCTION,
     Alias,
@@ -183,6 +185,7 @@ class Store:
         with _refused(manifest.ref):
             files = version_files.read_files(folder, manifest)
             network = version_files.parse_network(manifest, files)
+            version_files.check_snapshots(manifest, files)
             return StoredModel(
                 manifest,
                 {} if network else version_files.parse_weights(manifest, files),
@@ -218,6 +221,14 @@ class Store:
         """Return a file such as `golden.json`; raises NotFoundError, CorruptVersionError."""
         folder = self._folder(ref)
         return version_files.read_listed_file(folder, version_files.read_manifest(folder), filename)
+
+    def snapshots(self, ref: ModelRef) -> bytes:
+        """Return the snapshots of a version's training, JSON (see model_store.snapshots).
+
+        Raises NotFoundError, CorruptVersionError.
+        """
+        folder = self._folder(ref)
+        return version_files.read_snapshots(folder, version_files.read_manifest(folder))
 
     def card(self, ref: ModelRef) -> str:
         """Return the card of a version, Markdown; raises NotFoundError, CorruptVersionError."""
@@ -261,6 +272,7 @@ class Store:
         directions: Directions = NO_DIRECTIONS,
         typicality: Typicality | None = None,
         encoded_images: EncodedImages | None = None,
+        snapshots: Snapshots | None = None,
     ) -> Manifest:
         """Add a version and return its manifest; after any error the store is unchanged.
 
@@ -278,6 +290,7 @@ class Store:
             directions: the vectors of the directions of the description, or NO_DIRECTIONS.
             typicality: how typical the test images are, or None.
             encoded_images: latents of test images, or None.
+            snapshots: what the version drew while it learnt, or None.
 
         Raises:
             ShapeError, NonFiniteError, ProofError: the version could not be loaded again.
@@ -298,6 +311,8 @@ class Store:
         if directions or description.directions is not None:
             files |= _directions_files(name, description, directions)
         files |= _measured_files(name, description, typicality, encoded_images)
+        if snapshots is not None:
+            files[version_files.SNAPSHOTS] = _snapshots_file(name, description, snapshots)
         arithmetic: Arithmetic = "float" if network is None else "exact-1"
         return self._add(name, description, files, card, arithmetic)
 
@@ -503,6 +518,15 @@ def _measured_files(
         version_files.check_encoded_images(name, description, encoded_images)
         files[version_files.ENCODED_IMAGES] = version_files.encoded_images_file(encoded_images)
     return files
+
+
+def _snapshots_file(name: str, description: Description, snapshots: Snapshots) -> bytes:
+    """Check snapshots of a training and return their file."""
+    try:
+        snapshots.check_fit(description.spec, description.classes)
+        return training_snapshots.to_bytes(snapshots)
+    except ValueError as error:
+        raise PublishError(f"cannot publish {name}: snapshots: {error}") from error
 
 
 def _entries(folder: Path) -> list[str]:

@@ -8,6 +8,7 @@
     directions.safetensors      directions of the latent space with a meaning, if the model has any
     typicality.json             how typical its test images are; older versions have none
     encoded_images.safetensors  latents of test images; older versions have none
+    snapshots.json              what it drew while it learnt, if that was kept
     card.md                     for people
     *.png                       figures
     manifest.json               what it is, how it was made, size and SHA-256 of all of the above
@@ -28,6 +29,7 @@ from pydantic import TypeAdapter, ValidationError
 from model_store import class_latents as latents
 from model_store import directions as latent_directions
 from model_store import encoded_images as encoded_image_files
+from model_store import snapshots as training_snapshots
 from model_store import typicality as typicality_tables
 from model_store.arithmetic import file as exact_file
 from model_store.arithmetic.program import ExactNetwork
@@ -47,6 +49,7 @@ from model_store.errors import (
     ManifestError,
     NonFiniteError,
     ShapeError,
+    SnapshotsNotFoundError,
 )
 from model_store.network_size import excess
 from model_store.spec import Description, Manifest, ModelSpec, Sha256
@@ -71,11 +74,12 @@ CLASS_LATENTS = "class_latents.safetensors"
 DIRECTIONS = "directions.safetensors"
 TYPICALITY = "typicality.json"
 ENCODED_IMAGES = "encoded_images.safetensors"
+SNAPSHOTS = "snapshots.json"
 CARD = "card.md"
 
 REQUIRED = {"float": (WEIGHTS, CARD), "exact-1": (EXACT, GOLDEN, CARD)}
 """Files that a version of each arithmetic must have."""
-_OPTIONAL = {PIXELS, CLASS_LATENTS, DIRECTIONS, TYPICALITY, ENCODED_IMAGES}
+_OPTIONAL = {PIXELS, CLASS_LATENTS, DIRECTIONS, TYPICALITY, ENCODED_IMAGES, SNAPSHOTS}
 _COMPUTED_WITH = {"float": {WEIGHTS, *_OPTIONAL}, "exact-1": {EXACT, GOLDEN, *_OPTIONAL}}
 """Files whose content is parsed when a version of each arithmetic is loaded."""
 
@@ -137,7 +141,7 @@ def read_checksums(folder: Path) -> bytes | None:
 
 
 def read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
-    """Check all files of a version, and return those that are needed to serve it.
+    """Check all files of a version, and return those whose content is checked further.
 
     Raises ChecksumError.
     """
@@ -195,6 +199,24 @@ def read_listed_file(folder: Path, manifest: Manifest, filename: str) -> bytes:
     if filename not in manifest.files:
         raise FileNotInVersionError(f"{manifest.ref} has no file {filename[:80]!r}")
     return read_file(folder, manifest, filename)
+
+
+def read_snapshots(folder: Path, manifest: Manifest) -> bytes:
+    """Read snapshots.json and check it; raises SnapshotsNotFoundError, CorruptVersionError."""
+    if SNAPSHOTS not in manifest.files:
+        raise SnapshotsNotFoundError(
+            f"{manifest.ref} is published without snapshots of its training; versions that are "
+            "trained now have them"
+        )
+    size_bytes = manifest.files[SNAPSHOTS].size_bytes
+    if size_bytes > training_snapshots.MAX_BYTES:
+        raise CorruptVersionError(
+            f"{manifest.ref}: {SNAPSHOTS} has {size_bytes} bytes, at most "
+            f"{training_snapshots.MAX_BYTES} are read; republish it"
+        )
+    content = read_file(folder, manifest, SNAPSHOTS)
+    check_snapshots(manifest, {SNAPSHOTS: content})
+    return content
 
 
 def read_card(folder: Path, manifest: Manifest) -> str:
@@ -302,6 +324,17 @@ def parse_encoded_images(manifest: Manifest, files: Contents) -> EncodedImages |
 def encoded_images_file(encoded: EncodedImages) -> bytes:
     """Return the content of encoded_images.safetensors."""
     return to_safetensors(encoded_image_files.to_arrays(encoded))
+
+
+def check_snapshots(manifest: Manifest, files: Contents) -> None:
+    """Raise CorruptVersionError unless the snapshots of a version, if it has any, fit it."""
+    if SNAPSHOTS not in files:
+        return
+    try:
+        snapshots = training_snapshots.from_bytes(files[SNAPSHOTS])
+        snapshots.check_fit(manifest.spec, manifest.classes)
+    except (CorruptVersionError, ValueError) as error:
+        raise CorruptVersionError(f"{manifest.ref}: {SNAPSHOTS}: {error}; republish it") from error
 
 
 def parse_class_latents(manifest: Manifest, files: Contents) -> ClassLatents:
