@@ -222,6 +222,14 @@ class EpochRecord(Frozen):
     test_kl: float
 
 
+class Family(Frozen):
+    """A family of models that differ in beta alone, and the beta of one of them."""
+
+    name: Name
+    beta: NonNegativeFloat
+    """Weight of the KL in the loss."""
+
+
 class TrainingRecord(Frozen):
     """The training of a version."""
 
@@ -235,6 +243,8 @@ class TrainingRecord(Frozen):
     libraries: dict[str, str] = {}
     source_commit: str | None = None
     history: tuple[EpochRecord, ...] = ()
+    family: Family | None = Field(default=None, exclude_if=lambda family: family is None)
+    """Family that the version belongs to; None if it belongs to none."""
 
 
 class LatentStatistics(Frozen):

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from model_store.network_size import excess
-from model_store.spec import Arithmetic, Frozen, ModelRef, ModelSpec
+from model_store.spec import Arithmetic, Frozen, ModelRef, ModelSpec, Name
 from training.errors import PresetNotFoundError, SettingError
 from training.suggestions import MOST_LISTED, advice, nearest
 
@@ -217,6 +217,8 @@ class Preset(Frozen):
     compute: Compute = Compute()
     arithmetic: Arithmetic = "exact-1"
     """Arithmetic to publish in: `exact-1` gives the same bytes on every machine; see arithmetic.md."""
+    family: Name | None = None
+    """Name that versions share which differ in objective.beta alone; the page shows them by a slider."""
 
     @model_validator(mode="after")
     def _check_that_there_is_a_prior_to_learn(self) -> Self:

@@ -10,7 +10,9 @@ from training.evaluation.level import EvaluationLevel
 from training.publishing.options import Figures, ReleaseOptions, Storage
 
 if TYPE_CHECKING:
-    from model_store.spec import Manifest, Metric
+    from model_store.snapshots import Snapshots
+    from model_store.spec import Manifest, Metric, ModelRef
+    from model_store.store import Store
 
 
 def republish(
@@ -69,12 +71,24 @@ def republish(
         ),
         other_figures=loss_curve,
         float_numbers=_float_numbers(stored.manifest),
+        snapshots=_snapshots(models, ref),
         report=lambda stage: stderr.print(f"{ref}: {stage}", highlight=False),
     )
     manifest = release.publish(models, name or ref.name)
     show_warnings(manifest)
     path = models.root / manifest.name / str(manifest.version)
     typer.echo(f"published {manifest.ref} in {path}")
+
+
+def _snapshots(models: "Store", ref: "ModelRef") -> "Snapshots | None":
+    """Return the snapshots of the training of a version, which stays the same; None if it has none."""
+    from model_store.errors import SnapshotsNotFoundError
+    from model_store.snapshots import from_bytes
+
+    try:
+        return from_bytes(models.snapshots(ref))
+    except SnapshotsNotFoundError:
+        return None
 
 
 def _float_numbers(manifest: "Manifest") -> "dict[str, Metric]":

@@ -18,6 +18,7 @@ from model_store.class_latents import ClassLatents
 from model_store.compression.pixels import LogWeights
 from model_store.directions import NO_DIRECTIONS, Directions
 from model_store.encoded_images import EncodedImages
+from model_store.snapshots import Snapshots
 from model_store.spec import Description, Manifest, Metric, ModelSpec, TrainingRecord
 from model_store.store import Store
 from model_store.typicality import Typicality
@@ -58,6 +59,7 @@ class Release:
     directions: Directions = NO_DIRECTIONS
     typicality: Typicality | None = None
     encoded_images: EncodedImages | None = None
+    snapshots: Snapshots | None = None
 
     def publish(self, store: Store, name: str) -> Manifest:
         """Add the version to a store; raises StoreError and then leaves the store unchanged."""
@@ -75,6 +77,7 @@ class Release:
             directions=self.directions,
             typicality=self.typicality,
             encoded_images=self.encoded_images,
+            snapshots=self.snapshots,
         )
 
 
@@ -86,12 +89,13 @@ def prepare_release(
     *,
     other_figures: Mapping[str, bytes] | None = None,
     float_numbers: Mapping[str, Metric] | None = None,
+    snapshots: Snapshots | None = None,
     report: Callable[[str], None] = _ignore,
 ) -> Release:
     """Quantise, measure and draw figures; `report` is called with the name of each stage.
 
     `other_figures` (name -> PNG) are added unchanged. `float_numbers` are metrics of these weights
-    in float, which are measured if any is missing. VAE and images must be on one device. Raises
+    in float, which are measured if any is missing. `snapshots` are those of the training. VAE and images must be on one device. Raises
     SettingError if rounding to 16 bits costs too much.
     """
     weights = stored_weights(vae, options.storage)
@@ -133,6 +137,7 @@ def prepare_release(
         directions.vectors,
         table,
         evaluation.encoded_images,
+        snapshots,
     )
 
 

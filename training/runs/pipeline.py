@@ -12,7 +12,7 @@ from statistics import median
 
 import torch
 
-from model_store.spec import EpochRecord, Manifest, ModelRef, TrainingRecord
+from model_store.spec import EpochRecord, Family, Manifest, ModelRef, TrainingRecord
 from model_store.vae import VAE
 from training.available_memory import available_bytes
 from training.config import Preset, differences, with_choices
@@ -39,6 +39,7 @@ from training.runs.events import Event, Measuring, Notice, StageProgress, Starte
 from training.runs.job import Job
 from training.runs.run_log import RunLog
 from training.runs.sheets import Sheets
+from training.runs.snapshots import SnapshotRecorder
 from training.runs.start import find_start, load_start
 
 BEST_MARGIN = 0.01
@@ -108,11 +109,13 @@ def _run(job: Job, report: Callable[[Event], None]) -> Outcome:
         duration_s=0.0,
     )
     trainer = Trainer(vae, preset.objective, preset.optimiser, job.seed, preset.compute)
+    recorder = SnapshotRecorder(splits.train, splits.test, preset.objective, preset.optimiser)
     if past is not None:
         for line in past.damaged:
             report(Notice(f"{line}; resuming from epoch {past.state.epoch}"))
         _check_that_it_is_the_same(job, past.state, state)
         trainer.restore(past.tensors)
+        recorder.restore(past.tensors)
         state = past.state.model_copy(update={"threads": choice.threads})
     else:
         checkpoint.clear(job.folder)
@@ -132,7 +135,7 @@ def _run(job: Job, report: Callable[[Event], None]) -> Outcome:
         )
     )
     if not state.finished:
-        state = _train(job, trainer, splits, state, report)
+        state = _train(job, trainer, splits, state, report, recorder=recorder)
     epoch = _epoch_to_publish(job, trainer, splits, state, report)
     trainer.trained.to(memory_format=torch.contiguous_format)
     release = prepare_release(
@@ -140,6 +143,7 @@ def _run(job: Job, report: Callable[[Event], None]) -> Outcome:
         splits,
         _record(job, state, splits, epoch),
         replace(job.release, arithmetic=preset.arithmetic),
+        snapshots=recorder.finish(trainer.trained, epoch),
         report=lambda stage: report(Measuring(stage)),
     )
     with _ignoring_ctrl_c():
@@ -168,6 +172,8 @@ def _train(
     splits: Splits,
     state: RunState,
     report: Callable[[Event], None],
+    *,
+    recorder: SnapshotRecorder,
 ) -> RunState:
     """Train the remaining epochs; write a checkpoint and a log entry after each."""
     started = time.monotonic() - state.duration_s
@@ -176,15 +182,19 @@ def _train(
         RunLog(job.folder, state.history, tensorboard=job.tensorboard) as log,
     ):
         sheets = Sheets(job.folder, splits.test)
+        if not state.epoch:
+            recorder.before_training(trainer.vae)
         for event in trainer.fit(splits.train, splits.test):
             if isinstance(event, EpochProgress):
                 # the moving average has no statistics for batch norm before the end of an epoch
+                recorder.in_epoch(trainer.vae, event)
                 _draw(sheets.draw_in_epoch, trainer.vae, report)
             if isinstance(event, EpochDone):
                 duration_s = round(time.monotonic() - started, 1)
                 history = (*state.history, event)
                 state = state.model_copy(update={"history": history, "duration_s": duration_s})
-                checkpoint.save(job.folder, state, trainer.state())
+                recorder.after_epoch(trainer.trained, event.epoch)
+                checkpoint.save(job.folder, state, trainer.state() | recorder.state())
                 log.write(event, trainer.trained)
                 draw = sheets.draw if state.finished else sheets.draw_after_epoch
                 _draw(draw, trainer.trained, report)
@@ -290,18 +300,22 @@ def _check_that_it_is_the_same(job: Job, past: RunState, now: RunState) -> None:
 
 
 def _record(job: Job, state: RunState, splits: Splits, epoch: int) -> TrainingRecord:
+    preset = state.preset
     return TrainingRecord(
         preset=job.preset_name,
         dataset=splits.title,
         seed=job.seed,
         epochs=epoch,
-        settings=state.preset.model_dump(mode="json")
+        settings=preset.model_dump(mode="json")
         | {"threads": state.threads, "compute_choice": state.compute_choice},
         device=state.device,
         duration_s=state.duration_s,
         libraries=state.libraries,
         source_commit=state.source_commit,
         history=tuple(_epoch_record(done) for done in state.history),
+        family=None
+        if preset.family is None
+        else Family(name=preset.family, beta=preset.objective.beta),
     )
 
 
