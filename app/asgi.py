@@ -37,6 +37,7 @@ from app.api.routes import (
     page,
     reconstruct,
     score,
+    snapshots,
     traverse,
     v2,
     version_files,
@@ -71,6 +72,7 @@ _ROUTERS = (
     v2,
     models,
     version_files,
+    snapshots,
     health,
     page,
 )

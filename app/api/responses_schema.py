@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from model_store.sample_quality import SampleQuality
-from model_store.spec import Manifest, Metric
+from model_store.spec import Family, Manifest, Metric
 from model_store.typicality import Verdict
 
 Pixels = list[list[int]] | list[list[list[int]]]
@@ -316,6 +316,12 @@ class ModelSummary(BaseModel):
     image: tuple[int, int, int] = Field(description="Channels, height and width of an image.")
     latent: int = Field(description="Number of latent dimensions.")
     dataset: str = Field(description="Data that the version was trained on.")
+    family: Family | None = Field(
+        default=None,
+        description="Name of the models that differ from this one in beta alone, and beta of this "
+        "one; absent if it belongs to no family.",
+        exclude_if=lambda family: family is None,
+    )
     classes: list[str] = Field(description="Values of label=; empty if the model has no classes.")
     directions: list[str] = Field(
         description="Values of direction=; empty if the version has no directions."
@@ -365,6 +371,11 @@ class ModelVersion(BaseModel):
     card: str = Field(description="Model card, in Markdown.")
     sample_quality: SampleQuality | None = Field(
         default=None, description="Quality of the samples; null if it was not measured."
+    )
+    snapshots: str | None = Field(
+        default=None,
+        description="Path of the snapshots of the training; absent if none were kept.",
+        exclude_if=lambda path: path is None,
     )
     manifest: Manifest
 

@@ -23,7 +23,7 @@ from app.api.responses_schema import (
 from model_store.errors import StoreError
 from model_store.sample_quality import best_samples, sample_quality
 from model_store.spec import ModelRef
-from model_store.store import ENCODED_IMAGES
+from model_store.store import ENCODED_IMAGES, SNAPSHOTS
 
 router = APIRouter(tags=["models"], route_class=CompressedRoute)
 
@@ -117,6 +117,9 @@ def show_version(services: ServicesDep, name: Name, version: Version) -> ModelVe
         },
         card=store.card(ref),
         sample_quality=sample_quality(manifest),
+        snapshots=(
+            f"/models/{ref.name}/{ref.version}/snapshots" if SNAPSHOTS in manifest.files else None
+        ),
         manifest=manifest,
     )
 
@@ -220,6 +223,7 @@ def _summary(name: str, services: Services) -> ModelSummary:
         image=manifest.spec.image.shape,
         latent=manifest.spec.latent,
         dataset=manifest.training.dataset,
+        family=manifest.training.family,
         classes=list(manifest.classes or ()) if manifest.labelled else [],
         directions=list(manifest.direction_names),
         metrics=manifest.metrics,
