@@ -34,6 +34,11 @@ train: ## train a preset, or on a folder of images, and publish (PRESET=lab or F
 	@$(MAKE) --no-print-directory $(VENV)/.installed-train
 	$(PY) -m training train $(if $(FOLDER),"$(FOLDER)",--preset $(PRESET)) $(ARGS)
 
+betas: $(VENV)/.installed-train ## train the five models that the page compares by a slider of beta (ARGS="--epochs 2")
+	for beta in 0 0.5 1 4 10; do \
+		$(PY) -m training train --preset beta --name mnist-beta-$$beta --set objective.beta=$$beta $(ARGS) || exit; \
+	done
+
 test: $(VENV)/.installed-dev ## install the packages for tests and run them (ARGS="-k kl")
 	$(PY) -m pytest --durations=15 --durations-min=1 $(ARGS)
 
@@ -209,6 +214,6 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help install serve clients train test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-clients test-schema test-slow coverage check format
+.PHONY: always help install serve clients train betas test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-clients test-schema test-slow coverage check format
 .PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload fuzz bench-digits typical-errors
 .PHONY: page page-fresh page-screenshots docs docs-site requirements wheels docker-build docker-smoke clean sbom audit soak
