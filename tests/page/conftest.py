@@ -19,6 +19,7 @@ from model_store.store import SHIPPED
 from tests.api.service import publish, publish_moving
 from tests.api.typical_versions import publish_typical
 from tests.e2e.server import serving
+from tests.page.learning import publish_family
 from tests.page.visitor import Visitor
 
 CHROMIUM = shutil.which("chromium")
@@ -51,6 +52,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     publish(store, "zcolour", spec=COLOUR, seed=1)
     publish(store, "zwide", spec=WIDE)
     publish_moving(store, "zmoving")
+    publish_family(store)
     publish_typical(store, "flow", name="ztypical")
     with serving(store, folder / "server.log") as address:
         yield address
