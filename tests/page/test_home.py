@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from PIL import Image
+from playwright.sync_api import FloatRect
 
 from tests.page.test_colour import a_picture
 from tests.page.visitor import Visitor
@@ -20,7 +21,7 @@ COLOUR_RGBA = 20 * 24 * 4
 
 def rows(visitor: Visitor) -> list[dict[str, Any]]:
     """Return the exact numbers of each large bell, and the texts that are shown for them."""
-    found: list[dict[str, Any]] = visitor.shown.locator(".equations tbody tr").evaluate_all(
+    numbers: list[dict[str, Any]] = visitor.shown.locator(".equations tbody tr").evaluate_all(
         """rows => rows.map(row => ({
             name: row.querySelector("th").textContent,
             dimension: Number(row.dataset.dimension),
@@ -29,7 +30,7 @@ def rows(visitor: Visitor) -> list[dict[str, Any]]:
             texts: [...row.querySelectorAll("td")].slice(1, 5).map(cell => Number(cell.textContent.replace("\\u2212", "-"))),
         }))"""
     )
-    return found
+    return numbers
 
 
 def seen_png(visitor: Visitor) -> bytes:
@@ -62,6 +63,12 @@ def nats(visitor: Visitor) -> dict[str, float]:
     }
 
 
+def box_of(visitor: Visitor, selector: str) -> FloatRect:
+    box = visitor.shown.locator(selector).bounding_box()
+    assert box
+    return box
+
+
 def set_sigma(visitor: Visitor, value: str) -> None:
     visitor.shown.get_by_role("slider").fill(value)
     visitor.page.wait_for_url(f"**sigma={value}&**")
@@ -71,8 +78,7 @@ def set_sigma(visitor: Visitor, value: str) -> None:
 def draw(visitor: Visitor, *points: tuple[float, float]) -> None:
     """Draw a stroke on the pad, whose top left is (0, 0) and bottom right (1, 1)."""
     before = visitor.state
-    box = visitor.shown.locator(".pad").bounding_box()
-    assert box
+    box = box_of(visitor, ".pad")
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
     visitor.page.mouse.move(*places[0])
     visitor.page.mouse.down()
@@ -151,12 +157,8 @@ def test_the_loss_is_the_sum_of_the_bars(visitor: Visitor) -> None:
     assert cost["reconstruction"] > 0
     assert cost["kl"] > 0
     assert cost["loss"] == pytest.approx(cost["reconstruction"] + cost["kl"], abs=1e-9)
-    boxes = [visitor.shown.locator(f".{name}-bar").bounding_box() for name in cost]
-    assert all(boxes)
     visitor.page.wait_for_function("document.getAnimations().length === 0")
-    first, second, total = (
-        visitor.shown.locator(f".{name}-bar").bounding_box() or {} for name in cost
-    )
+    first, second, total = (box_of(visitor, f".{name}-bar") for name in cost)
     assert second["x"] == pytest.approx(first["x"] + first["width"], abs=1)
     assert total["width"] == pytest.approx(first["width"] + second["width"], abs=1)
 
@@ -409,8 +411,7 @@ def test_the_diagram_fits_every_screen(visitor: Visitor, width: int) -> None:
 def test_axe_finds_nothing_serious_in_any_state_of_the_home(visitor: Visitor, theme: str) -> None:
     for state in ("seed=5", "source=prior", "sigma=3&chosen=4"):
         visitor.open(f"#home?model=lab@3&{state}")
-        nats_or_reason = visitor.shown.locator(".costs-chart:not(.awaiting)")
-        nats_or_reason.wait_for()
+        visitor.shown.locator(".costs-chart:not(.awaiting)").wait_for()
         violations = Axe().run(visitor.page).response["violations"]
         serious = [one for one in violations if one["impact"] in {"serious", "critical"}]
         assert serious == [], f"{theme}, {state}"
@@ -425,15 +426,13 @@ def test_an_error_while_drawing_is_shown_on_the_pad_and_moves_nothing(visitor: V
             status=422, json={"detail": "The image is blank.", "remedy": "draw something"}
         ),
     )
-    pad = visitor.shown.locator(".pad")
-    box = pad.bounding_box()
-    assert box
+    box = box_of(visitor, ".pad")
     visitor.page.mouse.move(box["x"] + 20, box["y"] + 20)
     visitor.page.mouse.down()
     visitor.page.mouse.move(box["x"] + 60, box["y"] + 60, steps=3)
     note = visitor.shown.locator(".pad-note")
     note.filter(has_text="The image is blank. What to do: draw something.").wait_for()
-    assert pad.bounding_box() == box
+    assert box_of(visitor, ".pad") == box
     visitor.page.mouse.up()
     visitor.errors.clear()
 
