@@ -433,7 +433,11 @@ def test_an_error_while_drawing_is_shown_on_the_pad_and_moves_nothing(visitor: V
     note = visitor.shown.locator(".pad-note")
     note.filter(has_text="The image is blank. What to do: draw something.").wait_for()
     assert box_of(visitor, ".pad") == box
+    visitor.page.unroute("**/reconstruct**")
     visitor.page.mouse.up()
+    visitor.page.wait_for_url("**image=iVBOR**")
+    visitor.settled()
+    assert note.is_hidden()
     visitor.errors.clear()
 
 
