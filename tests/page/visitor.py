@@ -117,7 +117,7 @@ class Visitor:
 
     def draw(self, *points: tuple[float, float], steps: int = 4) -> None:
         """Draw a stroke on the canvas, whose top left is (0, 0) and bottom right (1, 1)."""
-        box = self.page.locator(".pad").bounding_box()
+        box = self.shown.locator(".pad").bounding_box()
         assert box
         places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
         self.page.mouse.move(*places[0])
