@@ -20,6 +20,7 @@ from tests.api.service import publish, publish_moving
 from tests.api.typical_versions import publish_typical
 from tests.e2e.server import serving
 from tests.page.learning import publish_family
+from tests.page.mapped import publish_mapped
 from tests.page.visitor import Visitor
 
 CHROMIUM = shutil.which("chromium")
@@ -54,6 +55,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     publish_moving(store, "zmoving")
     publish_family(store)
     publish_typical(store, "flow", name="ztypical")
+    publish_mapped(store, "zmapped")
     with serving(store, folder / "server.log") as address:
         yield address
 

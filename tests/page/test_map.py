@@ -1,4 +1,4 @@
-"""Map: a plane through the latent space, and the image at the place under the pointer."""
+"""Map: a plane through the latent space, the image under the pointer, and moving the view."""
 
 import base64
 import io
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Locator, Route, expect
 
@@ -53,10 +54,49 @@ def shown_image(visitor: Visitor) -> list[int]:
     return pixels
 
 
+def wait_until_drawn(visitor: Visitor) -> None:
+    """Wait until all pictures of the view are decoded and painted."""
+    visitor.settled()
+    expect(board(visitor)).to_have_attribute("data-missing", "0")
+
+
 def picture(visitor: Visitor) -> bytes:
-    """Return the whole map as a PNG."""
-    address = visitor.shown.locator(".board canvas").evaluate("canvas => canvas.toDataURL()")
+    """Return the pictures of the map as a PNG."""
+    pictures = visitor.shown.locator(".board-pictures")
+    address = pictures.evaluate("canvas => canvas.toDataURL()")
     return base64.b64decode(address.split(",")[1])
+
+
+def cells(visitor: Visitor, side: int, count: int = 15) -> NDArray[np.uint8]:
+    """Return the pictures of the map, (count, count, side, side), grey: rows, columns, pixels."""
+    plane = np.asarray(Image.open(io.BytesIO(picture(visitor))).convert("L"))
+    places = ((np.arange(count * side) + 0.5) * len(plane) / (count * side)).astype(int)
+    return plane[np.ix_(places, places)].reshape(count, side, count, side).transpose(0, 2, 1, 3)
+
+
+def view(visitor: Visitor) -> list[float]:
+    """Return s, t and half of the view in the address."""
+    shown = re.search(r"view=([-\d.,e]+)", visitor.state)
+    return [float(value) for value in shown[1].split(",")] if shown else []
+
+
+def touch(visitor: Visitor, *moments: list[tuple[float, float]]) -> None:
+    """Touch the map with one or two fingers, which move from one moment to the next."""
+    box = board(visitor).bounding_box()
+    assert box
+    browser = visitor.page.context.new_cdp_session(visitor.page)
+
+    def send(kind: str, fingers: list[tuple[float, float]]) -> None:
+        points = [
+            {"id": i, "x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
+            for i, (x, y) in enumerate(fingers)
+        ]
+        browser.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    send("touchStart", moments[0])
+    for fingers in moments[1:]:
+        send("touchMove", fingers)
+    send("touchEnd", [])
 
 
 def image_from_service(visitor: Visitor, path: str, **request: object) -> list[int]:
@@ -72,9 +112,8 @@ def decoded(visitor: Visitor, model: str, z: list[float]) -> list[int]:
 
 def test_the_map_of_a_model_with_two_dimensions_is_its_whole_latent_space(visitor: Visitor) -> None:
     visitor.open("#map?model=notebook@2")
-    visitor.page.wait_for_load_state("networkidle")
-    plane = np.asarray(Image.open(io.BytesIO(picture(visitor))).convert("L"))
-    tiles = plane.reshape(15, 28, 15, 28).transpose(0, 2, 1, 3)
+    wait_until_drawn(visitor)
+    tiles = cells(visitor, 28)
     centre = np.array(decoded(visitor, "notebook@2", [0, 0])).reshape(28, 28, 4)[..., 0]
     assert np.abs(tiles[7, 7].astype(int) - centre).max() <= 1
     assert tiles.reshape(225, -1).any(axis=1).all()
@@ -114,31 +153,106 @@ def test_arrow_keys_and_sliders_move_the_place(visitor: Visitor) -> None:
     wait_for_state(visitor, "at=0,0")
 
 
-def test_a_touch_moves_the_place(visitor: Visitor) -> None:
+def test_a_touch_selects_a_place(visitor: Visitor) -> None:
     visitor.open("#map?model=notebook@2")
-    board(visitor).evaluate(
-        """board => {
-            const {left, top, width, height} = board.getBoundingClientRect();
-            board.setPointerCapture = () => {};  // Chromium rejects the id of a synthetic touch
-            for (const [kind, share] of [["down", 0.5], ["move", 0.6], ["move", 0.75], ["up", 0.75]])
-                board.dispatchEvent(new PointerEvent("pointer" + kind, {
-                    pointerType: "touch", pointerId: 7, clientX: left + share * width, clientY: top + height / 4,
-                }));
-        }"""
-    )
+    touch(visitor, [(0.75, 0.25)])
     wait_for_place(visitor, 1.5, 1.5)
     wait_for_state(visitor, "at=1.5,1.5")
 
 
-def test_live_images_are_requested_one_at_a_time(visitor: Visitor) -> None:
+def test_a_swipe_moves_the_map_and_not_the_page_or_the_place(visitor: Visitor) -> None:
+    visitor.open("#map?model=notebook@2&at=0.5,0.5")
+    before = visitor.page.evaluate("scrollY")
+    touch(visitor, [(0.5, 0.5)], [(0.5, 0.55)], [(0.6, 0.7)], [(0.75, 0.75)])
+    wait_for_state(visitor, "view=")
+    s, t, half = view(visitor)
+    assert (round(s, 1), round(t, 1), half) == (-1.5, 1.5, 3)
+    assert "at=0.5,0.5" in visitor.state
+    assert visitor.page.evaluate("scrollY") == before
+
+
+def test_two_fingers_that_move_apart_zoom_in_around_their_middle(visitor: Visitor) -> None:
     visitor.open("#map?model=notebook@2")
-    visitor.page.wait_for_load_state("networkidle")
+    fingers = [[(0.75 - d, 0.5), (0.75 + d, 0.5)] for d in (0.05, 0.07, 0.1, 0.15, 0.2)]
+    touch(visitor, *fingers)
+    wait_for_state(visitor, "view=")
+    s, t, half = view(visitor)
+    assert 0.7 < half < 0.8
+    assert abs(s + half / 2 - 1.5) < 0.05
+    assert abs(t) < 0.05
+    assert "at=0,0" in visitor.state
+
+
+def test_dragging_moves_the_map_and_decodes_what_comes_into_view(visitor: Visitor) -> None:
+    visitor.open("#map?model=notebook@2")
+    wait_until_drawn(visitor)
+    before = cells(visitor, 28)
+    point(visitor, 0.3, 0.5)
+    visitor.page.mouse.down()
+    point(visitor, 0.5, 0.5)
+    visitor.page.mouse.up()
+    wait_for_state(visitor, "view=")
+    assert view(visitor) == [-1.2, 0, 3]
+    wait_until_drawn(visitor)
+    moved = cells(visitor, 28)
+    assert np.array_equal(moved[:, 3:], before[:, :-3])
+    expected = np.array(decoded(visitor, "notebook@2", [-3.6, 0])).reshape(28, 28, 4)[..., 0]
+    assert np.abs(moved[7, 1].astype(int) - expected).max() <= 1
+
+
+def test_the_wheel_zooms_around_the_pointer_into_smaller_cells(visitor: Visitor) -> None:
+    visitor.open("#map?model=notebook@2")
+    point(visitor, 0.75, 0.25)
+    wait_for_place(visitor, 1.5, 1.5)
+    for _ in range(4):
+        visitor.page.mouse.wheel(0, -100)
+    wait_for_state(visitor, "view=")
+    s, t, half = view(visitor)
+    assert abs(half - 3 * np.exp(-0.64)) < 0.01
+    assert abs(s + half / 2 - 1.5) < 0.01
+    assert abs(t + half / 2 - 1.5) < 0.01
+    wait_until_drawn(visitor)
+    before = picture(visitor)
+    visitor.open(visitor.state)
+    wait_until_drawn(visitor)
+    assert picture(visitor) == before
+
+
+def test_the_map_is_zoomed_and_reset_by_keys_and_buttons(visitor: Visitor) -> None:
+    visitor.open("#map?model=notebook@2&at=2.5,0")
+    board(visitor).press("+")
+    wait_for_state(visitor, "view=")
+    s, _, half = view(visitor)
+    assert half == 2
+    assert s + half >= 2.5, "the place stays visible"
+    board(visitor).press("0")
+    visitor.until(lambda: "view=" not in visitor.state)
+    visitor.click("Zoom out")
+    wait_for_state(visitor, "view=0,0,6")
+    visitor.click("Reset the view")
+    visitor.until(lambda: "view=" not in visitor.state)
+    assert "at=2.5,0" in visitor.state
+
+
+def test_arrow_keys_move_the_view_along_when_the_place_leaves_it(visitor: Visitor) -> None:
+    visitor.open("#map?model=notebook@2&at=2.9,0")
+    for _ in range(4):
+        board(visitor).press("Shift+ArrowRight")
+    wait_for_place(visitor, 4.9, 0)
+    wait_for_state(visitor, "at=4.9,0")
+    s, _, half = view(visitor)
+    assert s + half > 4.9
+
+
+def test_live_images_are_requested_one_at_a_time(visitor: Visitor) -> None:
+    visitor.open("#map?model=zmapped@1")
+    wait_until_drawn(visitor)
     requested: list[list[float]] = []
     answered: list[list[float]] = []
     in_flight: list[int] = []
 
     def pass_on(route: Route) -> None:
-        [z] = json.loads(route.request.post_data or "")["z"]
+        z, _ = json.loads(route.request.post_data or "")["z"]  # the place, and the nearest point
         requested.append(z)
         in_flight.append(len(requested) - len(answered))
         answer = route.fetch()
@@ -151,7 +265,7 @@ def test_live_images_are_requested_one_at_a_time(visitor: Visitor) -> None:
     wait_for_place(visitor, 2.4, 0)
     assert set(in_flight) == {1}
     assert len(requested) <= 40
-    assert requested[-1] == list(place(visitor))
+    assert requested[-1][1::-1] == list(place(visitor))
 
 
 def test_the_map_of_a_larger_model_starts_with_its_two_most_informative_dimensions(
@@ -168,7 +282,7 @@ def test_the_map_of_a_larger_model_starts_with_its_two_most_informative_dimensio
     assert shown_image(visitor) == decoded(visitor, "digits@3", z)
     before = picture(visitor)
     visitor.choose("Horizontal", "3")
-    visitor.page.wait_for_load_state("networkidle")
+    wait_until_drawn(visitor)
     assert "x=3" in visitor.state
     assert picture(visitor) != before
 
@@ -193,10 +307,10 @@ def test_an_image_from_another_part_is_the_first_place_of_its_map(visitor: Visit
 
 def test_a_reopened_map_shows_the_same_pixels(visitor: Visitor) -> None:
     visitor.open("#map?model=digits@3&x=3&y=7&seed=5&at=1.2,-0.4&span=2")
-    visitor.page.wait_for_load_state("networkidle")
+    wait_until_drawn(visitor)
     before = picture(visitor), visitor.pixels(".map-face img, .map-live")
     visitor.open(visitor.state)
-    visitor.page.wait_for_load_state("networkidle")
+    wait_until_drawn(visitor)
     assert (picture(visitor), visitor.pixels(".map-face img, .map-live")) == before
 
 

@@ -1,258 +1,328 @@
-// Map: a plane through the latent space as one image. Pointing at a place decodes its latent.
-import { ask, askJson, newestWins } from "../api.js";
-import { choice, dimension, latent, pair, real, seed } from "../codec.js";
-import { button, field, fill, h } from "../dom.js";
+// Map: a plane through the latent space, as decoded pictures with the latents of test images over them.
+// Pointing at a place shows its image, and beside it the nearest test image as the model rebuilds it.
+import { askJson, newestWins } from "../api.js";
+import { sameBytes, toBase64 } from "../codec.js";
+import { imageDataOf, openDecoder, pngOf } from "../decoding.js";
+import { field, h } from "../dom.js";
 import { oneAtATime } from "../live.js";
-import { bitmapOf, drawFromGrid, placeInGrid } from "../pictures.js";
+import { createBoard } from "../map/board.js";
+import { createControls, dimensionsOf } from "../map/controls.js";
+import { encodedImages, hasEncodedImages, latentOf } from "../map/encoded_images.js";
+import { fields } from "../map/fields.js";
+import { followGestures } from "../map/gestures.js";
+import { createLegend } from "../map/legend.js";
+import { createMine } from "../map/mine.js";
+import { createMosaic } from "../map/mosaic.js";
+import { classesPlane, classPair, dimensionsPlane, latentAt, pcaPlane, projectedCovariance, projector, seedsPlane } from "../map/planes.js";
+import { createScatter } from "../map/scatter.js";
+import { bounded, moved, placeAt, showing, zoomed } from "../map/viewport.js";
 import { tile } from "../tiles.js";
-import { randomSeed } from "./generate.js";
 
-/**
- * There are two kinds of plane.
- *
- * "dimensions": the latent dimensions `x` and `y` vary within ±`span`. The other dimensions are those
- * of `z`, of the latent of `seed`, or 0. The place `at` is [z[x], z[y]].
- *
- * "seeds": the plane through the latents of the seeds `a`, `b` and `c`. The place `at` is [s, t] in
- * a + s * (b - a) + t * (c - a).
- *
- * If `at` is null, the place is the point around which the plane was made.
- */
-export const fields = {
-  plane: choice("dimensions", ["dimensions", "seeds"]),
-  x: dimension(), y: dimension(), z: latent(), seed: seed(null), span: real(3, 0.5, 10),
-  a: seed(1), b: seed(2), c: seed(3),
-  at: pair(null),
-};
+export { fields };
 
-/** Images along each side: an odd number, so that one is at the centre. */
-const SIDE = 15;
-/** Rows in one request: few, so that the image at the pointer does not wait for the whole map. */
-const ROWS = 3;
 /** Presses of an arrow key from one edge to the other. */
 const STEPS = 60;
 /** Delay before the address changes, because browsers limit changes of the address per second. */
 const KEEP_MS = 250;
 const KEYS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+const ZOOM_KEYS = { "+": 1.5, "=": 1.5, "-": 1 / 1.5 };
 
-const round = (value) => Math.round(value * 1000) / 1000;
+const round = (value) => Math.round(value * 1e4) / 1e4;
 
 export function mount(section, context) {
   const { store } = context;
-  const newestMap = newestWins();
+  const newestPlane = newestWins();
   const newestPlace = newestWins();
-  let current = null;
+  const newestMine = newestWins();
+  let current = null; // {key, model, plane, decoder, mosaic, encoded, scatter, abort}
+  let mine = null;
   let kept = null;
-  let drawnMap = null;
+  let hovered = null;
+  let near = null;
+  let view = null;
   let keepTimer = null;
-  let pressed = false;
+  let isFilling = false;
+  let shownPlace = null;
+  let settings = { layer: "both", only: null, image: null };
 
-  const canvas = h("canvas", { class: "pixels", "aria-hidden": "true" });
-  const cross = h("span", { class: "cross", "aria-hidden": "true" });
-  const corners = h("div", { class: "corners", "aria-hidden": "true" });
-  const board = h("div", {
-    class: "board", tabindex: "0", role: "application", "aria-roledescription": "map", "aria-label": "Map of the latent space",
-    "aria-describedby": "map-help map-place",
-  }, canvas, corners, cross);
+  const controls = createControls(store);
+  const board = createBoard({ zoom: (factor) => current && see(zoomed(view, factor, [0.5, 0.5], current.plane.view)), reset });
+  const legend = createLegend((only) => store.set({ only }, { push: true }));
+  const own = createMine(context, {
+    remove: () => store.set({ image: null }, { push: true }),
+    centre: () => mine && keep(mine.place, showing({ ...view, s: mine.place[0], t: mine.place[1] }, mine.place)),
+    through: () => mine && store.set({ plane: "dimensions", z: mine.mu, seed: null, at: null, view: null }, { push: true }),
+  });
   const liveImage = h("canvas", { class: "pixels map-live", "aria-hidden": "true" });
   const keptImage = h("div", {});
+  const nearImage = h("canvas", { class: "pixels map-near", "aria-hidden": "true" });
+  const nearCaption = h("figcaption", {});
+  const nearFigure = h("figure", { class: "map-near-figure" }, nearImage, nearCaption);
   const placeText = h("output", { id: "map-place", class: "off-screen" });
-  const sliders = ["x", "y"].map((_, i) => h("input", { type: "range", oninput: () => keep(kept.with(i, Number(sliders[i].value))) }));
+  const sliders = [0, 1].map((i) => h("input", { type: "range", step: "any", oninput: () => keep(kept.with(i, Number(sliders[i].value))) }));
   const sliderOutputs = sliders.map(() => h("output"));
   const sliderFields = sliders.map((slider, i) => field(" ", slider, sliderOutputs[i]));
-
-  const plane = h("select", { onchange: () => store.set({ plane: plane.value, at: null }, { push: true }) }, h("option", { value: "dimensions" }, "two dimensions"), h("option", { value: "seeds" }, "three seeds"));
-  const planeField = field("Plane through", plane);
-  const dims = ["x", "y"].map((name) => h("select", { onchange: (event) => store.set({ [name]: Number(event.target.value), at: null }, { push: true }) }));
-  const dimFields = [field("Horizontal", dims[0]), field("Vertical", dims[1])];
-  const around = h("select", { onchange: () => store.set({ z: null, at: null, seed: around.value === "zero" ? null : randomSeed() }, { push: true }) });
-  const aroundField = field("Centre", around);
-  const span = h("select", { onchange: () => store.set({ span: Number(span.value), at: null }, { push: true }) });
-  const spanField = field("Range", span);
-  const seeds = ["a", "b", "c"].map((name) => h("input", {
-    type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", required: true,
-    onchange: (event) => event.target.reportValidity() && store.set({ [name]: Number(event.target.value) }, { push: true }),
-  }));
-  const seedFields = seeds.map((input, i) => field(`Seed ${"ABC"[i]}`, input));
-  const others = button("New seeds", () => store.set({ a: randomSeed(), b: randomSeed(), c: randomSeed() }, { push: true }));
-  const controls = h("div", { class: "controls" }, planeField, ...dimFields, aroundField, spanField, ...seedFields, others);
-
-  section.append(controls, h("div", { class: "map" },
-    h("div", { class: "map-place-frame" }, h("div", { class: "map-face" }, keptImage, liveImage), placeText, ...sliderFields),
-    h("div", {}, board, h("p", { class: "note", id: "map-help" }, "Point at a place to see its image. Click, drag or use the arrow keys to select a place."))));
+  const aboutPoints = h("p", { class: "note", id: "map-points" });
+  section.append(controls.element, h("div", { class: "map" },
+    h("div", { class: "map-place-frame" },
+      h("div", { class: "map-faces" },
+        h("figure", {}, h("div", { class: "map-face", "data-result": "" }, keptImage, liveImage), h("figcaption", {}, "This place, decoded")),
+        nearFigure),
+      placeText, ...sliderFields, own.element),
+    h("div", { class: "map-main" }, board.element, legend.element,
+      h("p", { class: "note", id: "map-help" }, "Point at a place to see its image, and click to keep it. Drag or swipe to move the map; turn the wheel, pinch, or press + and − to zoom. Arrow keys move the place, and 0 resets the view."),
+      aboutPoints)));
 
   // --- the plane ---
 
-  /**
-   * Return the plane as {origin, across, up, home, edges, names}. The latent at a place [s, t] is
-   * origin + s * across + t * up, with s and t from edges[0] to edges[1]. `home` is the place that is
-   * selected first.
-   */
   async function planeOf(values, model, signal) {
-    const latentOf = async (seed) => (await askJson({ path: "generate", query: { model: model.ref, n: 1, seed } }, { signal })).images[0].z;
-    if (values.plane === "seeds") {
-      const [a, b, c] = await Promise.all([values.a, values.b, values.c].map(latentOf));
-      return { origin: a, across: b.map((value, d) => value - a[d]), up: c.map((value, d) => value - a[d]), home: [0, 0], edges: [-0.5, 1.5], names: ["towards B", "towards C"] };
+    const zOf = async (seed) => (await askJson({ path: "generate", query: { model: model.ref, n: 1, seed } }, { signal })).images[0].z;
+    if (values.plane === "seeds") return seedsPlane(await Promise.all([values.a, values.b, values.c].map(zOf)));
+    if (values.plane === "dimensions") {
+      const centre = values.z ?? (values.seed === null ? new Array(model.latent).fill(0) : await zOf(values.seed));
+      return dimensionsPlane(centre, dimensionsOf(values, model), values.span);
     }
-    const [x, y] = dimensionsOf(values, model);
-    const unit = (dim) => Array.from({ length: model.latent }, (_, d) => Number(d === dim));
-    const centre = values.z ?? (values.seed === null ? new Array(model.latent).fill(0) : await latentOf(values.seed));
-    return { origin: centre.map((value, d) => (d === x || d === y ? 0 : value)), across: unit(x), up: unit(y), home: [x, y].map((d) => Math.min(Math.max(centre[d], -values.span), values.span)), edges: [-values.span, values.span], names: [`z${x}`, `z${y}`] };
+    const encoded = await encodedImages(model);
+    if (values.plane === "pca") return pcaPlane(encoded);
+    const { classes } = model.manifest;
+    const pair = classPair(values, encoded, classes);
+    return { ...classesPlane(encoded, pair, pair.map((label) => classes[label])), pair };
   }
 
-  /** Return the latent at a place of the plane. */
-  const latentAt = ({ origin, across, up }, [s, t]) => origin.map((value, d) => value + s * across[d] + t * up[d]);
-
-  async function drawMap({ edges, ...plane }, model, signal) {
-    const [width, height] = [SIDE * model.width, SIDE * model.height];
-    canvas.width = width;
-    canvas.height = height;
-    const middle = (i) => edges[0] + ((i + 0.5) / SIDE) * (edges[1] - edges[0]);
-    const brush = canvas.getContext("2d");
-    for (let top = 0; top < SIDE && !signal.aborted; top += ROWS) {
-      const z = Array.from({ length: ROWS * SIDE }, (_, i) => latentAt(plane, [middle(i % SIDE), middle(SIDE - 1 - top - Math.floor(i / SIDE))]));
-      const bitmap = await bitmapOf(await (await ask({ path: "decode", query: { model: model.ref, columns: SIDE, metadata: false }, json: { z } }, { signal })).blob());
-      if (signal.aborted) return;
-      for (let i = 0; i < z.length; i++) {
-        const [left, above] = placeInGrid(i, z.length, SIDE, model.width, model.height);
-        brush.drawImage(bitmap, left, above, model.width, model.height, (i % SIDE) * model.width, (top + Math.floor(i / SIDE)) * model.height, model.width, model.height);
-      }
-    }
+  async function change(key, values, model, signal) {
+    const [plane, decoder] = await Promise.all([planeOf(values, model, signal), openDecoder(model)]);
+    if (signal.aborted) return undefined;
+    const abort = new AbortController();
+    return { key, model, plane, decoder, mosaic: createMosaic(plane, model, decoder, board.repaint), encoded: null, scatter: null, abort };
   }
 
-  // --- the selected place ---
+  /** Load the points and add them to the plane that is shown. */
+  async function addPoints(shown) {
+    if (!hasEncodedImages(shown.model)) return;
+    const encoded = await encodedImages(shown.model);
+    if (shown !== current) return;
+    Object.assign(current, { encoded, scatter: createScatter(current.plane, encoded, current.model.manifest.classes ?? []) });
+    board.board.dataset.points = encoded.count;
+    describePoints();
+    paint();
+    preview(hovered ?? kept);
+  }
 
-  const decodeNow = oneAtATime(async (place, signal) => {
-    const { plane, model } = current;
-    const response = await ask({ path: "decode", query: { model: model.ref, metadata: false }, json: { z: [latentAt(plane, place)] } }, { signal });
-    const bitmap = await bitmapOf(await response.blob());
+  async function fill() {
+    if (isFilling || !current || settings.layer === "points" || !current.mosaic.missing(view)) return;
+    isFilling = true;
+    const { mosaic, abort: { signal } } = current;
+    try {
+      await context.guard(() => context.busy([], () => mosaic.fill(() => view, signal).catch((error) => {
+        if (!signal.aborted) throw error;
+      })));
+    } finally {
+      isFilling = false;
+    }
+    if (mosaic !== current?.mosaic) fill();
+  }
+
+  // --- the view and the place ---
+
+  function paint() {
+    if (!current) return;
+    const { plane, mosaic, scatter } = current;
+    const only = labelOf(settings.only);
+    board.show({ plane, mosaic, scatter, mine: mine && mine.plane === plane ? mine : null, view, layer: settings.layer, only, place: hovered ?? kept, near });
+  }
+
+  const labelOf = (name) => (name === null ? null : current.model.manifest.classes?.indexOf(name) ?? null);
+
+  /** Show another part of the plane. It is stored in the state after a moment without changes. */
+  function see(next) {
+    view = next;
+    boundSliders();
+    paint();
+    fill();
+    keepSoon();
+  }
+
+  function reset() {
+    if (current) see(current.plane.view);
+  }
+
+  function keepSoon() {
+    clearTimeout(keepTimer);
+    keepTimer = setTimeout(() => {
+      keepTimer = null;
+      const { s, t, half } = view;
+      const isFirst = view === current.plane.view;
+      store.set({ at: kept, view: isFirst ? null : [s, t, half].map((value) => Number(value.toPrecision(5))) });
+    }, KEEP_MS);
+  }
+
+  const decodeNow = oneAtATime(async ({ place, near }, signal) => {
+    const { plane, model, decoder, encoded } = current;
+    const latents = near ? [latentAt(plane, place), latentOf(encoded, near.i)] : [latentAt(plane, place)];
+    const pictures = await decoder.decode(latents, { signal });
     if (signal.aborted) return;
-    drawFromGrid(liveImage, bitmap, 0, 1, 1, model);
+    draw(liveImage, pictures[0], model);
+    if (near) draw(nearImage, pictures[1], model);
     liveImage.dataset.at = place.join(",");
+    nearImage.dataset.index = near ? encoded.indices[near.i] : "";
   });
 
-  /** Show the image at a place without selecting the place. */
+  /** Show the image at a place, and the nearest test image, without selecting the place. */
   function preview(place) {
-    const { edges: [min, max] } = current.plane;
-    const percent = (value) => `${(100 * (value - min)) / (max - min)}%`;
-    cross.style.left = percent(place[0]);
-    cross.style.bottom = percent(place[1]);
+    near = current.scatter && settings.layer !== "images" ? current.scatter.nearest(place, labelOf(settings.only)) : null;
     sliders.forEach((slider, i) => {
       slider.value = place[i];
       sliderOutputs[i].textContent = place[i].toFixed(2);
     });
-    context.guard(() => decodeNow(place));
+    nearFigure.hidden = !near;
+    nearCaption.textContent = near ? `Nearest: ${nameOf(near)}, ${near.distance.toFixed(1)} from this plane` : "";
+    paint();
+    context.guard(() => decodeNow({ place, near }));
   }
 
-  /** Select a place. It is stored in the state after a moment without changes. */
-  function keep(place) {
-    const [min, max] = current.plane.edges;
-    kept = place.map((value) => round(Math.min(Math.max(value, min), max)));
+  function nameOf({ i }) {
+    const { encoded, model } = current;
+    const label = encoded.labels?.[i] ?? null;
+    return `test image ${encoded.indices[i]}${label === null ? "" : `, class ${model.manifest.classes[label]}`}`;
+  }
+
+  /** Select a place, in a view that shows it. Both are stored in the state after a moment without changes. */
+  function keep(place, next = view) {
+    const { s, t } = bounded({ ...next, s: place[0], t: place[1] }, current.plane.view);
+    kept = [s, t].map(round);
+    hovered = null;
+    view = bounded(showing(next, kept), current.plane.view);
+    if (["s", "t", "half"].every((name) => view[name] === current.plane.view[name])) view = current.plane.view;
+    boundSliders();
     preview(kept);
-    clearTimeout(keepTimer);
-    keepTimer = setTimeout(() => store.set({ at: kept }), KEEP_MS);
+    fill();
+    keepSoon();
   }
 
-  function placeOf(event) {
-    const { left, top, width, height } = canvas.getBoundingClientRect();
-    const [min, max] = current.plane.edges;
-    const coordinate = (fraction) => round(min + Math.min(Math.max(fraction, 0), 1) * (max - min));
-    return [coordinate((event.clientX - left) / width), coordinate(1 - (event.clientY - top) / height)];
+  function boundSliders() {
+    const { s, t, half } = view;
+    [s, t].forEach((middle, i) => Object.assign(sliders[i], { min: round(middle - half), max: round(middle + half) }));
+    sliders.forEach((slider, i) => (slider.value = (hovered ?? kept)[i]));
   }
 
-  board.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || !current) return;
-    pressed = true;
-    board.setPointerCapture(event.pointerId);
-    keep(placeOf(event));
+  followGestures(board.board, {
+    hover(at) {
+      if (!current) return;
+      hovered = placeAt(view, at).map(round);
+      preview(hovered);
+    },
+    leave() {
+      hovered = null;
+      if (current) preview(kept);
+    },
+    tap: (at) => current && keep(placeAt(view, at)),
+    pan: (by) => current && see(moved(view, by, current.plane.view)),
+    zoom: (factor, at) => current && see(zoomed(view, factor, at, current.plane.view)),
   });
-  board.addEventListener("pointermove", (event) => {
-    if (current) (pressed ? keep : preview)(placeOf(event));
-  });
-  const release = () => (pressed = false);
-  board.addEventListener("pointerup", release);
-  board.addEventListener("pointercancel", release);
-  board.addEventListener("pointerleave", () => current && preview(kept));
-  board.addEventListener("keydown", (event) => {
+  board.board.addEventListener("keydown", (event) => {
     const direction = KEYS[event.key];
-    if (!current || (!direction && event.key !== "Home")) return;
+    const zoom = ZOOM_KEYS[event.key];
+    if (!current || event.ctrlKey || event.metaKey || (!direction && !zoom && !["Home", "0"].includes(event.key))) return;
     event.preventDefault();
-    const [min, max] = current.plane.edges;
-    const step = ((max - min) / STEPS) * (event.shiftKey ? 5 : 1);
-    keep(direction ? kept.map((value, i) => value + step * direction[i]) : current.plane.home);
+    const step = ((2 * view.half) / STEPS) * (event.shiftKey ? 5 : 1);
+    if (direction) keep(kept.map((value, i) => value + step * direction[i]));
+    else if (zoom) keep(kept, zoomed(view, zoom, [0.5, 0.5], current.plane.view));
+    else if (event.key === "Home") keep(current.plane.home);
+    else reset();
   });
 
   // --- showing ---
 
-  const dimensionsOf = ({ x, y }, model) => {
-    const exists = (dim) => dim !== null && dim < model.latent;
-    const across = exists(x) ? x : model.latent === 2 ? 0 : model.ranked.find((dim) => dim !== y) ?? 0;
-    const up = exists(y) && y !== across ? y : model.latent === 2 ? 1 - across : model.ranked.find((dim) => dim !== across) ?? 0;
-    return [across, up];
-  };
-
-  function showControls(values, model) {
-    const flat = model.latent <= 2;
-    const bySeeds = values.plane === "seeds";
-    planeField.hidden = flat;
-    [...dimFields, aroundField].forEach((element) => (element.hidden = bySeeds || flat));
-    spanField.hidden = bySeeds;
-    [...seedFields, others].forEach((element) => (element.hidden = !bySeeds));
-    plane.value = values.plane;
-    const chosen = dimensionsOf(values, model);
-    dims.forEach((select, i) => fill(select, model.ranked.map((dim) => [dim, model.kl_nats ? `z${dim} (${model.kl_nats[dim].toFixed(2)} nats)` : `z${dim}`]), chosen[i]));
-    const here = values.z ? "an image" : `seed ${values.seed}`;
-    fill(around, [["zero", "zero"], ...(values.z || values.seed !== null ? [["here", here]] : []), ["other", "a new seed"]], values.z || values.seed !== null ? "here" : "zero");
-    fill(span, [...new Set([1, 2, 3, 4, values.span])].sort((p, q) => p - q).map((size) => [size, `±${size}`]), values.span);
-    seeds.forEach((input, i) => (input.value = [values.a, values.b, values.c][i]));
+  function describePoints() {
+    const { model, encoded, decoder } = current;
+    const where = decoder.local ? "Pictures are decoded in this browser." : decoder.reason;
+    if (!hasEncodedImages(model)) {
+      aboutPoints.textContent = `${model.ref} was published without latents of test images, so no points are shown, and there is no plane by PCA or between classes. Its publisher adds them with: python -m training complete ${model.ref}. ${where}`;
+    } else if (encoded) {
+      aboutPoints.textContent = `Each point is one of ${encoded.count.toLocaleString("en")} test images of ${model.dataset}: the mu that the encoder gives it, projected onto this plane. ${model.latent > 2 ? "Most of them lie off the plane, so the picture under a point need not look like it. " : ""}${where}`;
+    } else aboutPoints.textContent = "The latents of test images are loaded.";
   }
 
-  function showPlane({ edges, names }, values) {
-    const bySeeds = values.plane === "seeds";
-    const percent = (value) => `${(100 * (value - edges[0])) / (edges[1] - edges[0])}%`;
-    corners.replaceChildren(...(bySeeds ? [["A", 0, 0], ["B", 1, 0], ["C", 0, 1]] : []).map(([name, s, t]) => {
-      const mark = h("span", {}, name);
-      mark.style.left = percent(s);
-      mark.style.bottom = percent(t);
-      return mark;
-    }));
-    sliders.forEach((slider, i) => {
-      Object.assign(slider, { min: edges[0], max: edges[1], step: "any" });
-      sliderFields[i].querySelector("label").textContent = names[i];
-    });
+  function showPlane({ plane, model }) {
+    sliders.forEach((slider, i) => (sliderFields[i].querySelector("label").textContent = plane.names[i]));
+    legend.show(hasEncodedImages(model) ? model.manifest.classes ?? [] : [], settings.only);
+    delete board.board.dataset.points;
+    if (plane.pair) controls.showClasses(plane.pair, model);
+    describePoints();
+    current.decoder.ready.then(() => current && describePoints());
   }
 
   async function show(state, model) {
-    const values = { ...state, z: state.z?.length === model.latent ? state.z : null, plane: model.latent <= 2 ? "dimensions" : state.plane };
-    showControls(values, model);
-    const { at, ...rest } = values;
+    if (own.adopt(state)) return; // the state is shown again with the image
+    const values = { ...state, plane: model.latent <= 2 ? "dimensions" : state.plane };
+    controls.show(values, model);
+    settings = values;
+    const { at, view: seen, image, only, layer, ...rest } = values;
     const key = JSON.stringify([model.ref, rest]);
-    if (drawnMap !== key) {
-      drawnMap = null;
-      current = null;
+    if (current?.key !== key) {
+      current?.abort.abort();
       decodeNow.drop();
-      const plane = await newestMap((signal) => planeOf(values, model, signal));
-      if (!plane) return;
-      current = { plane, model };
-      drawnMap = key;
-      showPlane(plane, values);
-      context.guard(() => newestMap((signal) => drawMap(plane, model, signal)));
+      [current, hovered, near, shownPlace] = [null, null, null, null];
+      clearTimeout(keepTimer);
+      keepTimer = null;
+      const next = await newestPlane((signal) => change(key, values, model, signal));
+      if (!next) return;
+      current = next;
+      showPlane(current);
     }
-    clearTimeout(keepTimer);
-    kept = at ?? current.plane.home;
-    preview(kept);
-    const z = latentAt(current.plane, kept);
-    const request = { path: "decode", query: { model: model.ref }, json: { z: [z] }, file: "image.png" };
-    context.offer(request);
-    const answer = await newestPlace((signal) => askJson(request, { signal }));
-    if (!answer) return;
-    const [image] = answer.images;
-    const hadFocus = keptImage.contains(document.activeElement);
-    keptImage.replaceChildren(tile({ png: image.png, z: image.z, seed: null, plain: false, model: model.ref, request }, context, { name: "Image at the selected place" }));
-    if (hadFocus) keptImage.querySelector("button").focus();
-    placeText.textContent = current.plane.names.map((name, i) => `${name} ${kept[i].toFixed(2)}`).join(", ");
-    context.remember(`map at ${placeText.textContent}`, [...keptImage.querySelectorAll("img")]);
+    legend.show(hasEncodedImages(model) ? model.manifest.classes ?? [] : [], only);
+    if (keepTimer === null) { // otherwise the place and the view that are about to be stored are newer
+      kept = at ?? current.plane.home;
+      view = seen ? bounded({ s: seen[0], t: seen[1], half: seen[2] }, current.plane.view) : current.plane.view;
+    }
+    boundSliders();
+    if (!current.scatter) context.guard(() => addPoints(current));
+    preview(hovered ?? kept);
+    fill();
+    context.guard(() => showMine(image, model));
+    await showPlace(model);
   }
 
-  return { show };
+  /** Show the selected place as a tile, unless it is shown already, and offer its request. */
+  async function showPlace(model) {
+    const z = Array.from(Float32Array.from(latentAt(current.plane, kept)));
+    const request = { path: "decode", query: { model: model.ref }, json: { z: [latentAt(current.plane, kept)] }, file: "image.png" };
+    context.offer(request);
+    const place = JSON.stringify([model.ref, z]);
+    if (shownPlace === place) return;
+    const { decoder } = current;
+    const png = await newestPlace((signal) => (decoder.local
+      ? decoder.decode([z], { signal }).then(async ([picture]) => toBase64(await pngOf(model, picture)))
+      : askJson(request, { signal }).then(({ images: [image] }) => image.png)));
+    if (!png) return;
+    shownPlace = place;
+    const hadFocus = keptImage.contains(document.activeElement);
+    keptImage.replaceChildren(tile({ png, z, seed: null, plain: false, model: model.ref, request }, context, { name: "Image at the selected place" }));
+    if (hadFocus) keptImage.querySelector("button").focus();
+    placeText.textContent = current.plane.names.map((name, i) => `${name} ${kept[i].toFixed(2)}`).join(", ") + (near ? `; nearest ${nameOf(near)}` : "");
+    context.remember(`map at ${current.plane.names.map((name, i) => `${name} ${kept[i].toFixed(2)}`).join(", ")}`, [...keptImage.querySelectorAll("img")]);
+  }
+
+  async function showMine(image, model) {
+    const { plane, decoder } = current;
+    if (mine?.plane === plane && sameBytes(mine.image, image)) return;
+    mine = null;
+    const encoded = await newestMine(() => own.encode(image, model, decoder));
+    if (plane !== current?.plane) return;
+    if (encoded) {
+      const [s, t, distance] = projector(plane)(encoded.mu);
+      mine = { plane, image, mu: encoded.mu, place: [s, t], covariance: projectedCovariance(plane, encoded.logvar) };
+      board.board.dataset.mine = [s, t].map(round).join(",");
+      own.say(`mu at ${plane.names[0]} ${s.toFixed(2)}, ${plane.names[1]} ${t.toFixed(2)}, ${distance.toFixed(1)} from this plane. The ellipses are one and two sigma.`);
+    } else delete board.board.dataset.mine;
+    paint();
+  }
+
+  return { show, controls: (values, model) => controls.show(values, model) };
+}
+
+function draw(canvas, picture, model) {
+  if (canvas.width !== model.width) canvas.width = model.width;
+  if (canvas.height !== model.height) canvas.height = model.height;
+  canvas.getContext("2d").putImageData(imageDataOf(model, picture), 0, 0);
 }

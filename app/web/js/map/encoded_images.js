@@ -1,0 +1,45 @@
+// Latents of a version's test images, from its file encoded_images.safetensors.
+import { ask, Problem } from "../api.js";
+
+const FILE = "encoded_images.safetensors";
+const TYPES = { I8: Int8Array, I16: Int16Array, I32: Int32Array, F32: Float32Array };
+const loaded = new Map();
+
+/** Return true if a version was published with latents of test images. */
+export const hasEncodedImages = (model) => Object.hasOwn(model.manifest.files, FILE);
+
+/**
+ * Load the latents of a version, once. Returns {count, latent, u, labels, indices}:
+ *
+ *   u         Float32Array, count * latent: the latents in the space of /decode, image by image
+ *   labels    Int16Array, index of the class of each image, or null
+ *   indices   Int32Array, place of each image in the test split
+ */
+export function encodedImages(model) {
+  if (!loaded.has(model.ref)) {
+    const work = load(model);
+    work.catch(() => loaded.delete(model.ref));
+    loaded.set(model.ref, work);
+  }
+  return loaded.get(model.ref);
+}
+
+async function load(model) {
+  const response = await ask({ path: `models/${model.ref.replace("@", "/")}/${FILE}`, method: "GET" });
+  const { levels, scale, labels, indices } = parseSafetensors(await response.arrayBuffer());
+  const latent = scale.length;
+  if (latent !== model.latent) throw new Problem({ detail: `The latents of test images of ${model.ref} have ${latent} dimensions instead of ${model.latent}.` });
+  const u = Float32Array.from(levels, (level, i) => level * scale[i % latent]);
+  return { count: indices.length, latent, u, labels: labels ?? null, indices };
+}
+
+/** Return the latent of image i as an array of numbers. */
+export const latentOf = ({ u, latent }, i) => Array.from(u.subarray(i * latent, (i + 1) * latent));
+
+/** Read the tensors of a safetensors file: name -> typed array. */
+export function parseSafetensors(buffer) {
+  const start = 8 + Number(new DataView(buffer).getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, start - 8)));
+  return Object.fromEntries(Object.entries(header).filter(([name]) => name !== "__metadata__").map(([name, { dtype, data_offsets: [from, to] }]) =>
+    [name, new TYPES[dtype](buffer.slice(start + from, start + to))]));
+}
