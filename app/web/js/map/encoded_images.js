@@ -9,9 +9,10 @@ const loaded = new Map();
 export const hasEncodedImages = (model) => Object.hasOwn(model.manifest.files, FILE);
 
 /**
- * Load the latents of a version, once. Returns {count, latent, u, labels, indices}:
+ * Load the latents of a version, once. Returns {count, latent, u, scale, labels, indices}:
  *
  *   u         Float32Array, count * latent: the latents in the space of /decode, image by image
+ *   scale     Float32Array, latent: the step to which each dimension is rounded
  *   labels    Int16Array, index of the class of each image, or null
  *   indices   Int32Array, place of each image in the test split
  */
@@ -30,11 +31,27 @@ async function load(model) {
   const latent = scale.length;
   if (latent !== model.latent) throw new Problem({ detail: `The latents of test images of ${model.ref} have ${latent} dimensions instead of ${model.latent}.` });
   const u = Float32Array.from(levels, (level, i) => level * scale[i % latent]);
-  return { count: indices.length, latent, u, labels: labels ?? null, indices };
+  return { count: indices.length, latent, u, scale, labels: labels ?? null, indices };
 }
 
 /** Return the latent of image i as an array of numbers. */
 export const latentOf = ({ u, latent }, i) => Array.from(u.subarray(i * latent, (i + 1) * latent));
+
+/**
+ * Return the latent of image i, moved at random within the step to which it is rounded. Without that,
+ * points would seem to lie on a lattice when the map is zoomed in.
+ */
+export function scatteredLatentOf(encoded, i) {
+  return latentOf(encoded, i).map((value, d) => value + encoded.scale[d] * (noise(i, d) - 0.5));
+}
+
+/** Return a number from 0 to 1 that looks random, the same for the same two integers. */
+function noise(i, d) {
+  let bits = Math.imul(i + 1, 0x9e3779b1) ^ Math.imul(d + 1, 0x85ebca6b);
+  bits = Math.imul(bits ^ (bits >>> 15), 0x2c1b3c6d);
+  bits = Math.imul(bits ^ (bits >>> 12), 0x297a2d39);
+  return ((bits ^ (bits >>> 15)) >>> 0) / 2 ** 32;
+}
 
 /** Read the tensors of a safetensors file: name -> typed array. */
 export function parseSafetensors(buffer) {

@@ -96,7 +96,7 @@ export function classesPlane(encoded, [from, to], names) {
   }));
   const { axes: [axis] } = principalAxes(rest, members.length, encoded.latent, 1);
   const square = axis.map((value, d) => value - dot(axis, direction) * direction[d]);
-  const plane = { origin: a, across, up: unit(square).map((value) => length * value), names: [`from ${names[0]} to ${names[1]}`, "across"], home: [0.5, 0], marks: [[names[0], 0, 0], [names[1], 1, 0]] };
+  const plane = { origin: a, across, up: unit(square).map((value) => length * value), names: [`from ${names[0]} to ${names[1]}`, "at right angles"], home: [0.5, 0], marks: [[names[0], 0, 0], [names[1], 1, 0]] };
   const { half } = viewOf(plane, encoded, members, [0.5, 0]);
   return { ...plane, view: { s: 0.5, t: 0, half } };
 }

@@ -1,6 +1,6 @@
 // The points of test images over the decoded pictures, and the image of the user with its ellipse.
 import { asLetters, colourOf } from "./colours.js";
-import { latentOf } from "./encoded_images.js";
+import { latentOf, scatteredLatentOf } from "./encoded_images.js";
 import { ellipseOf, projector } from "./planes.js";
 import { fractionOf } from "./viewport.js";
 
@@ -14,18 +14,18 @@ const MINE = "#ffffff";
  * Create the points of a plane. Returns
  *
  *   paint(brush, size, ratio, view, only)  draws all points on a canvas of [width, height] pixels, of
- *                                   which `ratio` are one pixel of the screen; those of classes other
- *                                   than `only` faintly
+ *                                   which `ratio` are one pixel of the screen; if `only` is an array of
+ *                                   labels, those of other classes faintly
  *   nearest(place, only)            index and place of the nearest point in the plane, and its distance
  *                                   from the plane: {i, place, distance}; null without points
  */
 export function createScatter(plane, encoded, classes) {
   const project = projector(plane);
-  const places = Array.from({ length: encoded.count }, (_, i) => project(latentOf(encoded, i)));
+  const places = Array.from({ length: encoded.count }, (_, i) => project(scatteredLatentOf(encoded, i)));
   const letters = asLetters(classes);
   const stamps = new Map();
   const labelOf = (i) => encoded.labels?.[i] ?? null;
-  const isFaint = (i, only) => only !== null && labelOf(i) !== only;
+  const isFaint = (i, only) => only !== null && !only.includes(labelOf(i));
 
   /** Return a canvas with the point of a class; drawing it is faster than drawing circles. */
   function stampOf(label, radius) {
@@ -59,7 +59,7 @@ export function createScatter(plane, encoded, classes) {
       const distance = ds * ds + dt * dt;
       if (distance < least) [least, best] = [distance, i];
     }
-    return best === null ? null : { i: best, place: places[best], distance: places[best][2] };
+    return best === null ? null : { i: best, place: places[best], distance: project(latentOf(encoded, best))[2] };
   }
 
   return { paint, nearest };

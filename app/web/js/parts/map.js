@@ -127,11 +127,14 @@ export function mount(section, context) {
   function paint() {
     if (!current) return;
     const { plane, mosaic, scatter } = current;
-    const only = labelOf(settings.only);
-    board.show({ plane, mosaic, scatter, mine: mine && mine.plane === plane ? mine : null, view, layer: settings.layer, only, place: hovered ?? kept, near });
+    board.show({ plane, mosaic, scatter, mine: mine && mine.plane === plane ? mine : null, view, layer: settings.layer, only: shownLabels(), place: hovered ?? kept, near });
   }
 
-  const labelOf = (name) => (name === null ? null : current.model.manifest.classes?.indexOf(name) ?? null);
+  /** Return the labels whose points are shown clearly: the chosen class, or those of the plane; null for all. */
+  function shownLabels() {
+    const { plane, model } = current;
+    return settings.only === null ? plane.pair ?? null : [model.manifest.classes.indexOf(settings.only)];
+  }
 
   /** Show another part of the plane. It is stored in the state after a moment without changes. */
   function see(next) {
@@ -169,13 +172,13 @@ export function mount(section, context) {
 
   /** Show the image at a place, and the nearest test image, without selecting the place. */
   function preview(place) {
-    near = current.scatter && settings.layer !== "images" ? current.scatter.nearest(place, labelOf(settings.only)) : null;
+    near = current.scatter && settings.layer !== "images" ? current.scatter.nearest(place, shownLabels()) : null;
     sliders.forEach((slider, i) => {
       slider.value = place[i];
       sliderOutputs[i].textContent = place[i].toFixed(2);
     });
     nearFigure.hidden = !near;
-    nearCaption.textContent = near ? `Nearest: ${nameOf(near)}, ${near.distance.toFixed(1)} from this plane` : "";
+    nearCaption.textContent = near ? `Nearest: ${nameOf(near)}${current.model.latent > 2 ? `, ${near.distance.toFixed(1)} from this plane` : ""}` : "";
     paint();
     context.guard(() => decodeNow({ place, near }));
   }
@@ -234,12 +237,12 @@ export function mount(section, context) {
   // --- showing ---
 
   function describePoints() {
-    const { model, encoded, decoder } = current;
+    const { model, plane, encoded, decoder } = current;
     const where = decoder.local ? "Pictures are decoded in this browser." : decoder.reason;
     if (!hasEncodedImages(model)) {
       aboutPoints.textContent = `${model.ref} was published without latents of test images, so no points are shown, and there is no plane by PCA or between classes. Its publisher adds them with: python -m training complete ${model.ref}. ${where}`;
     } else if (encoded) {
-      aboutPoints.textContent = `Each point is one of ${encoded.count.toLocaleString("en")} test images of ${model.dataset}: the mu that the encoder gives it, projected onto this plane. ${model.latent > 2 ? "Most of them lie off the plane, so the picture under a point need not look like it. " : ""}${where}`;
+      aboutPoints.textContent = `Each point is one of ${encoded.count.toLocaleString("en")} test images of ${model.dataset}: the mu that the encoder gives it, projected onto this plane. ${model.latent > 2 ? "Most of them lie off the plane, so the picture under a point need not look like it. " : ""}${plane.pair ? "Points of other classes are faint. " : ""}${where}`;
     } else aboutPoints.textContent = "The latents of test images are loaded.";
   }
 
@@ -313,7 +316,7 @@ export function mount(section, context) {
       const [s, t, distance] = projector(plane)(encoded.mu);
       mine = { plane, image, mu: encoded.mu, place: [s, t], covariance: projectedCovariance(plane, encoded.logvar) };
       board.board.dataset.mine = [s, t].map(round).join(",");
-      own.say(`mu at ${plane.names[0]} ${s.toFixed(2)}, ${plane.names[1]} ${t.toFixed(2)}, ${distance.toFixed(1)} from this plane. The ellipses are one and two sigma.`);
+      own.say(`mu at ${plane.names[0]} ${s.toFixed(2)}, ${plane.names[1]} ${t.toFixed(2)}${model.latent > 2 ? `, ${distance.toFixed(1)} from this plane` : ""}. The ellipses are one and two sigma.`);
     } else delete board.board.dataset.mine;
     paint();
   }
