@@ -146,6 +146,18 @@ def test_a_lost_connection_is_tried_again(visitor: Visitor) -> None:
     assert visitor.captions()[0] == "seed 5"
 
 
+def test_what_failed_is_tried_again_when_the_connection_is_back(visitor: Visitor) -> None:
+    visitor.open("#generate?n=4&seed=1")
+    repair = fail(visitor, "**/generate?**", BROKEN)
+    visitor.type("Seed", "5")
+    visitor.problem()
+    repair()
+    visitor.page.evaluate("dispatchEvent(new Event('online'))")
+    visitor.settled()
+    assert visitor.captions()[0] == "seed 5"
+    assert visitor.page.get_by_role("alert").is_hidden()
+
+
 def test_a_request_that_is_wrong_is_not_sent_again(visitor: Visitor) -> None:
     visitor.open("#generate?n=4&seed=1")
     refusal = {"status": 422, "body": '{"detail": "seed must be smaller"}'}

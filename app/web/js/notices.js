@@ -4,27 +4,31 @@ import { button, h } from "./dom.js";
 /** Pause after which a result is announced, so that a slider announces the last one. */
 const ANNOUNCE_AFTER_MS = 500;
 
+/** What "Try again" does, while it is offered. */
+let retry = null;
+
 const find = (id) => document.getElementById(id);
 
 /**
  * Show an error until it is closed or `hideProblem` is called. `again` is called by "Try again", which
- * is offered unless the same request is sure to fail again.
+ * is offered unless the same request is sure to fail again, and when the connection has come back.
  */
 export function showProblem(error, again = null) {
   if (!(error instanceof Error)) throw error;
   const remedy = error.remedy ? h("span", {}, ` What to do: ${error.remedy}.`) : null;
-  const actions = [
-    again && error.isFinal !== true && button("Try again", () => {
-      hideProblem();
-      again();
-    }, { class: "primary" }),
-    button("Close", hideProblem),
-  ];
+  retry = again && error.isFinal !== true ? () => {
+    hideProblem();
+    again();
+  } : null;
+  const actions = [retry && button("Try again", retry, { class: "primary" }), button("Close", hideProblem)];
   find("problem").replaceChildren(h("p", {}, h("strong", {}, error.message), remedy), h("div", { class: "row" }, ...actions.filter(Boolean)));
   find("problem").hidden = false;
 }
 
+addEventListener("online", () => retry?.());
+
 export function hideProblem() {
+  retry = null;
   close("problem");
 }
 
