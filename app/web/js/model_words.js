@@ -31,7 +31,8 @@ export function datasetText({ dataset, image }) {
 }
 
 /** Return what is special about a model in a few words. */
-export function modelText({ name, latent }) {
+export function modelText({ name, latent, family }) {
+  if (family) return `beta ${family.beta}, of a family that was trained to compare beta`;
   const dimensions = `${latent} dimensions`;
   return Object.hasOwn(MODELS, name) ? MODELS[name] : dimensions;
 }

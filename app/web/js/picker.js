@@ -1,5 +1,6 @@
 // The choice of the model in the header: models grouped by data set, and the versions of the chosen one.
 import { fill, h } from "./dom.js";
+import { memberText, modelGroups } from "./model_groups.js";
 import { datasetText, modelText } from "./model_words.js";
 import { numbersOf } from "./models.js";
 import { bestFirst, qualityText } from "./sample_quality.js";
@@ -17,8 +18,7 @@ export function modelPicker(choose) {
   /** Show the models, of which a version (see models.js) is selected. */
   function show(models, selected) {
     const entry = models.find(({ name }) => name === selected.name);
-    const datasets = [...new Set(models.map(({ dataset }) => dataset))];
-    find("model").replaceChildren(...datasets.map((dataset) => groupOf(models.filter((model) => model.dataset === dataset))));
+    find("model").replaceChildren(...modelGroups(models).map((group) => (group.family ? familyOf(group) : groupOf(group.models))));
     find("model").value = selected.name;
     fill(find("version"), entry.versions.map((version) => [version, versionText(entry, version)]), selected.version);
     find("model").disabled = find("version").disabled = false;
@@ -33,6 +33,11 @@ export function modelPicker(choose) {
 /** Return a group of options for the models of one data set, the best samples first. */
 function groupOf(models) {
   return h("optgroup", { label: datasetText(models[0]) }, bestFirst(models).map((model) => h("option", { value: model.name }, `${model.name}: ${modelText(model)}; ${qualityText(model)}`)));
+}
+
+/** Return a group of options for the members of a family. */
+function familyOf({ label, models }) {
+  return h("optgroup", { label }, models.map((model) => h("option", { value: model.name }, memberText(model))));
 }
 
 function versionText({ aliases }, version) {
