@@ -11,6 +11,7 @@ PARTS = [
     "Interpolate",
     "Traverse",
     "Map",
+    "Learn",
     "Compare",
     "History",
     "Model",

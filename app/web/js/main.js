@@ -62,6 +62,7 @@ const PARTS = {
   interpolate: () => import("./parts/interpolate.js"),
   traverse: () => import("./parts/traverse.js"),
   map: () => import("./parts/map.js"),
+  learn: () => import("./parts/learn.js"),
   compare: () => import("./parts/compare.js"),
   history: () => import("./parts/history.js"),
   model: () => import("./parts/model.js"),

@@ -39,9 +39,11 @@ def trained(
     if recorder:
         recorder.before_training(trainer.vae)
     for event in trainer.fit(train, test):
-        if recorder and isinstance(event, EpochDone):
+        if recorder is None:
+            continue
+        if isinstance(event, EpochDone):
             recorder.after_epoch(trainer.trained, event.epoch)
-        elif recorder:
+        else:
             recorder.in_epoch(trainer.vae, event)
     return trainer
 

@@ -1,6 +1,6 @@
 // Learn: the snapshots of a training along its time, and a family of models along beta.
 import { newestWins } from "../api.js";
-import { natural, real, text } from "../codec.js";
+import { natural, real, short, text } from "../codec.js";
 import { button, field, fill, h } from "../dom.js";
 import { term } from "../explain.js";
 import { dimensionBars, epochText, lossChart } from "../learn/curves.js";
@@ -12,7 +12,11 @@ import { betaInWords, progressInWords } from "../learn/words.js";
  * `at` is the number of the snapshot; null means the last one. `family` and `beta` choose what is shown
  * if the selected model is not a member of a family; null means the family, and beta 1.
  */
-export const fields = { family: text(), beta: real(null, 0, 1e6), at: natural(null, 0, 31) };
+export const fields = {
+  family: { ...text(), misfit: (value, _, catalogue) => (familiesOf(catalogue).some(({ name }) => name === value) ? null : `There is no family of models named ${short(value)}.`) },
+  beta: { ...real(null, 0, 1e6), misfit: (value, _, catalogue) => (familiesOf(catalogue).some(({ members }) => members.some((member) => member.beta === value)) ? null : `No model here was trained with beta ${value}.`) },
+  at: natural(null, 0, 31),
+};
 
 /** Time per snapshot while playing. */
 const SNAPSHOT_MS = 350;
@@ -51,7 +55,7 @@ export function mount(section, context) {
   const scatter = h("canvas", { class: "learn-scatter", role: "img" });
   const losses = h("div", {});
   const bars = h("div", {});
-  const body = h("div", { class: "learn-body", "data-result": true }, words,
+  const body = h("div", { class: "learn-body", "data-result": "" }, words,
     h("figure", { class: "learn-samples" }, h("h3", {}, "New images"), samples, h("p", { class: "note" }, "The same random ", term("z"), " at every time.")),
     h("figure", { class: "learn-rebuilt" }, h("h3", {}, "Rebuilt test images"), rebuilt, h("p", { class: "note" }, "The same test images, encoded and decoded.")),
     h("figure", { class: "learn-place" }, h("h3", {}, "Where the encoder puts test images"), scatter, h("p", { class: "note" }, "Each point is the ", term("mu"), " of a test image. New images are drawn from the circles: one and two standard deviations of N(0, 1).")),
