@@ -105,6 +105,10 @@ def _remember(page: Page) -> None:
 
 
 STATES = {
+    "home": State("#home"),
+    "home-plain": State("#home?model=mnist-gaussian"),
+    "home-prior": State("#home?source=prior"),
+    "home-faces": State("#home?model=faces&source=prior"),
     "generate": State("#generate"),
     "generate-256": State("#generate?n=256&seed=1"),
     "generate-faces": State("#generate?model=faces&n=8&seed=1"),
