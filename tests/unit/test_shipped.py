@@ -7,7 +7,7 @@ from model_store.store import SHIPPED, Store
 
 SHIPPED_STORE = Store(SHIPPED)
 README = (SHIPPED / "README.md").read_text()
-ROW = re.compile(r"^\| `([a-z@0-9-]+)` \| .* \| (\d+) \| ([0-9.]+) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `([a-z@0-9.-]+)` \| .* \| (\d+) \| ([0-9.]+) \|$", re.MULTILINE)
 
 
 def test_one_version_of_each_model_ships():
