@@ -35,9 +35,9 @@ export function betaInWords(snapshots, plain) {
 }
 
 function price({ beta, kl }) {
-  const kept = nats(kl.at(-1));
+  const kept = `in the end ${nats(kl.at(-1))}`;
   if (beta === 0) return `KL costs nothing, so z keeps as much as it can: ${kept}.`;
-  if (beta === 1) return `The loss is −ELBO itself, which bounds −ln p(x). z keeps ${kept}.`;
+  if (beta === 1) return `The loss is −ELBO itself, which bounds −ln p(x). z keeps ${nats(kl.at(-1))}.`;
   if (beta < 1) return `Each nat of KL costs only ${beta}, so z keeps much: ${kept}.`;
   return `Each nat of KL costs ${beta}, so z keeps only what is worth it: ${kept}.`;
 }
