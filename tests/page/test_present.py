@@ -111,7 +111,15 @@ def test_p_fills_the_window_with_the_scene_and_escape_returns(visitor: Visitor) 
     press(visitor, "p")
     on_stage(visitor).wait_for()
     assert caption(visitor) == SCENES[0]["caption"]
-    for hidden in (".top", ".parts", "footer", "#share", "#part-generate .controls", "h2"):
+    for hidden in (
+        ".top",
+        ".parts",
+        "footer",
+        "#share",
+        "#part-generate .controls",
+        "#part-generate .place",
+        "h2",
+    ):
         assert visitor.page.locator(hidden).first.is_hidden(), hidden
     box = visitor.shown.locator(".tiles").bounding_box()
     assert box
