@@ -37,7 +37,6 @@ from app.api.routes import (
     page,
     reconstruct,
     score,
-    snapshots,
     traverse,
     v2,
     version_files,
@@ -72,7 +71,6 @@ _ROUTERS = (
     v2,
     models,
     version_files,
-    snapshots,
     health,
     page,
 )

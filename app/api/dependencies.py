@@ -7,7 +7,7 @@ which costs more than the functions themselves.
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 from starlette.requests import ClientDisconnect
 
 from app.api.large_bodies import LargeBodies
@@ -20,6 +20,9 @@ from app.observability.metrics import Telemetry
 from app.settings import Settings
 from app.stopping import Stopping
 from model_store.store import Store
+
+ModelName = Annotated[str, Path(description="Name of a model.", examples=["mnist"])]
+VersionOrAlias = Annotated[str, Path(description="Version or alias.", examples=["1", "production"])]
 
 
 @dataclass(frozen=True)

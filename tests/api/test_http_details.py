@@ -21,7 +21,7 @@ BOUNDARY = "multipart/form-data; boundary=x"
         "/static/style.css",
         "/models/mnist/1/figures/samples.png",
         "/models/mnist/production/figures/samples.png",
-        "/models/mnist/1/encoded_images.safetensors",
+        "/models/mnist/1/files/encoded_images.safetensors",
     ],
 )
 def test_a_client_that_has_the_file_gets_304(service: Service, path: str) -> None:
@@ -36,7 +36,7 @@ def test_a_client_that_has_the_file_gets_304(service: Service, path: str) -> Non
     assert changed.content == first.content
 
 
-@pytest.mark.parametrize("file", ["figures/samples.png", "encoded_images.safetensors"])
+@pytest.mark.parametrize("file", ["figures/samples.png", "files/encoded_images.safetensors"])
 def test_the_file_of_a_version_never_changes_but_that_of_an_alias_does(
     service: Service, file: str
 ) -> None:

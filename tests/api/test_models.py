@@ -82,7 +82,7 @@ def test_a_version_shows_its_card_its_manifest_and_its_figures(
 
 
 def test_the_latents_of_test_images_are_those_that_were_published(service: Service) -> None:
-    answer = service.get("/models/mnist/1/encoded_images.safetensors")
+    answer = service.get("/models/mnist/1/files/encoded_images.safetensors")
     assert answer.headers["content-type"] == "application/octet-stream"
     arrays = safetensors.numpy.load(answer.content)
     published = encoded(1, 3)
@@ -100,7 +100,7 @@ def test_the_latents_of_test_images_are_those_that_were_published(service: Servi
         ("/models/mnist/1/figures/nothing.png", 404, "figure-not-found"),
         ("/models/mnist/1/figures/weights.safetensors.png", 404, "figure-not-found"),
         ("/models/mnist/1/figures/..%2Fmanifest.json", 404, "not-found"),
-        ("/models/nothing/1/encoded_images.safetensors", 404, "model-not-found"),
+        ("/models/nothing/1/files/encoded_images.safetensors", 404, "model-not-found"),
         ("/models/%2e%2e%2f/1", 404, "not-found"),
         ("/models/MNIST", 422, "invalid-reference"),
         ("/models/mnist/0", 422, "invalid-reference"),
@@ -117,7 +117,7 @@ def test_latents_of_test_images_that_were_not_published_are_404_with_a_remedy(
 ) -> None:
     publish_labelled(tmp_path, "older")
     with started(Settings(store=tmp_path, model="older")) as service:
-        answer = service.get("/models/older/1/encoded_images.safetensors")
+        answer = service.get("/models/older/1/files/encoded_images.safetensors")
     body = problem(answer, 404, "encoded-images-not-found")
     assert "older@1 was published without latents of test images" in body["detail"]
     assert "python -m training complete" in body["remedy"]

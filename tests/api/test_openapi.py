@@ -49,7 +49,6 @@ def test_every_path_is_described(schema: dict[str, Any]) -> None:
         ("get", "/models/{name}"),
         ("get", "/models/{name}/{version}"),
         ("get", "/models/{name}/{version}/figures/{figure}.png"),
-        ("get", "/models/{name}/{version}/encoded_images.safetensors"),
         ("get", "/models/{name}/{version}/files/{file}"),
         ("put", "/models/{name}/aliases/{alias}"),
         ("get", "/healthz"),

@@ -34,19 +34,22 @@ def learnt(tmp_path: Path) -> Iterator[Service]:
 
 def test_the_snapshots_of_a_version_are_json_and_never_change(learnt: Service):
     described = learnt.get("/models/half/1").json()
-    assert described["snapshots"] == "/models/half/1/snapshots"
+    assert described["snapshots"] == "/models/half/1/files/snapshots.json"
     answer = learnt.get(described["snapshots"])
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "max-age=31536000, immutable"
     assert from_bytes(answer.content) == snapshots()
     again = learnt.get(described["snapshots"], headers={"If-None-Match": answer.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-    assert learnt.get("/models/half/production/snapshots").headers["cache-control"] == "no-cache"
+    assert (
+        learnt.get("/models/half/production/files/snapshots.json").headers["cache-control"]
+        == "no-cache"
+    )
 
 
 def test_a_version_without_snapshots_says_so_and_gives_a_remedy(learnt: Service):
     assert "snapshots" not in learnt.get("/models/older/1").json()
-    answer = problem(learnt.get("/models/older/1/snapshots"), 404, "snapshots-not-found")
+    answer = problem(learnt.get("/models/older/1/files/snapshots.json"), 404, "snapshots-not-found")
     assert "older@1 is published without snapshots" in answer["detail"]
     assert "train the model again" in answer["remedy"]
 
@@ -54,7 +57,7 @@ def test_a_version_without_snapshots_says_so_and_gives_a_remedy(learnt: Service)
 def test_a_changed_file_of_snapshots_is_refused(learnt: Service, tmp_path: Path):
     path = tmp_path / "half" / "1" / "snapshots.json"
     path.write_bytes(path.read_bytes().replace(b"0.5", b"0.6"))
-    answer = problem(learnt.get("/models/half/1/snapshots"), 503, "model-unavailable")
+    answer = problem(learnt.get("/models/half/1/files/snapshots.json"), 503, "model-unavailable")
     assert "snapshots.json" in answer["detail"]
 
 
@@ -69,7 +72,7 @@ def test_the_list_tells_the_family_of_a_model_and_nothing_of_others(learnt: Serv
 
 def test_the_description_of_the_api_has_the_snapshots(learnt: Service):
     document = learnt.get("/openapi.json").json()
-    answers = document["paths"]["/models/{name}/{version}/snapshots"]["get"]["responses"]
+    answers = document["paths"]["/models/{name}/{version}/files/{file}"]["get"]["responses"]
     schema = answers["200"]["content"]["application/json"]["schema"]
     assert "Snapshots" in json.dumps(schema)
     assert "positions" in document["components"]["schemas"]["Snapshots"]["properties"]

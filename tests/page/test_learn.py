@@ -166,7 +166,7 @@ def test_a_model_with_snapshots_and_without_a_family_has_no_beta_to_choose(visit
 def test_snapshots_are_asked_for_once(visitor: Visitor):
     asked: list[str] = []
     visitor.page.on(
-        "request", lambda r: asked.append(r.url) if r.url.endswith("/snapshots") else None
+        "request", lambda r: asked.append(r.url) if r.url.endswith("/snapshots.json") else None
     )
     visitor.open("#learn?model=zbeta-1@1")
     beta(visitor).focus()
@@ -174,7 +174,7 @@ def test_snapshots_are_asked_for_once(visitor: Visitor):
         move(visitor, beta(visitor), value)
         move(visitor, time(visitor), value)
     assert sorted(url.split("/models/")[1] for url in asked) == [
-        f"zbeta-{each}/1/snapshots" for each in ("0", "1", "10")
+        f"zbeta-{each}/1/files/snapshots.json" for each in ("0", "1", "10")
     ]
 
 

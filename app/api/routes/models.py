@@ -1,4 +1,4 @@
-"""/models: list models and versions, show their files, and promote versions."""
+"""/models: list models and versions, show figures, and promote versions."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.access.access import Access
 from app.api.caching import cache_headers, client_has
-from app.api.dependencies import Services, ServicesDep
+from app.api.dependencies import ModelName, Services, ServicesDep, VersionOrAlias
 from app.api.openapi import BINARY, problems
 from app.api.precompressed import CompressedRoute
 from app.api.queries import Promotion
@@ -23,7 +23,7 @@ from app.api.responses_schema import (
 from model_store.errors import StoreError
 from model_store.sample_quality import best_samples, sample_quality
 from model_store.spec import ModelRef
-from model_store.store import ENCODED_IMAGES, SNAPSHOTS
+from model_store.store import SNAPSHOTS
 
 router = APIRouter(tags=["models"], route_class=CompressedRoute)
 
@@ -35,9 +35,6 @@ _bearer = HTTPBearer(
     auto_error=False,
     description="Value of ZSERVE_ADMIN_TOKEN, or an API key with the scope promote.",
 )
-
-Name = Annotated[str, Path(description="Name of a model.", examples=["mnist"])]
-Version = Annotated[str, Path(description="Version or alias.", examples=["1", "production"])]
 
 
 async def require_token(
@@ -83,7 +80,7 @@ def list_models(
     operation_id="list_versions",
     responses=_NOT_MODIFIED | problems(404, 422, 503),
 )
-def list_versions(services: ServicesDep, name: Name) -> ModelVersions:
+def list_versions(services: ServicesDep, name: ModelName) -> ModelVersions:
     """Return the manifests of all versions of a model, and its aliases."""
     ref = ModelRef.parse(name)
     store = services.store
@@ -100,7 +97,7 @@ def list_versions(services: ServicesDep, name: Name) -> ModelVersions:
     operation_id="show_version",
     responses=_NOT_MODIFIED | problems(404, 422, 503),
 )
-def show_version(services: ServicesDep, name: Name, version: Version) -> ModelVersion:
+def show_version(services: ServicesDep, name: ModelName, version: VersionOrAlias) -> ModelVersion:
     """Return manifest, model card and figures of a version.
 
     The manifest describes the model, how it was trained, and its metrics.
@@ -118,7 +115,9 @@ def show_version(services: ServicesDep, name: Name, version: Version) -> ModelVe
         card=store.card(ref),
         sample_quality=sample_quality(manifest),
         snapshots=(
-            f"/models/{ref.name}/{ref.version}/snapshots" if SNAPSHOTS in manifest.files else None
+            f"/models/{ref.name}/{ref.version}/files/{SNAPSHOTS}"
+            if SNAPSHOTS in manifest.files
+            else None
         ),
         manifest=manifest,
     )
@@ -138,8 +137,8 @@ def show_version(services: ServicesDep, name: Name, version: Version) -> ModelVe
 def show_figure(
     services: ServicesDep,
     request: Request,
-    name: Name,
-    version: Version,
+    name: ModelName,
+    version: VersionOrAlias,
     figure: Annotated[str, Path(description="Name of the figure.", examples=["samples"])],
 ) -> Response:
     """Return a figure that was made when the version was published.
@@ -158,40 +157,6 @@ def show_figure(
     return Response(content, media_type="image/png", headers=headers)
 
 
-@router.get(
-    "/models/{name}/{version}/encoded_images.safetensors",
-    summary="Show latents of test images",
-    operation_id="show_encoded_images",
-    response_class=Response,
-    responses={
-        200: {
-            "description": "A safetensors file.",
-            "content": {"application/octet-stream": {"schema": BINARY}},
-        },
-        304: {"description": "The client has the file, as If-None-Match says."},
-        **problems(404, 422, 503),
-    },
-)
-def show_encoded_images(
-    services: ServicesDep, request: Request, name: Name, version: Version
-) -> Response:
-    """Return the latents of up to 2,000 test images of a version and their labels.
-
-    The latent of an image is its row of `levels` multiplied by `scale`, in the space of N(0, I).
-    The file of a version never changes; that of an alias changes when the alias moves.
-    """
-    ref = services.store.resolve(ModelRef.parse(f"{name}@{version}"))
-    file = services.store.manifest(ref).files.get(ENCODED_IMAGES)
-    headers: dict[str, str] = {}
-    if file is not None:
-        tag = f'"{file.sha256[:32]}"'
-        headers = cache_headers(tag, immutable=version.isdecimal())
-        if client_has(request, tag):
-            return Response(status_code=304, headers=headers)
-    content = services.store.encoded_images(ref)
-    return Response(content, media_type="application/octet-stream", headers=headers)
-
-
 @router.put(
     "/models/{name}/aliases/{alias}",
     summary="Promote or roll back",
@@ -201,7 +166,7 @@ def show_encoded_images(
 )
 async def set_alias(
     services: ServicesDep,
-    name: Name,
+    name: ModelName,
     alias: Annotated[str, Path(description="Alias to set.", examples=["production"])],
     promotion: Promotion,
 ) -> Aliases:

@@ -1,29 +1,29 @@
-"""/models/{name}/{version}/files: what a client needs to compute with an exact version by itself."""
+"""/models/{name}/{version}/files: files of a version that clients compute with or draw."""
 
 import functools
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from app.api import content_coding
 from app.api.caching import cache_headers, client_has
-from app.api.dependencies import ServicesDep
+from app.api.dependencies import ModelName, ServicesDep, VersionOrAlias
 from app.api.negotiation import qualities
 from app.api.openapi import BINARY, problems
-from app.api.routes.models import Name, Version
 from model_store.errors import FileNotInVersionError
+from model_store.snapshots import Snapshots
 from model_store.spec import ModelRef
 from model_store.store import Store
 
 router = APIRouter(tags=["models"])
 
+VersionFile = Literal[
+    "exact.safetensors", "golden.json", "encoded_images.safetensors", "snapshots.json"
+]
+
 _KEPT = 4
 """Compressed files that are kept, of a few megabytes each."""
-_MEDIA_TYPES = {
-    "exact.safetensors": "application/octet-stream",
-    "golden.json": "application/json",
-}
 
 
 @router.get(
@@ -34,10 +34,8 @@ _MEDIA_TYPES = {
     responses={
         200: {
             "description": "The file, compressed if the client accepts gzip.",
-            "content": {
-                "application/octet-stream": {"schema": BINARY},
-                "application/json": {"schema": {"type": "object"}},
-            },
+            "model": Snapshots | dict[str, Any],
+            "content": {"application/octet-stream": {"schema": BINARY}},
         },
         304: {"description": "The client has the file, as If-None-Match says."},
         **problems(404, 422, 503),
@@ -46,23 +44,34 @@ _MEDIA_TYPES = {
 def show_file(
     services: ServicesDep,
     request: Request,
-    name: Name,
-    version: Version,
+    name: ModelName,
+    version: VersionOrAlias,
     file: Annotated[
-        Literal["exact.safetensors", "golden.json"],
-        Path(description="The integer weights, or the hashes of the results for fixed inputs."),
+        VersionFile,
+        Path(
+            description="The integer weights, the hashes of the results for fixed inputs, the "
+            "latents of test images, or the snapshots of the training."
+        ),
     ],
 ) -> Response:
-    """Return a file with which a client can compute as the service does, to the bit.
+    """Return a file of a version, other than a figure.
 
-    docs/arithmetic.md specifies both files. Those of a version never change, and its manifest has their
-    SHA-256; those of an alias change when the alias moves.
+    With `exact.safetensors` and `golden.json` a client computes as the service does, to the bit:
+    docs/arithmetic.md specifies both. `encoded_images.safetensors` has the latents of up to 2,000
+    test images and their labels: the latent of an image is its row of `levels` multiplied by
+    `scale`, in the space of N(0, I). `snapshots.json` has about twenty snapshots of the training,
+    from the untrained network to the published one: samples of the same latents, reconstructions
+    of the same test images, the places of test images in the latent space, and the two parts of
+    the loss.
+
+    Files of a version never change, and its manifest has their SHA-256; those of an alias change
+    when the alias moves.
     """
     store = services.store
     ref = store.resolve(ModelRef.parse(f"{name}@{version}"))
     record = store.manifest(ref).files.get(file)
     if record is None:
-        raise FileNotInVersionError(f"{ref} is not an exact version, so it has no {file}")
+        return Response(_read(store, ref, file))  # raises: the version lacks the file
     accepted = qualities(request.headers.get("accept-encoding", ""))
     coding = content_coding.choose_coding(accepted)
     tag = f'"{record.sha256[:32]}{f"-{coding}" if coding else ""}"'
@@ -73,11 +82,26 @@ def show_file(
         content = _compressed(store, ref, file, record.sha256, coding)
         headers["Content-Encoding"] = coding
     else:
-        content = store.file(ref, file)
-    return Response(content, media_type=_MEDIA_TYPES[file], headers=headers)
+        content = _read(store, ref, file)
+    is_json = file.endswith(".json")
+    media_type = "application/json" if is_json else "application/octet-stream"
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def _read(store: Store, ref: ModelRef, file: VersionFile) -> bytes:
+    """Return the content of a file; raises NotFoundError if the version lacks it."""
+    match file:
+        case "encoded_images.safetensors":
+            return store.encoded_images(ref)
+        case "snapshots.json":
+            return store.snapshots(ref)
+        case "exact.safetensors" | "golden.json":
+            if file not in store.manifest(ref).files:
+                raise FileNotInVersionError(f"{ref} is not an exact version, so it has no {file}")
+            return store.file(ref, file)
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def _compressed(store: Store, ref: ModelRef, file: str, _sha256: str, coding: str) -> bytes:
+def _compressed(store: Store, ref: ModelRef, file: VersionFile, _sha256: str, coding: str) -> bytes:
     """Return a file of a version as a gzip or zlib stream, which takes 60 ms for four megabytes."""
-    return content_coding.compress(store.file(ref, file), coding)
+    return content_coding.compress(_read(store, ref, file), coding)

@@ -1,4 +1,4 @@
-// The snapshots of a training (see /models/{name}/{version}/snapshots), ready to draw.
+// The snapshots of a training (see /models/{name}/{version}/files/snapshots.json), ready to draw.
 import { get } from "../api.js";
 import { fromBase64 } from "../codec.js";
 import { modelGroups } from "../model_groups.js";
@@ -49,7 +49,7 @@ export function familiesOf({ models }) {
 }
 
 async function load(ref, catalogue) {
-  const [file, version] = await Promise.all([get(`models/${ref.replace("@", "/")}/snapshots`), catalogue.version(ref)]);
+  const [file, version] = await Promise.all([get(`models/${ref.replace("@", "/")}/files/snapshots.json`), catalogue.version(ref)]);
   const points = placesOf(file);
   return {
     ref,

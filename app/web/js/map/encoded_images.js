@@ -26,7 +26,7 @@ export function encodedImages(model) {
 }
 
 async function load(model) {
-  const response = await ask({ path: `models/${model.ref.replace("@", "/")}/${FILE}`, method: "GET" });
+  const response = await ask({ path: `models/${model.ref.replace("@", "/")}/files/${FILE}`, method: "GET" });
   const { levels, scale, labels, indices } = parseSafetensors(await response.arrayBuffer());
   const latent = scale.length;
   if (latent !== model.latent) throw new Problem({ detail: `The latents of test images of ${model.ref} have ${latent} dimensions instead of ${model.latent}.` });
