@@ -31,7 +31,7 @@ _OPENED = """async ([ref, latents]) => {
 
 def latents_of(address: str, ref: str, n: int) -> Any:
     """Return the latents of n seeds, (n, latent)."""
-    query = {"model": ref, "n": n, "seed": 3, "format": "npz"}
+    query: dict[str, str | int] = {"model": ref, "n": n, "seed": 3, "format": "npz"}
     content = (
         httpx.post(f"{address}/generate", params=query, timeout=180).raise_for_status().content
     )

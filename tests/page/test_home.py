@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from PIL import Image
-from playwright.sync_api import FloatRect
+from playwright.sync_api import FilePayload, FloatRect
 
 from tests.page.test_colour import a_picture
 from tests.page.visitor import Visitor
@@ -41,7 +41,9 @@ def seen_png(visitor: Visitor) -> bytes:
 
 def ask(visitor: Visitor, path: str, image: bytes | None = None) -> dict[str, Any]:
     """Post to the service, with an image or without, and return the JSON."""
-    form = {"image": {"name": "x.png", "mimeType": "image/png", "buffer": image}} if image else None
+    form: dict[str, str | float | bool | bytes | FilePayload] | None = None
+    if image:
+        form = {"image": FilePayload(name="x.png", mimeType="image/png", buffer=image)}
     response = visitor.page.request.post(f"{visitor.address}/{path}", multipart=form)
     assert response.ok, response.text()
     answer: dict[str, Any] = response.json()

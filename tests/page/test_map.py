@@ -71,7 +71,8 @@ def cells(visitor: Visitor, side: int, count: int = 15) -> NDArray[np.uint8]:
     """Return the pictures of the map, (count, count, side, side), grey: rows, columns, pixels."""
     plane = np.asarray(Image.open(io.BytesIO(picture(visitor))).convert("L"))
     places = ((np.arange(count * side) + 0.5) * len(plane) / (count * side)).astype(int)
-    return plane[np.ix_(places, places)].reshape(count, side, count, side).transpose(0, 2, 1, 3)
+    chosen: NDArray[np.uint8] = plane[np.ix_(places, places)]
+    return chosen.reshape(count, side, count, side).transpose(0, 2, 1, 3)
 
 
 def view(visitor: Visitor) -> list[float]:

@@ -18,8 +18,8 @@ from model_store.arithmetic import rounding
 from model_store.arithmetic.certificate import nearest_certified_scale
 from model_store.arithmetic.executors import Executor
 from model_store.arithmetic.executors.numpy_executor import NumpyExecutor
+from model_store.arithmetic.factors import RAW_EXPONENT, RAW_LIMIT, factor
 from model_store.arithmetic.file import to_bytes
-from model_store.arithmetic.flow import RAW_EXPONENT, RAW_LIMIT, factor
 from model_store.arithmetic.model import ExactModel
 from model_store.arithmetic.program import (
     Affine,
