@@ -115,7 +115,7 @@ def main() -> None:
                 print(f"recorded in {record('page_loading', machine, text, figures)}")
             return
         page = browser.new_page(viewport={"width": 1200, "height": 1000})
-        page.goto(f"{address}/#map?model=notebook@2")
+        page.goto(f"{address}/#map?model=notebook@3")
         page.wait_for_load_state("networkidle")
         page.evaluate(_WATCH, SPAN)
         walk(page, WARM_UP, 100)

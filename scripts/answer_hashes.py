@@ -33,16 +33,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MODELS = (
-    "mnist@7",
+    "mnist@8",
     "mnist-flow@4",
-    "mnist-gaussian@1",
-    "fashion@2",
-    "fashion-flow@3",
-    "faces@1",
-    "letters@1",
-    "digits@3",
-    "lab@3",
-    "notebook@2",
+    "mnist-gaussian@2",
+    "fashion@3",
+    "fashion-flow@4",
+    "faces@2",
+    "letters@2",
+    "digits@4",
+    "lab@4",
+    "notebook@3",
 )
 """The versions to ask, each the production version of its model."""
 

@@ -30,7 +30,7 @@ INDEX = CHECKOUT / "app" / "web" / "index.html"
 
 
 def exact_versions() -> list[str]:
-    """Return every shipped version with exact arithmetic, such as mnist@7."""
+    """Return every shipped version with exact arithmetic, such as mnist@8."""
     store = Store(SHIPPED)
     refs = [
         ModelRef(name=name, version=version)

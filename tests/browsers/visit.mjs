@@ -1,7 +1,7 @@
 // Drive a browser over WebDriver BiDi, or Chromium's own protocol, and print what it computed and showed.
 //
 //   node visit.mjs '{"driver": "build/browsers", "browser": "firefox", "path": "/usr/bin/firefox-esr",
-//                    "address": "http://localhost:8000", "rows": 1000, "refs": ["mnist@7"], "parts": ["map"]}'
+//                    "address": "http://localhost:8000", "rows": 1000, "refs": ["mnist@8"], "parts": ["map"]}'
 //
 // The answer is {decoded: {ref: {local, reason, sha256}}, parts: {name: number of pictures}, errors: [...]}.
 import { createRequire } from "node:module";

@@ -35,16 +35,16 @@ STATES: dict[str, tuple[str, Callable[[Visitor], object]]] = {
     "Generate, changed address": ("#generate?n=9999&label=banana", lambda _: None),
     "Draw": ("#draw", lambda v: v.draw((0.5, 0.15), (0.48, 0.85))),
     "Interpolate": ("#interpolate?steps=4", lambda _: None),
-    "Traverse": ("#traverse?model=digits@3&steps=3", open_details),
+    "Traverse": ("#traverse?model=digits@4&steps=3", open_details),
     "Traverse, directions": ("#traverse?model=zmoving@1&steps=3&rows=directions", open_details),
-    "Map": ("#map?model=lab@3", lambda _: None),
+    "Map": ("#map?model=lab@4", lambda _: None),
     "Map, with an explanation": (
-        "#map?model=lab@3&plane=seeds",
+        "#map?model=lab@4&plane=seeds",
         lambda v: v.shown.get_by_role("button", name="latent space").click(),
     ),
-    "Compare": ("#compare?model=lab@3&n=4", lambda _: None),
+    "Compare": ("#compare?model=lab@4&n=4", lambda _: None),
     "History": ("#history", lambda _: None),
-    "Model": ("#model?model=digits@3", open_details),
+    "Model": ("#model?model=digits@4", open_details),
     "waiting": ("#generate?n=4", wait_for_samples),
     "failed": ("#generate?n=4", fail),
 }
@@ -215,7 +215,7 @@ def test_new_samples_are_announced(visitor: Visitor) -> None:
     visitor.open("#generate?n=4&seed=1")
     visitor.type("Seed", "77")
     announcement = visitor.page.locator("#announcement[role=status]")
-    expect(announcement).to_have_text("4 images, seed 77, mnist@7")
+    expect(announcement).to_have_text("4 images, seed 77, mnist@8")
 
 
 @pytest.mark.screen(motion="reduce")

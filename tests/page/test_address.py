@@ -28,7 +28,7 @@ def test_the_page_says_what_it_shows_instead_of_an_impossible_value(
     visitor: Visitor, case: tuple[str, str, str, str, str]
 ) -> None:
     part, name, value, accepts, instead = case
-    visitor.open(f"#{part}?model=lab@3&{name}={value}")
+    visitor.open(f"#{part}?model=lab@4&{name}={value}")
     notice = visitor.page.locator("#notice")
     expect(notice).to_contain_text(f"{name}={value} cannot be shown: {name} must be ")
     expect(notice).to_contain_text(accepts)
@@ -36,14 +36,14 @@ def test_the_page_says_what_it_shows_instead_of_an_impossible_value(
 
 
 MISFITS = [
-    ("#generate?model=mnist@7&label=banana", "mnist@7 has no class banana, only 0, 1, 2"),
+    ("#generate?model=mnist@8&label=banana", "mnist@8 has no class banana, only 0, 1, 2"),
     ("#generate?model=zcolour@2&label=7", "zcolour@2 has no class 7."),
-    ("#traverse?model=lab@3&z=AAAAAAAAAAA", "A z of lab@3 has 20 numbers, and the given one has 2"),
-    ("#traverse?model=notebook@2&rows=directions", "notebook@2 has no directions"),
-    ("#map?model=notebook@2&x=40", "notebook@2 has no dimension 40, only 0 to 1."),
-    ("#compare?model=lab@3&other=nothing@1&n=4", "There is no model named nothing."),
-    ("#generate?model=lab@3&n=4&colour=red", "colour=red was ignored"),
-    ("#paint?model=lab@3", "This page has no part named paint."),
+    ("#traverse?model=lab@4&z=AAAAAAAAAAA", "A z of lab@4 has 20 numbers, and the given one has 2"),
+    ("#traverse?model=notebook@3&rows=directions", "notebook@3 has no directions"),
+    ("#map?model=notebook@3&x=40", "notebook@3 has no dimension 40, only 0 to 1."),
+    ("#compare?model=lab@4&other=nothing@1&n=4", "There is no model named nothing."),
+    ("#generate?model=lab@4&n=4&colour=red", "colour=red was ignored"),
+    ("#paint?model=lab@4", "This page has no part named paint."),
 ]
 
 
@@ -57,7 +57,7 @@ def test_the_page_says_what_the_model_or_the_page_does_not_have(
 
 
 def test_the_address_becomes_that_of_what_is_shown(visitor: Visitor) -> None:
-    visitor.open("#generate?model=mnist@7&n=4&label=banana")
+    visitor.open("#generate?model=mnist@8&n=4&label=banana")
     assert "label" not in visitor.state
     assert visitor.tiles.count() == 4
 
@@ -72,6 +72,6 @@ def test_the_word_goes_when_it_is_closed_and_when_something_else_is_shown(visito
 
 
 def test_a_change_of_the_model_says_which_setting_it_ended(visitor: Visitor) -> None:
-    visitor.open("#generate?model=mnist@7&n=4&label=3")
+    visitor.open("#generate?model=mnist@8&n=4&label=3")
     visitor.page.get_by_label("Model", exact=True).select_option("zcolour")
     expect(visitor.page.locator("#notice")).to_contain_text("zcolour@1 has no class 3.")

@@ -63,12 +63,12 @@ def test_strips_are_marked_while_they_are_those_of_the_last_seed(visitor: Visito
 
 
 def test_a_new_model_is_waited_for_in_every_part(visitor: Visitor) -> None:
-    visitor.open("#model?model=lab@3")
-    with held(visitor, "**/models/digits/3"):
+    visitor.open("#model?model=lab@4")
+    with held(visitor, "**/models/digits/4"):
         visitor.page.get_by_label("Model", exact=True).select_option("digits")
         expect(visitor.page.locator("#waiting")).to_be_visible()
         expect(visitor.shown.locator("[data-result]")).to_have_attribute("aria-busy", "true")
-    visitor.page.locator(".model-name").get_by_text("digits@3").wait_for()
+    visitor.page.locator(".model-name").get_by_text("digits@4").wait_for()
     expect(visitor.page.locator("#waiting")).to_be_hidden()
 
 

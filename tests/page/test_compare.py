@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.page.visitor import Visitor
 
-SEEDS = "#compare?model=lab@3&other=notebook@2&n=4&seed=8"
+SEEDS = "#compare?model=lab@4&other=notebook@3&n=4&seed=8"
 INHERITED = ["constructor", "__proto__", "toString"]
 
 
@@ -52,18 +52,18 @@ def test_the_default_address_pins_both_versions_of_one_data_set(visitor: Visitor
 
 
 def test_another_model_in_the_header_gets_a_partner_of_its_own_data_set(visitor: Visitor) -> None:
-    visitor.open("#compare?model=lab@3")
+    visitor.open("#compare?model=lab@4")
     visitor.page.get_by_label("Model", exact=True).select_option("fashion")
-    visitor.page.wait_for_url(re.compile(r"model=fashion@2&other=fashion-flow@\d"))
+    visitor.page.wait_for_url(re.compile(r"model=fashion@3&other=fashion-flow@\d"))
     visitor.settled()
-    assert columns(visitor)[0] == "fashion@2"
+    assert columns(visitor)[0] == "fashion@3"
 
 
 def test_a_partner_that_the_user_chose_stays(visitor: Visitor) -> None:
     visitor.open(SEEDS)
     visitor.page.get_by_label("Model", exact=True).select_option("fashion")
     visitor.settled()
-    assert columns(visitor) == ["fashion@2", "notebook@2"]
+    assert columns(visitor) == ["fashion@3", "notebook@3"]
 
 
 def test_a_version_alone_in_its_data_set_is_paired_with_none_by_default(visitor: Visitor) -> None:
@@ -82,26 +82,26 @@ def test_versions_are_added_up_to_four_and_removed(visitor: Visitor) -> None:
     expect(visitor.shown.locator(".compared")).to_have_count(4)
     assert visitor.shown.get_by_role("button", name="Add a version").count() == 0
     assert len(set(columns(visitor))) == 4
-    visitor.click("Remove notebook@2")
+    visitor.click("Remove notebook@3")
     expect(visitor.shown.locator(".compared")).to_have_count(3)
-    assert "notebook@2" not in columns(visitor)
+    assert "notebook@3" not in columns(visitor)
     assert visitor.page.evaluate("document.activeElement !== document.body")
 
 
 def test_an_alias_in_the_address_is_pinned(visitor: Visitor) -> None:
     visitor.open("#compare?model=lab&other=notebook@production,mnist-gaussian&n=1")
-    assert "other=notebook@2,mnist-gaussian@1" in visitor.state
-    assert columns(visitor) == ["lab@3", "notebook@2", "mnist-gaussian@1"]
+    assert "other=notebook@3,mnist-gaussian@2" in visitor.state
+    assert columns(visitor) == ["lab@4", "notebook@3", "mnist-gaussian@2"]
 
 
 @pytest.mark.parametrize("name", INHERITED)
 def test_names_that_every_object_inherits_are_no_versions(visitor: Visitor, name: str) -> None:
-    for other in (name, f"lab@{name}", f"lab@3,{name}"):
-        visitor.open(f"#compare?model=lab@3&other={other}&n=1")
+    for other in (name, f"lab@{name}", f"lab@4,{name}"):
+        visitor.open(f"#compare?model=lab@4&other={other}&n=1")
         assert name in visitor.page.locator("#notice").inner_text()
-        assert columns(visitor)[0] == "lab@3"
-    visitor.open(f"#compare?model=lab@3&other=notebook@2&n=1&input={name}&view={name}&a={name}:1")
-    assert columns(visitor) == ["lab@3", "notebook@2"]
+        assert columns(visitor)[0] == "lab@4"
+    visitor.open(f"#compare?model=lab@4&other=notebook@3&n=1&input={name}&view={name}&a={name}:1")
+    assert columns(visitor) == ["lab@4", "notebook@3"]
     assert visitor.page.evaluate("Object.keys(Object.prototype).length") == 0
 
 
@@ -109,7 +109,7 @@ def test_names_that_every_object_inherits_are_no_versions(visitor: Visitor, name
 
 
 def test_the_best_and_the_worst_of_three_are_marked(visitor: Visitor) -> None:
-    visitor.open("#compare?model=lab@3&other=mnist@7,notebook@2&n=1")
+    visitor.open("#compare?model=lab@4&other=mnist@8,notebook@3&n=1")
     row = visitor.shown.locator("tr", has_text="Frechet distance of samples").locator("td")
     assert [text.split()[1:] for text in row.all_inner_texts()] == [
         [],
@@ -117,21 +117,21 @@ def test_the_best_and_the_worst_of_three_are_marked(visitor: Visitor) -> None:
         ["▼", "worst"],
     ]
     expect(visitor.shown.locator(".verdict")).to_have_text(
-        "mnist@7 makes the best samples: their Frechet distance from real images is 0.33, "
-        "against 10.25 of lab@3 and 26.56 of notebook@2."
+        "mnist@8 makes the best samples: their Frechet distance from real images is 0.33, "
+        "against 10.25 of lab@4 and 26.56 of notebook@3."
     )
 
 
 def test_numbers_of_two_data_sets_are_never_in_one_row(visitor: Visitor) -> None:
-    visitor.open("#compare?model=lab@3&other=fashion@2,notebook@2&n=1")
+    visitor.open("#compare?model=lab@4&other=fashion@3,notebook@3&n=1")
     expect(visitor.shown.locator(".verdict")).to_have_text(
-        "Not ranked: lab@3 was trained on MNIST, fashion@2 on Fashion-MNIST, notebook@2 on MNIST, "
+        "Not ranked: lab@4 was trained on MNIST, fashion@3 on Fashion-MNIST, notebook@3 on MNIST, "
         "and measurements of different data sets cannot be compared."
     )
     tables = visitor.shown.locator("table")
     assert [table.locator("thead th").all_inner_texts()[1:] for table in tables.all()] == [
-        ["lab@3", "notebook@2"],
-        ["fashion@2"],
+        ["lab@4", "notebook@3"],
+        ["fashion@3"],
     ]
     assert tables.nth(0).locator(".mark").count() > 0
     assert tables.nth(1).locator(".mark").count() == 0
@@ -161,27 +161,27 @@ def test_the_wipe_uncovers_the_second_picture_by_pointer_and_by_keyboard(
     visitor.settled()
     assert wiped_share(visitor) == 1
     expect(slider).to_be_focused()
-    assert slider.get_attribute("aria-valuetext") == "100 % lab@3, 0 % notebook@2"
+    assert slider.get_attribute("aria-valuetext") == "100 % lab@4, 0 % notebook@3"
 
 
 def test_a_wipe_shows_the_pixels_of_both_versions(visitor: Visitor) -> None:
-    visitor.open("#compare?model=lab@3&other=notebook@2&n=1&seed=8")
+    visitor.open("#compare?model=lab@4&other=notebook@3&n=1&seed=8")
     tiles = visitor.pixels(".tiles img")
     view(visitor, "Wipe")
     assert visitor.pixels(".wipe-over canvas, .wipe-under canvas") == [tiles[1], tiles[0]]
 
 
 def test_the_wiped_version_is_chosen_among_four(visitor: Visitor) -> None:
-    visitor.open("#compare?model=lab@3&other=notebook@2,mnist@7&n=4&view=wipe")
+    visitor.open("#compare?model=lab@4&other=notebook@3,mnist@8&n=4&view=wipe")
     visitor.choose("Wipe to", "2")
-    assert visitor.shown.locator(".wipe-name").all_inner_texts() == ["lab@3", "mnist@7"]
+    assert visitor.shown.locator(".wipe-name").all_inner_texts() == ["lab@4", "mnist@8"]
     assert "against=2" in visitor.state
 
 
 def test_a_difference_with_a_gain_is_that_of_the_pixels(visitor: Visitor) -> None:
-    visitor.open("#compare?model=lab@3&other=notebook@2&n=1&seed=8")
+    visitor.open("#compare?model=lab@4&other=notebook@3&n=1&seed=8")
     first, second = visitor.pixels(".tiles img")
-    visitor.open("#compare?model=lab@3&other=notebook@2&n=1&seed=8&view=difference&gain=3")
+    visitor.open("#compare?model=lab@4&other=notebook@3&n=1&seed=8&view=difference&gain=3")
     [shown] = visitor.pixels(".tiles canvas")
     at = max(range(0, len(first), 4), key=lambda i: abs(second[i] - first[i]))
     for i in range(0, len(first), 4):
@@ -195,7 +195,7 @@ def test_a_difference_with_a_gain_is_that_of_the_pixels(visitor: Visitor) -> Non
 
 
 def test_a_version_does_not_differ_from_itself(visitor: Visitor) -> None:
-    visitor.open("#compare?model=lab@3&other=lab@3&n=1&seed=8&view=difference&gain=32")
+    visitor.open("#compare?model=lab@4&other=lab@4&n=1&seed=8&view=difference&gain=32")
     assert "no difference" in visitor.captions()
     [shown] = visitor.pixels(".tiles canvas")
     assert {value for i, value in enumerate(shown) if i % 4 != 3} == {0}
@@ -205,8 +205,8 @@ def test_a_version_does_not_differ_from_itself(visitor: Visitor) -> None:
 def test_images_of_two_sizes_are_shown_beside_each_other_and_the_page_says_why(
     visitor: Visitor, name: str
 ) -> None:
-    visitor.open(f"#compare?model=lab@3&other=letters&n=1&view={name}")
-    assert re.search(r"lab@3 makes 28.28 pixels, letters@", visitor.shown.inner_text())
+    visitor.open(f"#compare?model=lab@4&other=letters&n=1&view={name}")
+    assert re.search(r"lab@4 makes 28.28 pixels, letters@", visitor.shown.inner_text())
     assert visitor.tiles.count() == 2
 
 
@@ -249,7 +249,7 @@ def test_images_follow_the_temperature_while_its_slider_moves(visitor: Visitor) 
 
 
 def test_all_versions_reconstruct_the_image_that_was_drawn_here(visitor: Visitor) -> None:
-    visitor.open("#compare?model=lab@3&other=notebook@2&input=drawing")
+    visitor.open("#compare?model=lab@4&other=notebook@3&input=drawing")
     assert "Draw a digit" in visitor.shown.inner_text()
     pad = visitor.shown.locator(".own-pad").bounding_box()
     assert pad
@@ -274,7 +274,7 @@ def test_all_versions_reconstruct_the_image_that_was_drawn_here(visitor: Visitor
 def test_the_numbers_of_an_upload_are_ranked_if_all_versions_got_the_same_pixels(
     visitor: Visitor,
 ) -> None:
-    visitor.open("#compare?model=notebook@2&other=mnist@7&input=drawing")
+    visitor.open("#compare?model=notebook@3&other=mnist@8&input=drawing")
     visitor.drop(a_seven(), ".own-image")
     expect(visitor.shown.locator(".compared")).to_have_count(2)
     visitor.settled()
@@ -283,7 +283,7 @@ def test_the_numbers_of_an_upload_are_ranked_if_all_versions_got_the_same_pixels
 
 
 def test_the_difference_of_a_drawing_is_from_what_the_model_got(visitor: Visitor) -> None:
-    visitor.open("#compare?model=notebook@2&other=mnist@7&input=drawing&view=difference")
+    visitor.open("#compare?model=notebook@3&other=mnist@8&input=drawing&view=difference")
     visitor.drop(a_seven(), ".own-image")
     expect(visitor.shown.locator(".compared canvas")).to_have_count(2)
     first, second = (float(text.split()[0]) for text in visitor.captions() if "%" in text)
@@ -291,7 +291,7 @@ def test_the_difference_of_a_drawing_is_from_what_the_model_got(visitor: Visitor
 
 
 def test_a_walk_has_the_same_ends_and_one_position_for_all_versions(visitor: Visitor) -> None:
-    visitor.open("#compare?model=lab@3&other=notebook@2&input=walk&a=seed:4&b=seed:9&steps=6&t=0")
+    visitor.open("#compare?model=lab@4&other=notebook@3&input=walk&a=seed:4&b=seed:9&steps=6&t=0")
     strips = visitor.shown.locator(".strip")
     assert strips.count() == 2
     frames = visitor.pixels(".strip img")
@@ -305,7 +305,7 @@ def test_a_walk_has_the_same_ends_and_one_position_for_all_versions(visitor: Vis
 
 
 def test_play_moves_the_walk(visitor: Visitor) -> None:
-    visitor.open("#compare?model=lab@3&other=notebook@2&input=walk&steps=4&t=0")
+    visitor.open("#compare?model=lab@4&other=notebook@3&input=walk&steps=4&t=0")
     slider = visitor.shown.get_by_label("Position of the walk")
     visitor.click("Play")
     visitor.until(lambda: slider.input_value() == "3")
@@ -325,7 +325,7 @@ def test_play_moves_the_walk(visitor: Visitor) -> None:
     ],
 )
 def test_four_versions_fit_every_screen(visitor: Visitor, width: int, across: int) -> None:
-    visitor.open("#compare?model=lab@3&other=notebook@2,mnist@7,mnist-gaussian@1&n=4")
+    visitor.open("#compare?model=lab@4&other=notebook@3,mnist@8,mnist-gaussian@2&n=4")
     assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width
     tops = [_top(column) for column in visitor.shown.locator(".compared").all()]
     assert tops.count(tops[0]) == across

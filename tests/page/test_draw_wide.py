@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.page.visitor import Visitor
 
-MODELS = {"zwide@1": 128, "faces@1": 32, "zcolour@1": 3}
+MODELS = {"zwide@1": 128, "faces@2": 32, "zcolour@1": 3}
 
 
 def a_photo() -> bytes:
@@ -43,7 +43,7 @@ def test_the_page_is_not_wider_than_the_window(visitor: Visitor, model: str, wid
 
 
 def test_values_far_outside_the_prior_are_marked_at_the_edge(visitor: Visitor) -> None:
-    visitor.open("#draw?model=faces@1")
+    visitor.open("#draw?model=faces@2")
     visitor.draw((0.25, 0.25), (0.75, 0.25), (0.45, 0.8))
     box = visitor.shown.locator(".chart").first.bounding_box()
     assert box

@@ -50,15 +50,15 @@ def test_an_explanation_opens_by_keyboard_and_is_the_accessible_description(
 
 
 def test_a_second_explanation_replaces_the_first(visitor: Visitor) -> None:
-    visitor.open("#map?model=notebook@2")
+    visitor.open("#map?model=notebook@3")
     visitor.shown.get_by_role("button", name="latent space").click()
     visitor.shown.get_by_role("button", name="z", exact=True).click()
     expect(visitor.page.locator("#meaning")).to_contain_text("short list of numbers")
 
 
 def test_a_version_with_a_history_shows_its_training_curves(visitor: Visitor) -> None:
-    visitor.open("#model?model=notebook@2")
-    history = visitor.page.request.get(f"{visitor.address}/models/notebook/2").json()["manifest"][
+    visitor.open("#model?model=notebook@3")
+    history = visitor.page.request.get(f"{visitor.address}/models/notebook/3").json()["manifest"][
         "training"
     ]["history"]
     charts = visitor.shown.locator(".curves")
@@ -75,8 +75,8 @@ def test_a_version_with_a_history_shows_its_training_curves(visitor: Visitor) ->
 
 
 def test_a_version_without_a_history_shows_the_figure_of_its_loss(visitor: Visitor) -> None:
-    visitor.open("#model?model=digits@3")
-    picture = visitor.shown.get_by_role("img", name="Training loss of digits@3 by epoch")
+    visitor.open("#model?model=digits@4")
+    picture = visitor.shown.get_by_role("img", name="Training loss of digits@4 by epoch")
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth > 0)")
 
 
@@ -86,6 +86,6 @@ def test_a_version_without_history_and_figure_shows_a_note(visitor: Visitor) -> 
         answer["figures"].pop("loss")
         route.fulfill(json=answer)
 
-    visitor.page.route("**/models/digits/3", remove_figure)
-    visitor.open("#model?model=digits@3")
+    visitor.page.route("**/models/digits/4", remove_figure)
+    visitor.open("#model?model=digits@4")
     assert "no record of its training epochs" in visitor.shown.inner_text()

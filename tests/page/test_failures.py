@@ -103,13 +103,13 @@ def test_after_a_failure_the_seed_is_that_of_the_images(
 
 
 def test_a_model_that_cannot_be_loaded_is_not_the_selected_one(visitor: Visitor) -> None:
-    visitor.open("#generate?model=lab@3&n=4&seed=1")
-    fail(visitor, "**/models/notebook/2", BROKEN)
+    visitor.open("#generate?model=lab@4&n=4&seed=1")
+    fail(visitor, "**/models/notebook/3", BROKEN)
     model = visitor.page.get_by_label("Model", exact=True)
     model.select_option("notebook")
     visitor.problem()
     expect(model).to_have_value("lab")
-    assert visitor.state.startswith("#generate?model=lab@3")
+    assert visitor.state.startswith("#generate?model=lab@4")
 
 
 def test_strips_that_could_not_be_drawn_show_no_other_seed(visitor: Visitor) -> None:

@@ -72,7 +72,7 @@ def test_strips_are_a_few_screens_long_on_a_phone(visitor: Visitor, state: str) 
 
 
 def test_less_informative_dimensions_are_drawn_when_they_are_opened(visitor: Visitor) -> None:
-    visitor.open("#traverse?model=mnist@7&steps=3")
+    visitor.open("#traverse?model=mnist@8&steps=3")
     more = visitor.shown.locator(".more-dimensions")
     assert "20 more dimensions" in more.locator("summary").inner_text()
     assert not any(any(image) for image in visitor.pixels(".more-dimensions canvas"))
@@ -95,7 +95,7 @@ def test_a_menu_lies_within_a_low_window(visitor: Visitor) -> None:
 
 
 def test_data_sets_and_models_are_described(visitor: Visitor) -> None:
-    visitor.open("#generate?model=notebook@2&n=4")
+    visitor.open("#generate?model=notebook@3&n=4")
     about = visitor.page.locator("#about").inner_text()
     assert about == (
         "MNIST: handwritten digits, 28\N{MULTIPLICATION SIGN}28. "
@@ -129,7 +129,7 @@ def test_another_model_shows_its_own_numbers_and_images(visitor: Visitor) -> Non
     visitor.page.get_by_label("Model", exact=True).select_option("notebook")
     visitor.page.locator("#numbers").get_by_text("2 dimensions").wait_for()
     visitor.settled()
-    assert "model=notebook@2" in visitor.state
+    assert "model=notebook@3" in visitor.state
     assert visitor.pixels(".tiles img") != before
 
 
@@ -143,16 +143,16 @@ def test_an_older_version_can_be_chosen(visitor: Visitor) -> None:
 
 
 def test_each_metric_is_shown_with_its_protocol(visitor: Visitor) -> None:
-    visitor.open("#model?model=mnist@7")
+    visitor.open("#model?model=mnist@8")
     assert "86.84 nats" in visitor.shown.inner_text()
     visitor.shown.get_by_text("All metrics").click()
     assert "10,000 test images" in visitor.shown.inner_text()
 
 
 def test_the_numbers_of_each_class_are_a_table_of_their_own(visitor: Visitor) -> None:
-    visitor.open("#model?model=fashion@2")
+    visitor.open("#model?model=fashion@3")
     visitor.shown.get_by_text("Numbers of each class").click()
-    metrics = visitor.page.request.get(f"{visitor.address}/models/fashion/2").json()["manifest"][
+    metrics = visitor.page.request.get(f"{visitor.address}/models/fashion/3").json()["manifest"][
         "metrics"
     ]
     coat = visitor.shown.locator(".by-class tr").filter(has_text="Coat").inner_text().split()

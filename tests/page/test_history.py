@@ -42,14 +42,14 @@ def test_a_pinned_result_is_kept(visitor: Visitor) -> None:
 
 
 def test_two_models_are_shown_with_the_same_seeds(visitor: Visitor) -> None:
-    visitor.open("#compare?model=mnist@7&other=lab@3&n=4&seed=8")
+    visitor.open("#compare?model=mnist@8&other=lab@4&n=4&seed=8")
     seeds = ["8", "9", "10", "11"]
     assert visitor.captions() == seeds + seeds
     pictures = visitor.pixels(".tiles img")
     assert all(a != b for a, b in zip(pictures[:4], pictures[4:], strict=True))
     text = visitor.shown.inner_text()
     assert "86.84 nats" in text
-    assert "lab@3" in text
+    assert "lab@4" in text
 
 
 def test_two_versions_are_compared_and_the_address_has_both(visitor: Visitor) -> None:

@@ -14,7 +14,7 @@ from tests.page.test_colour import a_picture
 from tests.page.visitor import Visitor
 
 ROLLS = 10
-PLAIN = "#home?model=lab@3&seed=5"
+PLAIN = "#home?model=lab@4&seed=5"
 """A model without a flow, so its prior over z is N(0, I)."""
 COLOUR_RGBA = 20 * 24 * 4
 
@@ -107,7 +107,7 @@ def test_the_page_begins_with_a_diagram_that_is_alive(visitor: Visitor) -> None:
 
 def test_the_bells_are_those_that_the_service_encodes(visitor: Visitor) -> None:
     visitor.open(PLAIN)
-    encoding = ask(visitor, "encode?model=lab@3&preprocess=none", seen_png(visitor))["images"][0]
+    encoding = ask(visitor, "encode?model=lab@4&preprocess=none", seen_png(visitor))["images"][0]
     for row in rows(visitor):
         assert row["mu"] == pytest.approx(encoding["mu"][row["dimension"]], abs=1e-6)
         logvar = encoding["logvar"][row["dimension"]]
@@ -116,7 +116,7 @@ def test_the_bells_are_those_that_the_service_encodes(visitor: Visitor) -> None:
 
 def test_the_most_informative_dimensions_come_first(visitor: Visitor) -> None:
     visitor.open(PLAIN)
-    manifest = visitor.page.request.get(f"{visitor.address}/models/lab/3").json()["manifest"]
+    manifest = visitor.page.request.get(f"{visitor.address}/models/lab/4").json()["manifest"]
     kl_nats = manifest["latents"]["kl_nats"]
     best = sorted(range(len(kl_nats)), key=lambda d: -kl_nats[d])[:6]
     assert [row["dimension"] for row in rows(visitor)] == best
@@ -144,7 +144,7 @@ def test_z_is_mu_plus_sigma_times_eps(visitor: Visitor) -> None:
 
 def test_the_kl_is_the_sum_over_all_dimensions_of_the_closed_form(visitor: Visitor) -> None:
     visitor.open(PLAIN)
-    encoding = ask(visitor, "encode?model=lab@3&preprocess=none", seen_png(visitor))["images"][0]
+    encoding = ask(visitor, "encode?model=lab@4&preprocess=none", seen_png(visitor))["images"][0]
     kl = sum(
         0.5 * (mu**2 + math.exp(logvar) - 1 - logvar)
         for mu, logvar in zip(encoding["mu"], encoding["logvar"], strict=True)
@@ -167,7 +167,7 @@ def test_the_loss_is_the_sum_of_the_bars(visitor: Visitor) -> None:
 
 def test_the_reconstruction_is_measured_by_the_service(visitor: Visitor) -> None:
     visitor.open(PLAIN)
-    path = "score?model=lab@3&preprocess=none&seed=0&draws=32&format=json"
+    path = "score?model=lab@4&preprocess=none&seed=0&draws=32&format=json"
     score = ask(visitor, path, seen_png(visitor))["images"][0]
     assert nats(visitor)["reconstruction"] == pytest.approx(score["reconstruction_nats"], abs=1e-3)
 
@@ -175,7 +175,7 @@ def test_the_reconstruction_is_measured_by_the_service(visitor: Visitor) -> None
 @pytest.mark.parametrize("sigma", [1, 2.5])
 def test_the_ghosts_are_the_variants_that_the_service_draws(visitor: Visitor, sigma: float) -> None:
     visitor.open(f"{PLAIN}&sigma={sigma}")
-    path = f"augment?model=lab@3&preprocess=none&n=10&seed=5&temperature={sigma}&format=json"
+    path = f"augment?model=lab@4&preprocess=none&n=10&seed=5&temperature={sigma}&format=json"
     images = ask(visitor, path, seen_png(visitor))["images"]
     assert visitor.pixels(".ghost canvas") == [rgba(image["png"]) for image in images]
     assert visitor.pixels(".made")[0] == rgba(images[0]["png"])
@@ -186,7 +186,7 @@ def test_with_sigma_times_0_the_ten_ghosts_are_one_reconstruction(visitor: Visit
     assert len({tuple(ghost) for ghost in visitor.pixels(".ghost canvas")}) > 1
     set_sigma(visitor, "0")
     (only,) = {tuple(ghost) for ghost in visitor.pixels(".ghost canvas")}
-    answer = ask(visitor, "reconstruct?model=lab@3&preprocess=none&format=json", seen_png(visitor))
+    answer = ask(visitor, "reconstruct?model=lab@4&preprocess=none&format=json", seen_png(visitor))
     assert list(only) == rgba(answer["images"][0]["reconstruction"])
     assert all(set(row["rolls"]) == {row["roll"]} for row in rows(visitor))
     assert all(row["roll"] == pytest.approx(row["mu"], abs=1e-6) for row in rows(visitor))
@@ -198,7 +198,7 @@ def test_without_an_image_the_prior_makes_what_generate_makes(visitor: Visitor) 
     visitor.page.wait_for_url("**source=prior**")
     visitor.settled()
     assert {(row["mu"], row["sigma"]) for row in rows(visitor)} == {(0, 1)}
-    images = ask(visitor, "generate?model=lab@3&n=10&seed=5&format=json")["images"]
+    images = ask(visitor, "generate?model=lab@4&n=10&seed=5&format=json")["images"]
     assert visitor.pixels(".ghost canvas") == [rgba(image["png"]) for image in images]
     for row in rows(visitor):
         assert row["rolls"] == pytest.approx([one["z"][row["dimension"]] for one in images])
@@ -207,8 +207,8 @@ def test_without_an_image_the_prior_makes_what_generate_makes(visitor: Visitor) 
 
 @pytest.mark.parametrize("seed", [0, 4294967290])
 def test_the_noise_is_that_of_the_service_for_every_seed(visitor: Visitor, seed: int) -> None:
-    visitor.open(f"#home?model=notebook@2&source=prior&seed={seed}")
-    images = ask(visitor, f"generate?model=notebook@2&n=10&seed={seed}&format=json")["images"]
+    visitor.open(f"#home?model=notebook@3&source=prior&seed={seed}")
+    images = ask(visitor, f"generate?model=notebook@3&n=10&seed={seed}&format=json")["images"]
     for row in rows(visitor):
         assert row["rolls"] == [
             pytest.approx(one["z"][row["dimension"]], abs=1e-7) for one in images
@@ -301,7 +301,7 @@ def test_every_stage_opens_its_part(visitor: Visitor) -> None:
         visitor.shown.get_by_role("link", name=name, exact=True).click()
         visitor.settled()
         assert visitor.shown.get_attribute("data-part") == part
-        assert "model=lab@3" in visitor.state
+        assert "model=lab@4" in visitor.state
         if part in {"map", "traverse"}:
             assert "z=" in visitor.state
         if part == "draw":
@@ -398,7 +398,7 @@ def test_a_roll_is_not_animated_with_reduced_motion(visitor: Visitor) -> None:
 @pytest.mark.parametrize("width", [390, 768, 1440, 2560])
 def test_the_diagram_fits_every_screen(visitor: Visitor, width: int) -> None:
     visitor.page.set_viewport_size({"width": width, "height": 900})
-    for model in ("mnist@7", "notebook@2", "zcolour@1"):
+    for model in ("mnist@8", "notebook@3", "zcolour@1"):
         visitor.open(f"#home?model={model}&source=prior")
         assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), model
 
@@ -412,7 +412,7 @@ def test_the_diagram_fits_every_screen(visitor: Visitor, width: int) -> None:
 )
 def test_axe_finds_nothing_serious_in_any_state_of_the_home(visitor: Visitor, theme: str) -> None:
     for state in ("seed=5", "source=prior", "sigma=3&chosen=4"):
-        visitor.open(f"#home?model=lab@3&{state}")
+        visitor.open(f"#home?model=lab@4&{state}")
         visitor.shown.locator(".costs-chart:not(.awaiting)").wait_for()
         violations = Axe().run(visitor.page).response["violations"]
         serious = [one for one in violations if one["impact"] in {"serious", "critical"}]

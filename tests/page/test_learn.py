@@ -141,11 +141,11 @@ def test_a_member_of_the_family_becomes_the_model_of_the_page(visitor: Visitor):
 
 
 def test_a_model_without_snapshots_stays_selected_and_the_family_is_shown(visitor: Visitor):
-    visitor.open("#learn?model=lab@3&family=zbetas")
-    assert "lab@3 was published without snapshots" in visitor.shown.inner_text()
+    visitor.open("#learn?model=lab@4&family=zbetas")
+    assert "lab@4 was published without snapshots" in visitor.shown.inner_text()
     assert beta(visitor).get_attribute("aria-valuetext") == "beta 1"
     move(visitor, beta(visitor), 0)
-    assert "model=lab@3" in visitor.state
+    assert "model=lab@4" in visitor.state
     assert "beta=0" in visitor.state
     assert visitor.shown.locator(".learn-scatter").get_attribute("data-ref") == "zbeta-0@1"
     visitor.open(visitor.state)
@@ -198,7 +198,7 @@ def test_without_any_snapshots_the_part_says_how_to_get_some(visitor: Visitor):
         route.fulfill(response=answer, body=json.dumps({"models": models, "unreadable": []}))
 
     visitor.page.route("**/models", without_families)
-    visitor.open("#learn?model=lab@3")
+    visitor.open("#learn?model=lab@4")
     assert "no other model here has any" in visitor.shown.inner_text()
     expect(time(visitor)).to_be_hidden()
 

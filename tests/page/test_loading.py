@@ -31,4 +31,4 @@ def test_all_parts_are_there_once_the_page_is_idle_even_if_the_service_goes(
     )
     visitor.page.route(re.compile("/static/(bundle|js)/"), lambda route: route.abort())
     visitor.part("Model")
-    assert "mnist@7" in visitor.shown.inner_text()
+    assert "mnist@8" in visitor.shown.inner_text()

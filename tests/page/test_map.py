@@ -112,20 +112,20 @@ def decoded(visitor: Visitor, model: str, z: list[float]) -> list[int]:
 
 
 def test_the_map_of_a_model_with_two_dimensions_is_its_whole_latent_space(visitor: Visitor) -> None:
-    visitor.open("#map?model=notebook@2")
+    visitor.open("#map?model=notebook@3")
     wait_until_drawn(visitor)
     tiles = cells(visitor, 28)
-    centre = np.array(decoded(visitor, "notebook@2", [0, 0])).reshape(28, 28, 4)[..., 0]
+    centre = np.array(decoded(visitor, "notebook@3", [0, 0])).reshape(28, 28, 4)[..., 0]
     assert np.abs(tiles[7, 7].astype(int) - centre).max() <= 1
     assert tiles.reshape(225, -1).any(axis=1).all()
 
 
 def test_the_image_follows_the_pointer_and_a_click_keeps_it(visitor: Visitor) -> None:
-    visitor.open("#map?model=notebook@2")
+    visitor.open("#map?model=notebook@3")
     at_home = shown_image(visitor)
     point(visitor, 0.2, 0.3)
     wait_for_place(visitor, -1.8, 1.2)
-    assert shown_image(visitor) == decoded(visitor, "notebook@2", list(place(visitor)))
+    assert shown_image(visitor) == decoded(visitor, "notebook@3", list(place(visitor)))
     assert "at=" not in visitor.state
     visitor.page.mouse.move(5, 5)
     wait_for_place(visitor, 0, 0)
@@ -141,7 +141,7 @@ def test_the_image_follows_the_pointer_and_a_click_keeps_it(visitor: Visitor) ->
 
 
 def test_arrow_keys_and_sliders_move_the_place(visitor: Visitor) -> None:
-    visitor.open("#map?model=notebook@2&at=0,0")
+    visitor.open("#map?model=notebook@3&at=0,0")
     board(visitor).focus()
     visitor.page.keyboard.press("ArrowRight")
     visitor.page.keyboard.press("Shift+ArrowUp")
@@ -155,14 +155,14 @@ def test_arrow_keys_and_sliders_move_the_place(visitor: Visitor) -> None:
 
 
 def test_a_touch_selects_a_place(visitor: Visitor) -> None:
-    visitor.open("#map?model=notebook@2")
+    visitor.open("#map?model=notebook@3")
     touch(visitor, [(0.75, 0.25)])
     wait_for_place(visitor, 1.5, 1.5)
     wait_for_state(visitor, "at=1.5,1.5")
 
 
 def test_a_swipe_moves_the_map_and_not_the_page_or_the_place(visitor: Visitor) -> None:
-    visitor.open("#map?model=notebook@2&at=0.5,0.5")
+    visitor.open("#map?model=notebook@3&at=0.5,0.5")
     before = visitor.page.evaluate("scrollY")
     touch(visitor, [(0.5, 0.5)], [(0.5, 0.55)], [(0.6, 0.7)], [(0.75, 0.75)])
     wait_for_state(visitor, "view=")
@@ -173,7 +173,7 @@ def test_a_swipe_moves_the_map_and_not_the_page_or_the_place(visitor: Visitor) -
 
 
 def test_two_fingers_that_move_apart_zoom_in_around_their_middle(visitor: Visitor) -> None:
-    visitor.open("#map?model=notebook@2")
+    visitor.open("#map?model=notebook@3")
     fingers = [[(0.75 - d, 0.5), (0.75 + d, 0.5)] for d in (0.05, 0.07, 0.1, 0.15, 0.2)]
     touch(visitor, *fingers)
     wait_for_state(visitor, "view=")
@@ -185,7 +185,7 @@ def test_two_fingers_that_move_apart_zoom_in_around_their_middle(visitor: Visito
 
 
 def test_dragging_moves_the_map_and_decodes_what_comes_into_view(visitor: Visitor) -> None:
-    visitor.open("#map?model=notebook@2")
+    visitor.open("#map?model=notebook@3")
     wait_until_drawn(visitor)
     before = cells(visitor, 28)
     point(visitor, 0.3, 0.5)
@@ -197,12 +197,12 @@ def test_dragging_moves_the_map_and_decodes_what_comes_into_view(visitor: Visito
     wait_until_drawn(visitor)
     moved = cells(visitor, 28)
     assert np.array_equal(moved[:, 3:], before[:, :-3])
-    expected = np.array(decoded(visitor, "notebook@2", [-3.6, 0])).reshape(28, 28, 4)[..., 0]
+    expected = np.array(decoded(visitor, "notebook@3", [-3.6, 0])).reshape(28, 28, 4)[..., 0]
     assert np.abs(moved[7, 1].astype(int) - expected).max() <= 1
 
 
 def test_the_wheel_zooms_around_the_pointer_into_smaller_cells(visitor: Visitor) -> None:
-    visitor.open("#map?model=notebook@2")
+    visitor.open("#map?model=notebook@3")
     point(visitor, 0.75, 0.25)
     wait_for_place(visitor, 1.5, 1.5)
     for _ in range(4):
@@ -220,7 +220,7 @@ def test_the_wheel_zooms_around_the_pointer_into_smaller_cells(visitor: Visitor)
 
 
 def test_the_map_is_zoomed_and_reset_by_keys_and_buttons(visitor: Visitor) -> None:
-    visitor.open("#map?model=notebook@2&at=2.5,0")
+    visitor.open("#map?model=notebook@3&at=2.5,0")
     board(visitor).press("+")
     wait_for_state(visitor, "view=")
     s, _, half = view(visitor)
@@ -236,7 +236,7 @@ def test_the_map_is_zoomed_and_reset_by_keys_and_buttons(visitor: Visitor) -> No
 
 
 def test_arrow_keys_move_the_view_along_when_the_place_leaves_it(visitor: Visitor) -> None:
-    visitor.open("#map?model=notebook@2&at=2.9,0")
+    visitor.open("#map?model=notebook@3&at=2.9,0")
     for _ in range(4):
         board(visitor).press("Shift+ArrowRight")
     wait_for_place(visitor, 4.9, 0)
@@ -272,7 +272,7 @@ def test_live_images_are_requested_one_at_a_time(visitor: Visitor) -> None:
 def test_the_map_of_a_larger_model_starts_with_its_two_most_informative_dimensions(
     visitor: Visitor,
 ) -> None:
-    visitor.open("#map?model=digits@3")
+    visitor.open("#map?model=digits@4")
     assert visitor.shown.get_by_label("Horizontal").input_value() == "11"
     assert visitor.shown.get_by_label("Vertical").input_value() == "10"
     point(visitor, 0.75, 0.25)
@@ -280,7 +280,7 @@ def test_the_map_of_a_larger_model_starts_with_its_two_most_informative_dimensio
     x, y = place(visitor)
     z = [0.0] * 20
     z[11], z[10] = x, y
-    assert shown_image(visitor) == decoded(visitor, "digits@3", z)
+    assert shown_image(visitor) == decoded(visitor, "digits@4", z)
     before = picture(visitor)
     visitor.choose("Horizontal", "3")
     wait_until_drawn(visitor)
@@ -290,15 +290,15 @@ def test_the_map_of_a_larger_model_starts_with_its_two_most_informative_dimensio
 
 def test_a_plane_through_three_seeds_contains_their_images(visitor: Visitor) -> None:
     for at, seed in (("0,0", 1), ("1,0", 2), ("0,1", 3)):
-        visitor.open(f"#map?model=digits@3&plane=seeds&a=1&b=2&c=3&at={at}")
+        visitor.open(f"#map?model=digits@4&plane=seeds&a=1&b=2&c=3&at={at}")
         at_place = np.array(visitor.pixels(".map-face img")[0])
-        by_seed = np.array(image_from_service(visitor, f"generate?model=digits@3&n=1&seed={seed}"))
+        by_seed = np.array(image_from_service(visitor, f"generate?model=digits@4&n=1&seed={seed}"))
         assert np.abs(at_place - by_seed).max() <= 1, seed
     assert visitor.shown.locator(".corners span").all_inner_texts() == ["A", "B", "C"]
 
 
 def test_an_image_from_another_part_is_the_first_place_of_its_map(visitor: Visitor) -> None:
-    visitor.open("#generate?n=4&seed=1&model=digits@3")
+    visitor.open("#generate?n=4&seed=1&model=digits@4")
     image = visitor.pixels(".tiles img")[2]
     visitor.menu(visitor.tiles.nth(2), "Map around here")
     assert visitor.pixels(".map-face img") == [image]
@@ -307,7 +307,7 @@ def test_an_image_from_another_part_is_the_first_place_of_its_map(visitor: Visit
 
 
 def test_a_reopened_map_shows_the_same_pixels(visitor: Visitor) -> None:
-    visitor.open("#map?model=digits@3&x=3&y=7&seed=5&at=1.2,-0.4&span=2")
+    visitor.open("#map?model=digits@4&x=3&y=7&seed=5&at=1.2,-0.4&span=2")
     wait_until_drawn(visitor)
     before = picture(visitor), visitor.pixels(".map-face img, .map-live")
     visitor.open(visitor.state)
@@ -316,7 +316,7 @@ def test_a_reopened_map_shows_the_same_pixels(visitor: Visitor) -> None:
 
 
 def test_a_copied_curl_gives_the_image_of_the_place(visitor: Visitor, tmp_path: Path) -> None:
-    visitor.open("#map?model=notebook@2&at=-1.5,0.3")
+    visitor.open("#map?model=notebook@3&at=-1.5,0.3")
     saved = visitor.saved("Save PNG").read_bytes()
     command = visitor.copied("Copy as curl")
     run_in_a_shell(command, tmp_path)
@@ -326,8 +326,8 @@ def test_a_copied_curl_gives_the_image_of_the_place(visitor: Visitor, tmp_path: 
 def test_another_model_gets_a_map_of_its_own(
     visitor: Visitor,
 ) -> None:
-    visitor.open("#map?model=digits@3&plane=seeds&at=0.5,0.5")
+    visitor.open("#map?model=digits@4&plane=seeds&at=0.5,0.5")
     visitor.page.get_by_label("Model", exact=True).select_option("notebook")
     expect(visitor.shown.get_by_role("slider", name="z0")).to_be_visible()
     visitor.settled()
-    assert shown_image(visitor) == decoded(visitor, "notebook@2", list(place(visitor)))
+    assert shown_image(visitor) == decoded(visitor, "notebook@3", list(place(visitor)))

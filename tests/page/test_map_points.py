@@ -180,14 +180,14 @@ def test_the_plane_between_two_classes_goes_through_their_means(visitor: Visitor
 
 
 def test_a_version_without_latents_of_test_images_says_what_is_missing(visitor: Visitor) -> None:
-    visitor.open("#map?model=digits@3")
+    visitor.open("#map?model=digits@4")
     expect(visitor.shown.locator("#map-points")).to_contain_text(
-        "digits@3 was published without latents of test images, so no points are shown"
+        "digits@4 was published without latents of test images, so no points are shown"
     )
     expect(visitor.shown.locator("#map-points")).to_contain_text("python -m training complete")
     options = visitor.shown.get_by_label("Plane through").locator("option")
     assert options.evaluate_all("all => all.map(one => one.disabled)") == [False, False, True, True]
-    visitor.open("#map?model=digits@3&plane=pca")
+    visitor.open("#map?model=digits@4&plane=pca")
     expect(
         visitor.page.get_by_text("without latents of test images, which this plane")
     ).to_be_visible()
@@ -195,7 +195,7 @@ def test_a_version_without_latents_of_test_images_says_what_is_missing(visitor: 
 
 
 def test_a_drawing_is_a_dot_at_its_mu_and_is_kept_in_the_link(visitor: Visitor) -> None:
-    visitor.open("#draw?model=digits@3")
+    visitor.open("#draw?model=digits@4")
     visitor.draw((0.3, 0.2), (0.7, 0.2), (0.45, 0.85))
     visitor.part("Map")
     wait_for_state(visitor, "image=")
@@ -203,7 +203,7 @@ def test_a_drawing_is_a_dot_at_its_mu_and_is_kept_in_the_link(visitor: Visitor) 
     with_image = visitor.state
     link = re.search(r"image=([\w-]+)", with_image)
     assert link
-    mu = encoded(visitor, "digits@3", link[1])
+    mu = encoded(visitor, "digits@4", link[1])
     shown = [float(value) for value in (board(visitor).get_attribute("data-mine") or "").split(",")]
     assert np.allclose(shown, [mu[11], mu[10]], atol=1e-3)
     visitor.click("Plane through it")
@@ -229,8 +229,8 @@ def encoded(visitor: Visitor, model: str, base64url: str) -> list[float]:
 
 
 def test_a_chosen_file_is_shown_on_the_map(visitor: Visitor, tmp_path: Path) -> None:
-    visitor.open("#map?model=digits@3")
-    answer = visitor.page.request.get(f"{visitor.address}/generate?n=1&seed=1&model=digits@3")
+    visitor.open("#map?model=digits@4")
+    answer = visitor.page.request.get(f"{visitor.address}/generate?n=1&seed=1&model=digits@4")
     file = tmp_path / "seven.png"
     file.write_bytes(answer.body())
     visitor.shown.get_by_label("Image file").set_input_files(file)

@@ -33,7 +33,7 @@ def is_unharmed(visitor: Visitor) -> bool:
 
 @pytest.mark.parametrize("name", INHERITED)
 def test_a_part_that_every_object_inherits_is_no_part(visitor: Visitor, name: str) -> None:
-    for address in (f"#{name}", f"#{name}?model=lab@3&n=4&seed=9"):
+    for address in (f"#{name}", f"#{name}?model=lab@4&n=4&seed=9"):
         visitor.open(address)
         assert visitor.page.locator("#part-home").is_visible()
         assert visitor.page.locator("#problem").is_hidden()
@@ -43,11 +43,11 @@ def test_a_part_that_every_object_inherits_is_no_part(visitor: Visitor, name: st
 
 @pytest.mark.parametrize("name", INHERITED)
 def test_a_value_that_every_object_inherits_is_ignored(visitor: Visitor, name: str) -> None:
-    visitor.open(f"#generate?model=lab@3&{name}=5&n=4&seed=9")
+    visitor.open(f"#generate?model=lab@4&{name}=5&n=4&seed=9")
     request = visitor.page.locator("#request").text_content() or ""
-    assert "generate?model=lab@3&n=4&seed=9&temperature=1" in request
+    assert "generate?model=lab@4&n=4&seed=9&temperature=1" in request
     assert name not in request
-    visitor.open(f"#interpolate?model=lab@3&a={name}:1&path={name}&steps=2")
+    visitor.open(f"#interpolate?model=lab@4&a={name}:1&path={name}&steps=2")
     request = visitor.page.locator("#request").text_content() or ""
     assert "seed_a=50" in request
     assert "path=slerp" in request
@@ -71,20 +71,20 @@ def test_an_alias_or_model_that_every_object_inherits_does_not_exist(
     "parameters",
     [
         *(
-            {"model": "lab@3", "endpoint": name, "part": "generate", "values": {}}
+            {"model": "lab@4", "endpoint": name, "part": "generate", "values": {}}
             for name in INHERITED
         ),
         *(
-            {"model": "lab@3", "endpoint": "draw", "part": name, "values": {}}
+            {"model": "lab@4", "endpoint": "draw", "part": name, "values": {}}
             for name in INHERITED[:2]
         ),
         {"model": {"name": "lab"}, "endpoint": "/generate"},
-        {"model": ["lab@3"], "endpoint": "/generate"},
-        {"model": "lab@3", "endpoint": ["/generate"]},
-        {"model": "lab@3", "endpoint": "/decode", "z": {"0": [1]}},
-        {"model": "lab@3"},
-        ["lab@3"],
-        "lab@3",
+        {"model": ["lab@4"], "endpoint": "/generate"},
+        {"model": "lab@4", "endpoint": ["/generate"]},
+        {"model": "lab@4", "endpoint": "/decode", "z": {"0": [1]}},
+        {"model": "lab@4"},
+        ["lab@4"],
+        "lab@4",
         None,
         7,
     ],
@@ -93,7 +93,7 @@ def test_an_alias_or_model_that_every_object_inherits_does_not_exist(
 def test_a_png_whose_settings_are_none_of_ours_is_a_drawing(
     visitor: Visitor, parameters: object
 ) -> None:
-    visitor.open("#generate?model=lab@3&n=4&seed=9")
+    visitor.open("#generate?model=lab@4&n=4&seed=9")
     visitor.drop(png_with(parameters))
     visitor.page.wait_for_selector("#part-draw:not([hidden]) .triptych img")
     visitor.settled()
@@ -102,9 +102,9 @@ def test_a_png_whose_settings_are_none_of_ours_is_a_drawing(
 
 def test_values_in_a_png_that_no_control_can_have_are_replaced(visitor: Visitor) -> None:
     values = {"n": "constructor", "seed": 9, "temperature": {"a": 1}, "label": None, "__proto__": 1}
-    visitor.open("#generate?model=lab@3&n=4&seed=1")
-    visitor.drop(png_with({"model": "lab@3", "endpoint": "/generate", **values}))
-    visitor.page.wait_for_url("**#generate?model=lab@3&n=16&seed=9&temperature=1")
+    visitor.open("#generate?model=lab@4&n=4&seed=1")
+    visitor.drop(png_with({"model": "lab@4", "endpoint": "/generate", **values}))
+    visitor.page.wait_for_url("**#generate?model=lab@4&n=16&seed=9&temperature=1")
     visitor.settled()
     assert is_unharmed(visitor)
 
@@ -120,6 +120,6 @@ def test_an_alias_of_an_answer_may_have_any_name(visitor: Visitor, name: str) ->
     visitor.page.route("**/models?**", add_alias)
     visitor.open(f"#generate?model=lab@{name}&n=4&seed=9")
     assert visitor.page.locator("#problem").is_hidden()
-    assert visitor.state.startswith("#generate?model=lab@3&n=4&seed=9")
+    assert visitor.state.startswith("#generate?model=lab@4&n=4&seed=9")
     assert name in visitor.page.locator("#version").inner_text()
     assert is_unharmed(visitor)

@@ -16,8 +16,8 @@ from tests.page.visitor import Visitor
 
 SCENES = json.loads((CHECKOUT / "app/web/scenes.json").read_text(encoding="utf-8"))["scenes"]
 TWO = [
-    ("#generate?model=lab@3&n=4&seed=3", "First"),
-    ("#generate?model=lab@3&n=1&seed=9", "Second"),
+    ("#generate?model=lab@4&n=4&seed=3", "First"),
+    ("#generate?model=lab@4&n=1&seed=9", "Second"),
 ]
 INHERITED = ["constructor", "__proto__", "toString"]
 
@@ -106,7 +106,7 @@ def test_the_scene_of_temperature_has_the_seeds_of_the_scene_before(visitor: Vis
 
 
 def test_p_fills_the_window_with_the_scene_and_escape_returns(visitor: Visitor) -> None:
-    visitor.open("#generate?model=lab@3&n=4&seed=1&temperature=1")
+    visitor.open("#generate?model=lab@4&n=4&seed=1&temperature=1")
     before = visitor.state
     press(visitor, "p")
     on_stage(visitor).wait_for()
@@ -132,7 +132,7 @@ def test_p_fills_the_window_with_the_scene_and_escape_returns(visitor: Visitor) 
 
 
 def test_the_button_presents_and_gets_the_focus_back(visitor: Visitor) -> None:
-    visitor.open("#generate?model=lab@3&n=4&seed=1")
+    visitor.open("#generate?model=lab@4&n=4&seed=1")
     visitor.page.locator("#present").press("Enter")
     on_stage(visitor).wait_for()
     press(visitor, "Escape")
@@ -142,8 +142,8 @@ def test_the_button_presents_and_gets_the_focus_back(visitor: Visitor) -> None:
 @pytest.mark.parametrize(
     ("view", "box"),
     [
-        ("#generate?model=lab@3&n=1", "input[type=number]"),
-        ("#generate?model=lab@3&n=1", "#model"),
+        ("#generate?model=lab@4&n=1", "input[type=number]"),
+        ("#generate?model=lab@4&n=1", "#model"),
         ("#scenes", "textarea"),
         ("#scenes", "input[type=text]"),
     ],
@@ -160,7 +160,7 @@ def test_a_p_that_is_typed_stays_in_its_field(visitor: Visitor, view: str, box: 
 
 
 def test_a_p_with_control_belongs_to_the_browser(visitor: Visitor) -> None:
-    visitor.open("#generate?model=lab@3&n=1")
+    visitor.open("#generate?model=lab@4&n=1")
     script = """() => document.body.dispatchEvent(new KeyboardEvent("keydown",
         {key: "p", ctrlKey: true, bubbles: true, cancelable: true}))"""
     assert visitor.page.evaluate(script) is True
@@ -168,7 +168,7 @@ def test_a_p_with_control_belongs_to_the_browser(visitor: Visitor) -> None:
 
 
 def test_arrows_page_keys_and_the_back_button_move_through_the_scenes(visitor: Visitor) -> None:
-    visitor.open("#generate?model=lab@3&n=4&seed=1")
+    visitor.open("#generate?model=lab@4&n=4&seed=1")
     before = visitor.state
     visitor.open(link(TWO, 1))
     assert caption(visitor) == "First"
@@ -193,7 +193,7 @@ def test_arrows_page_keys_and_the_back_button_move_through_the_scenes(visitor: V
 
 
 def test_changes_on_the_stage_are_gone_afterwards_and_leave_no_history(visitor: Visitor) -> None:
-    visitor.open("#generate?model=lab@3&n=4&seed=1&temperature=0.5")
+    visitor.open("#generate?model=lab@4&n=4&seed=1&temperature=0.5")
     visitor.page.wait_for_function("localStorage.getItem('zserve.history') !== null")
     before = visitor.page.evaluate("localStorage.getItem('zserve.history')")
     visitor.page.evaluate("address => { location.hash = address }", link(TWO, 1))
@@ -267,7 +267,7 @@ def test_a_scene_fits_the_window_beside_its_caption(visitor: Visitor, width: int
 
 @pytest.mark.parametrize("name", [*INHERITED, "nothing", "scenes"])
 def test_a_scene_of_no_part_says_so_and_harms_nothing(visitor: Visitor, name: str) -> None:
-    visitor.open(link([(f"#{name}?model=lab@3", "Wrong"), TWO[0]], 1))
+    visitor.open(link([(f"#{name}?model=lab@4", "Wrong"), TWO[0]], 1))
     assert "This scene cannot be shown" in caption(visitor)
     assert visitor.page.locator("main > section:visible").count() == 0
     press(visitor, "ArrowRight")
@@ -325,7 +325,7 @@ def test_stored_scenes_may_be_anything(visitor: Visitor, stored: str) -> None:
 
 
 def test_a_view_is_added_captioned_moved_and_removed(visitor: Visitor) -> None:
-    visitor.open("#generate?model=lab@3&n=4&seed=77")
+    visitor.open("#generate?model=lab@4&n=4&seed=77")
     visitor.click("Add to scenes")
     visitor.part("Scenes")
     assert len(listed(visitor)) == 7
@@ -382,10 +382,10 @@ def test_a_pasted_link_is_added_and_others_are_refused(visitor: Visitor) -> None
     visitor.open("#scenes")
     visitor.type("Add a link", "https://example.com/#constructor?n=1")
     visitor.page.get_by_role("status").filter(has_text="not a link").wait_for()
-    visitor.type("Add a link", f"{visitor.address}/#generate?model=lab@3&n=4&seed=5")
+    visitor.type("Add a link", f"{visitor.address}/#generate?model=lab@4&n=4&seed=5")
     visitor.until(lambda: len(listed(visitor)) == 7)
     assert visitor.shown.locator("li a").last.get_attribute("href") == (
-        "#generate?model=lab@3&n=4&seed=5"
+        "#generate?model=lab@4&n=4&seed=5"
     )
 
 

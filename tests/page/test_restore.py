@@ -14,15 +14,15 @@ from tests.page.visitor import Visitor
     [
         (
             "generate?model=lab&n=4&seed=9&temperature=0.7&label=3",
-            "#generate?model=lab@3&n=4&seed=9&temperature=0.7&label=3",
+            "#generate?model=lab@4&n=4&seed=9&temperature=0.7&label=3",
         ),
         (
             "interpolate?seed_a=4&seed_b=5&steps=8&path=linear&scale=3",
-            "#interpolate?model=mnist@7&a=seed:4&b=seed:5&steps=8&path=linear&t=0.5",
+            "#interpolate?model=mnist@8&a=seed:4&b=seed:5&steps=8&path=linear&t=0.5",
         ),
         (
             "traverse?model=notebook&seed=3&steps=5&span=2",
-            "#traverse?model=notebook@2&seed=3&steps=5&span=2&rows=dimensions",
+            "#traverse?model=notebook@3&seed=3&steps=5&span=2&rows=dimensions",
         ),
     ],
 )

@@ -81,7 +81,7 @@ def test_compare_chooses_another_version_if_no_other_model_has_the_data_set(
 
 
 def test_compare_marks_the_better_and_the_worse_samples_of_one_data_set(visitor: Visitor) -> None:
-    visitor.open("#compare?model=notebook@2&other=lab@3&n=4&seed=8")
+    visitor.open("#compare?model=notebook@3&other=lab@4&n=4&seed=8")
     assert row(visitor, "Sample quality") == [
         "82 % as recognisable as real images ▲ better",
         "42 % as recognisable as real images ▼ worse",
@@ -89,23 +89,23 @@ def test_compare_marks_the_better_and_the_worse_samples_of_one_data_set(visitor:
     # notebook's samples are recognisable but lack variety, and the Frechet distance decides
     assert row(visitor, "Frechet distance of samples") == ["26.56 ▼ worse", "10.25 ▲ better"]
     expect(visitor.shown.locator(".verdict")).to_have_text(
-        "lab@3 makes the better samples: their Frechet distance from real images is 10.25, "
-        "against 26.56 of notebook@2."
+        "lab@4 makes the better samples: their Frechet distance from real images is 10.25, "
+        "against 26.56 of notebook@3."
     )
     assert row(visitor, "Trained on") == ["MNIST", "MNIST"]
 
 
 def test_compare_does_not_rank_models_of_different_data_sets(visitor: Visitor) -> None:
-    visitor.open("#compare?model=mnist@7&other=fashion@2&n=4&seed=8")
+    visitor.open("#compare?model=mnist@8&other=fashion@3&n=4&seed=8")
     expect(visitor.shown.locator(".verdict")).to_have_text(
-        "Not ranked: mnist@7 was trained on MNIST, fashion@2 on Fashion-MNIST, and measurements "
+        "Not ranked: mnist@8 was trained on MNIST, fashion@3 on Fashion-MNIST, and measurements "
         "of different data sets cannot be compared."
     )
     assert visitor.shown.locator(".mark").count() == 0
 
 
 def test_a_version_with_the_same_numbers_as_the_other_has_no_marks(visitor: Visitor) -> None:
-    visitor.open("#compare?model=lab@3&other=lab@3&n=4&seed=8")
+    visitor.open("#compare?model=lab@4&other=lab@4&n=4&seed=8")
     assert visitor.shown.locator(".mark").count() == 0
     expect(visitor.shown.locator(".verdict")).to_contain_text("equally good samples")
 
@@ -116,8 +116,8 @@ def test_a_service_that_lists_no_sample_quality_is_shown_as_not_measured(visitor
         answer["sample_quality"] = None
         route.fulfill(json=answer)
 
-    visitor.page.route("**/models/lab/3", remove_quality)
-    visitor.open("#compare?model=lab@3&other=mnist@7&n=4&seed=8")
+    visitor.page.route("**/models/lab/4", remove_quality)
+    visitor.open("#compare?model=lab@4&other=mnist@8&n=4&seed=8")
     expect(visitor.shown.locator(".verdict")).to_have_text(
-        "Not ranked: the samples of lab@3 were not measured."
+        "Not ranked: the samples of lab@4 were not measured."
     )

@@ -58,10 +58,10 @@ _DECODED_TWICE = """async (z) => {
     const { openCatalogue } = await import("/static/js/models.js");
     const { openDecoder } = await import("/static/js/decoding.js");
     const { fileOf } = await import("/static/js/saving.js");
-    const model = await (await openCatalogue()).version("lab@3");
+    const model = await (await openCatalogue()).version("lab@4");
     const decoder = await (await openDecoder(model)).ready;
     window.decodeAgain = async () => {
-        const request = { path: "decode", query: { model: "lab@3" }, json: { z: [z] } };
+        const request = { path: "decode", query: { model: "lab@4" }, json: { z: [z] } };
         const file = await fileOf(request, { model });
         const { bitmapOf, pixelsOf } = await import("/static/js/pictures.js");
         const saved = pixelsOf(await bitmapOf(file)).data.filter((_, i) => i % 4 === 0);

@@ -13,7 +13,7 @@ def strip(visitor: Visitor, dimension: int) -> Locator:
 
 
 def test_the_most_informative_dimension_is_first_and_dead_ones_are_hidden(visitor: Visitor) -> None:
-    visitor.open("#traverse?model=digits@3&seed=5")
+    visitor.open("#traverse?model=digits@4&seed=5")
     names = visitor.shown.get_by_role("radiogroup").evaluate_all(
         "all => all.map(one => one.ariaLabel)"
     )
@@ -27,7 +27,7 @@ def test_the_most_informative_dimension_is_first_and_dead_ones_are_hidden(visito
 
 
 def test_choosing_an_image_sets_z_and_can_be_undone(visitor: Visitor) -> None:
-    visitor.open("#traverse?model=digits@3&seed=5&steps=9")
+    visitor.open("#traverse?model=digits@4&seed=5&steps=9")
     before = visitor.pixels(".side img")
     tile = strip(visitor, 10).get_by_role("radio").nth(0)
     drawn = tile.locator("canvas").evaluate(
@@ -44,7 +44,7 @@ def test_choosing_an_image_sets_z_and_can_be_undone(visitor: Visitor) -> None:
 
 
 def test_arrow_keys_move_along_a_strip_and_between_strips(visitor: Visitor) -> None:
-    visitor.open("#traverse?model=digits@3&seed=5&steps=9")
+    visitor.open("#traverse?model=digits@4&seed=5&steps=9")
     first = strip(visitor, 11).get_by_role("radio")
     first.nth(4).click()
     visitor.settled()
@@ -63,7 +63,7 @@ def test_arrow_keys_move_along_a_strip_and_between_strips(visitor: Visitor) -> N
 
 
 def test_a_reopened_z_shows_the_same_pixels(visitor: Visitor) -> None:
-    visitor.open("#traverse?model=digits@3&seed=5&steps=5")
+    visitor.open("#traverse?model=digits@4&seed=5&steps=5")
     strip(visitor, 1).get_by_role("radio").nth(0).click()
     visitor.settled()
     before = visitor.pixels(".side img, .strip canvas")
@@ -72,7 +72,7 @@ def test_a_reopened_z_shows_the_same_pixels(visitor: Visitor) -> None:
 
 
 def test_a_traversal_can_start_from_a_seed_or_from_zero(visitor: Visitor) -> None:
-    visitor.open("#traverse?model=digits@3&seed=5")
+    visitor.open("#traverse?model=digits@4&seed=5")
     five = visitor.pixels(".side img")
     visitor.click("New seed")
     assert visitor.pixels(".side img") != five
@@ -84,7 +84,7 @@ def test_a_traversal_can_start_from_a_seed_or_from_zero(visitor: Visitor) -> Non
 
 
 def test_a_model_with_another_latent_size_starts_from_the_seed(visitor: Visitor) -> None:
-    visitor.open("#traverse?model=digits@3&seed=5")
+    visitor.open("#traverse?model=digits@4&seed=5")
     strip(visitor, 1).get_by_role("radio").nth(0).click()
     visitor.settled()
     visitor.page.get_by_label("Model", exact=True).select_option("notebook")
@@ -96,7 +96,7 @@ def test_a_model_with_another_latent_size_starts_from_the_seed(visitor: Visitor)
 def test_a_copied_curl_gives_the_strips_and_the_image_at_z(
     visitor: Visitor, tmp_path: Path
 ) -> None:
-    visitor.open("#traverse?model=digits@3&seed=5&steps=5")
+    visitor.open("#traverse?model=digits@4&seed=5&steps=5")
     for file in ("traversal.png", "image.png"):
         saved = visitor.saved("Save PNG").read_bytes()
         command = visitor.copied("Copy as curl")

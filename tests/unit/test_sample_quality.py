@@ -31,7 +31,7 @@ def test_a_version_without_a_judge_has_no_quality(tmp_path: Path):
 
 
 def test_recognisable_samples_without_variety_are_not_the_best():
-    # as notebook@2 beside mnist-gaussian@1: more samples are sure, but nearly all look alike
+    # as notebook@3 beside mnist-gaussian@2: more samples are sure, but nearly all look alike
     assert best_samples({"one mode": quality(26.6, 0.824), "all": quality(1.13, 0.820)}) == {"all"}
 
 

@@ -101,7 +101,7 @@ export const label = () => ({
   },
 });
 
-/** Create a field for a version of a model, such as `mnist@7`, which may be null. */
+/** Create a field for a version of a model, such as `mnist@8`, which may be null. */
 export const reference = () => ({
   ...text(),
   misfit: (value, model, catalogue) => {

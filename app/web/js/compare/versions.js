@@ -6,7 +6,7 @@ import { bestFirst } from "../sample_quality.js";
 /** Most versions beside the selected one. */
 export const MOST_OTHERS = 3;
 
-/** Create the field for the other versions, an array of references, such as `lab@3,mnist-flow@4`. */
+/** Create the field for the other versions, an array of references, such as `lab@4,mnist-flow@4`. */
 export function versionsField() {
   const parse = (text) => {
     const references = text.split(",");
@@ -20,7 +20,7 @@ export function versionsField() {
       return problem.message;
     }
   };
-  return { initial: null, parse, format: (references) => references.join(","), accepts: `at most ${MOST_OTHERS} versions, such as mnist@7, with commas between them`, misfit };
+  return { initial: null, parse, format: (references) => references.join(","), accepts: `at most ${MOST_OTHERS} versions, such as mnist@8, with commas between them`, misfit };
 }
 
 const referenceOf = ({ name, version }) => `${name}@${version}`;
