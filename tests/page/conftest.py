@@ -104,7 +104,7 @@ def _watched(context: BrowserContext, address: str, errors: list[str]) -> Page:
             errors.append(f"request to another host: {request.url}")
 
     def add_console_message(message: ConsoleMessage) -> None:
-        errors.append(f"console {message.type}: {message.text}")
+        errors.append(f"console {message.type}: {message.text[:100]} at {message.location}")
 
     page = context.new_page()
     page.on("request", check_host)

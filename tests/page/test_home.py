@@ -159,7 +159,7 @@ def test_the_loss_is_the_sum_of_the_bars(visitor: Visitor) -> None:
     assert cost["reconstruction"] > 0
     assert cost["kl"] > 0
     assert cost["loss"] == pytest.approx(cost["reconstruction"] + cost["kl"], abs=1e-9)
-    visitor.page.wait_for_function("document.getAnimations().length === 0")
+    visitor.page.wait_for_function("() => document.getAnimations().length === 0")
     first, second, total = (box_of(visitor, f".{name}-bar") for name in cost)
     assert second["x"] == pytest.approx(first["x"] + first["width"], abs=1)
     assert total["width"] == pytest.approx(first["width"] + second["width"], abs=1)

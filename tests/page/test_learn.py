@@ -197,7 +197,7 @@ def test_without_any_snapshots_the_part_says_how_to_get_some(visitor: Visitor):
         models = [model for model in answer.json()["models"] if "family" not in model]
         route.fulfill(response=answer, body=json.dumps({"models": models, "unreadable": []}))
 
-    visitor.page.route("**/models", without_families)
+    visitor.page.route("**/models?**", without_families)
     visitor.open("#learn?model=lab@4")
     assert "no other model here has any" in visitor.shown.inner_text()
     expect(time(visitor)).to_be_hidden()

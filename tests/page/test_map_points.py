@@ -103,7 +103,8 @@ def test_the_points_are_the_published_latents_in_the_colours_of_their_classes(
     assert labels is not None
     for i, pixel in zip(alone, shown, strict=True):
         expected = run(visitor, "colours", "colourOf", int(labels[i]))
-        assert "#" + bytes(pixel[:3]).hex() == expected, i
+        difference = np.array(pixel[:3], int) - list(bytes.fromhex(expected.removeprefix("#")))
+        assert np.abs(difference).max() <= 2, (i, pixel, expected)
     assert len(alone) > 10
 
 

@@ -194,7 +194,7 @@ def test_arrows_page_keys_and_the_back_button_move_through_the_scenes(visitor: V
 
 def test_changes_on_the_stage_are_gone_afterwards_and_leave_no_history(visitor: Visitor) -> None:
     visitor.open("#generate?model=lab@4&n=4&seed=1&temperature=0.5")
-    visitor.page.wait_for_function("localStorage.getItem('zserve.history') !== null")
+    visitor.page.wait_for_function("() => localStorage.getItem('zserve.history') !== null")
     before = visitor.page.evaluate("localStorage.getItem('zserve.history')")
     visitor.page.evaluate("address => { location.hash = address }", link(TWO, 1))
     on_stage(visitor).wait_for()
@@ -232,9 +232,9 @@ def test_the_stage_can_be_left_and_moved_with_its_buttons(visitor: Visitor) -> N
 def test_f_fills_the_screen_and_escape_leaves_both(visitor: Visitor) -> None:
     visitor.open(link(TWO, 1))
     press(visitor, "f")
-    visitor.page.wait_for_function("document.fullscreenElement !== null")
+    visitor.page.wait_for_function("() => document.fullscreenElement !== null")
     press(visitor, "f")
-    visitor.page.wait_for_function("document.fullscreenElement === null")
+    visitor.page.wait_for_function("() => document.fullscreenElement === null")
     assert caption(visitor) == "First"
 
 

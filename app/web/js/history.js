@@ -75,7 +75,10 @@ export function openHistory() {
   refresh();
 
   return {
-    entries: () => entries,
+    entries() {
+      keepPending();
+      return entries;
+    },
     subscribe: (listener) => listeners.add(listener),
 
     /**

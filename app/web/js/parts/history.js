@@ -44,7 +44,7 @@ export function mount(section, { history, store, offer, toast }) {
     }, { class: "pin", "aria-pressed": String(entry.pinned), "aria-label": `Pin ${entry.caption}` });
     const time = new Date(entry.at);
     return h("article", { class: "card", "data-id": entry.id },
-      h("a", { href: entry.address }, h("img", { class: "pixels", src: entry.face, alt: "", loading: "lazy" }), h("span", {}, entry.caption)),
+      h("a", { href: entry.address }, h("img", { class: "pixels", src: entry.face, alt: "" }), h("span", {}, entry.caption)),
       h("p", { class: "card-note" }, `${entry.part} · ${entry.model} · `, h("time", { datetime: time.toISOString() }, time.toLocaleString([], { dateStyle: "medium", timeStyle: "short" }))),
       pin);
   }
