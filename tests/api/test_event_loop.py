@@ -25,7 +25,13 @@ CPU_S = 0.5
 SIZE = 1_000_000
 HEAD_SIZE = 60_000
 
-PARAMETERS = {"name": "mnist", "version": "1", "figure": "samples", "alias": "production"}
+PARAMETERS = {
+    "name": "mnist",
+    "version": "1",
+    "figure": "samples",
+    "file": "encoded_images.safetensors",
+    "alias": "production",
+}
 APP = create_app(Settings(device="cpu"))
 OPERATIONS = [
     (method.upper(), path.format(**PARAMETERS))
