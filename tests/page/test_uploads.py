@@ -157,6 +157,7 @@ def test_a_file_that_cannot_be_read_has_a_remedy(visitor: Visitor) -> None:
         visitor.drop(content, kind="")
         visitor.page.get_by_role("alert").filter(has_text=words).wait_for()
         assert "What to do: " in visitor.problem()
+        assert not visitor.page.get_by_role("button", name="Try again").is_visible()
 
 
 def test_a_damaged_file_that_the_service_knows_has_its_answer(visitor: Visitor) -> None:

@@ -14,17 +14,17 @@ const pausing = new WeakSet();
 /**
  * An error to show to the user: the service's `detail` as its message, and its `remedy`.
  *
- * `isFinal` is true if the same request is sure to fail again; `isTemporary` if it is worth sending
- * it again at once.
+ * `isFinal` is true if the same request, or the same file, is sure to fail again; `isTemporary` if the
+ * request is worth sending again at once.
  */
 export class Problem extends Error {
-  constructor({ detail, remedy = "", status = 0, retryAfterMs = null, isTemporary = TEMPORARY.includes(status) }) {
+  constructor({ detail, remedy = "", status = 0, retryAfterMs = null, isTemporary = TEMPORARY.includes(status), isFinal = !isTemporary && status < 500 }) {
     super(detail);
     this.remedy = remedy;
     this.status = status;
     this.retryAfterMs = retryAfterMs;
     this.isTemporary = isTemporary;
-    this.isFinal = status >= 400 && status < 500 && !isTemporary;
+    this.isFinal = isFinal;
   }
 }
 

@@ -9,7 +9,7 @@ const DEAD_BELOW_NATS = 0.01;
 export async function openCatalogue() {
   const { models } = await get("models?metrics=false");
   const loading = new Map();
-  if (!models.length) throw new Problem({ detail: "There is no model in the store yet.", remedy: "train one with: make train" });
+  if (!models.length) throw new Problem({ detail: "There is no model in the store yet.", remedy: "train one with: make train", isFinal: false });
   const standard = models.find((model) => model.default) ?? models[0];
 
   /** Resolve mnist, mnist@production or mnist@2 to a version, such as `mnist@2`. Throws Problem if it does not exist. */
