@@ -181,14 +181,14 @@ def test_the_plane_between_two_classes_goes_through_their_means(visitor: Visitor
 
 
 def test_a_version_without_latents_of_test_images_says_what_is_missing(visitor: Visitor) -> None:
-    visitor.open("#map?model=digits@4")
+    visitor.open("#map?model=zmoving@1")
     expect(visitor.shown.locator("#map-points")).to_contain_text(
-        "digits@4 was published without latents of test images, so no points are shown"
+        "zmoving@1 was published without latents of test images, so no points are shown"
     )
     expect(visitor.shown.locator("#map-points")).to_contain_text("python -m training complete")
     options = visitor.shown.get_by_label("Plane through").locator("option")
     assert options.evaluate_all("all => all.map(one => one.disabled)") == [False, False, True, True]
-    visitor.open("#map?model=digits@4&plane=pca")
+    visitor.open("#map?model=zmoving@1&plane=pca")
     expect(
         visitor.page.get_by_text("without latents of test images, which this plane")
     ).to_be_visible()
