@@ -39,7 +39,7 @@ MISFITS = [
     ("#generate?model=mnist@8&label=banana", "mnist@8 has no class banana, only 0, 1, 2"),
     ("#generate?model=zcolour@2&label=7", "zcolour@2 has no class 7."),
     ("#traverse?model=lab@4&z=AAAAAAAAAAA", "A z of lab@4 has 20 numbers, and the given one has 2"),
-    ("#traverse?model=notebook@3&rows=directions", "notebook@3 has no directions"),
+    ("#traverse?model=zcolour@2&rows=directions", "zcolour@2 has no directions"),
     ("#map?model=notebook@3&x=40", "notebook@3 has no dimension 40, only 0 to 1."),
     ("#compare?model=lab@4&other=nothing@1&n=4", "There is no model named nothing."),
     ("#generate?model=lab@4&n=4&colour=red", "colour=red was ignored"),

@@ -39,7 +39,7 @@ def slide(visitor: Visitor, label: str, value: float) -> None:
 
 
 def test_a_model_without_directions_offers_none(visitor: Visitor) -> None:
-    visitor.open("#traverse?model=notebook@3&seed=5&rows=directions")
+    visitor.open("#traverse?model=zcolour@2&seed=5&rows=directions")
     assert not visitor.shown.get_by_label("Strips", exact=True).is_visible()
     assert visitor.shown.get_by_role("radiogroup").first.is_visible()
 

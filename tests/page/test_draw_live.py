@@ -22,9 +22,10 @@ def move(visitor: Visitor, *points: tuple[float, float]) -> None:
 
 
 def box_of(visitor: Visitor, selector: str = ".pad") -> Any:
+    """Return the place and size of an element, in whole pixels."""
     box = visitor.shown.locator(selector).bounding_box()
     assert box
-    return box
+    return {key: round(value) for key, value in box.items()}
 
 
 def is_of_kept_image(response: Response) -> bool:
