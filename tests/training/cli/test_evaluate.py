@@ -216,7 +216,7 @@ def test_a_float_version_is_republished_in_the_exact_arithmetic(
     assert exact.weights_sha256 == one.weights_sha256
     assert exact.metrics == one.metrics
     capsys.readouterr()
-    assert evaluate(store, labelled_data, ref="lab@3") == 0
+    assert evaluate(store, labelled_data, ref="lab@4") == 0
     out = capsys.readouterr().out
     assert "not measured again: float_test_negative_elbo, float_test_nll" in out
     assert evaluate(store, labelled_data, ref="lab@3") == 0
