@@ -8,7 +8,7 @@ from app.inference.pace import Pace
 from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.directions import NO_DIRECTIONS, Directions
 from model_store.spec import Manifest, ModelRef
-from model_store.store import WEIGHTS
+from model_store.store import ENCODED_IMAGES, WEIGHTS
 from model_store.typicality import Typicality
 
 
@@ -60,7 +60,9 @@ class LoadedModel:
     @property
     def size_bytes(self) -> int:
         """Total size (bytes) of the loaded weight files."""
-        unused = set() if self.manifest.arithmetic == "float" else {WEIGHTS}
+        unused = {ENCODED_IMAGES}
+        if self.manifest.arithmetic != "float":
+            unused.add(WEIGHTS)
         names = {name for name in self.manifest.files if name.endswith(".safetensors")} - unused
         return sum(self.manifest.files[name].size_bytes for name in names)
 
