@@ -26,7 +26,7 @@ def test_all_parts_are_there_once_the_page_is_idle_even_if_the_service_goes(
 ) -> None:
     visitor.open("#generate?n=4&seed=1")
     visitor.page.wait_for_function(
-        """() => ["draw", "map", "model"].every(part => performance.getEntriesByType("resource")
+        """() => ["draw", "interpolate", "traverse", "map", "learn", "compare", "history", "model", "scenes"].every(part => performance.getEntriesByType("resource")
             .some(({name, responseEnd}) => new RegExp(`/(bundle|parts)/${part}`).test(name) && responseEnd))"""
     )
     visitor.page.route(re.compile("/static/(bundle|js)/"), lambda route: route.abort())
