@@ -40,7 +40,7 @@ _WATCH = """() => {
 
 @dataclass
 class Loading:
-    """What loading the page took.
+    """Bytes and times of loading the page.
 
     Attributes:
         addresses: Everything that was requested before the first images.

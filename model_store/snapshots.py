@@ -15,9 +15,9 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from model_store.errors import CorruptVersionError
+from model_store import json_files
 from model_store.spec import ImageShape, ModelSpec
 
 Bytes = NDArray[np.uint8]
@@ -210,16 +210,7 @@ def to_bytes(snapshots: Snapshots) -> bytes:
 
 def from_bytes(content: bytes) -> Snapshots:
     """Read snapshots.json; raises CorruptVersionError."""
-    if len(content) > MAX_BYTES:
-        raise CorruptVersionError(f"it has {len(content)} bytes, at most {MAX_BYTES} are read")
-    try:
-        return Snapshots.model_validate_json(content)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise CorruptVersionError(
-            f"{place}: {problem['msg']}" if place else problem["msg"]
-        ) from error
+    return json_files.read(Snapshots, content, MAX_BYTES)
 
 
 def _png(tiles: Bytes) -> str:

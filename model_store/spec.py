@@ -352,6 +352,11 @@ class Manifest(Description):
         return ModelRef(name=self.name, version=self.version)
 
     @property
+    def description(self) -> Description:
+        """Return the part that the publisher provided."""
+        return Description(**{name: getattr(self, name) for name in Description.model_fields})
+
+    @property
     def weights_sha256(self) -> str:
         """Return the SHA-256 of the file of the served network, which identifies the weights."""
         name = "weights" if self.arithmetic == "float" else "exact"

@@ -25,10 +25,10 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from model_store import json_files
 from model_store.arithmetic import rounding
-from model_store.errors import CorruptVersionError
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -182,16 +182,7 @@ def to_bytes(table: Typicality) -> bytes:
 
 def from_bytes(content: bytes) -> Typicality:
     """Read typicality.json; raises CorruptVersionError."""
-    if len(content) > MAX_BYTES:
-        raise CorruptVersionError(f"it has {len(content)} bytes, at most {MAX_BYTES} are read")
-    try:
-        return Typicality.model_validate_json(content)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise CorruptVersionError(
-            f"{place}: {problem['msg']}" if place else problem["msg"]
-        ) from error
+    return json_files.read(Typicality, content, MAX_BYTES)
 
 
 def _rounded(values: Doubles) -> tuple[float, ...]:

@@ -38,10 +38,8 @@ from app.api.responses_schema import (
 )
 from app.imaging.png import encode_png
 from app.sampling.latents import GENERATOR
-from model_store.snapshots import Snapshots
 from model_store.spec import (
     MLP,
-    ImageShape,
     LatentStatistics,
     Manifest,
     Metric,
@@ -192,23 +190,6 @@ EXAMPLES: Mapping[str, BaseModel | dict[str, Any]] = {
         manifest=_MANIFEST,
     ),
     "show_file": {"decode": _SHA256, "encode": _SHA256, "log_likelihood": _SHA256},
-    "show_snapshots": Snapshots(
-        epochs=(0.0, 1.0),
-        test_images=1,
-        reconstruction_nats=(545.2, 118.4),
-        kl_nats=(0.1, 19.3),
-        dimensions=(0, 1),
-        dimension_kl_nats=((0.06, 0.04), (10.1, 9.2)),
-        samples=1,
-        reconstructions=1,
-        reconstruction_labels=(7,),
-        image=ImageShape(height=1, width=1),
-        images="iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR42mOsYGUQeQYAA4YBebLE+9UA"
-        "AAAASUVORK5CYII=",
-        labels=(7,),
-        position_step=0.0001,
-        positions="2gC1Af9/AMA=",
-    ),
     "set_alias": Aliases(name=_NAME, aliases={"production": 1}),
     "healthz": Health(status="live"),
     "readyz": Health(status="ready", model="mnist@1", device="cpu"),

@@ -18,8 +18,8 @@ _checked: dict[Path, tuple[tuple[object, ...], str]] = {}
 
 
 def sources(folder: Path) -> list[Path]:
-    """Return the files that a bundle is made from."""
-    return sorted(_sources(folder))
+    """Return the files that a bundle is made from, sorted by their paths below the folder."""
+    return sorted(_sources(folder), key=lambda path: path.relative_to(folder).as_posix())
 
 
 def _sources(folder: Path) -> Iterator[Path]:
@@ -32,7 +32,7 @@ def _sources(folder: Path) -> Iterator[Path]:
 def sources_checksum(folder: Path) -> str:
     """Return the SHA-256 of the names and contents of the sources, as scripts/page/build.mjs does."""
     digest = hashlib.sha256()
-    for path in sorted(sources(folder), key=lambda path: path.relative_to(folder).as_posix()):
+    for path in sources(folder):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -363,11 +363,8 @@ class Store:
             file: version_files.read_file(folder, manifest, file) for file in manifest.files
         }
         card = contents.pop(version_files.CARD).decode()
-        description = Description(
-            **{field: getattr(manifest, field) for field in Description.model_fields}
-        )
         return into._add(  # noqa: SLF001 - the same class
-            manifest.name, description, contents, lambda _: card, manifest.arithmetic
+            manifest.name, manifest.description, contents, lambda _: card, manifest.arithmetic
         )
 
     def seal(self, ref: ModelRef) -> Manifest:

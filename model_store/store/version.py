@@ -29,6 +29,7 @@ from pydantic import TypeAdapter, ValidationError
 from model_store import class_latents as latents
 from model_store import directions as latent_directions
 from model_store import encoded_images as encoded_image_files
+from model_store import json_files
 from model_store import snapshots as training_snapshots
 from model_store import typicality as typicality_tables
 from model_store.arithmetic import file as exact_file
@@ -105,7 +106,9 @@ def read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise ManifestError(f"{ref}: cannot read {MANIFEST}: {error.strerror}") from error
     except ValidationError as error:
-        raise ManifestError(f"{ref}: {MANIFEST} is not valid: {_first_problem(error)}") from error
+        raise ManifestError(
+            f"{ref}: {MANIFEST} is not valid: {json_files.first_problem(error)}"
+        ) from error
     if str(manifest.ref) != ref:
         raise ManifestError(f"{ref}: {MANIFEST} belongs to {manifest.ref}")
     too_large = excess(manifest.spec)
@@ -276,7 +279,7 @@ def parse_golden(manifest: Manifest, files: Contents) -> dict[str, str]:
     try:
         return _HASHES.validate_json(files[GOLDEN])
     except ValidationError as error:
-        problem = _first_problem(error)
+        problem = json_files.first_problem(error)
         raise CorruptVersionError(f"{manifest.ref}: {GOLDEN} is not valid: {problem}") from error
 
 
@@ -459,9 +462,3 @@ def check_weights(ref: str, spec: ModelSpec, weights: Mapping[str, Array]) -> No
 def _computed_in(weight: Array) -> np.dtype[np.generic]:
     """Return the type in which the network computes with this stored weight."""
     return np.dtype(np.float32) if weight.dtype == np.float16 else weight.dtype
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
-    location = ".".join(str(part) for part in problem["loc"])
-    return f"{location}: {problem['msg']}" if location else str(problem["msg"])

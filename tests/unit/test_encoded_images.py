@@ -1,7 +1,5 @@
 """Latents of test images as a file of a version: checksummed, optional, bounded."""
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +27,7 @@ from model_store.errors import (
 )
 from model_store.spec import ModelRef
 from model_store.store import Store
-from tests.unit.models import a_card, reseal, tiny_classes, tiny_description, tiny_weights
+from tests.unit.models import a_card, replace_file, tiny_classes, tiny_description, tiny_weights
 from tests.unit.typicality_tables import table
 
 REF = ModelRef.parse("tiny@1")
@@ -55,14 +53,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def rewrite(store: Store, changed: bytes) -> None:
-    """Change the file, with checksums that fit."""
-    folder = store.root / "tiny" / "1"
-    (folder / FILE).write_bytes(changed)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    digest = hashlib.sha256(changed).hexdigest()
-    manifest["files"][FILE] = {"sha256": digest, "size_bytes": len(changed)}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    reseal(folder)
+    replace_file(store.root / "tiny" / "1", FILE, changed)
 
 
 def test_a_version_is_loaded_with_its_latents(store: Store):

@@ -1,6 +1,5 @@
 """Exact versions in the store: proved when they are loaded, refused if they were changed."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +27,7 @@ from model_store.store.cli import main
 from tests.unit.arithmetic.networks import SPECS, exact_network, float_vae
 from tests.unit.compression.codecs import table
 from tests.unit.exact_versions import publish_compressing
-from tests.unit.models import a_card, reseal, tiny_description, tiny_weights
+from tests.unit.models import a_card, replace_file, reseal, tiny_description, tiny_weights
 
 REF = ModelRef.parse("tiny@1")
 
@@ -48,13 +47,7 @@ def publish(store: Store, kind: str = "mlp", *, with_float: bool = True) -> Mani
 def rewrite(store: Store, filename: str, change: Callable[[bytes], bytes]) -> None:
     """Change a file of the version, with a checksum that fits."""
     folder = store.root / "tiny" / "1"
-    content = change((folder / filename).read_bytes())
-    (folder / filename).write_bytes(content)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    digest = hashlib.sha256(content).hexdigest()
-    manifest["files"][filename] = {"sha256": digest, "size_bytes": len(content)}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    reseal(folder)
+    replace_file(folder, filename, change((folder / filename).read_bytes()))
 
 
 def change_weights(change: Callable[[Dense], Dense]) -> Callable[[bytes], bytes]:

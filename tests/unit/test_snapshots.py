@@ -1,7 +1,6 @@
 """Snapshots of a training as a file of a version: optional, checksummed, bounded, and checked."""
 
 import base64
-import hashlib
 import io
 import json
 from pathlib import Path
@@ -20,7 +19,7 @@ from model_store.errors import (
 from model_store.snapshots import MAX_BYTES, Snapshots, from_bytes, make, to_bytes
 from model_store.spec import ModelRef
 from model_store.store import Store
-from tests.unit.models import TINY, a_card, reseal, tiny_description, tiny_weights
+from tests.unit.models import TINY, a_card, replace_file, tiny_description, tiny_weights
 from tests.unit.training_snapshots import snapshots
 
 REF = ModelRef.parse("tiny@1")
@@ -35,14 +34,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def rewrite(store: Store, content: bytes) -> None:
-    """Change the file, with checksums that fit."""
-    folder = store.root / "tiny" / "1"
-    (folder / FILE).write_bytes(content)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    digest = hashlib.sha256(content).hexdigest()
-    manifest["files"][FILE] = {"sha256": digest, "size_bytes": len(content)}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    reseal(folder)
+    replace_file(store.root / "tiny" / "1", FILE, content)
 
 
 def changed(**fields: object) -> bytes:

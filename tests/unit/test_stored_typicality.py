@@ -1,7 +1,5 @@
 """The typicality table as a file of a version: checksummed, optional, bounded."""
 
-import hashlib
-import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,7 @@ from model_store.errors import ChecksumError, CorruptVersionError
 from model_store.spec import ModelRef
 from model_store.store import Store
 from model_store.typicality import MAX_BYTES
-from tests.unit.models import a_card, reseal, tiny_description, tiny_weights
+from tests.unit.models import a_card, replace_file, tiny_description, tiny_weights
 from tests.unit.typicality_tables import table
 
 REF = ModelRef.parse("tiny@1")
@@ -25,14 +23,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def rewrite(store: Store, content: bytes) -> None:
-    """Change the table, with checksums that fit."""
-    folder = store.root / "tiny" / "1"
-    (folder / FILE).write_bytes(content)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    digest = hashlib.sha256(content).hexdigest()
-    manifest["files"][FILE] = {"sha256": digest, "size_bytes": len(content)}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    reseal(folder)
+    replace_file(store.root / "tiny" / "1", FILE, content)
 
 
 def test_a_version_is_loaded_with_its_table(store: Store):

@@ -38,7 +38,7 @@ class Parts:
     """Effects of `directions`."""
     typicality: Typicality | None = None
     metrics: dict[str, Metric] | None = None
-    """What the score of `typicality` tells apart."""
+    """How well the score of `typicality` separates other kinds of images from test images."""
     encoded_images: EncodedImages | None = None
 
     @property
@@ -88,12 +88,11 @@ def publish_with(store: Store, stored: StoredModel, parts: Parts) -> Manifest:
     Raises StoreError and then leaves the store unchanged.
     """
     manifest = stored.manifest
-    kept = {name: getattr(manifest, name) for name in Description.model_fields}
     changes = {
         "metrics": manifest.metrics | (parts.metrics or {}),
         "directions": parts.table or manifest.directions,
     }
-    description = Description(**kept | changes)
+    description = Description(**dict(manifest.description) | changes)
     return store.supplement(
         manifest.ref,
         description,
