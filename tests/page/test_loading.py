@@ -1,4 +1,4 @@
-"""What the page loads before it shows its first images."""
+"""Count the files and bytes that the page loads before it shows its first images."""
 
 import re
 

@@ -1,6 +1,7 @@
 // The losses of each training epoch, as three small charts and as a table.
 import { term } from "./explain.js";
 import { h, scrollable } from "./dom.js";
+import { label, svg } from "./svg.js";
 
 const WIDTH = 320;
 const HEIGHT = 200;
@@ -67,15 +68,4 @@ function table(history) {
   return h("table", {},
     h("thead", {}, h("tr", {}, ...["Epoch", ...columns.map(([name]) => name)].map((text) => h("th", { scope: "col" }, text)))),
     h("tbody", {}, ...history.map((record) => h("tr", {}, h("th", { scope: "row" }, record.epoch), ...columns.map(([, format]) => h("td", {}, format(record)))))));
-}
-
-function svg(tag, attributes, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-function label(x, y, text, attributes = {}) {
-  return svg("text", { x, y, ...attributes }, text);
 }

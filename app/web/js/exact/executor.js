@@ -2,7 +2,7 @@
 //
 // A value is (rows, pixels, channels) in float32, with the channels filled up to a multiple of 8. Outside
 // of this module, arrays are in the order of the specification: (rows, channels, height, width).
-import { UnsupportedError } from "./file.js";
+import { UnsupportedError } from "../safetensors.js";
 import { GROUP, kernelsOn } from "./kernels.js";
 import { powerOfTwo } from "./rounding.js";
 import { silu } from "./tables.js";

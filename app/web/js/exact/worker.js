@@ -11,7 +11,8 @@
 // the pointer does not wait for a whole map.
 import "./assembler.js"; // All modules are imported here, so that the browser fetches them together.
 import "./executor.js";
-import { readNetwork, UnsupportedError } from "./file.js";
+import { UnsupportedError } from "../safetensors.js";
+import { readNetwork } from "./file.js";
 import "./flow.js";
 import "./kernels.js";
 import "./likelihood.js";

@@ -1,7 +1,8 @@
 // The bells: one Gaussian for each latent dimension, the first few large with their numbers in a table,
 // the others small. A column of the table spells mu + sigma * eps = z for the chosen draw.
 import { h } from "../dom.js";
-import { BELL, bellPath, bellX, svg, ticksPath } from "./shapes.js";
+import { svg } from "../svg.js";
+import { BELL, bellPath, bellX, ticksPath } from "./shapes.js";
 
 /** How many dimensions are large. */
 const LARGE = 6;

@@ -1,12 +1,6 @@
 // The drawn elements of the diagram: networks as funnels, wires between stages, bells, and the die.
 
-/** Create an SVG element, like `h` of dom.js. */
-export function svg(tag, attributes = {}, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
+import { svg } from "../svg.js";
 
 /** Create a wire, along which data flows from one stage to the next (see `flow`). */
 export function wire() {

@@ -1,6 +1,7 @@
 // The losses over the snapshots, with a mark at the one that is shown, and the KL of each dimension.
 import { term } from "../explain.js";
 import { h } from "../dom.js";
+import { label, svg } from "../svg.js";
 
 const WIDTH = 340;
 const HEIGHT = 190;
@@ -83,12 +84,3 @@ function ceiling(value) {
   const power = 10 ** Math.floor(Math.log10(Math.max(value, 1e-6)));
   return [1, 2, 3, 4, 5, 6, 8, 10].map((factor) => factor * power).find((size) => size >= value);
 }
-
-function svg(tag, attributes, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-const label = (x, y, text, attributes = {}) => svg("text", { x, y, ...attributes }, text);

@@ -1,8 +1,9 @@
 // Latents of a version's test images, from its file encoded_images.safetensors.
 import { ask, Problem } from "../api.js";
+import { readSafetensors } from "../safetensors.js";
 
 const FILE = "encoded_images.safetensors";
-const TYPES = { I8: Int8Array, I16: Int16Array, I32: Int32Array, F32: Float32Array };
+const TYPES = ["I8", "I16", "I32", "F32"];
 const loaded = new Map();
 
 /** Return true if a version was published with latents of test images. */
@@ -27,7 +28,8 @@ export function encodedImages(model) {
 
 async function load(model) {
   const response = await ask({ path: `models/${model.ref.replace("@", "/")}/files/${FILE}`, method: "GET" });
-  const { levels, scale, labels, indices } = parseSafetensors(await response.arrayBuffer());
+  const { tensors } = readSafetensors(new Uint8Array(await response.arrayBuffer()), TYPES);
+  const [levels, scale, labels, indices] = ["levels", "scale", "labels", "indices"].map((name) => tensors.get(name)?.data);
   const latent = scale.length;
   if (latent !== model.latent) throw new Problem({ detail: `The latents of test images of ${model.ref} have ${latent} dimensions instead of ${model.latent}.` });
   const u = Float32Array.from(levels, (level, i) => level * scale[i % latent]);
@@ -51,12 +53,4 @@ function noise(i, d) {
   bits = Math.imul(bits ^ (bits >>> 15), 0x2c1b3c6d);
   bits = Math.imul(bits ^ (bits >>> 12), 0x297a2d39);
   return ((bits ^ (bits >>> 15)) >>> 0) / 2 ** 32;
-}
-
-/** Read the tensors of a safetensors file: name -> typed array. */
-export function parseSafetensors(buffer) {
-  const start = 8 + Number(new DataView(buffer).getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, start - 8)));
-  return Object.fromEntries(Object.entries(header).filter(([name]) => name !== "__metadata__").map(([name, { dtype, data_offsets: [from, to] }]) =>
-    [name, new TYPES[dtype](buffer.slice(start + from, start + to))]));
 }

@@ -88,7 +88,7 @@ export function mount(section, context) {
     if (!section.hidden) store.set({ at });
   }
 
-  /** Show the next snapshot, or the first one again: for those who want no motion. */
+  /** Show the next snapshot, after the last one the first. The button does this if the user prefers reduced motion. */
   const step = () => store.set({ at: at === lastOf(snapshots) ? 0 : at + 1 });
 
   reducedMotion.addEventListener("change", pause);
