@@ -27,6 +27,8 @@ CALM_SHARE = 0.1
 """Share of refused requests below which an overload has ended."""
 CALM_PERIOD_S = 1.0
 """Period (s) over which the share of refused requests is counted."""
+_ROUNDING = 1e-6
+"""Share of a turn that is an error of rounding, and no turn of its own."""
 _USUAL_REQUESTS = 32
 """Number of requests after which an old request has lost most of its weight in the usual size."""
 
@@ -54,12 +56,13 @@ def wait_s(backlog: Backlog, work_s: float, turn_s: float) -> float:
     The request's own computing time `work_s` is not included, nor is the batch that runs already.
     `turn_s` is the time of a full batch. Jobs that arrive later are not considered.
 
-    While the rows of the request are computed, each job of its client gets at most as much time as
-    the request, and at least one turn; each other client gets at most as much time as this client,
-    and one turn more. The last batch may have rows of others as well. All of this together is not
-    more than the work that waits. Batches of others that are filled up can add a turn per client.
+    While the rows of the request are computed, each job of its client gets as many turns as the
+    request needs; each other client gets at most as much time as this client, and one turn more.
+    The last batch may have rows of others as well. All of this together is not more than the work
+    that waits. Batches of others that are filled up can add a turn per client.
     """
-    own_s = min(backlog.own_s, backlog.own_jobs * max(work_s, turn_s) + turn_s)
+    turns = math.ceil(work_s / turn_s - _ROUNDING)
+    own_s = min(backlog.own_s, (backlog.own_jobs * turns + 1) * turn_s)
     others_s = backlog.total_s - backlog.own_s
     return own_s + min(others_s, backlog.other_clients * (own_s + work_s + turn_s))
 

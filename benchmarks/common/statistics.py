@@ -32,7 +32,7 @@ def estimate(values: Sequence[float]) -> Estimate:
         raise ValueError("no values: nothing was measured")
     ordered = sorted(values)
     n = len(ordered)
-    k = max((k for k in range(1, n // 2 + 1) if coverage(n, k) >= MIN_COVERAGE), default=1)
+    k = _narrowest(n)
     return Estimate(
         statistics.median(ordered), ordered[k - 1], ordered[n - k], max(coverage(n, k), 0.0), n
     )
@@ -41,6 +41,16 @@ def estimate(values: Sequence[float]) -> Estimate:
 def coverage(n: int, k: int) -> float:
     """Return the probability that [k-th smallest, k-th largest] of n values has the median."""
     return float(1 - 2 * sum(math.comb(n, i) for i in range(k)) / 2**n)
+
+
+def _narrowest(n: int) -> int:
+    """Return the largest k whose interval has MIN_COVERAGE, or 1 if there is none."""
+    outside = 0
+    for i in range(n // 2):
+        outside += math.comb(n, i)
+        if 1 - 2 * outside / 2**n < MIN_COVERAGE:
+            return max(i, 1)
+    return max(n // 2, 1)
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:

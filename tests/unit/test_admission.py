@@ -3,7 +3,7 @@
 from collections import deque
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.inference.admission import Admission, Usage, wait_s
@@ -42,6 +42,14 @@ def test_a_small_request_waits_for_two_batches_of_a_large_one_and_not_for_its_en
     assert wait_s(Backlog(100.0, 1, 100.0, 0), work_s=0.1, turn_s=1.0) == 2.0
 
 
+def test_a_request_of_just_over_one_batch_takes_two_turns_and_so_does_each_job_before_it() -> None:
+    assert wait_s(Backlog(100.0, 2, 100.0, 0), work_s=9.0, turn_s=8.0) == (2 * 2 + 1) * 8.0
+
+
+def test_an_error_of_rounding_is_not_a_turn() -> None:
+    assert wait_s(Backlog(100.0, 3, 100.0, 0), work_s=0.1 * 3, turn_s=0.1) == pytest.approx(1.0)
+
+
 def test_a_client_with_nothing_waiting_is_not_behind_the_work_of_another() -> None:
     assert wait_s(Backlog(0.0, 0, 100.0, 1), work_s=0.1, turn_s=1.0) == pytest.approx(1.1)
 
@@ -54,6 +62,7 @@ def test_a_client_with_nothing_waiting_is_not_behind_the_work_of_another() -> No
     rows=st.integers(1, 60),
     batches_before=st.integers(0, 10),
 )
+@example(waiting=[("a", 24), ("a", 19)], client="a", rows=9, batches_before=0)
 def test_an_estimate_is_too_low_by_at_most_one_turn_per_client(
     waiting: list[tuple[str, int]], client: str, rows: int, batches_before: int
 ) -> None:
