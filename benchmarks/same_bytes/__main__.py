@@ -1,10 +1,11 @@
 """Compare the bytes of exact versions over executors, threads and instruction sets.
 
     python -m benchmarks.same_bytes [--store DIR] [--images 1000] [--uploads 100] [--emulate]
-                                    [--record]
+                                    [--executors onnx torch] [--record]
 
 Each case runs in a separate process, and its results are compared with those of the reference, numpy
-with float64 sums. Environment variables of the libraries limit the instruction set. ONNX Runtime has
+with float64 sums. That is slow for many images; `--executors` runs the cases of some executors only,
+and compares them with the first one. Environment variables of the libraries limit the instruction set. ONNX Runtime has
 no such variable, so --emulate also runs it on CPUs emulated by QEMU (Debian's package qemu-user),
 which takes minutes even for a few images.
 """
@@ -36,7 +37,7 @@ AVX2 = {
 FORCED_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """Variables that force kernels of OpenBLAS; an emulated CPU may lack their instructions."""
 EMULATED = {"SSE4.2 (QEMU, Nehalem)": "Nehalem", "AVX2 (QEMU, Haswell)": "Haswell"}
-TIMEOUT_S = 3600
+TIMEOUT_S = 4 * 3600
 
 Hashes = dict[str, dict[str, str]]
 
@@ -64,13 +65,15 @@ CASES = (
     Case("torch", limit="no SIMD", environment=NO_SIMD),
     Case("torch", limit="AVX2", environment=AVX2),
 )
+EXECUTORS = sorted({case.executor for case in CASES})
 
 
 def main() -> int:
     """Compare all cases with the reference; return 0 if all hashes are equal, else 1."""
     options = _parser().parse_args()
     machine = read_machine()
-    cases = list(CASES)
+    cases = [case for case in CASES if case.executor in options.executors]
+    reference_case = REFERENCE if "numpy" in options.executors else cases.pop(0)
     if options.emulate:
         if shutil.which("qemu-x86_64") is None:
             sys.exit("--emulate needs qemu-x86_64: apt-get install qemu-user")
@@ -78,7 +81,7 @@ def main() -> int:
             Case("onnx", limit=name, emulator=("qemu-x86_64", "-cpu", cpu))
             for name, cpu in EMULATED.items()
         ]
-    reference = hashes_of(REFERENCE, options)
+    reference = hashes_of(reference_case, options)
     rows, differing = [], 0
     for case in cases:
         different = differences(reference, hashes_of(case, options))
@@ -86,7 +89,8 @@ def main() -> int:
         counts = f"{len(different)} of {sum(map(len, reference.values()))}"
         rows.append([case.executor, str(case.threads), case.limit, counts, ", ".join(different)])
         print(*rows[-1], sep="  ", flush=True)
-    text = f"{len(reference)} models, {options.images} images and {options.uploads} uploads each.\n"
+    text = f"{len(reference)} models, {options.images} images and {options.uploads} uploads each, "
+    text += f"compared with {reference_case.executor} with {reference_case.threads} thread.\n"
     text += "\n" + table(["executor", "threads", "limit", "results that differ", "which"], rows)
     print(f"{machine.summary()}\n{text}")
     if options.record:
@@ -128,6 +132,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--models", nargs="*", help="default: all exact ones")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--uploads", type=int, default=100)
+    parser.add_argument(
+        "--executors",
+        nargs="+",
+        choices=EXECUTORS,
+        default=EXECUTORS,
+        help="run the cases of these only; without numpy, the first case is the reference",
+    )
     parser.add_argument("--emulate", action="store_true", help="also under QEMU")
     add_record_option(parser)
     return parser
