@@ -108,9 +108,7 @@ def _inputs(spec: ModelSpec) -> tuple[list[Floats], list[Bytes]]:
     """Return latents to decode and grey levels to encode, for each number of rows."""
     generator = np.random.default_rng(0)
     latents = [generator.standard_normal((rows, spec.latent), np.float32) for rows in ROWS]
-    levels = [
-        generator.integers(0, 256, (rows, *spec.image.shape), np.uint8) for rows in ROWS[:2]
-    ]
+    levels = [generator.integers(0, 256, (rows, *spec.image.shape), np.uint8) for rows in ROWS[:2]]
     return latents, levels
 
 
