@@ -23,16 +23,36 @@ async def encode_uploads(
     Returns x (batch, channels, height, width) in [0, 1], and mu and logvar, both (batch, latent).
     Raises UploadError, ImageError, UnavailableError.
     """
+    async with _timeout(services.settings):
+        x = await _prepare(uploads, query, model, services)
+        mu, logvar = await services.engine.encode(model, x)
+    return x, mu, logvar
+
+
+async def encode_before_flow(
+    uploads: Sequence[Upload], query: UploadQuery, model: LoadedModel, services: Services
+) -> tuple[Floats, Floats]:
+    """Prepare uploads and return mu and logvar of q(z | x), before a flow; both (batch, latent).
+
+    Without a flow they are those of `encode_uploads`. Raises UploadError, ImageError,
+    UnavailableError.
+    """
+    async with _timeout(services.settings):
+        x = await _prepare(uploads, query, model, services)
+        return await services.engine.posterior(model, x)
+
+
+async def _prepare(
+    uploads: Sequence[Upload], query: UploadQuery, model: LoadedModel, services: Services
+) -> Floats:
+    """Return uploads as the model sees them; (batch, channels, height, width) in [0, 1]."""
     settings = services.settings
     job = PrepareJob(
         spec=model.manifest.spec,
         preprocess=query.preprocess,
         limits=PixelLimits(settings.max_pixels, settings.max_upload_pixels),
     )
-    async with _timeout(settings):
-        x = from_bytes(await services.decoder.run(job, uploads))
-        mu, logvar = await services.engine.encode(model, x)
-    return x, mu, logvar
+    return from_bytes(await services.decoder.run(job, uploads))
 
 
 async def read_levels(uploads: Sequence[Upload], model: LoadedModel, services: Services) -> Bytes:

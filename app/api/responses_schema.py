@@ -77,8 +77,10 @@ class Augmented(Answer):
     seed: int = Field(description="Seed of the first variant.")
     generator: str = Field(description="Name of the function from seeds to eps.")
     temperature: float = Field(description="Factor on sigma.")
-    mu: list[float] = Field(description="Posterior mean of the upload.")
-    logvar: list[float] = Field(description="ln sigma^2 of the posterior of the upload.")
+    mu: list[float] = Field(
+        description="Mean of q(z | x) of the upload; if the model has a flow, before the flow."
+    )
+    logvar: list[float] = Field(description="ln sigma^2 of q(z | x), in the space of mu.")
     images: list[Sample]
 
 

@@ -15,7 +15,7 @@ from app.api.decode_stream import (
     decode_and_render,
 )
 from app.api.dependencies import ServicesDep
-from app.api.encode_uploads import encode_uploads
+from app.api.encode_uploads import encode_before_flow, encode_uploads
 from app.api.latents_body import read_latents
 from app.api.limits import at_most
 from app.api.negotiation import choose_output
@@ -29,6 +29,7 @@ from app.api.responses_schema import Augmented, Decoded, Encoded, Encoding, Samp
 from app.api.result import Arrays, OutputOptions, Result, square_columns
 from app.api.unusual import can_warn, unusual_headers, unusual_uploads
 from app.errors import ParameterError
+from app.inference.engine import Engine
 from app.inference.loaded_model import LoadedModel
 from app.sampling import latents
 from app.sampling.posterior import kl_to_standard_normal, sample_posterior
@@ -160,7 +161,9 @@ async def augment(
     """Draw n variants of an image: z = mu + temperature * sigma * eps, decoded.
 
     Variant i depends on the seed `seed + i` only, not on the other variants. At temperature 0 every
-    variant is the reconstruction; higher temperatures give variants that differ more from it.
+    variant is the reconstruction; higher temperatures give variants that differ more from it. If the
+    model has a flow, mu and logvar are those of the encoder, before the flow, and the z of each
+    variant is mapped by it, so that /decode takes it.
     """
     output = choose_output(request, query)
     settings = services.settings
@@ -176,21 +179,26 @@ async def augment(
             remedy="send each image in a request of its own",
         )
     check_decoded_pixels(query.n, model, output, settings)
-    _, mu, logvar = await encode_uploads(uploads, query, model, services)
-    task = _augment_task(query, model, columns, mu[0], logvar[0])
+    mu, logvar = await encode_before_flow(uploads, query, model, services)
+    task = _augment_task(query, model, columns, services.engine, (mu[0], logvar[0]))
     return await decode_and_render(task, output, services)
 
 
 def _augment_task(
-    query: AugmentQuery, model: LoadedModel, columns: int, mu: Floats, logvar: Floats
+    query: AugmentQuery,
+    model: LoadedModel,
+    columns: int,
+    engine: Engine,
+    posterior: tuple[Floats, Floats],
 ) -> DecodeTask:
-    """Return the task of decoding n samples of a posterior; mu, logvar (latent,)."""
+    """Return the task of decoding n samples of a posterior: mu, logvar (latent,), before a flow."""
+    mu, logvar = posterior
     seed = latents.random_seed() if query.seed is None else query.seed
     seeds = latents.consecutive_seeds(seed, query.n)
 
     async def draw(start: int, stop: int) -> Floats:
         eps = latents.standard_normal(seeds[start:stop], model.latent)
-        return sample_posterior(mu, logvar, eps, query.temperature)
+        return await engine.to_u(model, sample_posterior(mu, logvar, eps, query.temperature))
 
     def parameters(seed: int, n: int, columns: int) -> dict[str, object]:
         return request_parameters(
