@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load
 
 from app.settings import Settings
-from tests.api.service import Service, problem, publish, started
+from tests.api.service import Service, problem, publish, publish_moving, started
 from tests.unit.exact_versions import publish_exact
 
 FILES = ["exact.safetensors", "golden.json"]
@@ -19,6 +20,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("store")
     publish_exact(root)
     publish(root, "float")
+    publish_moving(root, "moving")
     return root
 
 
@@ -37,6 +39,17 @@ def test_a_file_is_the_one_that_the_manifest_names(exact: Service, file: str, co
     assert hashlib.sha256(answer.content).hexdigest() == manifest["files"][file]["sha256"]
     assert answer.headers.get("content-encoding", "identity") == coding
     assert answer.headers["vary"] == "Accept-Encoding"
+
+
+def test_directions_are_those_that_the_manifest_names(exact: Service) -> None:
+    answer = exact.get("/models/moving/1/files/directions.safetensors")
+    manifest = exact.get("/models/moving/1").json()["manifest"]
+    record = manifest["files"]["directions.safetensors"]
+    assert hashlib.sha256(answer.content).hexdigest() == record["sha256"]
+    steps = load(answer.content)["steps"]
+    assert len(steps) == len(manifest["directions"]["entries"])
+    missing = exact.get("/models/exact/1/files/directions.safetensors")
+    assert "has no directions" in problem(missing, 404, "file-not-found")["detail"]
 
 
 def test_the_golden_hashes_are_json(exact: Service, store: Path) -> None:

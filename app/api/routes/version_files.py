@@ -19,7 +19,11 @@ from model_store.store import Store
 router = APIRouter(tags=["models"])
 
 VersionFile = Literal[
-    "exact.safetensors", "golden.json", "encoded_images.safetensors", "snapshots.json"
+    "exact.safetensors",
+    "golden.json",
+    "directions.safetensors",
+    "encoded_images.safetensors",
+    "snapshots.json",
 ]
 
 _KEPT = 4
@@ -50,14 +54,16 @@ def show_file(
         VersionFile,
         Path(
             description="The integer weights, the hashes of the results for fixed inputs, the "
-            "latents of test images, or the snapshots of the training."
+            "directions, the latents of test images, or the snapshots of the training."
         ),
     ],
 ) -> Response:
     """Return a file of a version, other than a figure.
 
     With `exact.safetensors` and `golden.json` a client computes as the service does, to the bit:
-    docs/arithmetic.md specifies both. `encoded_images.safetensors` has the latents of up to 2,000
+    docs/arithmetic.md specifies both. `directions.safetensors` has the directions of /edit, in the
+    order of the manifest: a latent moves by a row of `steps` for each standard deviation; with `in_z`
+    it is moved before the flow. `encoded_images.safetensors` has the latents of up to 2,000
     test images and their labels: the latent of an image is its row of `levels` multiplied by
     `scale`, in the space of N(0, I). `snapshots.json` has about twenty snapshots of the training,
     from the untrained network to the published one: samples of the same latents, reconstructions
@@ -95,9 +101,10 @@ def _read(store: Store, ref: ModelRef, file: VersionFile) -> bytes:
             return store.encoded_images(ref)
         case "snapshots.json":
             return store.snapshots(ref)
-        case "exact.safetensors" | "golden.json":
+        case "exact.safetensors" | "golden.json" | "directions.safetensors":
             if file not in store.manifest(ref).files:
-                raise FileNotInVersionError(f"{ref} is not an exact version, so it has no {file}")
+                lacks = "has no directions" if "directions" in file else "is not an exact version"
+                raise FileNotInVersionError(f"{ref} {lacks}, so it has no {file}")
             return store.file(ref, file)
 
 
