@@ -5,7 +5,8 @@
 //
 // The page computes by itself, in a worker, as soon as it has the weights of the version and has checked
 // its golden hashes: then its pictures are those of the service, bit for bit. Until then, and if it cannot,
-// the same functions ask the service. A decoder has
+// the same functions ask the service. Weights that the browser does not keep yet are fetched after the first
+// pictures of the page are shown, so that a slow line carries these alone. A decoder has
 //
 //   local                       true if the page computes by itself, without the network
 //   reason                      why it does not, a sentence to show; null if `local`
@@ -25,6 +26,9 @@
 // `logLikelihood`, and under a flow `posterior`, `toPrior` and `fromPrior`, need a local decoder, and throw
 // Problem otherwise. An aborted call throws AbortError.
 import { ask, askJson, Problem } from "./api.js";
+import { toBase64 } from "./codec.js";
+import { isKept } from "./exact/kept_files.js";
+import { firstPictures } from "./first_pictures.js";
 import { bitmapOf, pixelsOf, placeInGrid } from "./pictures.js";
 
 /** Latents in one request, so that no usual limit of a service is exceeded. */
@@ -36,25 +40,32 @@ const PREPARING = "The page is fetching the weights.";
 
 const opened = new Map();
 
-/** Open the decoder of a version. The same version gives the same decoder. */
+/**
+ * Open the decoder of a version. The same version gives the same decoder. The worker is waited for
+ * once, for a moment, and only if it need not wait for the weights.
+ */
 export function openDecoder(model) {
   if (!opened.has(model.ref)) opened.set(model.ref, open(model));
-  const decoder = opened.get(model.ref);
-  return Promise.race([decoder.ready, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, decoder))]);
+  return opened.get(model.ref);
 }
 
-/** Return a decoder that asks the service until the worker is ready. */
+/** Return a promise of a decoder that asks the service until the worker is ready. */
 function open(model) {
   const service = decoderOfService(model, () => decoder.reason);
   const decoder = { ...service, local: false, reason: PREPARING };
-  decoder.ready = localDecoder(model).then(
-    (local) => Object.assign(decoder, local, { local: true, reason: null }),
-    ({ message, unreachable }) => {
-      if (unreachable) opened.delete(model.ref); // Another call tries again.
-      return Object.assign(decoder, { reason: message });
-    },
-  );
-  return decoder;
+  return new Promise((resolve) => {
+    const resolveNow = () => resolve(decoder);
+    decoder.ready = localDecoder(model, resolveNow).then(
+      (local) => Object.assign(decoder, local, { local: true, reason: null }),
+      ({ message, unreachable }) => {
+        if (unreachable) opened.delete(model.ref); // Another call tries again.
+        return Object.assign(decoder, { reason: message });
+      },
+    );
+    decoder.ready.then(resolveNow);
+    decoder.ready.then(() => performance.mark(`decoder of ${model.ref}`)); // for tools that measure pages, and tests
+    setTimeout(resolveNow, PATIENCE_MS);
+  });
 }
 
 // --- the worker --------------------------------------------------------------------------------
@@ -114,9 +125,16 @@ function sourceOf({ manifest }) {
   return { spec, files: names.map((file) => ({ address: address(file), sha256: files[file].sha256 })) };
 }
 
-/** Return the functions that the worker computes, once it has checked the version. Throws NotLocal. */
-async function localDecoder(model) {
+/**
+ * Return the functions that the worker computes, once it has checked the version. `mustFetch()` is called
+ * if the weights are fetched later, after the first pictures. Throws NotLocal.
+ */
+async function localDecoder(model, mustFetch) {
   const source = sourceOf(model);
+  if (!await isKept(source)) {
+    mustFetch();
+    await firstPictures;
+  }
   await askWorker(source, "check");
   const { latent } = model;
   const size = model.height * model.width * model.channels;
@@ -226,6 +244,13 @@ export function drawPicture(canvas, model, picture) {
   if (canvas.width !== model.width) canvas.width = model.width;
   if (canvas.height !== model.height) canvas.height = model.height;
   canvas.getContext("2d").putImageData(imageDataOf(model, picture), 0, 0);
+}
+
+/** Return items for tiles (tiles.js), without requests: the pictures of latents, decoded. */
+export async function itemsOf(model, decoder, latents, { signal } = {}) {
+  const pictures = await decoder.decode(latents, { signal });
+  const pngs = await Promise.all(pictures.map((picture) => pngOf(model, picture)));
+  return latents.map((z, i) => ({ png: toBase64(pngs[i]), z, seed: null, plain: false, model: model.ref }));
 }
 
 /** Encode a picture as the bytes of a PNG, in the size of the model. */

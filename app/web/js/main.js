@@ -6,7 +6,8 @@
 // of a part exports
 //
 //   fields                    its values in the address: name -> field (see codec.js). A value that the
-//                             address or the model cannot have is replaced, and the page says so.
+//                             address or the model cannot have is replaced, and the page says so. What
+//                             only `show` can know, it replaces by context.store.correct.
 //   mount(section, context)   builds its controls once, and returns {show, controls}
 //   show(values, model)       draws the part. It is called when the part is selected and when its
 //                             values or the model change. It may be async; errors are shown to the
@@ -44,6 +45,7 @@
 import { busy } from "./busy.js";
 import { copy, save } from "./dom.js";
 import { explainTerms } from "./explain.js";
+import { showedFirstPictures } from "./first_pictures.js";
 import { keepFocus, moveAmong } from "./focus.js";
 import { faceOf, openHistory } from "./history.js";
 import { markPlaces } from "./home/place.js";
@@ -233,18 +235,27 @@ async function show() {
     const model = await busy(resultsOf(part), selectedVersion);
     if (part !== store.state.part || !isNewest()) return;
     store.fit(model, context.catalogue);
-    if (store.state.changes.length) showNotice(store.state.changes.splice(0));
+    const changes = sayChanges([]);
     picker.show(context.catalogue.models, model);
     mounted[part] ??= (await load(part)).mount(find(`part-${part}`), contextOf(part));
     const values = { ...store.state.values[part] };
     await busy(resultsOf(part), () => mounted[part].show(values, model));
     if (!isNewest()) return;
-    displayed[part] = { state: { part, model: model.ref, values }, model };
+    sayChanges(changes);
+    displayed[part] = { state: { part, model: model.ref, values: { ...store.state.values[part] } }, model };
     resultsOf(part).forEach((element) => element.removeAttribute("data-stale"));
   } catch (error) {
     if (isNewest()) takeBack(part);
     throw error;
   }
+}
+
+/** Say which values were replaced since the last call, after the sentences `before`. Returns all sentences. */
+function sayChanges(before) {
+  const changes = store.state.changes.splice(0);
+  const all = [...before, ...changes];
+  if (changes.length) showNotice(all);
+  return all;
 }
 
 function takeBack(part) {
@@ -309,4 +320,7 @@ store.subscribe(() => {
   update();
 });
 // Without a top-level await: in the bundle the parts import this file, which must be complete then.
-open().then(loadOthers);
+open().then(() => {
+  showedFirstPictures();
+  loadOthers();
+});

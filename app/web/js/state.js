@@ -141,14 +141,18 @@ export function createStore(names, load, firstPart, track = () => {}) {
   /** Replace values that the model cannot have by their initial values, in the address too; `state.changes` says so. */
   function fit(model, catalogue) {
     const values = state.values[state.part];
-    const misfits = Object.entries(fields[state.part])
-      .map(([name, field]) => [name, field.initial, values[name] === null ? null : field.misfit?.(values[name], model, catalogue) ?? null])
-      .filter(([, , sentence]) => sentence);
-    for (const [name, initial, sentence] of misfits) {
-      values[name] = initial;
-      state.changes.push(sentence);
+    for (const [name, { initial, misfit }] of Object.entries(fields[state.part])) {
+      const sentence = values[name] === null ? null : misfit?.(values[name], model, catalogue, values);
+      if (sentence) correct(state.part, { [name]: initial }, sentence);
     }
-    if (misfits.length) history.replaceState(null, "", address());
+  }
+
+  /** Replace values that a part cannot show, in the address too, without showing the part again; `state.changes` says so. */
+  function correct(part, values, sentence) {
+    Object.assign(state.values[part], values);
+    if (part !== state.part) return;
+    state.changes.push(sentence);
+    history.replaceState(null, "", address());
   }
 
   /** Go back to values and a model that were shown, without a request: the next one failed. */
@@ -177,6 +181,7 @@ export function createStore(names, load, firstPart, track = () => {}) {
     },
     isCovered: () => covered !== null,
     fit,
+    correct,
     restore,
     prepare,
     takeBack,

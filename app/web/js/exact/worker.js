@@ -14,6 +14,7 @@ import "./executor.js";
 import { UnsupportedError } from "../safetensors.js";
 import { readNetwork } from "./file.js";
 import "./flow.js";
+import { forgetFile, keepFile, keptFile } from "./kept_files.js";
 import "./kernels.js";
 import "./likelihood.js";
 import { prepareModel } from "./model.js";
@@ -23,9 +24,6 @@ import "./tables.js";
 
 /** Versions that are kept ready. */
 const MAX_MODELS = 4;
-/** Files that are kept on the disk of the visitor, by their checksum. */
-const MAX_FILES = 16;
-const CACHE = "zserve-exact";
 /** Latents that are decoded in one step. */
 const STEP_ROWS = 8;
 
@@ -34,31 +32,18 @@ const jobs = new Map();
 
 // --- versions ---
 
-/** Fetch a file, or take it from the browser's cache. Throws UnsupportedError if it is not the one that was published. */
-async function fileOf({ address, sha256: expected }) {
-  // Browsers offer `caches` to pages that came by HTTPS or from this machine; others have the HTTP cache.
-  const cache = await self.caches?.open(CACHE).catch(() => undefined);
-  const key = `${address}?sha256=${expected}`;
-  const kept = await cache?.match(key);
-  const response = kept ?? (await fetch(address));
+/** Fetch a file, or take the kept one. Throws UnsupportedError if it is not the one that was published. */
+async function fileOf(file) {
+  const kept = await keptFile(file);
+  const response = kept ?? (await fetch(file.address));
   if (!response.ok) throw new Unreachable(`The service answered with status ${response.status}.`);
   const bytes = new Uint8Array(await response.arrayBuffer());
-  if (sha256(bytes) !== expected) {
-    await cache?.delete(key);
+  if (sha256(bytes) !== file.sha256) {
+    await forgetFile(file);
     throw new UnsupportedError("The weights that arrived are not those that were published.");
   }
-  if (cache && !kept) await keep(cache, key, bytes);
+  if (!kept) await keepFile(file, bytes);
   return bytes;
-}
-
-async function keep(cache, key, bytes) {
-  try {
-    await cache.put(key, new Response(bytes));
-    const keys = await cache.keys();
-    for (const old of keys.slice(0, Math.max(0, keys.length - MAX_FILES))) await cache.delete(old);
-  } catch {
-    // The disk of the visitor is full: the file is fetched again next time.
-  }
 }
 
 /** Say that a file could not be fetched now. */
