@@ -1,5 +1,6 @@
 """While what is shown is not what was asked for yet, the page says so."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,13 +11,19 @@ from tests.page.visitor import Visitor
 
 SLOW = [
     ("#generate?n=4&seed=1", "New samples", "#samples", "**/generate?**"),
-    ("#interpolate?a=seed:1&b=seed:2&steps=4", "Swap A and B", ".stage", "**/interpolate?**"),
-    ("#traverse?seed=1&steps=3", "New seed", ".slot-face", "**/generate?**"),
+    # the service decodes float versions
+    (
+        "#interpolate?model=zcolour@1&a=seed:1&b=seed:2&steps=4",
+        "Swap A and B",
+        ".stage",
+        "**/interpolate?**",
+    ),
+    ("#traverse?model=zcolour@1&seed=1&steps=3", "New seed", ".slot-face", "**/generate?**"),
 ]
 
 
 @contextmanager
-def held(visitor: Visitor, pattern: str) -> Iterator[list[Route]]:
+def held(visitor: Visitor, pattern: str | re.Pattern[str]) -> Iterator[list[Route]]:
     """Hold requests back until the block ends, and then let them through. Yields those that came."""
     routes: list[Route] = []
     is_over = False
@@ -34,7 +41,9 @@ def held(visitor: Visitor, pattern: str) -> Iterator[list[Route]]:
         route.continue_()
 
 
-@pytest.mark.parametrize(("state", "button", "result", "pattern"), SLOW, ids=lambda text: text[:12])
+@pytest.mark.parametrize(
+    ("state", "button", "result", "pattern"), SLOW, ids=["generate", "interpolate", "traverse"]
+)
 def test_a_part_says_that_it_waits_until_the_answer_is_shown(
     visitor: Visitor, state: str, button: str, result: str, pattern: str
 ) -> None:
@@ -62,20 +71,38 @@ def test_strips_are_marked_while_they_are_those_of_the_last_seed(visitor: Visito
     assert strips.get_attribute("aria-busy") is None
 
 
-def test_a_new_model_is_waited_for_in_every_part(visitor: Visitor) -> None:
-    visitor.open("#model?model=lab@4")
+WITH_RESULTS = [
+    "home",
+    "generate",
+    "draw",
+    "interpolate",
+    "traverse",
+    "map",
+    "learn",
+    "compare",
+    "model",
+]
+
+
+@pytest.mark.parametrize("part", WITH_RESULTS)
+def test_a_new_model_is_waited_for_in_every_part(visitor: Visitor, part: str) -> None:
+    visitor.open(f"#{part}?model=lab@4")
     with held(visitor, "**/models/digits/4"):
         visitor.page.get_by_label("Model", exact=True).select_option("digits")
         expect(visitor.page.locator("#waiting")).to_be_visible()
-        expect(visitor.shown.locator("[data-result]")).to_have_attribute("aria-busy", "true")
-    visitor.page.locator(".model-name").get_by_text("digits@4").wait_for()
+        results = visitor.shown.locator("[data-result]").filter(visible=True)
+        assert results.count() > 0
+        for result in results.all():
+            expect(result).to_have_attribute("aria-busy", "true")
+    visitor.settled()
+    assert "model=digits@4" in visitor.state
     expect(visitor.page.locator("#waiting")).to_be_hidden()
 
 
 def test_a_slider_shows_steps_on_its_way_although_answers_are_slower_than_its_steps(
     visitor: Visitor,
 ) -> None:
-    visitor.open("#generate?n=4&seed=1&temperature=0")
+    visitor.open("#generate?model=zcolour@1&n=4&seed=1&temperature=0")
     slider = visitor.shown.get_by_role("slider")
     with held(visitor, "**/generate?**") as routes:
         slider.fill("0.5")

@@ -79,8 +79,9 @@ def test_a_message_is_in_view_and_moves_nothing(visitor: Visitor) -> None:
     ("state", "label", "value"),
     [
         ("#generate?n=4&seed=1", "Seed", "77"),
-        ("#interpolate?a=seed:1&b=seed:2&steps=4", "Seed of A", "77"),
-        ("#traverse?seed=1&steps=3", "Seed to start from", "77"),
+        # the service decodes float versions
+        ("#interpolate?model=zcolour@1&a=seed:1&b=seed:2&steps=4", "Seed of A", "77"),
+        ("#traverse?model=zcolour@1&seed=1&steps=3", "Seed to start from", "77"),
     ],
 )
 def test_after_a_failure_the_seed_is_that_of_the_images(

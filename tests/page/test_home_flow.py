@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Route
 
 from model_store.arithmetic.executors.numpy_executor import NumpyExecutor
 from model_store.arithmetic.model import ExactModel
@@ -89,15 +88,33 @@ def test_the_prior_is_that_of_u_and_the_flow_gives_z(
         assert in_z == pytest.approx(float(z[0, row["dimension"]]), abs=1e-4)
 
 
-def test_if_the_page_cannot_decode_it_says_that_the_bells_are_those_of_u(visitor: Visitor) -> None:
-    def refuse(route: Route) -> None:
-        route.abort()
-
-    visitor.page.route("**/models/*/*/files/**", refuse)
+def test_without_the_weights_the_service_draws_from_the_same_bells(
+    visitor: Visitor, reference: ExactModel
+) -> None:
+    visitor.page.route("**/models/*/*/files/**", lambda route: route.abort())
     visitor.open(f"#home?model={FLOW}&seed=5")
-    assert {row["name"][0] for row in rows(visitor)} == {"u"}
-    assert "These bells describe u, approximately" in visitor.shown.inner_text()
-    path = f"augment?model={FLOW}&preprocess=none&n=10&seed=5&format=json"
-    images = ask(visitor, path, seen_png(visitor))["images"]
-    assert visitor.pixels(".ghost canvas") == [rgba(image["png"]) for image in images]
+    mu, logvar = reference.posterior(levels(seen_png(visitor)))
+    u = shown_latents(visitor)
+    for row, in_u in zip(rows(visitor), mapped(visitor), strict=True):
+        d = row["dimension"]
+        assert row["name"] == f"z{d}"
+        assert row["mu"] == pytest.approx(float(mu[0, d]), abs=1e-6)
+        assert row["sigma"] == pytest.approx(float(np.exp(logvar[0, d] / 2)), rel=1e-6)
+        assert in_u == pytest.approx(float(u[0, d]), abs=1e-6)
+    visitor.errors.clear()
+
+
+@pytest.mark.parametrize("has_weights", [True, False])
+def test_the_ghosts_under_a_flow_are_the_variants_that_the_service_draws(
+    visitor: Visitor, has_weights: bool
+) -> None:
+    if not has_weights:
+        visitor.page.route("**/models/*/*/files/**", lambda route: route.abort())
+    visitor.open(f"#home?model={FLOW}&seed=5&sigma=1.5")
+    path = f"augment?model={FLOW}&preprocess=none&n=10&seed=5&temperature=1.5&format=json"
+    answer = ask(visitor, path, seen_png(visitor))
+    expected = [rgba(image["png"]) for image in answer["images"]]
+    assert visitor.pixels(".ghost canvas") == expected
+    shown = shown_latents(visitor)
+    np.testing.assert_array_equal(shown, np.array([each["z"] for each in answer["images"]], "f4"))
     visitor.errors.clear()

@@ -1,11 +1,14 @@
 // Directions with a meaning: strips of images along them, and sliders that edit an image.
 //
-// The service moves a z along a direction; `by` counts standard deviations of the data.
+// `by` counts standard deviations of the data. The page moves and decodes by itself if it can (moves.js), and
+// otherwise the service does.
 import { ask, askJson, newestNext, newestWins } from "./api.js";
+import { drawPicture, itemsOf, openDecoder } from "./decoding.js";
 import { blank, button, field, fill, h } from "./dom.js";
 import { roving, setTabStop } from "./focus.js";
+import { directionsOf, movedLatents } from "./moves.js";
 import { bitmapOf, drawFromGrid } from "./pictures.js";
-import { tile } from "./tiles.js";
+import { changeTile, tile } from "./tiles.js";
 
 const CLASS = "class:";
 /** Most images in one request. Several small requests show the first strips sooner. */
@@ -16,6 +19,12 @@ const FARTHEST = 3;
 const isClass = (name) => name.startsWith(CLASS);
 const shortName = (name) => (isClass(name) ? name.slice(CLASS.length) : name.replaceAll("_", " "));
 const signed = (value) => `${value > 0 ? "+" : ""}${Number(value.toFixed(2))}`;
+
+/** Load the directions of a version once the page decodes by itself, so that it moves latents without the network. */
+async function loadSteps(model) {
+  const { local } = await (await openDecoder(model)).ready;
+  if (local) await directionsOf(model).catch(() => {}); // Whoever needs them tries again, and says what failed.
+}
 
 // --- strips ------------------------------------------------------------------------------------
 
@@ -62,8 +71,10 @@ export function directionStrips(choose, { busy, guard }) {
 
   async function move(name, by) {
     const { model, z } = current;
+    const decoder = await openDecoder(model);
+    if (decoder.local) return choose((await movedLatents(await directionsOf(model), decoder, z, [[[name, by]]]))[0]);
     const { images } = await askJson({ path: "edit", query: { model: model.ref, direction: name, by: by.toFixed(6) }, json: { z: [z] } });
-    choose(images[0].z);
+    return choose(images[0].z);
   }
 
   /** Draw the strips of the current z. If that fails, no strip shows another z. */
@@ -72,24 +83,41 @@ export function directionStrips(choose, { busy, guard }) {
   }
 
   async function decodeAll() {
-    const { model, z, steps, span } = current;
+    const { model, steps } = current;
+    const around = current;
     const names = model.directions.filter((name) => !isClass(name) || more.open);
     const size = Math.max(1, Math.floor(IMAGES_PER_REQUEST / steps));
     const groups = Array.from({ length: Math.ceil(names.length / size) }, (_, i) => names.slice(i * size, (i + 1) * size));
-    const decodeGroups = (signal) => Promise.all(groups.map(async (group) => {
+    try {
+      const decoder = await openDecoder(model);
+      const decode = decoder.local ? decodeHere(decoder, around) : askFor(around);
+      await newest((signal) => Promise.all(groups.map((group) => decode(group, signal))));
+    } catch (error) {
+      for (const { tiles } of strips.values()) tiles.forEach((one) => blank(one.firstElementChild));
+      throw error;
+    }
+  }
+
+  /** Return a function that decodes a group of strips in the page. */
+  function decodeHere(decoder, { model, z, steps, span }) {
+    return async (group, signal) => {
+      const moves = group.flatMap((name) => Array.from({ length: steps }, (_, i) => [[name, valueAt(i, { steps, span })]]));
+      const pictures = await decoder.decode(await movedLatents(await directionsOf(model), decoder, z, moves), { signal });
+      if (signal.aborted) return;
+      group.forEach((name, row) => strips.get(name).tiles.forEach((one, i) => drawPicture(one.firstElementChild, model, pictures[row * steps + i])));
+    };
+  }
+
+  /** Return a function that asks the service for a group of strips. */
+  function askFor({ model, z, steps, span }) {
+    return async (group, signal) => {
       const query = { model: model.ref, direction: group.join(","), steps, span, metadata: false };
       const response = await ask({ path: "traverse", query, json: { z: [z] } }, { signal });
       const bitmap = await bitmapOf(await response.blob());
       if (signal.aborted) return;
       group.forEach((name, row) => strips.get(name).tiles.forEach((one, i) =>
         drawFromGrid(one.firstElementChild, bitmap, row * steps + i, group.length * steps, steps, model)));
-    }));
-    try {
-      await newest(decodeGroups);
-    } catch (error) {
-      for (const { tiles } of strips.values()) tiles.forEach((one) => blank(one.firstElementChild));
-      throw error;
-    }
+    };
   }
 
   async function show(z, model, { steps, span }) {
@@ -97,6 +125,7 @@ export function directionStrips(choose, { busy, guard }) {
     const key = `${model.ref} ${steps} ${span}`;
     if (layout !== key) build(current);
     layout = key;
+    loadSteps(model);
     await draw();
   }
 
@@ -111,6 +140,7 @@ export function directionSliders(context) {
   let ref = null;
   let start = null;
   let model = null;
+  let shown = null;
 
   const edited = h("div", {});
   const sliders = h("div", { class: "direction-sliders" });
@@ -148,16 +178,27 @@ export function directionSliders(context) {
   }
 
   async function request() {
-    const moves = inputs().filter((input) => Number(input.value) !== 0).map((input) => [input.directionName(), input.value]);
+    const moves = inputs().filter((input) => Number(input.value) !== 0).map((input) => [input.directionName(), Number(input.value)]);
     const query = moves.length
       ? { direction: moves.map(([name]) => name).join(","), by: moves.map(([, by]) => by).join(",") }
       : { direction: model.directions[0], by: 0 };
     const asked = { path: "edit", query: { model: model.ref, ...query }, json: { z: [start] }, file: "edited.png" };
-    const answer = await context.busy(edited, () => newest((signal) => askJson(asked, { signal }), { isLive: true }));
-    if (!answer) return;
-    const [{ png, z }] = answer.images;
-    const item = { png, z, seed: null, plain: false, model: model.ref, request: asked };
-    edited.replaceChildren(tile(item, context, { caption: "Edited", name: "Edited" }));
+    const from = { model, z: start };
+    const answer = await context.busy(edited, () => newest((signal) => edit(from, moves, asked, signal), { isLive: true }));
+    if (!answer || start !== from.z) return;
+    const { png, z } = answer;
+    const item = { png, z, seed: null, plain: false, model: from.model.ref, request: asked };
+    if (shown?.model === item.model) return changeTile(edited.firstElementChild, Object.assign(shown, item));
+    shown = item;
+    edited.replaceChildren(tile(shown, context, { caption: "Edited", name: "Edited" }));
+  }
+
+  /** Return the item of an edited image: made by the page if it can, and otherwise by the service. */
+  async function edit({ model, z }, moves, request, signal) {
+    const decoder = await openDecoder(model);
+    if (!decoder.local) return (await askJson(request, { signal })).images[0];
+    const [item] = await itemsOf(model, decoder, await movedLatents(await directionsOf(model), decoder, z, [moves]), { signal });
+    return item;
   }
 
   async function show(z, selected) {
@@ -166,6 +207,7 @@ export function directionSliders(context) {
     [start, model] = [z, selected];
     if (ref !== model.ref) build();
     ref = model.ref;
+    loadSteps(model);
     await request();
   }
 

@@ -23,6 +23,9 @@ const MODELS = {
   "notebook": "two dimensions, so that the whole latent space is one map",
 };
 
+/** What the numbers of a latent are if there is a flow. */
+export const OF_A_FLOW = "This model has a flow: u are the numbers that are drawn from N(0, 1), and the flow maps them to the z that the decoder reads.";
+
 /** Return the heading of a group of models, such as `MNIST: handwritten digits, 28×28`. */
 export function datasetText({ dataset, image }) {
   const [name, words] = DATASETS[dataset] ?? [dataset, null];

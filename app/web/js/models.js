@@ -52,6 +52,8 @@ export function weightsFile({ files }) {
  *   ref                       "name@version"
  *   channels, height, width   shape of the images
  *   latent                    number of latent dimensions
+ *   space                     "u" if a flow lies between the prior and the z of the decoder, else "z": the
+ *                             name of the numbers that /decode takes
  *   classes                   values that label= accepts; empty if the model has no classes
  *   directions                values that direction= accepts; empty if the version has no directions
  *   drawable                  true if uploads are prepared as digits, so that a drawn stroke is enough
@@ -75,6 +77,7 @@ function describe(ref, { manifest, card, figures, aliases, sample_quality }) {
     height,
     width,
     latent,
+    space: manifest.spec.prior ? "u" : "z",
     classes: manifest.classes && Object.hasOwn(manifest.files, "class_latents.safetensors") ? manifest.classes : [],
     directions: manifest.directions?.entries.map(({ name }) => name) ?? [],
     drawable: manifest.spec.upload === "digit",

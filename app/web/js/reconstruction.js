@@ -5,8 +5,9 @@
 import { h } from "./dom.js";
 import { term } from "./explain.js";
 import { latentChart } from "./latent_chart.js";
+import { OF_A_FLOW } from "./model_words.js";
 import { dataAddress, pixelsOf } from "./pictures.js";
-import { tile } from "./tiles.js";
+import { changeTile, tile } from "./tiles.js";
 
 /** The verdicts of the service in words. */
 const VERDICTS = { typical: "Typical of the data", atypical: "Atypical of the data", out_of_distribution: "Not like the data at all" };
@@ -39,12 +40,14 @@ export function reconstructionView(context) {
     spots = ["What the model sees", "Reconstruction"].map((name) => ({ name, item: null, figure: null }));
     figures = [term("BCE"), term("KL"), ["Sum, close to ", term("−ELBO")]].map((name) => ({ name, nats: h("dd", {}, "–") }));
     chart = latentChart(model);
-    details.replaceChildren(
+    details.replaceChildren(...[
       h("dl", { class: "figures" }, ...figures.map(({ name, nats }) => h("div", {}, h("dt", {}, name), nats))),
       h("p", { class: "note" }, "Details that z does not determine come back as ", term("blur"), "."),
       verdicts,
       h("h3", {}, "Position in the latent space: ", term("mu"), " and ", term("sigma"), " of each dimension"),
-      chart.element);
+      model.space === "u" && h("p", { class: "note" }, OF_A_FLOW),
+      chart.element,
+    ].filter(Boolean));
     clear();
   }
 
@@ -78,8 +81,7 @@ export function reconstructionView(context) {
   /** Show a picture in its place. The tile stays the same element, so that it keeps the focus. */
   function showPicture(spot, { png, z }) {
     if (spot.item) {
-      Object.assign(spot.item, { png, z });
-      spot.figure.querySelector("img").src = dataAddress(png);
+      changeTile(spot.figure, Object.assign(spot.item, { png, z }));
       return;
     }
     spot.item = { model: model.ref, seed: null, plain: false, png, z };

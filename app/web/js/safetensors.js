@@ -1,6 +1,7 @@
 // Read safetensors files.
 
 const TYPES = {
+  U8: Uint8Array,
   I8: Int8Array,
   I16: Int16Array,
   I32: Int32Array,

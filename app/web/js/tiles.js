@@ -26,6 +26,11 @@ export function tile(item, context, { caption = "", name, actions = [] } = {}) {
   return h("figure", { class: "tile-figure" }, open, caption !== "" && h("figcaption", {}, String(caption)));
 }
 
+/** Show another image in a tile, which keeps the focus: `item` is the object of the tile, which was changed. */
+export function changeTile(figure, item) {
+  figure.querySelector("img").src = dataAddress(item.png);
+}
+
 /** Return the menu entries of an image: [[text, act], ...]. */
 function actionsOf(item, { store, toast }) {
   const end = item.plain ? { seed: item.seed } : { png: pngBytes(item.png) };

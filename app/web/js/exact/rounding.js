@@ -14,17 +14,23 @@ export function powerOfTwo(exponent) {
 
 /** Allowed relative error of a function of Math; 64 times the usual error. */
 const ERROR = 2 ** -46;
-/** Binary digits behind the point of the fixed-point numbers of `exactLog`. */
-const BITS = 200n;
+/** Binary digits behind the point of the fixed-point numbers of `exactLog` and fixed_point.js. */
+export const BITS = 200n;
+
+/**
+ * Return `result`, whose absolute error is at most `error`, rounded to float32. If the two do not determine
+ * the float32, it is that of exactly(), the real value in units of 2^-BITS.
+ */
+export function toFloat32(result, error, exactly) {
+  const low = Math.fround(result - error);
+  return low === Math.fround(result + error) ? low : nearestFloat32(exactly());
+}
 
 /** Return ln of a positive number, correctly rounded to float32. */
 export function log(value) {
   const result = Math.log(value);
   if (!Number.isFinite(result)) return result;
-  const error = Math.abs(result) * ERROR + 2 ** -60;
-  const low = Math.fround(result - error);
-  if (low === Math.fround(result + error)) return low;
-  return nearestFloat32(exactLog(value), result);
+  return toFloat32(result, Math.abs(result) * ERROR + 2 ** -60, () => exactLog(value));
 }
 
 /** Return ln of a positive number as an integer in units of 2^-BITS, with an error of a few units. */
@@ -46,9 +52,10 @@ function logOf(x) {
   return 2n * sum;
 }
 
-/** Return the float32 nearest to `exact`, an integer in units of 2^-BITS, of which `guess` is an approximation. */
-function nearestFloat32(exact, guess) {
-  if (!exact) return 0;
+/** Return the float32 nearest to `exact`, an integer in units of 2^-BITS. */
+function nearestFloat32(exact) {
+  const guess = Math.fround(Number(exact) * 2 ** -Number(BITS));
+  if (!guess) return 0;
   const bits = new Int32Array(new Float32Array([guess]).buffer);
   const distance = (step) => {
     const candidate = new Float32Array(new Int32Array([bits[0] + step]).buffer)[0];

@@ -1,12 +1,13 @@
 // What the diagram computes: from an image to its bells, from bells to draws, from draws to pictures.
 //
-// Under a flow, the encoder describes z, and the prior N(0, I) belongs to u. If the page decodes by itself,
-// the bells of an image are those of z. Otherwise they are those of `/encode`, which describe u.
+// Under a flow, the encoder describes z, and the prior N(0, I) belongs to u. Until the page decodes by itself,
+// /augment draws from the bells of an image.
 import { askJson } from "../api.js";
 import { pngOf } from "../decoding.js";
-import { bitmapOf, pixelsOf, pngBytes } from "../pictures.js";
+import { levelsOf, preparedLevels } from "../levels.js";
+import { standardNormal } from "../noise.js";
+import { bitmapOf, pngBytes } from "../pictures.js";
 import { byInformation, roll, sigmaOf } from "./gaussian.js";
-import { standardNormal } from "./noise.js";
 import { START_SEED, startDrawing } from "./starts.js";
 
 export const ROLLS = 10;
@@ -15,12 +16,6 @@ const SEEDS = 2 ** 32;
 const RANKING_IMAGES = 16;
 
 export const hasFlow = (model) => !!model.manifest.spec.prior;
-
-/** Return the grey levels of a PNG in the model's size, as the decoder takes them. */
-async function greyLevels({ width, height, channels }, png) {
-  const { data } = pixelsOf(await bitmapOf(png));
-  return Uint8ClampedArray.from({ length: width * height * channels }, (_, i) => data[4 * Math.floor(i / channels) + (i % channels)]);
-}
 
 /**
  * Return the image that the diagram begins with: {png, bitmap, encoding}. `encoding` is the answer of
@@ -39,36 +34,67 @@ export async function startOf(model, decoder, signal) {
   return { png: pngBytes(encoding.input), bitmap: drawing, encoding };
 }
 
-/** Return the bells of the prior: {name, mu, sigma, png}, where `name` is the space, "z" or "u". */
+/** Return the bells of the prior: {name, mu, sigma, centre, png}, where `name` is the space, "z" or "u". */
 export function bellsOfPrior(model) {
-  return { name: hasFlow(model) ? "u" : "z", mu: new Array(model.latent).fill(0), sigma: new Array(model.latent).fill(1), png: null };
+  const zeros = new Array(model.latent).fill(0);
+  return { name: hasFlow(model) ? "u" : "z", mu: zeros, sigma: new Array(model.latent).fill(1), centre: zeros, png: null };
 }
 
-/** Return the bells of an image: {name, mu, logvar, sigma, png}. An encoding that is known saves a request. */
+/**
+ * Return the bells of an image: {name, mu, logvar, sigma, centre, png}. `centre` is their mean as /decode takes
+ * it. An encoding that is known saves a request.
+ */
 export async function bellsOfImage(model, decoder, png, { encoding = null, signal }) {
-  const isBeforeFlow = hasFlow(model) && decoder.local;
-  const { mu, logvar } = isBeforeFlow ? await decoder.posterior(await greyLevels(model, png), { signal })
-    : encoding ?? await decoder.encode(await greyLevels(model, png), { signal });
-  return { name: hasFlow(model) && !isBeforeFlow ? "u" : "z", mu: Array.from(mu), logvar: Array.from(logvar), sigma: sigmaOf(Array.from(logvar)), png };
+  const { mu, logvar, centre } = await (hasFlow(model) ? posteriorUnderFlow(model, decoder, png, signal) : posteriorOf(model, decoder, png, { encoding, signal }));
+  return { name: "z", mu: Array.from(mu), logvar: Array.from(logvar), sigma: sigmaOf(Array.from(logvar)), centre: Array.from(centre), png };
 }
 
-/** Draw from bells, and decode the draws. Returns what bells.js and ghosts.js show, and `latents` as /decode takes them. */
+async function posteriorOf(model, decoder, png, { encoding, signal }) {
+  const { mu, logvar } = encoding ?? await decoder.encode(await preparedLevels(model, png, signal), { signal });
+  return { mu, logvar, centre: mu };
+}
+
+async function posteriorUnderFlow(model, decoder, png, signal) {
+  if (decoder.local) {
+    const { mu, logvar } = await decoder.posterior(await preparedLevels(model, png, signal), { signal });
+    return { mu, logvar, centre: (await decoder.toPrior([mu]))[0] };
+  }
+  const { mu, logvar, images: [{ z }] } = await variantsOf(model, png, { n: 1, seed: 0, temperature: 0 }, signal);
+  return { mu, logvar, centre: z };
+}
+
+/** Return variants of an image that the service draws: {mu, logvar, images: [{z, png}, ...]}, each z as /decode takes it. */
+function variantsOf(model, png, query, signal) {
+  return askJson({ path: "augment", query: { model: model.ref, preprocess: "none", ...query }, images: { image: png } }, { signal });
+}
+
+/**
+ * Draw from bells, and decode the draws. Returns what bells.js and ghosts.js show, and `latents` as /decode
+ * takes them.
+ */
 export async function rollsOf(model, decoder, bells, { seed, sigma: scale, chosen }, signal) {
   const eps = Array.from({ length: ROLLS }, (_, i) => standardNormal((seed + i) % SEEDS, model.latent));
   const rolls = eps.map((noise) => roll(bells.mu, bells.sigma, scale, noise));
-  const canMap = hasFlow(model) && decoder.local;
-  const mapped = canMap ? (await (bells.name === "z" ? decoder.toPrior(rolls) : decoder.fromPrior(rolls))).map((row) => Array.from(row)) : null;
-  const latents = canMap && bells.name === "z" ? mapped : rolls;
-  const pictures = await decoder.decode(latents, { signal });
   const isPrior = !hasFlow(model) || bells.name === "u";
-  return { ...bells, scale, eps, rolls, mapped, latents, pictures, chosen, isPrior };
+  const decode = hasFlow(model) && !isPrior ? decodeVariants : decodeRolls;
+  return { ...bells, scale, eps, rolls, chosen, isPrior, ...(await decode(model, decoder, { bells, rolls, seed, scale }, signal)) };
 }
 
-/** Return the mean of the bells as /decode takes it. */
-export async function centreOf(model, decoder, { name, mu }) {
-  if (!hasFlow(model) || name === "u") return mu;
-  const [u] = await decoder.toPrior([mu]);
-  return Array.from(u);
+/** Decode rolls that belong to the prior; under a flow, `mapped` are the z that the decoder reads, null if they are not known. */
+async function decodeRolls(model, decoder, { rolls }, signal) {
+  const mapped = hasFlow(model) && decoder.local ? await decoder.fromPrior(rolls) : null;
+  return { mapped, latents: rolls, pictures: await decoder.decode(rolls, { signal }) };
+}
+
+/** Decode rolls of the bells of an image under a flow, which maps them to u. */
+async function decodeVariants(model, decoder, { bells: { png }, rolls, seed, scale }, signal) {
+  if (decoder.local) {
+    const latents = await decoder.toPrior(rolls);
+    return { mapped: latents, latents, pictures: await decoder.decode(latents, { signal }) };
+  }
+  const { images } = await variantsOf(model, png, { n: ROLLS, seed, temperature: scale }, signal);
+  const latents = images.map(({ z }) => z);
+  return { mapped: latents, latents, pictures: await Promise.all(images.map((image) => levelsOf(model, pngBytes(image.png)))) };
 }
 
 /** Return the dimensions of z, the most informative first: measured by images of the model itself. */

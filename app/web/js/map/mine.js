@@ -2,8 +2,8 @@
 import { sameBytes } from "../codec.js";
 import { pngOf } from "../decoding.js";
 import { button, h } from "../dom.js";
-import { bitmapOf, pixelsOf } from "../pictures.js";
-import { prepare } from "../uploads.js";
+import { preparedLevels } from "../levels.js";
+import { bitmapOf } from "../pictures.js";
 
 /**
  * Create the row about the image of the user. `actions` are {remove(), centre(), through()}. Returns
@@ -55,7 +55,7 @@ export function createMine(context, actions) {
       return null;
     }
     if (encoded?.ref !== model.ref || !sameBytes(encoded.image, image)) {
-      const picture = await pictureOf(image, model);
+      const picture = await preparedLevels(model, image);
       encoded = { ref: model.ref, image, picture, ...(await decoder.encode(picture)) };
     }
     await show(encoded.picture, model);
@@ -71,13 +71,4 @@ export function createMine(context, actions) {
   const say = (text) => (place.textContent = text);
 
   return { element, adopt, encode, say };
-}
-
-/** Return the pixels of a PNG in the form of a model; the service prepares images of another size. */
-async function pictureOf(png, model) {
-  let pixels = pixelsOf(await bitmapOf(png));
-  if (pixels.width !== model.width || pixels.height !== model.height) pixels = pixelsOf(await bitmapOf(await prepare(model, new Blob([png], { type: "image/png" }))));
-  const picture = new Uint8ClampedArray(model.height * model.width * model.channels);
-  for (let i = 0; i < picture.length; i++) picture[i] = pixels.data[4 * Math.floor(i / model.channels) + (i % model.channels)];
-  return picture;
 }

@@ -1,8 +1,10 @@
 // Generate: new images from random latents, of any class or of one class.
 import { askJson, newestNext } from "../api.js";
 import { label as classOf, natural, real, seed } from "../codec.js";
+import { itemsOf, openDecoder } from "../decoding.js";
 import { button, field, fill, h } from "../dom.js";
-import { tile } from "../tiles.js";
+import { standardNormal } from "../noise.js";
+import { changeTile, tile } from "../tiles.js";
 
 export const fields = { n: natural(16, 1, 256), seed: seed(1), temperature: real(1, 0, 10), label: classOf() };
 
@@ -15,9 +17,21 @@ export function requestFor({ n, seed, temperature, label }, model) {
   return { path: "generate", query, file: `${model.name}-seed-${seed}.png` };
 }
 
+const SEEDS = 2 ** 32;
+
+/** Return images of the page itself: {png, z, seed} of each, as the JSON of /generate has them. */
+async function decoded({ n, seed, temperature }, model, decoder, signal) {
+  const seeds = Array.from({ length: n }, (_, i) => (seed + i) % SEEDS);
+  const factor = Math.fround(temperature);
+  const latents = seeds.map((each) => standardNormal(each, model.latent).map((value) => Math.fround(factor * value)));
+  return (await itemsOf(model, decoder, latents, { signal })).map(({ png, z }, i) => ({ png, z, seed: seeds[i] }));
+}
+
 export function mount(section, context) {
   const { store } = context;
   const newest = newestNext();
+  /** The items of the tiles, and the version that they are of. */
+  let shown = { items: [], ref: null };
   const grid = h("div", { class: "tiles", id: "samples", "data-result": "" });
   const n = h("select", { onchange: () => store.set({ n: Number(n.value) }, { push: true }) });
   const seedInput = h("input", {
@@ -52,19 +66,40 @@ export function mount(section, context) {
     showControls(values, model);
     const request = requestFor(values, model);
     context.offer(request);
-    const answer = await newest((signal) => askJson(request, { signal }), { isLive: store.state.isLive });
-    if (!answer) return;
-    grid.style.setProperty("--across", values.n % 10 ? Math.min(8, values.n) : 10);
-    grid.replaceChildren(...answer.images.map((image) => sample(image, values, model)));
+    const { isLive } = store.state;
+    const images = await newest((signal) => imagesOf(values, model, { request, isLive, signal }), { isLive });
+    if (!images) return;
+    showImages(images.map((image) => itemOf(image, values, model)), { values, model, isLive });
     context.remember(`${values.n} ${values.n === 1 ? "image" : "images"}, seed ${values.seed}`, [...grid.querySelectorAll("img")]);
   }
 
-  function sample(image, values, model) {
-    const { png, z, seed } = image;
+  /** Return the images of a request: the steps of a slider are decoded by the page if it can. */
+  async function imagesOf(values, model, { request, isLive, signal }) {
+    const opening = openDecoder(model); // It is ready when the slider is moved.
+    const decoder = isLive && values.label === null ? await opening : null;
+    if (decoder?.local) return decoded(values, model, decoder, signal);
+    return (await askJson(request, { signal })).images;
+  }
+
+  function itemOf({ png, z, seed }, values, model) {
     const plain = values.label === null && values.temperature === 1;
-    const item = { png, z, seed, plain, model: model.ref, request: requestFor({ ...values, n: 1, seed }, model) };
-    const reuse = ["Start from this seed", () => store.set({ seed }, { push: true })];
-    return tile(item, context, { caption: `seed ${seed}`, actions: [reuse] });
+    return { png, z, seed, plain, model: model.ref, request: requestFor({ ...values, n: 1, seed }, model) };
+  }
+
+  /** Show items as tiles. While a slider moves, the tiles stay the same elements. */
+  function showImages(items, { values, model, isLive }) {
+    if (isLive && shown.ref === model.ref && shown.items.length === items.length) {
+      shown.items.forEach((item, i) => changeTile(grid.children[i], Object.assign(item, items[i])));
+      return;
+    }
+    shown = { items, ref: model.ref };
+    grid.style.setProperty("--across", values.n % 10 ? Math.min(8, values.n) : 10);
+    grid.replaceChildren(...items.map(sample));
+  }
+
+  function sample(item) {
+    const reuse = ["Start from this seed", () => store.set({ seed: item.seed }, { push: true })];
+    return tile(item, context, { caption: `seed ${item.seed}`, actions: [reuse] });
   }
 
   return {

@@ -4,8 +4,9 @@ import { askJson, newestWins } from "../api.js";
 import { choice, natural, picture, real, sameBytes, seed } from "../codec.js";
 import { openDecoder } from "../decoding.js";
 import { button, field, h } from "../dom.js";
+import { showedFirstPictures } from "../first_pictures.js";
 import { bellTable } from "../home/bells.js";
-import { bellsOfImage, bellsOfPrior, centreOf, hasFlow, rankedInZ, ROLLS, rollsOf, startOf } from "../home/chain.js";
+import { bellsOfImage, bellsOfPrior, hasFlow, rankedInZ, ROLLS, rollsOf, startOf } from "../home/chain.js";
 import { costBars } from "../home/costs.js";
 import { klOf } from "../home/gaussian.js";
 import { ghostPictures } from "../home/ghosts.js";
@@ -29,7 +30,10 @@ export const fields = {
 const COST_DRAWS = 32;
 const COST_SEED = 0;
 
+/** How long the diagram waits for the weights of a model with a flow, before the service draws from the bells. */
+const PATIENCE_MS = 3000;
 const IN_Z = "These bells describe z. The flow maps z to u, whose prior is N(0, 1).";
+const IN_U = "These bells describe u. The flow maps u to the z that the decoder reads.";
 const NO_IMAGE = "Without an image there is nothing to reconstruct, so there are no costs.";
 
 export function mount(section, context) {
@@ -219,13 +223,12 @@ export function mount(section, context) {
     await newest(async (signal) => {
       const decoder = await decoderFor(values, signal);
       if (signal.aborted) return;
-      if (hasFlow(model) && decoder.local && !current.order) bells.arrange((current.order = await rankedInZ(model, decoder, signal)), true);
+      await arrangeInZ(decoder, signal);
       const shape = await shapeOf(values, decoder, signal);
       const draws = await rollsOf(model, decoder, shape, values, signal);
-      const centre = await centreOf(model, decoder, shape);
       if (signal.aborted) return;
-      Object.assign(current, { decoder, shape, png: shape.png, centre });
-      if (hasFlow(model)) spaceNote.textContent = spaceWords(decoder, shape);
+      Object.assign(current, { decoder, shape, png: shape.png, centre: shape.centre });
+      if (hasFlow(model)) spaceNote.textContent = shape.png ? IN_Z : IN_U;
       render(draws);
       share(draws);
       await showCosts(shape);
@@ -233,25 +236,28 @@ export function mount(section, context) {
   }
 
   /**
-   * Open the decoder. Under a flow, the bells are known when it is certain whether the page decodes by
-   * itself; until then, the picture is the reconstruction that the service makes.
+   * Open the decoder. Under a flow, the page waits a moment for it, because it puts the bells in order;
+   * until then, the picture is the reconstruction that the service makes.
    */
   async function decoderFor(values, signal) {
     const decoder = await openDecoder(model);
-    if (!hasFlow(model) || decoder.local || signal.aborted) return decoder;
+    if (!hasFlow(model) || decoder.local || current.order || signal.aborted) return decoder;
     spaceNote.textContent = decoder.reason;
     if (values.source === "image") {
       const { encoding } = await imageOf(values, decoder, signal);
       if (encoding && !signal.aborted) ghosts.preview(await bitmapOf(pngBytes(encoding.reconstruction)), model);
     }
-    return decoder.ready;
+    showedFirstPictures();
+    return Promise.race([decoder.ready, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, decoder))]);
   }
 
-  /** Say which space the bells belong to if there is a flow. */
-  function spaceWords(decoder, { name, png }) {
-    if (png && name === "u") return `The page cannot compute z by itself: ${decoder.reason} These bells describe u, approximately.`;
-    if (!png) return "These bells describe u. The flow maps u to the z that the decoder reads.";
-    return IN_Z;
+  /** Put the bells of a model with a flow in their order, once, so that they never change places later. */
+  async function arrangeInZ(decoder, signal) {
+    if (!hasFlow(model) || current.order || signal.aborted) return;
+    const order = decoder.local ? await rankedInZ(model, decoder, signal) : model.ranked;
+    if (signal.aborted) return;
+    current.order = order;
+    bells.arrange(order, true);
   }
 
   /** Offer the request that makes the same pictures. */

@@ -1,8 +1,12 @@
 // Interpolate: the images on the way from A to B through the latent space.
 import { ask, askJson, newestWins } from "../api.js";
-import { choice, end, natural, real } from "../codec.js";
+import { choice, end, natural, real, toBase64 } from "../codec.js";
+import { itemsOf, openDecoder, pngOf } from "../decoding.js";
 import { button, field, fill, h, save } from "../dom.js";
 import { roving, setTabStop } from "../focus.js";
+import { levelsOf } from "../levels.js";
+import { standardNormal } from "../noise.js";
+import { pathBetween } from "../paths.js";
 import { dataAddress } from "../pictures.js";
 import { addressOf } from "../request.js";
 import { tile } from "../tiles.js";
@@ -29,6 +33,29 @@ function requestFor({ a, b, steps, path }, model) {
   const query = { model: model.ref, seed_a: a.seed, seed_b: b.seed, steps, path };
   if (!pngs.length) return { path: "interpolate", query, file: "interpolation.png" };
   return { path: "interpolate", query: { ...query, preprocess: preprocessOf(pngs, model) }, images, file: "interpolation.png" };
+}
+
+/**
+ * Return the walk of a request, as the JSON of /interpolate has it: {model, a, b, frames: [{t, z, png}, ...]}.
+ * The page decodes it by itself if it can.
+ */
+async function walkOf(values, model, request, signal) {
+  const decoder = await openDecoder(model);
+  const ends = decoder.local && (await Promise.all([values.a, values.b].map((end) => endOf(end, model, decoder, signal))));
+  if (!ends || ends.includes(null)) return askJson(request, { signal });
+  const latents = pathBetween(ends[0].z, ends[1].z, values.steps, values.path);
+  const frames = (await itemsOf(model, decoder, latents, { signal })).map(({ png, z }, i) => ({ png, z, t: i / (values.steps - 1) }));
+  const [a, b] = ends.map(({ png }, i) => png ?? frames.at(i ? -1 : 0).png);
+  return { model: model.ref, a, b, frames };
+}
+
+/** Return an end of a walk: {z, png}, where `png` is null for a seed. Null if the service has to prepare the image. */
+async function endOf({ seed, png }, model, decoder, signal) {
+  if (!png) return { z: standardNormal(seed, model.latent), png: null };
+  const levels = await levelsOf(model, png);
+  if (!levels) return null;
+  const { mu } = await decoder.encode(levels, { signal });
+  return { z: mu, png: toBase64(await pngOf(model, levels)) };
 }
 
 export function mount(section, context) {
@@ -155,7 +182,7 @@ export function mount(section, context) {
     context.offer(request);
     const key = addressOf(request) + fields.a.format(values.a) + fields.b.format(values.b);
     if (key !== answeredKey) {
-      const received = await newest((signal) => askJson(request, { signal }));
+      const received = await newest((signal) => walkOf(values, model, request, signal));
       if (!received) return;
       answer = received;
       answeredKey = key;

@@ -1,9 +1,11 @@
 // Traverse: one strip of images for each latent dimension, or for each direction with a meaning. Choosing an image makes its z the new z.
-import { askJson, newestNext, newestWins } from "../api.js";
+import { askJson, newestNext } from "../api.js";
 import { choice, latent, natural, real, seed } from "../codec.js";
-import { drawPicture, openDecoder } from "../decoding.js";
+import { drawPicture, itemsOf, openDecoder } from "../decoding.js";
 import { directionStrips } from "../directions.js";
 import { blank, button, field, fill, h } from "../dom.js";
+import { OF_A_FLOW } from "../model_words.js";
+import { standardNormal } from "../noise.js";
 import { tile } from "../tiles.js";
 import { randomSeed } from "./generate.js";
 
@@ -34,7 +36,8 @@ function requestFor({ z, seed, steps, span, rows }, model) {
 
 export function mount(section, context) {
   const { store } = context;
-  const newest = newestWins();
+  const newest = newestNext();
+  const newestCentre = newestNext();
   const previous = [];
   let layout = null;
   let strips = new Map();
@@ -57,7 +60,8 @@ export function mount(section, context) {
   const deadStrips = h("div", { class: "strips" });
   const deadSummary = h("summary", {});
   const dead = h("details", { class: "dead-dimensions", ontoggle: drawStrips }, deadSummary, deadStrips);
-  const dimensions = h("div", { "data-result": "" }, activeStrips, more, dead);
+  const flowNote = h("p", { class: "note" }, OF_A_FLOW);
+  const dimensions = h("div", { "data-result": "" }, flowNote, activeStrips, more, dead);
   section.append(h("div", { class: "split traverse" },
     h("div", { class: "side sticky" }, frame, h("div", { class: "side-controls" },
       h("div", { class: "row" }, button("New seed", () => start({ seed: randomSeed(), z: null }), { class: "primary" }), undo, button("Zero", () => start({ z: new Array(current.model.latent).fill(0) }), { title: "Start from the z in which every dimension is 0" })),
@@ -111,7 +115,7 @@ export function mount(section, context) {
     const row = h("div", { class: "strip", role: "radiogroup", "aria-label": `Dimension ${dim}${nats && `, ${nats}`}` }, ...tiles);
     row.style.setProperty("--across", steps);
     row.addEventListener("keydown", (event) => moveWithKeys(event, dim, tiles));
-    return { tiles, element: h("div", { class: "dimension-strip" }, h("p", { class: "strip-name" }, h("strong", {}, `z${dim}`), " ", h("span", {}, nats)), row) };
+    return { tiles, element: h("div", { class: "dimension-strip" }, h("p", { class: "strip-name" }, h("strong", {}, `${model.space}${dim}`), " ", h("span", {}, nats)), row) };
   }
 
   function moveWithKeys(event, dim, tiles) {
@@ -131,7 +135,7 @@ export function mount(section, context) {
   }
 
   /** Mark in each strip the image nearest to z. The Tab key moves the focus to it. */
-  function mark({ z, values }) {
+  function mark({ z, model, values }) {
     const pitch = (2 * values.span) / (values.steps - 1);
     for (const [dim, { tiles }] of strips) {
       const at = Math.min(Math.max(Math.round((z[dim] + values.span) / pitch), 0), tiles.length - 1);
@@ -140,7 +144,7 @@ export function mount(section, context) {
         one.setAttribute("aria-checked", String(exact));
         one.classList.toggle("near", i === at);
         one.tabIndex = i === at ? 0 : -1;
-        one.setAttribute("aria-label", `z${dim} = ${valueAt(i, values).toFixed(2)}`);
+        one.setAttribute("aria-label", `${model.space}${dim} = ${valueAt(i, values).toFixed(2)}`);
       });
     }
   }
@@ -156,7 +160,8 @@ export function mount(section, context) {
     const size = Math.max(1, Math.floor(IMAGES_PER_REQUEST / values.steps));
     const groups = Array.from({ length: Math.ceil(dims.length / size) }, (_, i) => dims.slice(i * size, (i + 1) * size));
     try {
-      await newest((signal) => Promise.all(groups.map((group) => decode(group, { z, model, values }, signal))));
+      // While a key is held down, the strips in progress are finished first, so that some are shown on the way.
+      await newest((signal) => Promise.all(groups.map((group) => decode(group, { z, model, values }, signal))), { isLive: store.state.isLive });
     } catch (error) {
       for (const { tiles } of strips.values()) tiles.forEach((one) => blank(one.firstElementChild));
       throw error;
@@ -173,10 +178,16 @@ export function mount(section, context) {
 
   // --- showing ---
 
-  const newestCentre = newestNext();
+  /** Return the item of the image at z: decoded by the page if it can, and otherwise by the service. */
+  async function centreOf({ z, seed }, model, request, signal) {
+    const decoder = await openDecoder(model);
+    if (decoder.local) return (await itemsOf(model, decoder, [z ?? standardNormal(seed, model.latent)], { signal }))[0];
+    return (await askJson(request, { signal })).images[0];
+  }
 
   function showControls(values, model) {
     fill(rows, [["dimensions", "One dimension each"], ["directions", "Named directions"]], values.rows);
+    flowNote.hidden = model.space !== "u";
     rowsField.hidden = !model.directions.length;
     dimensions.hidden = values.rows === "directions";
     directions.element.hidden = values.rows !== "directions";
@@ -192,9 +203,9 @@ export function mount(section, context) {
     const request = values.z
       ? { path: "decode", query: { model: model.ref }, json: { z: [values.z] } }
       : { path: "generate", query: { model: model.ref, n: 1, seed: values.seed } };
-    const answer = await newestCentre((signal) => askJson(request, { signal }), { isLive: store.state.isLive });
+    const answer = await newestCentre((signal) => centreOf(values, model, request, signal), { isLive: store.state.isLive });
     if (!answer) return;
-    const [{ png, z }] = answer.images;
+    const { png, z } = answer;
     const key = `${model.ref} ${values.steps}`;
     if (layout !== key) build(model, values);
     layout = key;
