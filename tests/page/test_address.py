@@ -43,6 +43,20 @@ MISFITS = [
     ("#map?model=notebook@3&x=40", "notebook@3 has no dimension 40, only 0 to 1."),
     ("#compare?model=lab@4&other=nothing@1&n=4", "There is no model named nothing."),
     ("#generate?model=lab@4&n=4&colour=red", "colour=red was ignored"),
+    ("#learn?model=zbeta-1@1&at=30", "at=30 cannot be shown: zbeta-1@1 has the snapshots 0 to 4"),
+    ("#learn?model=zbeta-1@1&beta=10", "beta=10 cannot be shown: zbeta-1@1 is selected."),
+    ("#learn?model=lab@4&family=zbetas&beta=0.5", "the family zbetas has no such model. beta="),
+    ("#learn?model=lab@4&beta=77", "No model here was trained with beta 77."),
+    ("#map?model=zmapped@1&x=2&y=2", "A plane needs two dimensions, and 2 was named twice."),
+    ("#map?model=zmapped@1&plane=classes&from=9&to=9", "two classes, and 9 was named twice."),
+    ("#map?model=zmapped@1&at=500,0", "at=500,0 cannot be shown: it is too far away"),
+    ("#map?model=zmapped@1&view=0,0,1e9", "view=0,0,1000000000 cannot be shown: it is too far"),
+    ("#map?model=zmapped@1&view=0,0,1e-9", "view=0,0,1e-9 cannot be shown"),
+    ("#map?model=mnist-flow@4&layer=points", "pictures are shown instead of points."),
+    (
+        "#compare?model=lab@4&other=digits@4&n=4&against=3",
+        "against=3 cannot be shown: there is one",
+    ),
     ("#paint?model=lab@4", "This page has no part named paint."),
 ]
 
@@ -60,6 +74,29 @@ def test_the_address_becomes_that_of_what_is_shown(visitor: Visitor) -> None:
     visitor.open("#generate?model=mnist@8&n=4&label=banana")
     assert "label" not in visitor.state
     assert visitor.tiles.count() == 4
+
+
+def test_what_only_the_part_can_know_is_replaced_in_the_address_too(visitor: Visitor) -> None:
+    visitor.open("#learn?model=zbeta-1@1&at=30")
+    assert "at=" not in visitor.state
+    expect(visitor.shown.get_by_role("slider", name="Time")).to_have_value("4")
+    visitor.open("#map?model=zmapped@1&at=500,0&view=0,0,1e9")
+    assert "at=" not in visitor.state
+    assert "view=" not in visitor.state
+    notice = visitor.page.locator("#notice")
+    expect(notice.locator("p")).to_have_count(2)
+
+
+def test_a_place_beside_the_first_view_is_in_view(visitor: Visitor) -> None:
+    visitor.open("#map?model=zmapped@1&at=7,0&span=3")
+    board = visitor.shown.locator(".board").bounding_box()
+    cross = visitor.shown.locator(".cross").bounding_box()
+    assert board
+    assert cross
+    middle = cross["x"] + cross["width"] / 2
+    assert board["x"] <= middle <= board["x"] + board["width"]
+    assert "at=7,0" in visitor.state
+    assert visitor.page.locator("#notice").is_hidden()
 
 
 def test_the_word_goes_when_it_is_closed_and_when_something_else_is_shown(visitor: Visitor) -> None:

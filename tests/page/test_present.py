@@ -310,6 +310,8 @@ def test_a_list_that_breaks_a_bound_is_not_used(visitor: Visitor, text: str) -> 
 def test_a_place_behind_the_last_scene_is_the_last_one(visitor: Visitor) -> None:
     visitor.open(link(TWO, 9))
     assert caption(visitor) == "Second"
+    words = "There is no scene 9. This is the last one."
+    assert visitor.page.locator("#toast").inner_text() == words
 
 
 @pytest.mark.parametrize("stored", ["null", "{", '{"a": 1}', '[{"address": 1}, null, "x"]'])

@@ -44,9 +44,9 @@ export function unpackLatent(text) {
 //   parse(text)            returns a value, or undefined if the text is not valid
 //   format(value)          returns the text; a value of null is left out of the address
 //   accepts                the valid values in words, which complete the sentence `n must be ...`
-//   misfit(value, model, catalogue)
+//   misfit(value, model, catalogue, values)
 //                          optional: returns why a model cannot have a valid value, as a sentence, or
-//                          null if it can
+//                          null if it can; `values` are those of all fields of the part
 
 /** Create a field for an integer from `min` to `max`. */
 export function natural(initial, min, max) {

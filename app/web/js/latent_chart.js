@@ -19,7 +19,7 @@ export function latentChart(model) {
   const charts = [model.ranked.slice(0, SHOWN), model.ranked.slice(SHOWN)].filter(({ length }) => length).map((dims) =>
     h("div", { class: "chart", role: "img" }, ...dims.map((d) => columns.get(d).element)));
   const edges = h("span", {});
-  const rows = model.ranked.map((d) => h("tr", {}, h("th", { scope: "row" }, `z${d}`), ...cells.get(d)));
+  const rows = model.ranked.map((d) => h("tr", {}, h("th", { scope: "row" }, `${model.space}${d}`), ...cells.get(d)));
   const element = h("div", { class: "latent-chart" },
     h("p", { class: "note chart-key" },
       "The most informative dimension comes first. ",

@@ -56,13 +56,13 @@ export function lossChart(snapshots, onchoose) {
 }
 
 /** Create the bars of the KL of each dimension. Returns {element, show(at)}. */
-export function dimensionBars({ dimensions, dimensionKl }) {
+export function dimensionBars({ dimensions, dimensionKl, space }) {
   const shown = dimensions.slice(0, MOST_BARS);
   const high = Math.max(1, ...dimensionKl.flat());
   const bars = shown.map(() => h("span", { class: "learn-bar" }));
   const outputs = shown.map(() => h("span", {}));
   const element = h("div", { class: "learn-bars" }, ...shown.map((dimension, i) =>
-    h("div", { class: "learn-dimension" }, h("span", {}, `z${dimension}`), h("span", { class: "learn-track", "aria-hidden": "true" }, bars[i]), outputs[i])));
+    h("div", { class: "learn-dimension" }, h("span", {}, `${space}${dimension}`), h("span", { class: "learn-track", "aria-hidden": "true" }, bars[i]), outputs[i])));
 
   function show(at) {
     bars.forEach((bar, i) => {

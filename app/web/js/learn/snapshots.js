@@ -18,6 +18,7 @@ export const COLLAPSED_BELOW_NATS = 0.1;
  *   epochs                 time of each snapshot
  *   reconstruction, kl     nats of each snapshot
  *   dimensions             latent dimensions, the most informative one first
+ *   space                  name of their numbers, "z" or "u" (models.js)
  *   dimensionKl            nats of each dimension in each snapshot
  *   points                 x0, y0, x1, y1, ... of the test images in each snapshot
  *   labels                 class of each test image, or null
@@ -59,6 +60,7 @@ async function load(ref, catalogue) {
     reconstruction: file.reconstruction_nats,
     kl: file.kl_nats,
     dimensions: file.dimensions,
+    space: version.space,
     dimensionKl: file.dimension_kl_nats,
     points,
     labels: file.labels,

@@ -23,7 +23,13 @@ export function createControls(store) {
   const change = (values) => store.set({ ...NEW_PLANE, ...values }, { push: true });
   const plane = h("select", { onchange: () => change({ plane: plane.value }) });
   const planeField = field("Plane through", plane);
-  const dims = ["x", "y"].map((name) => h("select", { onchange: (event) => change({ [name]: Number(event.target.value) }) }));
+  /** The dimensions that are shown, [across, up]. */
+  let axes = [];
+  const dims = [0, 1].map((i) => h("select", { onchange: (event) => {
+    const dim = Number(event.target.value);
+    const [x, y] = axes[1 - i] === dim ? axes.toReversed() : axes.with(i, dim);
+    change({ x, y });
+  } }));
   const dimFields = [field("Horizontal", dims[0]), field("Vertical", dims[1])];
   const around = h("select", { onchange: () => change({ z: null, seed: around.value === "zero" ? null : randomSeed() }) });
   const aroundField = field("Centre", around);
@@ -52,8 +58,8 @@ export function createControls(store) {
     layerField.hidden = !hasEncodedImages(model);
     fill(plane, Object.entries(PLANES), values.plane);
     for (const option of plane.options) option.disabled = planeProblem(option.value, model) !== null;
-    const chosen = dimensionsOf(values, model);
-    dims.forEach((select, i) => fill(select, model.ranked.map((dim) => [dim, model.kl_nats ? `z${dim} (${model.kl_nats[dim].toFixed(2)} nats)` : `z${dim}`]), chosen[i]));
+    axes = dimensionsOf(values, model);
+    dims.forEach((select, i) => fill(select, model.ranked.map((dim) => [dim, `${model.space}${dim}${model.kl_nats ? ` (${model.kl_nats[dim].toFixed(2)} nats)` : ""}`]), axes[i]));
     const here = values.z ? "an image" : `seed ${values.seed}`;
     fill(around, [["zero", "zero"], ...(values.z || values.seed !== null ? [["here", here]] : []), ["other", "a new seed"]], values.z || values.seed !== null ? "here" : "zero");
     fill(span, [...new Set([1, 2, 3, 4, values.span])].sort((p, q) => p - q).map((size) => [size, `±${size}`]), values.span);

@@ -21,6 +21,16 @@ const dataClass = () => ({
   misfit: (value, model) => (classesOf(model).includes(value) ? null : `${model.ref} has no class ${String(value).slice(0, 40)}.`),
 });
 
+/** The second of two fields, which must differ from the field `first`. */
+const otherThan = (first, field, things) => ({
+  ...field,
+  misfit: (value, model, catalogue, values) => field.misfit(value, model, catalogue, values)
+    ?? (value === values[first] ? `A plane needs two ${things}, and ${value} was named twice. Another one is used instead.` : null),
+});
+
+/** Return why a model cannot show a layer alone, or null if it can. */
+const layerProblem = (layer, model) => (layer !== "points" || hasEncodedImages(model) ? null : `${model.ref} was published without latents of test images, so pictures are shown instead of points.`);
+
 /** A field for the part of the plane that is shown: [s, t, half], with a positive half side. */
 const view = () => ({
   initial: null,
@@ -52,10 +62,10 @@ const view = () => ({
  */
 export const fields = {
   plane: { ...choice("dimensions", PLANES), misfit: planeProblem },
-  x: dimension(), y: dimension(), z: latent(), seed: seed(null), span: real(3, 0.5, 10),
+  x: dimension(), y: otherThan("x", dimension(), "dimensions"), z: latent(), seed: seed(null), span: real(3, 0.5, 10),
   a: seed(1), b: seed(2), c: seed(3),
-  from: dataClass(), to: dataClass(), only: dataClass(),
-  layer: choice("both", ["both", "images", "points"]),
+  from: dataClass(), to: otherThan("from", dataClass(), "classes"), only: dataClass(),
+  layer: { ...choice("both", ["both", "images", "points"]), misfit: layerProblem },
   at: pair(null), view: view(),
   image: picture(),
 };

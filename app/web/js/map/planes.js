@@ -53,11 +53,11 @@ export function ellipseOf([ss, st, tt]) {
   return { radii: [Math.sqrt(middle + spread), Math.sqrt(Math.max(0, middle - spread))], angle: Math.atan2(2 * st, ss - tt) / 2 };
 }
 
-/** Return the plane of two dimensions, x and y, through a latent. */
-export function dimensionsPlane(centre, [x, y], half) {
+/** Return the plane of two dimensions, x and y, through a latent. `space` is the name of its numbers, "z" or "u". */
+export function dimensionsPlane(centre, [x, y], half, space) {
   const axis = (dim) => centre.map((_, d) => Number(d === dim));
   return {
-    origin: centre.map((value, d) => (d === x || d === y ? 0 : value)), across: axis(x), up: axis(y), names: [`z${x}`, `z${y}`],
+    origin: centre.map((value, d) => (d === x || d === y ? 0 : value)), across: axis(x), up: axis(y), names: [`${space}${x}`, `${space}${y}`],
     home: [x, y].map((dim) => Math.min(Math.max(centre[dim], -half), half)), view: { s: 0, t: 0, half }, marks: [],
   };
 }

@@ -11,6 +11,12 @@ export function bounded({ s, t, half }, home) {
   return { s: near(s, home.s), t: near(t, home.t), half: Math.min(Math.max(half, home.half / CLOSEST_ZOOM), home.half / WIDEST_ZOOM) };
 }
 
+/** Return true if a view, or a place, is near enough to the first view. */
+export function isNear(view, home) {
+  const near = bounded(view, home);
+  return ["s", "t", "half"].every((name) => Math.abs(near[name] - view[name]) <= 1e-4 * home.half);
+}
+
 /** Return the view from which the place at the fraction [x, y] of the board, from its top left, stays there when it is zoomed in by a factor. */
 export function zoomed(view, factor, [x, y], home) {
   const half = bounded({ ...view, half: view.half / factor }, home).half;

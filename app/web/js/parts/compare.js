@@ -41,7 +41,7 @@ export function mount(section, context) {
   let chosen = { model: null, other: null };
 
   const push = (values) => store.set(values, { push: true });
-  const versions = versionControls(catalogue, (other) => push({ other }));
+  const versions = versionControls(catalogue, (other) => push({ other, against: Math.min(store.state.values.compare.against, Math.max(1, other.length)) }));
   const input = h("select", { onchange: () => push({ input: input.value }) });
   const seedInput = h("input", { type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", required: true, onchange: () => seedInput.reportValidity() && push({ seed: Number(seedInput.value) }) });
   const n = h("select", { onchange: () => push({ n: Number(n.value) }) });
@@ -99,6 +99,10 @@ export function mount(section, context) {
     preview.drop();
     const others = othersOf(values, model);
     pin(others);
+    if (values.against > Math.max(1, others.length)) {
+      store.correct("compare", { against: 1 }, `against=${values.against} cannot be shown: ${others.length === 1 ? "there is one other version" : `there are ${others.length} other versions`}. against=1 is used instead.`);
+      values.against = 1;
+    }
     const compared = [model, ...(await Promise.all(others.map(catalogue.version)))];
     showControls(values, compared);
     await image.show(values.image);
@@ -133,7 +137,7 @@ export function mount(section, context) {
     ends.show(values);
     for (const [view, element] of viewButtons) element.setAttribute("aria-pressed", String(view === values.view));
     againstField.hidden = values.view !== "wipe" || compared.length < 3;
-    fill(against, compared.slice(1).map(({ ref }, i) => [i + 1, ref]), Math.min(values.against, compared.length - 1));
+    fill(against, compared.slice(1).map(({ ref }, i) => [i + 1, ref]), values.against);
     gainField.hidden = values.view !== "difference";
     gain.value = values.gain;
     gainOutput.textContent = `×${values.gain}`;

@@ -99,7 +99,7 @@ export function mount(section, context) {
   /** A member of the selected family becomes the model of the page; otherwise the model of the page stays. */
   function chooseBeta(member) {
     pause();
-    if (subject.own) store.go({ model: member.ref, values: { at }, push: false });
+    if (subject.own) store.go({ model: member.ref, values: { at, beta: null }, push: false });
     else store.set({ beta: member.beta, at });
   }
 
@@ -121,6 +121,15 @@ export function mount(section, context) {
     const wanted = values.beta ?? 1;
     const nearest = family.members.reduce((best, each) => (Math.abs(each.beta - wanted) < Math.abs(best.beta - wanted) ? each : best));
     return { ref: nearest.ref, family, member: nearest, own: false };
+  }
+
+  /** Say so if the beta of an address is not the one that is shown. */
+  function correctBeta({ beta: wanted }) {
+    if (wanted === null || wanted === subject.member?.beta) return;
+    const [shown, why] = subject.own
+      ? [null, `${subject.ref} is selected`]
+      : [subject.member.beta, `the family ${subject.family.name} has no such model`];
+    store.correct("learn", { beta: shown }, `beta=${wanted} cannot be shown: ${why}. ${shown === null ? "It was left out" : `beta=${shown} is used instead`}.`);
   }
 
   function showControls(values, model) {
@@ -167,7 +176,7 @@ export function mount(section, context) {
     drawScatter(scatter, snapshots, at);
     samples.setAttribute("aria-label", `${snapshots.samples} new images at epoch ${epoch}`);
     rebuilt.setAttribute("aria-label", `${snapshots.reconstructions} reconstructions at epoch ${epoch}`);
-    scatter.setAttribute("aria-label", `Test images in the plane of z${snapshots.dimensions.slice(0, 2).join(" and z")} at epoch ${epoch}`);
+    scatter.setAttribute("aria-label", `Test images in the plane of ${snapshots.dimensions.slice(0, 2).map((dim) => snapshots.space + dim).join(" and ")} at epoch ${epoch}`);
     charts.forEach((chart) => chart.show(at));
     progress.textContent = progressInWords(snapshots, at);
   }
@@ -183,6 +192,7 @@ export function mount(section, context) {
       return;
     }
     showControls(values, model);
+    correctBeta(values);
     const plain = subject.family?.members.find((member) => member.beta === 1);
     const loaded = await newest(() => Promise.all([load(subject.ref), plain && subject.member.beta !== 1 ? load(plain.ref) : null]));
     if (!loaded) return;
@@ -196,7 +206,9 @@ export function mount(section, context) {
       bars.replaceChildren(charts[1].element);
       meaning.textContent = `${subject.family ? `beta ${subject.member.beta}: ` : ""}${betaInWords(snapshots, loaded[1])}`;
     }
-    if (!playTimer) draw(values.at ?? lastOf(snapshots));
+    const last = lastOf(snapshots);
+    if (values.at > last) store.correct("learn", { at: null }, `at=${values.at} cannot be shown: ${subject.ref} has the snapshots 0 to ${last}. The last one is shown instead.`);
+    if (!playTimer) draw(Math.min(values.at ?? last, last));
     context.remember(`${subject.ref} at epoch ${epochText(snapshots.epochs[at])}`, [samples]);
   }
 

@@ -15,7 +15,8 @@ import { createMine } from "../map/mine.js";
 import { createMosaic } from "../map/mosaic.js";
 import { classesPlane, classPair, dimensionsPlane, latentAt, pcaPlane, projectedCovariance, projector, seedsPlane } from "../map/planes.js";
 import { createScatter } from "../map/scatter.js";
-import { bounded, moved, placeAt, showing, zoomed } from "../map/viewport.js";
+import { bounded, fractionOf, isNear, moved, placeAt, showing, zoomed } from "../map/viewport.js";
+import { OF_A_FLOW } from "../model_words.js";
 import { tile } from "../tiles.js";
 
 export { fields };
@@ -80,7 +81,7 @@ export function mount(section, context) {
     if (values.plane === "seeds") return seedsPlane(await Promise.all([values.a, values.b, values.c].map(zOf)));
     if (values.plane === "dimensions") {
       const centre = values.z ?? (values.seed === null ? new Array(model.latent).fill(0) : await zOf(values.seed));
-      return dimensionsPlane(centre, dimensionsOf(values, model), values.span);
+      return dimensionsPlane(centre, dimensionsOf(values, model), values.span, model.space);
     }
     const encoded = await encodedImages(model);
     if (values.plane === "pca") return pcaPlane(encoded);
@@ -242,7 +243,7 @@ export function mount(section, context) {
     if (!hasEncodedImages(model)) {
       aboutPoints.textContent = `${model.ref} was published without latents of test images, so no points are shown, and there is no plane by PCA or between classes. Its publisher adds them with: python -m training complete ${model.ref}. ${where}`;
     } else if (encoded) {
-      aboutPoints.textContent = `Each point is one of ${encoded.count.toLocaleString("en")} test images of ${model.dataset}: the mu that the encoder gives it, projected onto this plane. ${model.latent > 2 ? "Most of them lie off the plane, so the picture under a point need not look like it. " : ""}${plane.pair ? "Points of other classes are faint. " : ""}${where}`;
+      aboutPoints.textContent = `Each point is one of ${encoded.count.toLocaleString("en")} test images of ${model.dataset}: the mu that the encoder gives it, projected onto this plane. ${model.latent > 2 ? "Most of them lie off the plane, so the picture under a point need not look like it. " : ""}${plane.pair ? "Points of other classes are faint. " : ""}${model.space === "u" ? `${OF_A_FLOW} ` : ""}${where}`;
     } else aboutPoints.textContent = "The latents of test images are loaded.";
   }
 
@@ -275,8 +276,7 @@ export function mount(section, context) {
     }
     legend.show(hasEncodedImages(model) ? model.manifest.classes ?? [] : [], only);
     if (keepTimer === null) { // otherwise the place and the view that are about to be stored are newer
-      kept = at ?? current.plane.home;
-      view = seen ? bounded({ s: seen[0], t: seen[1], half: seen[2] }, current.plane.view) : current.plane.view;
+      ({ kept, view } = placeAndView(at, seen));
     }
     boundSliders();
     if (!current.scatter) context.guard(() => addPoints(current));
@@ -284,6 +284,22 @@ export function mount(section, context) {
     fill();
     context.guard(() => showMine(image, model));
     await showPlace(model);
+  }
+
+  /** Return the place and the view of an address, and say so if they are too far from the plane's first view. */
+  function placeAndView(at, seen) {
+    const { home, view: first } = current.plane;
+    const isFar = (name, values, spot) => {
+      if (!values || isNear(spot, first)) return false;
+      const instead = name === "at" ? `at=${home.map(round).join(",")} is used instead` : "The first view is shown instead";
+      store.correct("map", { [name]: null }, `${name}=${values.join(",")} cannot be shown: it is too far away from the plane's first view. ${instead}.`);
+      return true;
+    };
+    const place = at && !isFar("at", at, { ...first, s: at[0], t: at[1] }) ? at : home;
+    const wanted = seen && { s: seen[0], t: seen[1], half: seen[2] };
+    if (wanted && !isFar("view", seen, wanted)) return { kept: place, view: bounded(wanted, first) };
+    const showsPlace = fractionOf(first, place).every((fraction) => fraction >= 0 && fraction <= 1);
+    return { kept: place, view: showsPlace ? first : bounded(showing(first, place), first) };
   }
 
   /** Show the selected place as a tile, unless it is shown already, and offer its request. */

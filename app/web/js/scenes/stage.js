@@ -36,6 +36,7 @@ export function createStage({ store, scenes, guard, toast }) {
   async function start(list, at, { push = true } = {}) {
     const deck = await listOf(list);
     if (!deck.length) throw new Error("There are no scenes to present. Add one, or take the scenes that ship.");
+    if (at > deck.length) toast(`There is no scene ${at}. This is the last one.`);
     shown ??= { opener: document.activeElement, kept: store.snapshot(), part: null, unfit: null };
     Object.assign(shown, { list, deck, at: Math.min(at, deck.length) });
     await show(push);
