@@ -7,6 +7,7 @@ import pillow_heif
 from PIL import Image, ImageDraw
 
 from tests.api import typical_versions
+from tests.api.service import digit
 from tests.page.visitor import Visitor, run_in_a_shell
 
 
@@ -160,6 +161,24 @@ def test_an_image_that_is_not_like_the_data_has_a_warning(visitor: Visitor) -> N
     visitor.drop(noise.getvalue())
     visitor.shown.locator(".unusual").wait_for()
     assert "times the limit" in visitor.shown.locator(".unusual").inner_text()
+
+
+def test_edited_versions_of_an_image_that_is_not_like_the_data_have_a_note(
+    visitor: Visitor,
+) -> None:
+    visitor.open("#draw?model=mnist@8")
+    note = visitor.shown.locator(".unusual-start")
+    edited = visitor.shown.get_by_role("region", name="Edit").locator("img")
+    noise = Image.frombytes("L", (28, 28), bytes(i * 97 % 251 for i in range(784)))
+    file = io.BytesIO()
+    noise.save(file, "PNG")
+    visitor.drop(file.getvalue())
+    edited.wait_for()
+    visitor.until(note.is_visible)
+    assert "may show something else" in note.inner_text()
+    visitor.drop(digit(3))
+    visitor.until(note.is_hidden)
+    assert edited.is_visible()
 
 
 def test_a_line_says_how_likely_an_image_is(visitor: Visitor) -> None:

@@ -106,11 +106,40 @@ def test_data_sets_and_models_are_described(visitor: Visitor) -> None:
     assert len(groups) == len(set(groups))
 
 
-@pytest.mark.parametrize("part", ["Home", "Generate", "Interpolate", "Traverse"])
-def test_each_part_has_one_primary_action(visitor: Visitor, part: str) -> None:
+PRIMARY = {
+    "Home": "Roll",
+    "Generate": "New samples",
+    "Interpolate": "Play",
+    "Traverse": "New seed",
+    "Learn": "Play",
+    "Compare": "New samples",
+    "Scenes": "Present",
+}
+"""The primary action of each part. The others have a canvas or a map, a list or a table instead."""
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_has_at_most_one_primary_action(visitor: Visitor, part: str) -> None:
     visitor.open("#generate?n=4")
     visitor.part(part)
-    assert visitor.shown.locator(".primary:visible").count() == 1
+    primary = visitor.shown.locator(".primary:visible")
+    assert [" ".join(text.split()) for text in primary.all_inner_texts()] == (
+        [PRIMARY[part]] if part in PRIMARY else []
+    )
+
+
+@pytest.mark.parametrize(
+    "width",
+    [pytest.param(w, marks=pytest.mark.screen(width=w)) for w in (390, 768, 1440, 2560)],
+)
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_is_as_wide_as_the_window(visitor: Visitor, part: str, width: int) -> None:
+    visitor.open(f"#{part.lower()}?model=lab@4")
+    assert visitor.page.evaluate("document.documentElement.scrollWidth") == width
+    boxes = visitor.shown.locator("button:visible, input:visible, select:visible, canvas:visible")
+    for box in boxes.evaluate_all("all => all.map(one => one.getBoundingClientRect().toJSON())"):
+        is_clipped = box["width"] <= 1  # for screen readers
+        assert is_clipped or -1 <= box["left"] <= box["right"] <= width + 1, box
 
 
 def test_every_part_can_be_reached_by_keyboard(visitor: Visitor) -> None:
