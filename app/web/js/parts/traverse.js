@@ -61,7 +61,7 @@ export function mount(section, context) {
   const deadSummary = h("summary", {});
   const dead = h("details", { class: "dead-dimensions", ontoggle: drawStrips }, deadSummary, deadStrips);
   const flowNote = h("p", { class: "note" }, OF_A_FLOW);
-  const dimensions = h("div", { "data-result": "" }, flowNote, activeStrips, more, dead);
+  const dimensions = h("div", { "data-result": "" }, activeStrips, more, dead, flowNote);
   section.append(h("div", { class: "split traverse" },
     h("div", { class: "side sticky" }, frame, h("div", { class: "side-controls" },
       h("div", { class: "row" }, button("New seed", () => start({ seed: randomSeed(), z: null }), { class: "primary" }), undo, button("Zero", () => start({ z: new Array(current.model.latent).fill(0) }), { title: "Start from the z in which every dimension is 0" })),
