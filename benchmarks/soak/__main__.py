@@ -79,7 +79,7 @@ def _name(pid: int, supervisor: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print slopes and answers; the status is 1 if a process grows or the server logs a traceback."""
+    """Print slopes and answers; the status is 1 if a process grows, a promotion fails or a traceback is logged."""
     options = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="zserve-soak-") as name:
         folder = Path(name)
@@ -97,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faults = (leaks(result.series) if judged else []) + (
         ["the server logged a traceback"] if traceback else []
     )
+    faults += [f"a promotion failed: {reason}" for reason in result.faults.refused]
     print("\n".join(faults) or ("nothing grows" if judged else "no traceback"))
     if options.record:
         values = {"minutes": options.minutes, "workers": options.workers, "faults": faults}

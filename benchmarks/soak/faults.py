@@ -6,9 +6,9 @@ import itertools
 import json
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from benchmarks.soak.load import HOST
+from benchmarks.soak.load import HOST, TIMEOUT_S
 from benchmarks.soak.samples import children
 from benchmarks.soak.service import TOKEN
 
@@ -19,12 +19,14 @@ class Faults:
 
     Attributes:
         promotions: Number of promotions that were answered with 200.
-        refused: Number of promotions that were not.
+        cut: Number of promotions whose worker was killed before its answer; each was sent again.
+        refused: Reason of each promotion that failed otherwise.
         kills: Number of killed workers.
     """
 
     promotions: int = 0
-    refused: int = 0
+    cut: int = 0
+    refused: list[str] = field(default_factory=list)
     kills: int = 0
 
 
@@ -32,14 +34,24 @@ async def promote(faults: Faults, port: int, model: str, every_s: float) -> None
     """Let production be version 1 and 2 in turn, until cancelled."""
     for version in itertools.cycle((2, 1)):
         await asyncio.sleep(every_s)
-        try:
-            status = await _put_alias(port, model, version)
-        except (OSError, EOFError):
-            status = 0
-        if status == 200:
-            faults.promotions += 1
-        else:
-            faults.refused += 1
+        while not await _promote_once(faults, port, model, version):
+            faults.cut += 1
+
+
+async def _promote_once(faults: Faults, port: int, model: str, version: int) -> bool:
+    """Send a promotion and count its answer; return False if it was lost with a killed worker."""
+    kills = faults.kills
+    try:
+        reason = await asyncio.wait_for(_put_alias(port, model, version), TIMEOUT_S)
+    except (OSError, EOFError, TimeoutError) as error:
+        if faults.kills > kills and not isinstance(error, TimeoutError):
+            return False
+        reason = f"{type(error).__name__}: {error}"
+    if reason is None:
+        faults.promotions += 1
+    else:
+        faults.refused.append(reason)
+    return True
 
 
 async def kill_youngest(faults: Faults, supervisor: int, every_s: float) -> None:
@@ -56,8 +68,8 @@ async def kill_youngest(faults: Faults, supervisor: int, every_s: float) -> None
                 faults.kills += 1
 
 
-async def _put_alias(port: int, model: str, version: int) -> int:
-    """Set the alias `production`; return the status of the answer."""
+async def _put_alias(port: int, model: str, version: int) -> str | None:
+    """Set the alias `production`; return why that failed, or None."""
     body = json.dumps({"version": version})
     lines = [
         f"PUT /models/{model}/aliases/production HTTP/1.1",
@@ -70,8 +82,9 @@ async def _put_alias(port: int, model: str, version: int) -> int:
     reader, writer = await asyncio.open_connection(HOST, port)
     try:
         writer.write("\r\n".join([*lines, "", body]).encode())
-        head = await reader.readuntil(b"\r\n")
-        await reader.read()
+        head = await reader.readuntil(b"\r\n\r\n")
+        content = await reader.read()
     finally:
         writer.close()
-    return int(head.split(b" ", 2)[1])
+    status = int(head.split(b" ", 2)[1])
+    return None if status == 200 else f"{status} {content.decode(errors='replace')[:300]}"

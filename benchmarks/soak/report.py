@@ -55,7 +55,8 @@ def load_table(outcome: Outcome, faults: Faults, rate: float, capacity: float) -
         ["median time, ms", f"{1000 * statistics.median(seconds):.1f}"],
         ["99th percentile, ms", f"{1000 * seconds[int(0.99 * (len(seconds) - 1))]:.1f}"],
         ["promotions", f"{faults.promotions}"],
-        ["promotions that failed", f"{faults.refused}"],
+        ["promotions that were lost with their worker, and sent again", f"{faults.cut}"],
+        ["promotions that failed", f"{len(faults.refused)}"],
         ["killed workers", f"{faults.kills}"],
     ]
     return table(["quantity", "value"], rows)

@@ -1,6 +1,7 @@
 """The slopes of the soak: of series with a known growth, and of real processes."""
 
 import asyncio
+import json
 import random
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from benchmarks.soak.__main__ import main
+from benchmarks.soak.faults import Faults, promote
 from benchmarks.soak.load import Load
 from benchmarks.soak.report import GROWTH, leaks
 from benchmarks.soak.samples import Sample, Sampler, children, slope_per_hour
@@ -135,6 +137,52 @@ def test_answers_are_counted_by_status_and_clients_that_leave_are_not_answers():
     assert outcome.left == 2
     assert outcome.statuses == Counter({200: 37, 503: 1})
     assert len(outcome.seconds) == 37
+
+
+class Answers:
+    """A server that answers one promotion after the other with one of some answers, in turn."""
+
+    def __init__(self, faults: Faults, answers: list[str]) -> None:
+        self.faults = faults
+        self.answers = iter(answers)
+        self.versions: list[int] = []
+        self.exhausted = asyncio.Event()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        self.versions.append(json.loads(await reader.readexactly(length))["version"])
+        match next(self.answers, None):
+            case None:
+                self.exhausted.set()
+            case "killed":
+                self.faults.kills += 1
+            case "closed":
+                pass
+            case answer:
+                writer.write(f"HTTP/1.1 {answer}\r\n\r\nwhy".encode())
+        writer.close()
+
+
+def test_a_promotion_that_is_lost_with_its_worker_is_sent_again_and_others_fail_with_a_reason():
+    """A kill may hit the worker that is promoting; that request is lost, and is no failure."""
+    faults = Faults()
+    answers = Answers(faults, ["200 OK", "killed", "killed", "200 OK", "503 Busy", "closed"])
+
+    async def run() -> None:
+        server = await asyncio.start_server(answers, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        promoting = asyncio.create_task(promote(faults, port, "mnist", 0.001))
+        await answers.exhausted.wait()
+        promoting.cancel()
+        server.close()
+
+    asyncio.run(run())
+    assert answers.versions[:6] == [2, 1, 1, 1, 2, 1]
+    assert (faults.promotions, faults.cut, faults.kills) == (2, 2, 2)
+    busy, closed = faults.refused
+    assert busy == "503 why"
+    assert closed.startswith("IncompleteReadError")
 
 
 @pytest.mark.slow
