@@ -24,6 +24,11 @@ Shape = tuple[int, int, int]
 NPY = b"\x93NUMPY"
 ZIP = b"PK\x03\x04"
 _LONGEST_HEADER = 2**14
+_MOST_DIMENSIONS = 4
+_LONGEST_SIDE = 2**31
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+"""Methods of compression of an npz. Of the others, zipfile decompresses all that it has read, however
+much that is."""
 _IMAGES = "images.npy"
 
 
@@ -78,20 +83,16 @@ def _eight_bits(pixels: Bytes | Floats) -> Bytes:
 def _array_levels(content: bytes, shape: Shape, most_images: int) -> Bytes:
     """Return the array of an npy file; its header is checked before anything is read."""
     file = io.BytesIO(content)
-    try:
-        version = np.lib.format.read_magic(file)
-        read = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        dimensions, fortran, dtype = read(file)
-    except ValueError as error:
-        raise _damaged(error) from error
+    dimensions, fortran, dtype = _header(file)
     if dtype != np.uint8:
         raise WrongPixelsError(
-            f"the array has values of type {dtype}, not uint8", remedy="send grey levels 0 to 255"
+            f"the array has values of type {str(dtype)[:40]}, not uint8",
+            remedy="send grey levels 0 to 255",
         )
+    if len(dimensions) > _MOST_DIMENSIONS:
+        raise _wrong_size(f"the array has {len(dimensions)} dimensions", shape)
+    if not all(0 <= size <= _LONGEST_SIDE for size in dimensions):
+        raise _damaged(ValueError("the shape of its header is not possible"))
     if len(dimensions) > 1 and dimensions[0] > most_images:
         raise LimitError(
             f"the array has {dimensions[0]} images, at most {most_images} are allowed",
@@ -105,6 +106,21 @@ def _array_levels(content: bytes, shape: Shape, most_images: int) -> Bytes:
             remedy="send the whole file again",
         )
     return _as_images(values.reshape(dimensions, order="F" if fortran else "C"), shape)
+
+
+def _header(file: io.BytesIO) -> tuple[tuple[int, ...], bool, "np.dtype[np.generic]"]:
+    """Return shape, order and type of an npy file; raises CorruptImageError."""
+    try:
+        version = np.lib.format.read_magic(file)
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        dimensions, fortran, dtype = read(file)
+        return tuple(map(int, dimensions)), fortran, dtype
+    except Exception as error:  # numpy reads the header as Python source, which fails in many ways
+        raise _damaged(error) from error
 
 
 def _as_images(array: NDArray[np.uint8], shape: Shape) -> Bytes:
@@ -127,6 +143,8 @@ def _member(content: bytes, largest: int) -> bytes:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
             name = _IMAGES if _IMAGES in names else names[0]
+            if archive.getinfo(name).compress_type not in _METHODS:
+                raise ValueError("it is compressed by another method than deflate")  # noqa: TRY301
             with archive.open(name) as file:
                 array = file.read(largest)
     except Exception as error:  # zipfile raises many kinds for damaged bytes
