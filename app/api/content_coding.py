@@ -1,6 +1,6 @@
-"""Content codings of v2 bodies, RFC 9110 section 8.4.1: gzip and deflate (zlib).
+"""Content codings of bodies, RFC 9110 section 8.4.1: gzip and deflate (zlib).
 
-Both directions work in pieces during which zlib lets other threads run.
+Compressing and decompressing work in pieces during which zlib lets other threads run.
 """
 
 import zlib
@@ -22,9 +22,19 @@ _PIECE = 262_144
 
 
 def choose_coding(accepted: Mapping[str, float]) -> str | None:
-    """Return the coding that a client prefers (qualities by coding), None if it accepts neither."""
-    best = max(CODINGS, key=lambda coding: accepted.get(coding, 0.0))
-    return best if accepted.get(best, 0.0) > 0 else None
+    """Return the coding that a client prefers (qualities by coding), None to send content as it is.
+
+    `*` stands for each coding that the header does not name, RFC 9110 section 12.5.3.
+    """
+    others = accepted.get("*", 0.0)
+    best = max(CODINGS, key=lambda coding: accepted.get(coding, others))
+    quality = accepted.get(best, others)
+    return best if quality > 0 and quality >= accepted.get("identity", 0.0) else None
+
+
+def coded_tag(tag: str, coding: str | None) -> str:
+    """Return the ETag of an answer in this coding, from that of the answer as it is."""
+    return tag if coding is None else f'{tag[:-1]}-{coding}"'
 
 
 def check_coding(coding: str) -> None:

@@ -1,10 +1,11 @@
-"""Choose the format of an answer from the query and the Accept header."""
+"""Choose format and content coding of an answer from the query, Accept and Accept-Encoding."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from starlette.requests import Request
 
+from app.api.content_coding import choose_coding
 from app.api.queries import OutputQuery, PictureQuery
 from app.api.render import FORMATS
 from app.api.result import OutputOptions
@@ -39,6 +40,11 @@ def choose_format(request: Request, requested: str | None, offered: Sequence[str
             remedy=f"accept {FORMATS[offered[0]].media_type}, or set format=",
         )
     return best
+
+
+def accepted_coding(request: Request) -> str | None:
+    """Return the content coding of the answer, as Accept-Encoding prefers it; None for none."""
+    return choose_coding(qualities(",".join(request.headers.getlist("accept-encoding"))))
 
 
 def _best(accept: str, offered: tuple[str, ...]) -> str | None:

@@ -2,6 +2,8 @@
 
 import gzip
 import shutil
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -31,15 +33,22 @@ def raw(service: Service, path: str, headers: dict[str, str]) -> tuple[bytes, di
     return service.portal.call(send)
 
 
+DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.decompress,
+    "deflate": zlib.decompress,
+}
+
+
 @pytest.mark.parametrize("path", PATHS)
-def test_a_client_that_accepts_gzip_gets_the_same_content_in_fewer_bytes(
-    service: Service, path: str
+@pytest.mark.parametrize("coding", DECOMPRESS)
+def test_a_client_that_accepts_a_coding_gets_the_same_content_in_fewer_bytes(
+    service: Service, path: str, coding: str
 ) -> None:
     plain, plain_headers = raw(service, path, PLAINLY)
-    coded, coded_headers = raw(service, path, GZIP)
-    assert gzip.decompress(coded) == plain
+    coded, coded_headers = raw(service, path, {"Accept-Encoding": coding})
+    assert DECOMPRESS[coding](coded) == plain
     assert len(coded) < len(plain)
-    assert coded_headers["content-encoding"] == "gzip"
+    assert coded_headers["content-encoding"] == coding
     assert int(coded_headers["content-length"]) == len(coded)
     assert coded_headers["content-type"] == plain_headers["content-type"]
     assert "content-encoding" not in plain_headers
@@ -48,7 +57,9 @@ def test_a_client_that_accepts_gzip_gets_the_same_content_in_fewer_bytes(
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("coding", [GZIP, PLAINLY], ids=["gzip", "identity"])
+@pytest.mark.parametrize(
+    "coding", [GZIP, {"Accept-Encoding": "deflate"}, PLAINLY], ids=["gzip", "deflate", "identity"]
+)
 def test_an_etag_is_confirmed_for_its_own_coding(
     service: Service, path: str, coding: dict[str, str]
 ) -> None:
@@ -64,6 +75,64 @@ def test_a_compressed_copy_is_no_answer_for_a_client_without_gzip(service: Servi
     _, headers = raw(service, "/static/style.css", GZIP)
     content, _ = raw(service, "/static/style.css", PLAINLY | {"If-None-Match": headers["etag"]})
     assert content == (FILES / "style.css").read_bytes()
+
+
+EVERYWHERE = [
+    "/static/style.css",
+    "/models",
+    "/models/mnist/1",
+    "/models/mnist/1/files/encoded_images.safetensors",
+]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("*", "gzip"),
+        ("br, *;q=0.1", "gzip"),
+        ("gzip;q=0, *", "deflate"),
+        ("gzip;q=0.2, deflate;q=0.8", "deflate"),
+        ("gzip;q=0.5, identity", None),
+        ("*;q=0", None),
+        ("br, zstd", None),
+    ],
+)
+def test_one_rule_chooses_the_coding_of_every_answer(
+    service: Service, accepted: str, coding: str | None
+) -> None:
+    for path in EVERYWHERE:
+        _, headers = raw(service, path, {"Accept-Encoding": accepted})
+        assert headers.get("content-encoding") == coding, path
+
+
+def test_two_lines_of_a_header_count_as_one(service: Service) -> None:
+    lines = [("Accept-Encoding", "br"), ("Accept-Encoding", "deflate")]
+    for path in EVERYWHERE:
+        assert service.get(path, headers=lines).headers["content-encoding"] == "deflate", path
+
+
+@pytest.mark.parametrize("path", ["/", *EVERYWHERE])
+@pytest.mark.parametrize(
+    "value", ["bytes=0-0", "bytes=9-1", "bytes=-0", "lines=1", "bytes=0-0,2-2"]
+)
+def test_a_range_is_ignored(service: Service, path: str, value: str) -> None:
+    for coding in (GZIP, PLAINLY):
+        whole, _ = raw(service, path, coding)
+        content, headers = raw(service, path, coding | {"Range": value})
+        assert content == whole
+        assert "accept-ranges" not in headers
+        assert "content-range" not in headers
+
+
+@pytest.mark.parametrize("path", ["/", *EVERYWHERE])
+def test_head_has_the_headers_of_get(service: Service, path: str) -> None:
+    for coding in (GZIP, PLAINLY):
+        get, head = (service.request(m, path, headers=coding) for m in ("GET", "HEAD"))
+        assert head.content == b""
+        changing = {"date", "x-request-id", "traceparent"}
+        assert {k: v for k, v in head.headers.items() if k not in changing} == {
+            k: v for k, v in get.headers.items() if k not in changing
+        }
 
 
 def test_nothing_is_compressed_twice(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,15 @@ def test_a_damaged_stream_is_refused(stream: bytes) -> None:
         ({"deflate": 1.0}, "deflate"),
         ({"gzip": 0.5, "deflate": 1.0}, "deflate"),
         ({"gzip": 0.0}, None),
-        ({"*": 1.0, "br": 1.0}, None),
+        ({"*": 1.0, "br": 1.0}, "gzip"),
+        ({"*": 1.0, "gzip": 0.0}, "deflate"),
+        ({"*": 1.0, "gzip": 0.0, "deflate": 0.0}, None),
+        ({"*": 0.0, "deflate": 0.1}, "deflate"),
+        ({"*": 0.0}, None),
+        ({"identity": 1.0, "gzip": 0.5}, None),
+        ({"identity": 0.5, "gzip": 0.5}, "gzip"),
+        ({"identity": 0.0, "*": 0.5}, "gzip"),
+        ({"gzip": float("nan")}, None),
     ],
 )
 def test_the_client_chooses_the_coding(accepted: dict[str, float], coding: str | None) -> None:

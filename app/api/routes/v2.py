@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.api import content_coding, v2_codec
 from app.api.dependencies import Services, ServicesDep, refuse_if_stopping
 from app.api.limits import at_most
-from app.api.negotiation import qualities
+from app.api.negotiation import accepted_coding
 from app.api.off_loop import LARGE_TEXT_BYTES, call
 from app.api.provenance import model_headers
 from app.api.responses_schema import ServerMetadata, TensorMetadata, VersionMetadata
@@ -218,7 +218,7 @@ async def _infer(request: Request, model: LoadedModel, services: Services) -> Re
     large = v2_codec.json_values(inference, outputs) >= _MANY_VALUES
     body, headers = await call(render, off_loop=large)
     headers |= model_headers(model) | {"Vary": "Accept-Encoding"}
-    coding = content_coding.choose_coding(qualities(request.headers.get("accept-encoding", "")))
+    coding = accepted_coding(request)
     if coding is not None and len(body) >= content_coding.MIN_BYTES:
         body = await call(partial(content_coding.compress, body, coding), off_loop=True)
         headers["Content-Encoding"] = coding
