@@ -27,6 +27,8 @@ MAX_IMAGES = 2000
 MAX_BYTES = 150_000
 """Largest encoded_images.safetensors that is read; 2,000 images with 32 dimensions have 76 kB."""
 HIGHEST_LEVEL = 127
+MAX_SCALE = 1e6
+"""Largest scale; latents of N(0, I) need less than 1."""
 
 _OTHER_BYTES = 1000
 """Upper bound of the size of the file's header."""
@@ -59,8 +61,12 @@ class EncodedImages:
             _check("labels", self.labels, (images,), np.int16)
             if self.labels.min() < 0:
                 raise ValueError("a label is below 0")
+        if self.levels.min(initial=0) < -HIGHEST_LEVEL:
+            raise ValueError(f"a level is below -{HIGHEST_LEVEL}")
         if not (np.isfinite(self.scale).all() and (self.scale > 0).all()):
             raise ValueError("a scale is not a positive number")
+        if self.scale.max(initial=0) > MAX_SCALE:
+            raise ValueError(f"a scale is above {MAX_SCALE:g}")
         if self.indices[0] < 0 or (np.diff(self.indices.astype(np.int64)) <= 0).any():
             raise ValueError("indices are not ascending from 0")
         for array in to_arrays(self).values():

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model_store import json_files
@@ -40,7 +40,9 @@ _LARGEST_POSITION = 32_767
 _PLACES = 4
 """Decimals of stored numbers."""
 
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
+MAX_NUMBER = 1e12
+"""Largest absolute value of a number; nats and epochs are far smaller."""
+_Finite = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER, allow_inf_nan=False)]
 _Curve = Annotated[tuple[_Finite, ...], Field(min_length=2, max_length=MAX_SNAPSHOTS)]
 _Dimension = Annotated[int, Field(ge=0)]
 _Labels = Annotated[tuple[_Dimension, ...], Field(max_length=MAX_POINTS)]
@@ -84,7 +86,7 @@ class Snapshots(BaseModel):
     image: ImageShape
     images: str = Field(max_length=MAX_BYTES)
     labels: _Labels | None = None
-    position_step: float = Field(gt=0, allow_inf_nan=False)
+    position_step: float = Field(gt=0, le=MAX_NUMBER, allow_inf_nan=False)
     positions: str = Field(max_length=MAX_BYTES)
 
     @model_validator(mode="after")
@@ -137,16 +139,7 @@ class Snapshots(BaseModel):
         channels, height, width = self.image.shape
         rows, columns = len(self.epochs), self.samples + self.reconstructions
         size = (columns * width, rows * height)
-        try:
-            with Image.open(io.BytesIO(_decoded(self.images, "images")), formats=("PNG",)) as image:
-                if image.size != size or image.mode != _mode(channels):
-                    raise ValueError(
-                        f"images is a PNG of {image.size} {image.mode}, "
-                        f"{size} {_mode(channels)} is expected"
-                    )
-                sheet = np.asarray(image)
-        except (OSError, SyntaxError, UnidentifiedImageError) as error:
-            raise ValueError("images is no intact PNG") from error
+        sheet = _opened(_decoded(self.images, "images"), size, _mode(channels))
         tiles = sheet.reshape(rows, height, columns, width, channels)
         return tiles.transpose(0, 2, 4, 1, 3)
 
@@ -220,6 +213,18 @@ def _png(tiles: Bytes) -> str:
     with io.BytesIO() as file:
         Image.fromarray(sheet[..., 0] if channels == 1 else sheet).save(file, "png", optimize=True)
         return base64.b64encode(file.getvalue()).decode()
+
+
+def _opened(png: bytes, size: tuple[int, int], mode: str) -> Bytes:
+    """Return the pixels of a PNG; raises ValueError if it is damaged or not of this size and mode."""
+    try:
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+            if (image.size, image.mode) == (size, mode):
+                return np.asarray(image)
+            other = f"{image.size} {image.mode}"
+    except Exception as error:  # Pillow raises many kinds for damaged or enormous images
+        raise ValueError("images is no intact PNG") from error
+    raise ValueError(f"images is a PNG of {other}, {size} {mode} is expected")
 
 
 def _grey_or_colour(channels: int) -> Literal[1, 3]:

@@ -42,6 +42,8 @@ MAX_LOGVAR = 1e4
 MAX_FILE_BYTES = 2**31
 """Largest file of a version."""
 MAX_FILES = 1000
+MAX_VERSION_BYTES = 2**32
+"""Largest sum of all files of a version: reading and checking them takes some seconds."""
 MAX_SEED = 2**64 - 1
 """Largest seed of torch's generator."""
 
@@ -345,6 +347,13 @@ class Manifest(Description):
     version: PositiveInt
     created_at: datetime
     files: dict[FileName, FileRecord] = Field(max_length=MAX_FILES)
+
+    @model_validator(mode="after")
+    def _check_the_size_of_all_files(self) -> Self:
+        total = sum(file.size_bytes for file in self.files.values())
+        if total > MAX_VERSION_BYTES:
+            raise ValueError(f"the files have {total} bytes, at most {MAX_VERSION_BYTES} are read")
+        return self
 
     @property
     def ref(self) -> ModelRef:

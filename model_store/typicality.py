@@ -55,7 +55,9 @@ _UPPER_TAIL = 2
 _PLACES = 4
 """Decimals of stored numbers."""
 
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
+MAX_NUMBER = 1e12
+"""Largest absolute value of a stored number; scores, logarithms and nats are far smaller."""
+_Finite = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER, allow_inf_nan=False)]
 _Row = Annotated[tuple[_Finite, ...], Field(min_length=4, max_length=4)]
 _Quantiles = Annotated[tuple[_Finite, ...], Field(min_length=len(LEVELS), max_length=len(LEVELS))]
 

@@ -21,8 +21,9 @@ from model_store.spec import FileRecord
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
 
-MAX_MANIFEST_BYTES = 16 * 1024**2
-"""Largest manifest.json or SHA256SUMS that is read; the shipped ones have up to 50 kB."""
+MAX_MANIFEST_BYTES = 2 * 1024**2
+"""Largest manifest.json or SHA256SUMS that is read; the shipped ones have up to 50 kB. While pydantic
+parses a manifest, in 10 ms per megabyte, no other thread of a service runs."""
 
 
 def record(content: bytes) -> FileRecord:
@@ -37,14 +38,16 @@ def checksums(files: Mapping[str, FileRecord], manifest: bytes) -> bytes:
     return "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)).encode()
 
 
-def read_regular(path: Path, max_bytes: int) -> bytes:
+def read_regular(path: Path, max_bytes: int, *, follow_link: bool = False) -> bytes:
     """Read a file; raises OSError if it is a link, a device or a folder, or is too large.
 
-    A link is refused because its target can change after it was checked.
+    A link to a file is refused, unless `follow_link`, because its target can change after it was
+    checked.
     """
-    if path.is_symlink():
+    if path.is_symlink() and not follow_link:
         raise OSError(errno.ELOOP, "it is a symbolic link", str(path))
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    follow = 0 if follow_link else os.O_NOFOLLOW
+    descriptor = os.open(path, os.O_RDONLY | follow | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

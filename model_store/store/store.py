@@ -50,6 +50,7 @@ from model_store.spec import (
     Alias,
     Arithmetic,
     Description,
+    FileRecord,
     Manifest,
     ModelRef,
     ModelSpec,
@@ -67,6 +68,8 @@ from model_store.store.publishing import add_version
 from model_store.store.tensors import Array, Weights, to_arrays, to_safetensors
 from model_store.typicality import Typicality
 
+MAX_ALIASES_BYTES = 256 * 1024
+"""Largest aliases.json that is read; an alias takes up to 80 bytes."""
 LOCK_TIMEOUT_S = 10.0
 """Longest time (s) that setting an alias waits for other processes that set one."""
 
@@ -212,23 +215,19 @@ class Store:
         folder = self._folder(ref)
         return version_files.read_figure(folder, version_files.read_manifest(folder), figure)
 
-    def encoded_images(self, ref: ModelRef) -> bytes:
-        """Return encoded_images.safetensors of a version; raises NotFoundError, CorruptVersionError."""
-        folder = self._folder(ref)
-        return version_files.read_encoded_images(folder, version_files.read_manifest(folder))
+    def file_record(self, ref: ModelRef, filename: str) -> FileRecord:
+        """Return size and checksum of a file such as `golden.json`.
+
+        Raises NotFoundError if there is no such version or it lacks the file, and ManifestError.
+        """
+        return version_files.file_record(self.manifest(ref), filename)
 
     def file(self, ref: ModelRef, filename: str) -> bytes:
         """Return a file such as `golden.json`; raises NotFoundError, CorruptVersionError."""
         folder = self._folder(ref)
-        return version_files.read_listed_file(folder, version_files.read_manifest(folder), filename)
-
-    def snapshots(self, ref: ModelRef) -> bytes:
-        """Return the snapshots of a version's training, JSON (see model_store.snapshots).
-
-        Raises NotFoundError, CorruptVersionError.
-        """
-        folder = self._folder(ref)
-        return version_files.read_snapshots(folder, version_files.read_manifest(folder))
+        manifest = version_files.read_manifest(folder)
+        with _refused(manifest.ref):
+            return version_files.read_listed_file(folder, manifest, filename)
 
     def card(self, ref: ModelRef) -> str:
         """Return the card of a version, Markdown; raises NotFoundError, CorruptVersionError."""
@@ -541,7 +540,7 @@ def _subfolders(folder: Path) -> list[str]:
 
 def _read_aliases(folder: Path) -> dict[str, int]:
     try:
-        content = (folder / "aliases.json").read_bytes()
+        content = read_regular(folder / "aliases.json", MAX_ALIASES_BYTES, follow_link=True)
         return _ALIASES.validate_json(content.removeprefix(codecs.BOM_UTF8))
     except FileNotFoundError:
         return {}

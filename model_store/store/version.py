@@ -49,11 +49,12 @@ from model_store.errors import (
     FloatWeightsNotFoundError,
     ManifestError,
     NonFiniteError,
+    NotFoundError,
     ShapeError,
     SnapshotsNotFoundError,
 )
 from model_store.network_size import excess
-from model_store.spec import Description, Manifest, ModelSpec, Sha256
+from model_store.spec import Description, FileRecord, Manifest, ModelSpec, Sha256
 from model_store.store.checksums import (
     CHECKSUMS,
     MANIFEST,
@@ -84,10 +85,37 @@ _OPTIONAL = {PIXELS, CLASS_LATENTS, DIRECTIONS, TYPICALITY, ENCODED_IMAGES, SNAP
 _COMPUTED_WITH = {"float": {WEIGHTS, *_OPTIONAL}, "exact-1": {EXACT, GOLDEN, *_OPTIONAL}}
 """Files whose content is parsed when a version of each arithmetic is loaded."""
 
+_QUICKLY_CHECKED = {GOLDEN, DIRECTIONS, ENCODED_IMAGES, SNAPSHOTS}
+"""Files whose content is checked whenever they are read alone."""
+_MAX_BYTES = {
+    GOLDEN: 64 * 1024,
+    TYPICALITY: typicality_tables.MAX_BYTES,
+    ENCODED_IMAGES: encoded_image_files.MAX_BYTES,
+    SNAPSHOTS: training_snapshots.MAX_BYTES,
+}
+"""Largest files of these names that are read, in bytes."""
+_MISSING: Mapping[str, tuple[type[NotFoundError], str]] = {
+    EXACT: (FileNotInVersionError, f"is not an exact version, so it has no {EXACT}"),
+    GOLDEN: (FileNotInVersionError, f"is not an exact version, so it has no {GOLDEN}"),
+    DIRECTIONS: (FileNotInVersionError, f"has no directions, so it has no {DIRECTIONS}"),
+    ENCODED_IMAGES: (
+        EncodedImagesNotFoundError,
+        "was published without latents of test images",
+    ),
+    SNAPSHOTS: (
+        SnapshotsNotFoundError,
+        "is published without snapshots of its training; versions that are trained now have them",
+    ),
+}
+"""Errors and reasons if a version lacks a file of these names."""
+
 Contents = Mapping[str, bytes]
 """Checked files of a version, name -> content."""
 
 _HASHES = TypeAdapter(dict[str, Sha256])
+_REQUIRED_HASHES = {"encode", "decode"}
+_OTHER_HASHES = {"log_likelihood", "to_u", "to_z"}
+"""Functions of an exact network that golden.json may name."""
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -118,9 +146,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise CorruptVersionError(
             f"{ref}: {link} is a symbolic link, whose target may change; replace it by the file"
         )
-    for filename in REQUIRED[manifest.arithmetic]:
-        if filename not in manifest.files:
-            raise ManifestError(f"{ref}: {MANIFEST} lists no {filename}")
+    _check_listed_files(manifest)
     stated = read_checksums(folder)
     if stated is not None and stated != checksums(manifest.files, content):
         raise ChecksumError(
@@ -128,6 +154,18 @@ def read_manifest(folder: Path) -> Manifest:
             "republish it"
         )
     return manifest
+
+
+def _check_listed_files(manifest: Manifest) -> None:
+    """Raise CorruptVersionError if a manifest lacks a file, or if one is larger than it may be."""
+    for filename in REQUIRED[manifest.arithmetic]:
+        if filename not in manifest.files:
+            raise ManifestError(f"{manifest.ref}: {MANIFEST} lists no {filename}")
+    for filename, most in _MAX_BYTES.items():
+        if filename in manifest.files and (size := manifest.files[filename].size_bytes) > most:
+            raise CorruptVersionError(
+                f"{manifest.ref}: {filename}: it has {size} bytes, at most {most} are read; republish it"
+            )
 
 
 def read_checksums(folder: Path) -> bytes | None:
@@ -185,40 +223,30 @@ def read_figure(folder: Path, manifest: Manifest, figure: str) -> bytes:
     return read_file(folder, manifest, f"{figure}.png")
 
 
-def read_encoded_images(folder: Path, manifest: Manifest) -> bytes:
-    """Read the latents of test images, a safetensors file, and check its checksum.
-
-    Raises EncodedImagesNotFoundError, ChecksumError.
-    """
-    if ENCODED_IMAGES not in manifest.files:
-        raise EncodedImagesNotFoundError(
-            f"{manifest.ref} was published without latents of test images"
-        )
-    return read_file(folder, manifest, ENCODED_IMAGES)
+def file_record(manifest: Manifest, filename: str) -> FileRecord:
+    """Return size and checksum of a file; raises NotFoundError if the version lacks it."""
+    if filename not in manifest.files:
+        unlisted = (FileNotInVersionError, f"has no file {filename[:80]!r}")
+        kind, reason = _MISSING.get(filename, unlisted)
+        raise kind(f"{manifest.ref} {reason}")
+    return manifest.files[filename]
 
 
 def read_listed_file(folder: Path, manifest: Manifest, filename: str) -> bytes:
-    """Read a file and check it; raises FileNotInVersionError if the version lacks it, ChecksumError."""
-    if filename not in manifest.files:
-        raise FileNotInVersionError(f"{manifest.ref} has no file {filename[:80]!r}")
-    return read_file(folder, manifest, filename)
+    """Read a file and check it, also its content if that is quick.
 
-
-def read_snapshots(folder: Path, manifest: Manifest) -> bytes:
-    """Read snapshots.json and check it; raises SnapshotsNotFoundError, CorruptVersionError."""
-    if SNAPSHOTS not in manifest.files:
-        raise SnapshotsNotFoundError(
-            f"{manifest.ref} is published without snapshots of its training; versions that are "
-            "trained now have them"
-        )
-    size_bytes = manifest.files[SNAPSHOTS].size_bytes
-    if size_bytes > training_snapshots.MAX_BYTES:
-        raise CorruptVersionError(
-            f"{manifest.ref}: {SNAPSHOTS} has {size_bytes} bytes, at most "
-            f"{training_snapshots.MAX_BYTES} are read; republish it"
-        )
-    content = read_file(folder, manifest, SNAPSHOTS)
-    check_snapshots(manifest, {SNAPSHOTS: content})
+    Raises NotFoundError if the version lacks it, and CorruptVersionError.
+    """
+    file_record(manifest, filename)
+    content = read_file(folder, manifest, filename)
+    if filename in _QUICKLY_CHECKED:
+        files = {filename: content}
+        check_snapshots(manifest, files)
+        parse_encoded_images(manifest, files)
+        if filename == GOLDEN:
+            parse_golden(manifest, files)
+        if filename == DIRECTIONS:
+            parse_directions(manifest, files)
     return content
 
 
@@ -277,10 +305,17 @@ def parse_golden(manifest: Manifest, files: Contents) -> dict[str, str]:
     if manifest.arithmetic == "float":
         return {}
     try:
-        return _HASHES.validate_json(files[GOLDEN])
+        golden = _HASHES.validate_json(files[GOLDEN])
     except ValidationError as error:
         problem = json_files.first_problem(error)
         raise CorruptVersionError(f"{manifest.ref}: {GOLDEN} is not valid: {problem}") from error
+    if not _REQUIRED_HASHES <= golden.keys() <= _REQUIRED_HASHES | _OTHER_HASHES:
+        raise CorruptVersionError(
+            f"{manifest.ref}: {GOLDEN} has hashes of {', '.join(sorted(golden))[:200] or 'nothing'}; "
+            f"{' and '.join(sorted(_REQUIRED_HASHES))} are required, and "
+            f"{', '.join(sorted(_OTHER_HASHES))} are allowed; republish it"
+        )
+    return golden
 
 
 def exact_files(network: ExactNetwork, golden: Mapping[str, str]) -> dict[str, bytes]:

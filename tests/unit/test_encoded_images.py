@@ -1,5 +1,6 @@
 """Latents of test images as a file of a version: checksummed, optional, bounded."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def test_a_version_is_loaded_with_its_latents(store: Store):
     assert np.array_equal(loaded.levels, encoded().levels)
     assert np.array_equal(loaded.u, encoded().u)
     assert loaded.labels is None
-    assert store.encoded_images(REF) == (store.root / "tiny" / "1" / FILE).read_bytes()
+    assert store.file(REF, FILE) == (store.root / "tiny" / "1" / FILE).read_bytes()
     store.verify(REF)
 
 
@@ -71,13 +72,13 @@ def test_a_version_that_was_published_without_latents_has_none(tmp_path: Path):
     store.publish("tiny", tiny_description(), tiny_weights(), card=a_card)
     assert store.load(REF).encoded_images is None
     with pytest.raises(EncodedImagesNotFoundError, match="tiny@1 was published without latents"):
-        store.encoded_images(REF)
+        store.file(REF, FILE)
 
 
 def test_a_changed_byte_of_the_latents_is_noticed(store: Store):
     path = store.root / "tiny" / "1" / FILE
     path.write_bytes(path.read_bytes()[:-1] + b"\x00")
-    for read in (store.load, store.encoded_images):
+    for read in (store.load, partial(store.file, filename=FILE)):
         with pytest.raises(ChecksumError, match=r"encoded_images\.safetensors"):
             read(REF)
 
@@ -95,6 +96,8 @@ def test_a_changed_byte_of_the_latents_is_noticed(store: Store):
         (content(levels=np.zeros((MAX_IMAGES + 1, 3), np.int8)), "expected 1 to 2,000"),
         (content(scale=np.array([1, np.nan, 1], np.float32)), "a scale is not a positive"),
         (content(scale=np.array([1, 0, 1], np.float32)), "a scale is not a positive"),
+        (content(scale=np.array([1, 3e38, 1], np.float32)), "a scale is above"),
+        (content(levels=np.full((5, 3), -128, np.int8)), "a level is below -127"),
         (content(scale=np.ones(2, np.float32)), "scale are .2,. float32"),
         (content(indices=np.array([0, 1, 1, 2, 3], np.int32)), "not ascending"),
         (content(indices=np.arange(-1, 4, dtype=np.int32)), "not ascending"),
@@ -107,10 +110,11 @@ def test_a_file_of_something_else_refuses_the_version_by_its_name(
     store: Store, changed: bytes, problem: str
 ):
     rewrite(store, changed)
-    with pytest.raises(
-        CorruptVersionError, match=rf"tiny@1: encoded_images\.safetensors: .*{problem}"
-    ):
-        store.load(REF)
+    for read in (store.load, partial(store.file, filename=FILE)):
+        with pytest.raises(
+            CorruptVersionError, match=rf"tiny@1: encoded_images\.safetensors: .*{problem}"
+        ):
+            read(REF)
 
 
 def test_latents_of_another_size_or_with_labels_of_no_class_are_not_published(tmp_path: Path):

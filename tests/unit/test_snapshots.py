@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from model_store.errors import (
 from model_store.snapshots import MAX_BYTES, Snapshots, from_bytes, make, to_bytes
 from model_store.spec import ModelRef
 from model_store.store import Store
+from tests.hostile.png_files import SIGNATURE, chunk
 from tests.unit.models import TINY, a_card, replace_file, tiny_description, tiny_weights
 from tests.unit.training_snapshots import snapshots
 
@@ -46,6 +49,14 @@ def png(size: tuple[int, int], mode: str = "L") -> str:
     with io.BytesIO() as file:
         Image.new(mode, size).save(file, "png")
         return base64.b64encode(file.getvalue()).decode()
+
+
+def header(width: int, height: int, more: bytes = b"") -> str:
+    """Return a PNG that ends where its pixels should begin."""
+    size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    return base64.b64encode(
+        SIGNATURE + chunk(b"IHDR", size + bytes([8, 0, 0, 0, 0])) + more
+    ).decode()
 
 
 def test_what_was_put_in_is_read_again():
@@ -80,8 +91,8 @@ def test_one_latent_dimension_gives_positions_on_a_line():
 
 
 def test_a_version_gives_its_snapshots(store: Store):
-    assert from_bytes(store.snapshots(REF)) == snapshots()
-    assert store.verify(REF).files[FILE].size_bytes == len(store.snapshots(REF))
+    assert from_bytes(store.file(REF, FILE)) == snapshots()
+    assert store.verify(REF).files[FILE].size_bytes == len(store.file(REF, FILE))
 
 
 def test_a_version_without_snapshots_says_so(tmp_path: Path):
@@ -89,13 +100,13 @@ def test_a_version_without_snapshots_says_so(tmp_path: Path):
     store.publish("tiny", tiny_description(), tiny_weights(), card=a_card)
     store.load(REF)
     with pytest.raises(SnapshotsNotFoundError, match="tiny@1 is published without snapshots"):
-        store.snapshots(REF)
+        store.file(REF, FILE)
 
 
 def test_a_changed_byte_is_noticed(store: Store):
     path = store.root / "tiny" / "1" / FILE
     path.write_bytes(path.read_bytes().replace(b"16", b"17"))
-    for read in (store.load, store.snapshots):
+    for read in (store.load, partial(store.file, filename=FILE)):
         with pytest.raises(ChecksumError, match=r"snapshots\.json"):
             read(REF)
 
@@ -124,7 +135,21 @@ def test_a_changed_byte_is_noticed(store: Store):
         (changed(images=png((96, 16), "RGB")), "is expected"),
         (changed(images=png((96, 16))[:60]), "no intact PNG"),
         (changed(images="GIF8"), "no intact PNG"),
+        (changed(images=header(100_000, 100_000)), "no intact PNG"),
+        (changed(images=header(2**31 - 1, 2**31 - 1)), "no intact PNG"),
+        (changed(images=header(0, 1)), "no intact PNG"),
+        (
+            changed(
+                images=header(96, 16, chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(9_000_000))))
+            ),
+            "PNG",
+        ),
+        (changed(images=header(96, 16, chunk(b"iCCP", b""))), "no intact PNG"),
         (changed(images="Ä"), "not base64"),
+        (changed(position_step=1e300), "less than or equal to 1000000000000"),
+        (changed(kl_nats=[0, 1, 2, -1e300]), "greater than or equal to -1000000000000"),
+        (changed(epochs=[0, 1, 2, 10**400]), "finite number"),
+        (changed(dimensions=[0, 1, 10**400]), "3 latent dimensions of the spec"),
         (changed(positions="?"), "not base64"),
         (changed(labels=[0, 1]), "2 labels for 6 images"),
         (changed(labels=[0] * 6), "none of the 0 classes"),
@@ -135,7 +160,7 @@ def test_a_file_that_does_not_fit_refuses_the_version_by_its_name(
     store: Store, content: bytes, words: str
 ):
     rewrite(store, content)
-    for read in (store.load, store.snapshots):
+    for read in (store.load, partial(store.file, filename=FILE)):
         with pytest.raises(
             CorruptVersionError, match=r"tiny@1: snapshots\.json.*; republish it"
         ) as e:

@@ -84,9 +84,10 @@ def _snapshots(models: "Store", ref: "ModelRef") -> "Snapshots | None":
     """Return the snapshots of the training of a version, which stays the same; None if it has none."""
     from model_store.errors import SnapshotsNotFoundError
     from model_store.snapshots import from_bytes
+    from model_store.store import SNAPSHOTS
 
     try:
-        return from_bytes(models.snapshots(ref))
+        return from_bytes(models.file(ref, SNAPSHOTS))
     except SnapshotsNotFoundError:
         return None
 

@@ -6,12 +6,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from app.api import content_coding
 from app.api.caching import cache_headers, client_has
+from app.api.content_coding import coded_tag, compress
 from app.api.dependencies import ModelName, ServicesDep, VersionOrAlias
-from app.api.negotiation import qualities
+from app.api.negotiation import accepted_coding
 from app.api.openapi import BINARY, problems
-from model_store.errors import FileNotInVersionError
 from model_store.snapshots import Snapshots
 from model_store.spec import ModelRef
 from model_store.store import Store
@@ -37,7 +36,7 @@ _KEPT = 4
     response_class=Response,
     responses={
         200: {
-            "description": "The file, compressed if the client accepts gzip.",
+            "description": "The file, compressed if the client accepts it.",
             "model": Snapshots | dict[str, Any],
             "content": {"application/octet-stream": {"schema": BINARY}},
         },
@@ -75,40 +74,23 @@ def show_file(
     """
     store = services.store
     ref = store.resolve(ModelRef.parse(f"{name}@{version}"))
-    record = store.manifest(ref).files.get(file)
-    if record is None:
-        return Response(_read(store, ref, file))  # raises: the version lacks the file
-    accepted = qualities(request.headers.get("accept-encoding", ""))
-    coding = content_coding.choose_coding(accepted)
-    tag = f'"{record.sha256[:32]}{f"-{coding}" if coding else ""}"'
+    record = store.file_record(ref, file)
+    coding = accepted_coding(request)
+    tag = coded_tag(f'"{record.sha256[:32]}"', coding)
     headers = cache_headers(tag, immutable=version.isdecimal()) | {"Vary": "Accept-Encoding"}
     if client_has(request, tag):
         return Response(status_code=304, headers=headers)
-    if coding:
+    if coding is None:
+        content = store.file(ref, file)
+    else:
         content = _compressed(store, ref, file, record.sha256, coding)
         headers["Content-Encoding"] = coding
-    else:
-        content = _read(store, ref, file)
     is_json = file.endswith(".json")
     media_type = "application/json" if is_json else "application/octet-stream"
     return Response(content, media_type=media_type, headers=headers)
 
 
-def _read(store: Store, ref: ModelRef, file: VersionFile) -> bytes:
-    """Return the content of a file; raises NotFoundError if the version lacks it."""
-    match file:
-        case "encoded_images.safetensors":
-            return store.encoded_images(ref)
-        case "snapshots.json":
-            return store.snapshots(ref)
-        case "exact.safetensors" | "golden.json" | "directions.safetensors":
-            if file not in store.manifest(ref).files:
-                lacks = "has no directions" if "directions" in file else "is not an exact version"
-                raise FileNotInVersionError(f"{ref} {lacks}, so it has no {file}")
-            return store.file(ref, file)
-
-
 @functools.lru_cache(maxsize=_KEPT)
 def _compressed(store: Store, ref: ModelRef, file: VersionFile, _sha256: str, coding: str) -> bytes:
     """Return a file of a version as a gzip or zlib stream, which takes 60 ms for four megabytes."""
-    return content_coding.compress(_read(store, ref, file), coding)
+    return compress(store.file(ref, file), coding)

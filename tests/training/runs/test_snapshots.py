@@ -191,7 +191,8 @@ def test_a_family_is_published_with_snapshots_and_keeps_them_when_it_is_publishe
     assert call("publish", str(runs / "half"), *quick, *places) == 0
     assert call("republish", "half@1", *quick, *places) == 0
     store = Store(tmp_path)
-    files = [store.snapshots(ModelRef(name="half", version=version)) for version in (1, 2, 3)]
+    refs = [ModelRef(name="half", version=version) for version in (1, 2, 3)]
+    files = [store.file(ref, "snapshots.json") for ref in refs]
     assert len(set(files)) == 1
     snapshots = from_bytes(files[0])
     assert snapshots.epochs == (0.0, 0.5, 1.0, 2.0)
