@@ -362,7 +362,12 @@ class ModelVersions(BaseModel):
 
     name: str
     aliases: dict[str, int] = Field(description="Version of each alias.")
-    versions: list[Manifest] = Field(description="Manifests of all versions.")
+    versions: list[Manifest] = Field(description="Manifests of all versions that can be read.")
+    unreadable: list[Unreadable] = Field(
+        default=[],
+        description="Versions that cannot be read; absent if there are none.",
+        exclude_if=lambda versions: not versions,
+    )
 
 
 class ModelVersion(BaseModel):

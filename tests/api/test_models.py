@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from app.inference.model_cache import ModelCache
 from app.settings import Settings
 from model_store.spec import ModelRef
 from model_store.store import WEIGHTS, Store
+from model_store.store.store import MAX_ALIASES_BYTES
 from tests.api.service import Service, encoded, problem, publish, publish_labelled, started
 from tests.unit.models import measured_description, reseal, tiny_weights
 
@@ -206,6 +208,48 @@ def test_a_model_that_cannot_be_read_does_not_hide_the_others(own: Service, tmp_
     body = own.get("/models").json()
     assert [model["name"] for model in body["models"]] == ["mnist"]
     assert body["unreadable"][0]["name"] == "broken"
+
+
+def test_a_version_that_cannot_be_read_does_not_hide_the_others(
+    own: Service, tmp_path: Path
+) -> None:
+    whole = own.get("/models/mnist").json()
+    assert "unreadable" not in whole
+    publish(tmp_path)
+    newest = max(int(path.name) for path in (tmp_path / "mnist").iterdir() if path.is_dir())
+    (tmp_path / "mnist" / str(newest) / "manifest.json").write_bytes(b"[" * 1000)
+    body = own.get("/models/mnist").json()
+    assert body["versions"] == whole["versions"]
+    assert body["unreadable"][0]["name"] == f"mnist@{newest}"
+    assert "manifest.json is not valid" in body["unreadable"][0]["detail"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "large", "device"])
+def test_aliases_that_are_no_small_file_make_one_model_unreadable(
+    own: Service, tmp_path: Path, kind: str
+) -> None:
+    """A pipe would hold a thread until somebody writes to it."""
+    publish(tmp_path, "broken")
+    path = tmp_path / "broken" / "aliases.json"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "large":
+        path.write_bytes(b" " * (MAX_ALIASES_BYTES + 1) + b"{}")
+    else:
+        path.symlink_to("/dev/zero")
+    body = own.get("/models").json()
+    assert [model["name"] for model in body["models"]] == ["mnist"]
+    assert "aliases.json is unreadable" in body["unreadable"][0]["detail"]
+    assert own.get("/generate?n=1").status_code == 200
+
+
+def test_aliases_may_be_a_link_as_kubernetes_mounts_files(own: Service, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.json").write_text('{"canary": 1}')
+    (tmp_path / "mnist" / "aliases.json").unlink(missing_ok=True)
+    (tmp_path / "mnist" / "aliases.json").symlink_to(tmp_path / "elsewhere.json")
+    assert own.get("/models/mnist").json()["aliases"] == {"canary": 1, "production": 1}
 
 
 def test_a_promotion_waits_for_another_one_of_the_same_model(own: Service, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from app.api.responses_schema import (
     ModelVersions,
     Unreadable,
 )
-from model_store.errors import StoreError
+from model_store.errors import CorruptVersionError, StoreError
 from model_store.sample_quality import best_samples, sample_quality
 from model_store.spec import ModelRef
 from model_store.store import SNAPSHOTS
@@ -84,11 +84,14 @@ def list_versions(services: ServicesDep, name: ModelName) -> ModelVersions:
     """Return the manifests of all versions of a model, and its aliases."""
     ref = ModelRef.parse(name)
     store = services.store
-    manifests = [
-        store.manifest(ModelRef(name=ref.name, version=version))
-        for version in store.versions(ref.name)
-    ]
-    return ModelVersions(name=ref.name, aliases=store.aliases(ref.name), versions=manifests)
+    answer = ModelVersions(name=ref.name, aliases=store.aliases(ref.name), versions=[])
+    for version in store.versions(ref.name):
+        each = ModelRef(name=ref.name, version=version)
+        try:
+            answer.versions.append(store.manifest(each))
+        except CorruptVersionError as error:
+            answer.unreadable.append(Unreadable(name=str(each), detail=str(error)))
+    return answer
 
 
 @router.get(
