@@ -13,7 +13,7 @@ class Case:
         status: HTTP status of the answer; 0 if the connection is closed without an answer.
         problem: Last part of the problem's type; empty if the answer is no problem, or in another
             form, as under /v2.
-        target: Path and query.
+        target: Path and query; for a file of a version, the model and the file that it replaces.
         content_type: Value of Content-Type, if the file is a body.
         headers: Other headers, if the file is a body.
     """

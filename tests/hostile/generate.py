@@ -10,7 +10,19 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.hostile import images, json_bodies, manifests, multipart, requests, v2
+from tests.hostile import (
+    arrays,
+    compressed,
+    files,
+    images,
+    json_bodies,
+    manifests,
+    moves,
+    multipart,
+    requests,
+    v2,
+    version_files,
+)
 from tests.hostile.case import Case
 
 HERE = Path(__file__).parent
@@ -23,7 +35,14 @@ FAMILIES = {
     "v2": v2.cases,
     "manifests": manifests.cases,
     "requests": requests.cases,
+    "arrays": arrays.cases,
+    "compressed": compressed.cases,
+    "moves": moves.cases,
+    "files": files.cases,
+    "versions": version_files.cases,
 }
+BODIES = {"images", "multipart", "json", "v2", "arrays", "compressed"}
+"""Families whose files are bodies of requests."""
 _LARGE_BYTES = 4096
 
 
@@ -42,7 +61,9 @@ def entry(family: str, case: Case) -> dict[str, object]:
         "status": case.status,
         "problem": case.problem,
     }
-    if family in {"images", "multipart", "json", "v2"}:
+    if family == "versions":
+        values["target"] = case.target
+    if family in BODIES:
         method, _, target = case.target.rpartition(" ")
         values |= {"method": method or "POST", "target": target}
         values |= {"content_type": case.content_type, "headers": dict(case.headers)}

@@ -58,6 +58,14 @@ def patches() -> dict[str, Any]:
         "weights_size_0": {"files": {WEIGHTS: {"size_bytes": 0}}},
         "weights_size_negative": {"files": {WEIGHTS: {"size_bytes": -1}}},
         "weights_size_2_to_the_70": {"files": {WEIGHTS: {"size_bytes": 2**70}}},
+        "files_of_200_gigabytes": {
+            "files": {f"a{i}.png": {"sha256": "0" * 64, "size_bytes": 2**31} for i in range(100)}
+        },
+        "files_of_2_megabytes_of_names": {
+            "files": {f"{i:04}{'a' * 2500}.png": record for i in range(900)}
+        },
+        "golden_of_1_gigabyte": {"files": {"golden.json": record | {"size_bytes": 2**30}}},
+        "snapshots_of_1_gigabyte": {"files": {"snapshots.json": record | {"size_bytes": 2**30}}},
         "weights_checksum_of_zeros": {"files": {WEIGHTS: {"sha256": "0" * 64}}},
         "weights_checksum_short": {"files": {WEIGHTS: {"sha256": "0" * 63}}},
         "weights_checksum_missing": {"files": {WEIGHTS: {"sha256": None}}},

@@ -11,9 +11,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.api.service import publish
+from model_store.directions import Directions
+from model_store.store import Store
+from tests.api.service import MOVING_DIRECTIONS, MOVING_STEPS, encoded, publish, publish_moving
 from tests.e2e.server import serving
 from tests.hostile.generate import read
+from tests.hostile.version_files import with_header
+from tests.unit.arithmetic.networks import SPECS, exact_network
+from tests.unit.compression.codecs import table
+from tests.unit.exact_versions import publish_compressing
+from tests.unit.models import a_card, replace_file, tiny_classes, tiny_description
+from tests.unit.training_snapshots import snapshots
+from tests.unit.typicality_tables import table as typicality_table
 
 TIMEOUT_S = 60
 Entry = dict[str, Any]
@@ -36,13 +45,53 @@ class Answer:
 
 
 def publish_models(store: Path, entries: list[Entry]) -> None:
-    """Publish `mnist`, and for each hostile manifest a model of its own."""
+    """Publish the models that requests name, and one for each hostile manifest or file."""
     publish(store, "mnist")
+    publish_moving(store, "moving")
+    publish_compressing(store, "exact")
+    publish_whole(store, "whole")
     for entry in entries:
-        if str(entry["file"]).startswith("manifests/"):
-            shutil.copytree(store / "mnist" / "1", store / model_of(entry) / "1")
-            path = store / model_of(entry) / "1" / "manifest.json"
+        family = family_of(entry)
+        if family == "manifests":
+            folder = _copy(store, "mnist", model_of(entry))
+            path = folder / "manifest.json"
             path.write_bytes(_manifest(entry, path.read_text()))
+        if family == "versions":
+            model, _, filename = str(entry["target"]).partition("/")
+            folder = _copy(store, model, model_of(entry))
+            replace_file(folder, filename, hostile_file(entry, (folder / filename).read_bytes()))
+
+
+def publish_whole(store: Path, name: str) -> None:
+    """Publish an exact version that has every optional file; 2 classes and 3 latent dimensions."""
+    spec = SPECS["conv"]
+    changes = {
+        "spec": spec,
+        "latents": None,
+        "classes": ("a", "b"),
+        "directions": MOVING_DIRECTIONS,
+    }
+    Store(store).publish(
+        name,
+        tiny_description().model_copy(update=changes),
+        None,
+        card=a_card,
+        network=exact_network("conv"),
+        pixels=table("conv"),
+        class_latents=tiny_classes(),
+        directions=Directions(MOVING_DIRECTIONS.names, MOVING_STEPS),
+        typicality=typicality_table(),
+        encoded_images=encoded(3, spec.latent),
+        snapshots=snapshots(shape=spec.image.shape),
+    )
+
+
+def _copy(store: Path, model: str, name: str) -> Path:
+    """Copy version 1 of a model as that of another name, and return its folder."""
+    folder = shutil.copytree(store / model / "1", store / name / "1")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"name": name}))
+    return folder
 
 
 @contextlib.contextmanager
@@ -53,9 +102,26 @@ def serving_hostile(folder: Path) -> Iterator[str]:
         yield address
 
 
+def family_of(entry: Entry) -> str:
+    """Return the folder of an input."""
+    return str(entry["file"]).partition("/")[0]
+
+
 def model_of(entry: Entry) -> str:
-    """Return the name of the model with a hostile manifest."""
+    """Return the name of the model with a hostile manifest or file."""
     return Path(entry["file"]).name.partition(".")[0].replace("_", "-")
+
+
+def hostile_file(entry: Entry, valid: bytes) -> bytes:
+    """Return the hostile content of a file of a version."""
+    if ".program.json" not in entry["file"]:
+        return read(entry)
+    length = int.from_bytes(valid[:8], "little")
+    header = json.loads(valid[8 : 8 + length])
+    arithmetic, _, program = header["__metadata__"]["program"].partition(" ")
+    merged = json.dumps(_merged(json.loads(program), json.loads(read(entry))))
+    header["__metadata__"]["program"] = f"{arithmetic} {merged}"
+    return with_header(json.dumps(header).encode(), valid[8 + length :])
 
 
 def _manifest(entry: Entry, valid: str) -> bytes:
@@ -96,10 +162,10 @@ def send(address: str, entry: Entry) -> Answer:
 
 
 def _request(entry: Entry) -> bytes:
-    family = entry["file"].partition("/")[0]
-    if family == "requests":
+    family = family_of(entry)
+    if family in {"requests", "moves", "files"}:
         return read(entry)
-    if family == "manifests":
+    if family in {"manifests", "versions"}:
         target = f"GET /generate?n=1&model={model_of(entry)} HTTP/1.1"
         return f"{target}\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
     body = read(entry)
