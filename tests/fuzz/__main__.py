@@ -19,7 +19,8 @@ from pathlib import Path
 
 from tests.fuzz import address
 from tests.fuzz.mutate import mutated
-from tests.fuzz.targets import SLOW_S, TARGETS, Target
+from tests.fuzz.target import SLOW_S, Target
+from tests.fuzz.targets import TARGETS
 
 CASES = Path(__file__).parent / "cases"
 

@@ -1,14 +1,13 @@
-"""What is fuzzed: functions that read bytes from strangers, and the errors that they may raise.
+"""What is fuzzed: functions that read bytes from strangers.
 
-Every other exception is a fault, and so is a run that takes longer than SLOW_S.
+Files of versions are in version_targets.py, and whole requests in service_targets.py.
 """
 
 import asyncio
 import json
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,57 +17,16 @@ from starlette.types import Message
 from app.api import v2_codec
 from app.api.latents_body import read_latents
 from app.api.request_body import read_uploads
-from app.errors import ServiceError
 from app.imaging.decode import decode_upload
+from app.imaging.lossless import read_levels
 from app.settings import Settings
-from model_store.errors import ImageError, StoreError
 from model_store.store.checksums import MANIFEST
 from model_store.store.version import read_manifest
 from model_store.weight_shapes import weight_shapes
-from tests.hostile.generate import INDEX, read
+from tests.fuzz import service_targets, version_targets
+from tests.fuzz.target import Target
+from tests.hostile.generate import read
 from tests.hostile.png_files import SIGNATURE, chunk
-
-REFUSALS = (ServiceError, StoreError, ImageError)
-SLOW_S = 5.0
-
-
-@dataclass(frozen=True)
-class Target:
-    """A function to fuzz.
-
-    Attributes:
-        name: Name on the command line.
-        run: Reads the bytes, and raises one of REFUSALS if they are refused.
-        families: Families of hostile inputs from which mutations start.
-        repair: Corrects checksums after a mutation, so that more of them reach the parser.
-        words: Parts that the format knows, which mutations insert.
-    """
-
-    name: str
-    run: Callable[[bytes], object]
-    families: tuple[str, ...]
-    words: tuple[bytes, ...]
-    repair: Callable[[bytes], bytes] = bytes
-
-    def seeds(self) -> list[bytes]:
-        """Return valid inputs and hostile ones of at most 64 kB."""
-        hostile = (
-            read(entry) if self.name != "multipart" else _with_type(entry)
-            for entry in json.loads(INDEX.read_text())
-            if str(entry["file"]).partition("/")[0] in self.families
-        )
-        contents = [*_VALID[self.name], *hostile]
-        return [content for content in contents if len(content) <= 65_536]
-
-    def crash(self, data: bytes) -> Exception | None:
-        """Return the exception that these bytes should not cause, or None."""
-        try:
-            self.run(data)
-        except REFUSALS:
-            return None
-        except Exception as error:  # noqa: BLE001 - this is what fuzzing looks for
-            return error
-        return None
 
 
 def _with_type(entry: dict[str, Any]) -> bytes:
@@ -78,6 +36,10 @@ def _with_type(entry: dict[str, Any]) -> bytes:
 
 def _image(data: bytes) -> object:
     return decode_upload(data, max_pixels=1024 * 1024)
+
+
+def _arrays(data: bytes) -> object:
+    return read_levels(data, (1, 9, 8), most_images=100, max_pixels=1024 * 1024)
 
 
 def _v2(data: bytes) -> object:
@@ -162,17 +124,12 @@ _NETWORKS: dict[str, dict[str, object]] = {
     "conv": {"channels": [4, 8], "hidden": 8},
     "residual": {"channels": [4, 8], "hidden": 8, "encoder_blocks": 2},
 }
-_VALID: dict[str, list[bytes]] = {
-    "images": [],
-    "latents": [b'{"z": [[0.5, -1e3, 3], [0, 0, 0]]}'],
-    "v2": [
-        _JSON,
-        _BINARY,
-    ],
-    "multipart": [
-        _FORM,
-    ],
-    "manifest": [
+_LATENTS = b'{"z": [[0.5, -1e3, 3], [0, 0, 0]]}'
+
+
+def _manifests() -> list[bytes]:
+    """Return a manifest of each kind of network."""
+    return [
         json.dumps(
             {
                 "format_version": 1,
@@ -189,8 +146,8 @@ _VALID: dict[str, list[bytes]] = {
             }
         ).encode()
         for kind, network in _NETWORKS.items()
-    ],
-}
+    ]
+
 
 TARGETS = {
     target.name: target
@@ -210,25 +167,29 @@ TARGETS = {
                 b"\xff\xda",
                 b"\xff\xc2",
             ),
-            repair_png,
+            repair=repair_png,
         ),
         Target(
             "multipart",
             _multipart,
             ("multipart",),
             (b"--b", b"\r\n", b"filename=", b"name=", b"; ", b'"'),
+            lambda: [_FORM],
+            read=_with_type,
         ),
         Target(
             "latents",
             _latents,
             ("json",),
             (b"[", b"]", b"{", b'"z"', b"1e999", b"-0", b"NaN", b","),
+            lambda: [_LATENTS],
         ),
         Target(
             "v2",
             _v2,
             ("v2",),
             (b"[", b"]", b"{", b"1e999", b"-1", b"true", b'"parameters"', b"9223372036854775808"),
+            lambda: [_JSON, _BINARY],
         ),
         Target(
             "manifest",
@@ -245,6 +206,25 @@ TARGETS = {
                 b'"hidden"',
                 b"exact-1",
             ),
+            _manifests,
         ),
+        Target(
+            "arrays",
+            _arrays,
+            ("arrays",),
+            (
+                b"(",
+                b")",
+                b"[",
+                b"{",
+                b"'descr': ",
+                b"'|u1'",
+                b"9999999999",
+                b"\x93NUMPY",
+                b"PK\1\2",
+            ),
+        ),
+        *version_targets.TARGETS,
+        *service_targets.TARGETS,
     )
 }

@@ -7,7 +7,8 @@ import pytest
 
 from tests.fuzz.__main__ import CASES, fault_of, fuzz
 from tests.fuzz.mutate import mutated
-from tests.fuzz.targets import REFUSALS, TARGETS, Target, repair_png
+from tests.fuzz.target import REFUSALS, Target
+from tests.fuzz.targets import TARGETS, repair_png
 from tests.hostile.png_files import usual
 
 RUNS = 500
@@ -55,8 +56,8 @@ def test_a_fault_is_found_named_and_stored(tmp_path: Path, monkeypatch: pytest.M
             raise IndexError("planted")
 
     monkeypatch.setattr("tests.fuzz.__main__.CASES", tmp_path)
-    monkeypatch.setattr("tests.fuzz.targets._VALID", {"planted": [b"abc"]})
-    faults = fuzz(Target("planted", fragile, (), (b"x",)), 2000, seed=0, max_faults=1)
+    target = Target("planted", fragile, (), (b"x",), lambda: [b"abc"])
+    faults = fuzz(target, 2000, seed=0, max_faults=1)
     (stored_file,) = tmp_path.iterdir()
     assert len(faults) == 1
     assert faults[0].startswith("IndexError: planted")
