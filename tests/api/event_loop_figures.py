@@ -37,7 +37,7 @@ def measure(service: Watched, latent: int) -> Iterator[Row]:
                 service, method, url, content=attack.content, headers=headers
             )
             yield Row(hold_s, cpu_s, f"{method} {path}, {attack.title}")
-    for path, options in large_answers(latent):
+    for path, options in large_answers(latent, "mnist"):
         _, hold_s, cpu_s = measured(service, "POST", path, **options)
         yield Row(hold_s, cpu_s, f"POST {path}, a large answer")
 

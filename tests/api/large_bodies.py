@@ -1,7 +1,7 @@
 """Large bodies and queries that are as expensive to read as their length allows."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 BOUNDARY = "xyz"
 
@@ -128,6 +128,18 @@ def queries(size: int) -> Iterator[Attack]:
     yield Attack("query: many dims", query="dims=" + "0," * (size // 2))
     for name in ("model", "label", "format", "path"):
         yield Attack(f"query: a long {name}", query=f"{name}=" + "@" * size)
+
+
+def moves(size: int, head_size: int) -> Iterator[Attack]:
+    """Yield bodies and queries of /edit and /traverse for the model `moving`."""
+    query = "model=moving&direction=slant"
+    for attack in latents_bodies(size):
+        yield replace(attack, query=query)
+    for unit in ("slant,", ",", "class:", "slant, "):
+        value = unit * (head_size // len(unit))
+        yield Attack(f"direction: {unit}", query=f"model=moving&seed=1&direction={value}")
+    for unit in ("1,", "9", "-", "0.", ","):
+        yield Attack(f"by: {unit}", query=f"{query}&seed=1&by=" + unit * (head_size // len(unit)))
 
 
 def headers(size: int) -> Iterator[Attack]:

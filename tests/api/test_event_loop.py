@@ -4,6 +4,8 @@ All other requests of a worker, and /healthz, wait while the loop is held. Both 
 time, which does not depend on what else the machine does.
 """
 
+import io
+import json
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -18,7 +20,9 @@ from app.settings import Settings
 from tests.api import large_bodies
 from tests.api.heartbeat import Watched, watched
 from tests.api.large_bodies import Attack
-from tests.api.service import digit, publish
+from tests.api.service import digit, publish, publish_moving
+from tests.unit.exact_versions import publish_compressing
+from tests.unit.models import reseal
 
 HOLD_S = 0.05
 CPU_S = 0.5
@@ -54,6 +58,8 @@ def body_limit(path: str) -> int:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     store = tmp_path_factory.mktemp("store")
     publish(store, "mnist")
+    publish_moving(store, "moving")
+    publish_compressing(store, "exact")
     settings = Settings(store=store, device="cpu", log_requests=False, admin_token="secret")
     with watched(create_app(settings)) as service:
         yield service
@@ -64,6 +70,8 @@ def attacks(method: str, path: str) -> Iterator[Attack]:
     yield from large_bodies.json_bodies(SIZE)
     if path == "/decode":
         yield from large_bodies.latents_bodies(SIZE)
+    if path in {"/edit", "/traverse"}:
+        yield from large_bodies.moves(SIZE, HEAD_SIZE)
     if path.endswith("/infer"):
         yield from large_bodies.v2_bodies(SIZE)
     if path.endswith("/aliases/production"):
@@ -147,8 +155,11 @@ def test_the_pages_do_not_hold_the_loop(service: Watched, path: str) -> None:
     assert hold_s < HOLD_S
 
 
-def large_answers(latent: int) -> list[tuple[str, dict[str, Any]]]:
-    """Return paths with a query, and options of requests for as much as the limits allow."""
+def large_answers(latent: int, moving: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return paths with a query, and options of requests for as much as the limits allow.
+
+    `moving` names a model with as many latent dimensions and the direction `slant`.
+    """
     z = np.linspace(-1, 1, 256 * latent).reshape(256, latent).tolist()
     pixels = np.linspace(0, 1, 256 * 784).reshape(256, 1, 28, 28).tolist()
     return [
@@ -167,16 +178,56 @@ def large_answers(latent: int) -> list[tuple[str, dict[str, Any]]]:
         ("/interpolate?steps=254&seed_a=1&seed_b=2&format=gif", {}),
         ("/interpolate?steps=254&seed_a=1&seed_b=2&format=apng&path=slerp", {}),
         ("/traverse?steps=85&format=json&pixels=true", {}),
+        (f"/traverse?model={moving}&direction=slant&steps=256&format=json&pixels=true", {}),
+        (f"/edit?model={moving}&direction=slant&format=json&pixels=true", {"json": {"z": z}}),
+        (f"/edit?model={moving}&direction=slant&format=npz", {"files": [("image", digit())] * 256}),
+        ("/score?draws=4096", {"files": {"image": digit()}}),
+        ("/score?draws=16", {"files": [("image", digit())] * 256}),
         ("/v2/models/mnist/infer", v2("z", z)),
         ("/v2/models/mnist/infer", v2("image", pixels)),
     ]
 
 
-@pytest.mark.parametrize(("path", "options"), large_answers(3))
+@pytest.mark.parametrize(("path", "options"), large_answers(3, "moving"))
 def test_no_large_answer_holds_the_loop(
     service: Watched, path: str, options: dict[str, Any]
 ) -> None:
     status, hold_s, _ = measured(service, "POST", path, **options)
+    assert status == 200
+    assert hold_s < HOLD_S
+
+
+def test_no_large_file_of_images_holds_the_loop(service: Watched) -> None:
+    file = io.BytesIO()
+    np.savez(file, images=np.random.default_rng(0).integers(0, 256, (1000, 9, 8), np.uint8))
+    options = {"content": file.getvalue(), "headers": {"Content-Type": "application/x-npz"}}
+    status, hold_s, _ = measured(service, "POST", "/compress?model=exact", **options)
+    assert status == 200
+    assert hold_s < HOLD_S
+    content = service.client.post("/compress?model=exact", **options).content
+    options = {"content": content, "headers": {"Content-Type": "application/octet-stream"}}
+    status, hold_s, _ = measured(service, "POST", "/decompress", **options)
+    assert status == 200
+    assert hold_s < HOLD_S
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "identity"])
+@pytest.mark.parametrize("kind", ["json", "weights"])
+def test_no_large_file_of_a_version_holds_the_loop(tmp_path: Path, coding: str, kind: str) -> None:
+    """Versions that somebody else has made may have large manifests and weights."""
+    if kind == "json":
+        publish(tmp_path, "mnist")
+        folder = tmp_path / "mnist" / "1"
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["training"]["settings"] = {f"setting{i}": i / 7 for i in range(50_000)}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        reseal(folder)
+        path = "/models/mnist/1"
+    else:
+        publish_compressing(tmp_path, "mnist")
+        path = "/models/mnist/1/files/exact.safetensors"
+    with watched(create_app(Settings(store=tmp_path, device="cpu"))) as service:
+        status, hold_s, _ = measured(service, "GET", path, headers={"Accept-Encoding": coding})
     assert status == 200
     assert hold_s < HOLD_S
 
