@@ -73,6 +73,8 @@ MAX_ALIASES_BYTES = 256 * 1024
 LOCK_TIMEOUT_S = 10.0
 """Longest time (s) that setting an alias waits for other processes that set one."""
 
+_MOST_LISTED = 20
+"""Names, aliases or versions in a message; a store may have thousands."""
 _NAME = TypeAdapter(Name)
 _ALIAS = TypeAdapter(Alias)
 _ALIASES = TypeAdapter(dict[Alias, int])
@@ -142,8 +144,9 @@ class Store:
         """Return the versions of a model, ascending; raises ModelNotFoundError."""
         versions = self._versions(name) if _is_name(name) else ()
         if not versions:
-            names = ", ".join(self.names()) or "none"
-            raise ModelNotFoundError(f"no model {name[:80]!r} in the store; it holds: {names}")
+            raise ModelNotFoundError(
+                f"no model {name[:80]!r} in the store; it holds: {_listed(self.names())}"
+            )
         return versions
 
     def aliases(self, name: str) -> dict[str, int]:
@@ -162,13 +165,12 @@ class Store:
             alias = ref.alias or PRODUCTION
             if alias not in aliases:
                 raise AliasNotFoundError(
-                    f"{ref.name} has no alias {alias!r}; it has {', '.join(sorted(aliases))}"
+                    f"{ref.name} has no alias {alias!r}; it has {_listed(sorted(aliases))}"
                 )
             version = aliases[alias]
         if version not in versions:
             raise VersionNotFoundError(
-                f"{ref.name} has no version {version}; "
-                f"it has {', '.join(str(each) for each in versions)}"
+                f"{ref.name} has no version {version}; it has {_listed(versions)}"
             )
         return ModelRef(name=ref.name, version=version)
 
@@ -523,6 +525,12 @@ def _snapshots_file(name: str, description: Description, snapshots: Snapshots) -
         return training_snapshots.to_bytes(snapshots)
     except ValueError as error:
         raise PublishError(f"cannot publish {name}: snapshots: {error}") from error
+
+
+def _listed(items: Sequence[object]) -> str:
+    """Return the first items for a message, and the number of the others."""
+    more = f" and {len(items) - _MOST_LISTED} more" if len(items) > _MOST_LISTED else ""
+    return (", ".join(map(str, items[:_MOST_LISTED])) or "none") + more
 
 
 def _entries(folder: Path) -> list[str]:

@@ -195,6 +195,17 @@ def test_an_unknown_model_is_named_with_those_that_exist(store: Store):
         store.load(ModelRef.parse("mnist"))
 
 
+def test_of_many_models_and_versions_a_message_names_the_first_twenty(store: Store):
+    publish(store, "m0")
+    for i in range(1, 30):
+        shutil.copytree(store.root / "m0", store.root / f"m{i}")
+        (store.root / "m0" / str(i + 1)).mkdir()
+    with pytest.raises(ModelNotFoundError, match=r"it holds: m0, m1, m10, .* and 10 more$"):
+        store.load(ModelRef.parse("mnist"))
+    with pytest.raises(VersionNotFoundError, match=r"it has 1, 2, 3, .*, 20 and 10 more$"):
+        store.load(ModelRef.parse("m0@99"))
+
+
 def test_an_unknown_version_alias_or_figure_is_named_with_those_that_exist(store: Store):
     publish(store)
     with pytest.raises(VersionNotFoundError, match="no version 2; it has 1"):
