@@ -4,12 +4,13 @@ The first line of an input is the query, the second the content type, and the re
 """
 
 import asyncio
+import contextlib
 import functools
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fastapi import FastAPI
 from starlette.types import Message
@@ -23,6 +24,9 @@ from tests.hostile.server import publish_whole
 
 _SCRATCH = tempfile.TemporaryDirectory(prefix="zserve-fuzz-")
 _LOOP = asyncio.new_event_loop()
+_RUNNING = contextlib.AsyncExitStack()
+_URL_BYTES = bytes(range(0x21, 0x7F)).decode()
+"""All bytes that a URL may have; the server refuses requests with others before the app sees them."""
 
 
 class InternalError(Exception):
@@ -37,8 +41,7 @@ def _app() -> FastAPI:
         store=Path(_SCRATCH.name), model="moving", device="cpu", log_requests=False, telemetry=False
     )
     app = create_app(settings)
-    context = app.router.lifespan_context(app)
-    _LOOP.run_until_complete(context.__aenter__())
+    _LOOP.run_until_complete(_RUNNING.enter_async_context(app.router.lifespan_context(app)))
     return app
 
 
@@ -64,7 +67,7 @@ def _send(path: str, data: bytes) -> None:
         "path": path,
         "raw_path": path.encode(),
         "root_path": "",
-        "query_string": query,
+        "query_string": quote(query, safe=_URL_BYTES).encode(),
         "headers": [
             (b"host", b"a"),
             (b"content-type", content_type),

@@ -220,6 +220,8 @@ def framing() -> Iterator[tuple[str, bytes, tuple[int, str]]]:
         "http2_preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "version_9": b"GET / HTTP/9.9\r\nHost: a\r\n\r\n",
         "method_lower_case_word": b"get-it / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "query_not_ascii": raw("/generate?amount=\xa9", method="POST"),
+        "path_not_ascii": raw("/gener\xe4te"),
         "header_name_with_space": raw("/healthz", "X A: a"),
         "header_name_empty": raw("/healthz", ": a"),
         "header_with_nul": raw("/healthz", "X-A: a\0b"),
