@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from app.asgi import create_app
+from app.errors import ServiceError
 from app.settings import Settings
 from tests.fuzz.target import Target
 from tests.hostile.generate import read
@@ -46,7 +47,7 @@ def _app() -> FastAPI:
 
 
 def _send(path: str, data: bytes) -> None:
-    """Send a request; raises InternalError."""
+    """Send a request; raises ServiceError if it is refused, InternalError if the service fails."""
     query, _, rest = data.partition(b"\n")
     content_type, _, body = rest.partition(b"\n")
     messages = [{"type": "http.request", "body": body, "more_body": False}]
@@ -78,8 +79,11 @@ def _send(path: str, data: bytes) -> None:
         "state": {},
     }
     _LOOP.run_until_complete(_app()(scope, receive, send))
-    if answers[0]["status"] == 500:
+    status = answers[0]["status"]
+    if status == 500:
         raise InternalError(answers[1]["body"].decode()[:300])
+    if status >= 400:
+        raise ServiceError(f"answered with {status}")
 
 
 def _hostile(path: str) -> Callable[[dict[str, Any]], bytes | None]:
