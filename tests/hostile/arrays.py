@@ -40,12 +40,12 @@ def npz(
             info = zipfile.ZipInfo(name)
             info.compress_type = method
             archive.writestr(info, content)
-    content = bytearray(file.getvalue())
+    archived = bytearray(file.getvalue())
     if flags is not None:
-        content[6:8] = struct.pack("<H", flags)
-        directory = content.rindex(b"PK\x01\x02")
-        content[directory + 8 : directory + 10] = struct.pack("<H", flags)
-    return bytes(content)
+        archived[6:8] = struct.pack("<H", flags)
+        directory = archived.rindex(b"PK\x01\x02")
+        archived[directory + 8 : directory + 10] = struct.pack("<H", flags)
+    return bytes(archived)
 
 
 def cases() -> Iterator[Case]:

@@ -13,6 +13,7 @@ INVALID = (422, "invalid-parameter")
 REFERENCE = (422, "invalid-reference")
 FINE = (200, "")
 SAME = (304, "")
+NOT_ALLOWED = (405, "method-not-allowed")
 
 _EXACT = "/models/exact/1/files/exact.safetensors"
 _GOLDEN = "/models/exact/1/files/golden.json"
@@ -25,12 +26,10 @@ def cases() -> Iterator[Case]:
     for place, target in {"file": _EXACT, "static": _STATIC, "list": "/models"}.items():
         for name, line, answer in headers():
             yield Case(f"{place}_{name}.http", raw(target, line), *answer, "")
-    for method, answer in {"POST": 405, "PUT": 405, "DELETE": 405, "OPTIONS": 405}.items():
+    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
         for place, target in {"file": _EXACT, "static": _STATIC}.items():
             content = raw(target, method=method)
-            yield Case(
-                f"{place}_method_{method.lower()}.http", content, answer, "method-not-allowed"
-            )
+            yield Case(f"{place}_method_{method.lower()}.http", content, *NOT_ALLOWED, "")
 
 
 def names() -> Iterator[tuple[str, str, tuple[int, str]]]:

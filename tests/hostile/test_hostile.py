@@ -80,7 +80,7 @@ def test_a_file_of_a_refused_version_is_sent_as_it_was_published_or_refused(
     address: str, file: str
 ) -> None:
     """Clients may ask for a file of a version that was never loaded."""
-    statuses = Counter()
+    statuses: Counter[int] = Counter()
     for each in ENTRIES:
         if each["file"].startswith("versions/") and each["target"].endswith(f"/{file}"):
             answer = httpx.get(f"{address}/models/{model_of(each)}/1/files/{file}")

@@ -249,7 +249,7 @@ def golden() -> Iterator[tuple[str, bytes]]:
 
 def typicality() -> Iterator[tuple[str, bytes]]:
     rising = [float(i) for i in range(102)]
-    good = {
+    good: dict[str, object] = {
         "measure": "typicality-1",
         "images": 10,
         "centre": [0.0] * 4,
@@ -260,7 +260,7 @@ def typicality() -> Iterator[tuple[str, bytes]]:
         "elbo_nats": rising,
         "nll_nats": rising,
     }
-    for name, changes in {
+    changed: dict[str, dict[str, object]] = {
         "measure_unknown": {"measure": "typicality-9"},
         "images_0": {"images": 0},
         "draws_word": {"draws": "many"},
@@ -275,13 +275,14 @@ def typicality() -> Iterator[tuple[str, bytes]]:
         "scores_of_10000": {"scores": [0.0] * 10_000},
         "nll_1e999": {"nll_nats": [*rising[:-1], "1e999"]},
         "key_more": {"more": 1},
-    }.items():
+    }
+    for name, changes in changed.items():
         yield name, json.dumps(good | changes).encode()
 
 
 def snapshots() -> Iterator[tuple[str, bytes]]:
     """Yield snapshots of two epochs, one sample and one reconstruction of 8x9 pixels."""
-    good = {
+    good: dict[str, object] = {
         "epochs": [0.0, 1.0],
         "test_images": 1,
         "reconstruction_nats": [2.0, 1.0],
@@ -295,7 +296,7 @@ def snapshots() -> Iterator[tuple[str, bytes]]:
         "position_step": 0.1,
         "positions": base64.b64encode(bytes(8)).decode(),
     }
-    for name, changes in {
+    changed: dict[str, dict[str, object]] = {
         "image_of_10000000000_pixels": {"images": sheet(100_000, 100_000, b"")},
         "image_of_2_to_the_62_pixels": {"images": sheet(2**31 - 1, 2**31 - 1, b"")},
         "image_of_no_pixel": {"images": sheet(0, 18, b"")},
@@ -327,17 +328,20 @@ def snapshots() -> Iterator[tuple[str, bytes]]:
         "height_10_to_the_9": {"image": {"channels": 1, "height": 10**9, "width": 8}},
         "format_unknown": {"format": "snapshots-9"},
         "key_more": {"more": 1},
-    }.items():
+    }
+    for name, changes in changed.items():
         yield name, json.dumps(good | changes).encode()
 
 
-def sheet(width: int, height: int, pixels: bytes | None = None, *other: bytes) -> str:
+def sheet(
+    width: int, height: int, pixels: bytes | None = None, kind: bytes = b"", data: bytes = b""
+) -> str:
     """Return the base64 of a black grey PNG, with other pixels, or a further chunk before them."""
     rows = zlib.compress((b"\0" + bytes(width)) * height) if pixels is None else pixels
     size = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     parts = [SIGNATURE, chunk(b"IHDR", size)]
-    if other:
-        parts.append(chunk(*other))
+    if kind:
+        parts.append(chunk(kind, data))
     parts += [chunk(b"IDAT", rows), chunk(b"IEND", b"")]
     return base64.b64encode(b"".join(parts)).decode()
 
