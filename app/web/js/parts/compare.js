@@ -63,7 +63,7 @@ export function mount(section, context) {
   const preview = temperaturePreview((columns, values) => pictures.show(columns, { ...store.state.values.compare, temperature: values.temperature }));
   const strips = walkStrips((t) => store.set({ t }));
   const none = h("p", { class: "note" }, "Draw a digit, or choose an image. Every version reconstructs the same one.");
-  const alone = h("p", { class: "note" });
+  const alone = h("p", { class: "note compare-alone" });
   const announcement = h("p", { class: "off-screen", role: "status" });
   const metrics = h("div", { class: "metrics" });
   section.append(
