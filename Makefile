@@ -58,9 +58,15 @@ test-lowest: $(VENV)/.installed-dev ## run unit, API and training tests with the
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --no-deps --editable clients
 	$(VENV)-lowest/bin/python -m pytest tests/unit tests/api tests/training $(ARGS)
 
-test-page: $(VENV)/.installed-dev ## test the page in Debian's Chromium, which is installed if it is missing
+test-page: test-page-chrome test-page-firefox ## test the page in Debian's Chromium and Firefox, which are installed if they are missing
+
+test-page-chrome: $(VENV)/.installed-dev ## test the page in Chromium alone
 	command -v chromium >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends chromium; }
-	$(PY) -m pytest tests/page $(ARGS)
+	$(PY) -m pytest tests/page -m "not slow" $(ARGS)
+
+test-page-firefox: $(VENV)/.installed-dev ## test the page in Firefox alone
+	command -v firefox-esr >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends firefox-esr; }
+	$(PY) -m pytest tests/page -m "not slow" --browser firefox $(ARGS)
 
 build/page/.installed: scripts/page/package.json
 	mkdir -p build/page
@@ -76,22 +82,6 @@ page-fresh: page ## check that the bundle in the checkout is that of its sources
 
 page-screenshots: $(VENV)/.installed-dev ## write screenshots of the page at four widths and in two themes to build/screenshots (ARGS="--only generate")
 	$(PY) -m scripts.page_screenshots $(ARGS)
-
-BROWSERS := build/browsers
-
-$(BROWSERS)/.installed: tests/browsers/package.json
-	mkdir -p $(BROWSERS)
-	cp $< $(BROWSERS)/package.json
-	npm install --prefix $(BROWSERS) --no-package-lock --no-audit --no-fund --silent
-	@touch $@
-
-test-page-firefox: $(VENV)/.installed-dev $(BROWSERS)/.installed ## open the page in Debian's Firefox, and compare 1,000 pictures of every exact model with the service's
-	command -v firefox-esr >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends firefox-esr; }
-	$(PY) -m pytest -m browsers tests/browsers -k firefox $(ARGS)
-
-test-page-chrome: $(VENV)/.installed-dev $(BROWSERS)/.installed ## the same in Debian's Chromium
-	command -v chromium >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends chromium; }
-	$(PY) -m pytest -m browsers tests/browsers -k chrome $(ARGS)
 
 test-redis: $(VENV)/.installed-dev ## test limits that are counted in Debian's Redis, which is installed if it is missing
 	command -v redis-server >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends redis-server; }

@@ -1,7 +1,11 @@
-"""A real server with the shipped models, and a real Chromium that can reach no other host."""
+"""A real server with the shipped models, and a real browser that can reach no other host.
+
+pytest tests/page --browser firefox
+"""
 
 import shutil
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,13 +23,12 @@ from model_store.store import SHIPPED
 from tests.api.service import publish, publish_moving
 from tests.api.typical_versions import publish_typical
 from tests.e2e.server import serving
+from tests.page.browsers import PROGRAMS, Browsers
 from tests.page.learning import publish_family
 from tests.page.mapped import publish_mapped
 from tests.page.visitor import Visitor
 
-CHROMIUM = shutil.which("chromium")
 TIMEOUT_MS = 60_000
-NO_OTHER_HOST = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 
 COLOUR = ModelSpec(
     network=MLP(hidden=(8,)),
@@ -42,6 +45,23 @@ WIDE = ModelSpec(
     upload="resize",
 )
 """An untrained model with many dimensions, which must fit the window too."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--browser", choices=list(PROGRAMS), default="chromium")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what the driver of this browser cannot do, with the reason."""
+    if _browser_name(config) == "chromium":
+        return
+    for item in items:
+        if mark := item.get_closest_marker("needs_chromium"):
+            item.add_marker(pytest.mark.skip(reason=mark.args[0]))
+
+
+def _browser_name(config: pytest.Config) -> str:
+    return str(config.getoption("--browser", default="chromium"))
 
 
 # Package scope, not session scope: while Playwright runs, no other test can run an event loop.
@@ -61,30 +81,32 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed; make test-page installs it")
+def browsers(pytestconfig: pytest.Config) -> Iterator[Browsers]:
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", NO_OTHER_HOST]
-        )
-        yield started
-        started.close()
+        running = Browsers(playwright, _browser_name(pytestconfig))
+        yield running
+        running.close()
 
 
 @pytest.fixture
-def visitor(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Visitor]:
+def browser(browsers: Browsers) -> Browser:
+    return browsers.get()
+
+
+@pytest.fixture
+def visitor(browsers: Browsers, address: str, request: pytest.FixtureRequest) -> Iterator[Visitor]:
     """Open a browser tab; the mark `screen(width=..., theme=..., motion=...)` sets up its screen.
 
     After the test, the tab must have no console messages, errors or requests to other hosts.
     """
     mark = request.node.get_closest_marker("screen")
     screen = mark.kwargs if mark else {}
-    context = browser.new_context(
+    theme, motion = screen.get("theme", "light"), screen.get("motion", "no-preference")
+    context = browsers.get(theme, motion).new_context(
         viewport={"width": screen.get("width", 1200), "height": 800},
-        color_scheme=screen.get("theme", "light"),
-        reduced_motion=screen.get("motion", "no-preference"),
-        permissions=["clipboard-read", "clipboard-write"],
+        color_scheme=theme,
+        reduced_motion=motion,
+        **_permissions(browsers.name),
     )
     context.set_default_timeout(TIMEOUT_MS)
     errors: list[str] = []
@@ -92,6 +114,11 @@ def visitor(browser: Browser, address: str, request: pytest.FixtureRequest) -> I
     yield Visitor(page, address, errors)
     context.close()
     assert errors == []
+
+
+def _permissions(browser: str) -> Any:
+    """Return options of a context. Firefox has a preference instead, and knows no such permissions."""
+    return {"permissions": ["clipboard-read", "clipboard-write"]} if browser == "chromium" else {}
 
 
 def _watched(context: BrowserContext, address: str, errors: list[str]) -> Page:

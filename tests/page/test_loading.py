@@ -11,16 +11,20 @@ from tests.page.local_decoder import until_ready
 from tests.page.test_busy import held
 from tests.page.visitor import Visitor
 
+counts_bytes = pytest.mark.needs_chromium("only Chromium's driver counts the bytes on the wire")
+
 MOST_REQUESTS = 8
 """Requests before the first images that the page may need."""
 
 
+@counts_bytes
 @pytest.mark.parametrize("state", ["", "#generate"])
 def test_the_first_images_need_at_most_60_kb(browser: Browser, address: str, state: str) -> None:
     loading = load(browser, f"{address}/{state}")
     assert 0 < loading.wire_bytes <= MOST_BYTES
 
 
+@counts_bytes
 def test_the_first_images_need_few_requests(browser: Browser, address: str) -> None:
     loading = load(browser, f"{address}/#generate")
     if not any("/bundle/" in asked for asked in loading.addresses):
@@ -28,6 +32,7 @@ def test_the_first_images_need_few_requests(browser: Browser, address: str) -> N
     assert len(loading.addresses) <= MOST_REQUESTS
 
 
+@counts_bytes
 def test_a_part_that_is_not_shown_is_not_loaded_before_the_first_images(
     browser: Browser, address: str
 ) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Locator, Route, expect
 
+from tests.page.browsers import Browsers
 from tests.page.visitor import Visitor, run_in_a_shell
 
 
@@ -81,23 +82,16 @@ def view(visitor: Visitor) -> list[float]:
     return [float(value) for value in shown[1].split(",")] if shown else []
 
 
-def touch(visitor: Visitor, *moments: list[tuple[float, float]]) -> None:
+def touch(browsers: Browsers, visitor: Visitor, *moments: list[tuple[float, float]]) -> None:
     """Touch the map with one or two fingers, which move from one moment to the next."""
+    board(visitor).scroll_into_view_if_needed()
     box = board(visitor).bounding_box()
     assert box
-    browser = visitor.page.context.new_cdp_session(visitor.page)
 
-    def send(kind: str, fingers: list[tuple[float, float]]) -> None:
-        points = [
-            {"id": i, "x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
-            for i, (x, y) in enumerate(fingers)
-        ]
-        browser.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    def place(x: float, y: float) -> tuple[float, float]:
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
-    send("touchStart", moments[0])
-    for fingers in moments[1:]:
-        send("touchMove", fingers)
-    send("touchEnd", [])
+    browsers.touch(visitor.page, [[place(x, y) for x, y in fingers] for fingers in moments])
 
 
 def image_from_service(visitor: Visitor, path: str, **request: object) -> list[int]:
@@ -154,17 +148,19 @@ def test_arrow_keys_and_sliders_move_the_place(visitor: Visitor) -> None:
     wait_for_state(visitor, "at=0,0")
 
 
-def test_a_touch_selects_a_place(visitor: Visitor) -> None:
+def test_a_touch_selects_a_place(visitor: Visitor, browsers: Browsers) -> None:
     visitor.open("#map?model=notebook@3")
-    touch(visitor, [(0.75, 0.25)])
+    touch(browsers, visitor, [(0.75, 0.25)])
     wait_for_place(visitor, 1.5, 1.5)
     wait_for_state(visitor, "at=1.5,1.5")
 
 
-def test_a_swipe_moves_the_map_and_not_the_page_or_the_place(visitor: Visitor) -> None:
+def test_a_swipe_moves_the_map_and_not_the_page_or_the_place(
+    visitor: Visitor, browsers: Browsers
+) -> None:
     visitor.open("#map?model=notebook@3&at=0.5,0.5")
     before = visitor.page.evaluate("scrollY")
-    touch(visitor, [(0.5, 0.5)], [(0.5, 0.55)], [(0.6, 0.7)], [(0.75, 0.75)])
+    touch(browsers, visitor, [(0.5, 0.5)], [(0.5, 0.55)], [(0.6, 0.7)], [(0.75, 0.75)])
     wait_for_state(visitor, "view=")
     s, t, half = view(visitor)
     assert (round(s, 1), round(t, 1), half) == (-1.5, 1.5, 3)
@@ -172,10 +168,12 @@ def test_a_swipe_moves_the_map_and_not_the_page_or_the_place(visitor: Visitor) -
     assert visitor.page.evaluate("scrollY") == before
 
 
-def test_two_fingers_that_move_apart_zoom_in_around_their_middle(visitor: Visitor) -> None:
+def test_two_fingers_that_move_apart_zoom_in_around_their_middle(
+    visitor: Visitor, browsers: Browsers
+) -> None:
     visitor.open("#map?model=notebook@3")
     fingers = [[(0.75 - d, 0.5), (0.75 + d, 0.5)] for d in (0.05, 0.07, 0.1, 0.15, 0.2)]
-    touch(visitor, *fingers)
+    touch(browsers, visitor, *fingers)
     wait_for_state(visitor, "view=")
     s, t, half = view(visitor)
     assert 0.7 < half < 0.8

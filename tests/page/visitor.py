@@ -32,7 +32,10 @@ _PASTE = """([type, base64]) => {
     const bytes = Uint8Array.from(atob(base64), letter => letter.charCodeAt(0));
     const data = new DataTransfer();
     data.items.add(new File([bytes], "pasted", {type}));
-    document.dispatchEvent(new ClipboardEvent("paste", {bubbles: true, clipboardData: data}));
+    const event = new ClipboardEvent("paste", {bubbles: true});
+    // Firefox leaves out the data that a constructor gets.
+    Object.defineProperty(event, "clipboardData", {value: data});
+    document.dispatchEvent(event);
 }"""
 
 
@@ -117,7 +120,9 @@ class Visitor:
 
     def draw(self, *points: tuple[float, float], steps: int = 4) -> None:
         """Draw a stroke on the canvas, whose top left is (0, 0) and bottom right (1, 1)."""
-        box = self.shown.locator(".pad").bounding_box()
+        pad = self.shown.locator(".pad")
+        pad.scroll_into_view_if_needed()
+        box = pad.bounding_box()
         assert box
         places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
         self.page.mouse.move(*places[0])
