@@ -42,7 +42,9 @@ def test_a_tour_of_all_parts_sends_requests_to_the_service_alone(visitor: Visito
 def test_the_browser_of_these_tests_would_notice_another_host(visitor: Visitor) -> None:
     """The page's own rules forbid the request; one of a page without rules reaches nobody."""
     visitor.page.goto("about:blank")
-    script = "() => fetch('http://zserve.test/').then(() => 'answered', () => 'refused')"
+    script = """() => fetch("http://zserve.test/", {mode: "no-cors"})
+        .then(() => "answered", () => "refused")"""
     assert visitor.page.evaluate(script) == "refused"
-    assert visitor.errors.pop(0) == "request to another host: http://zserve.test/"
+    visitor.page.goto("about:blank")  # after everything that the browser says about the request
+    assert "request to another host: http://zserve.test/" in visitor.errors
     visitor.errors.clear()

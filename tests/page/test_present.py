@@ -333,7 +333,7 @@ def test_a_view_is_added_captioned_moved_and_removed(visitor: Visitor) -> None:
     assert len(listed(visitor)) == 7
     assert listed(visitor)[-1] == "New images"
     box = visitor.shown.get_by_label("Caption of scene 7")
-    box.fill("Mine\n of two lines")
+    visitor.replace(box, "Mine\n of two lines")
     box.blur()
     visitor.click("Move scene 7 up")
     visitor.until(lambda: listed(visitor)[5] == "Mine of two lines")

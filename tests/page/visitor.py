@@ -88,10 +88,14 @@ class Visitor:
         self.settled()
 
     def type(self, label: str, value: str) -> None:
-        box = self.shown.get_by_label(label, exact=True)
-        box.fill(value)
-        box.press("Enter")
+        self.replace(self.shown.get_by_label(label, exact=True), value)
+        self.page.keyboard.press("Enter")
         self.settled()
+
+    def replace(self, box: Locator, value: str) -> None:
+        """Type over the text of a box. Firefox reports no change of a text that is filled in."""
+        box.select_text()
+        self.page.keyboard.type(value)
 
     def menu(self, tile: Locator, action: str) -> None:
         """Open the menu of a tile and choose an action."""
