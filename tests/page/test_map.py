@@ -159,6 +159,7 @@ def test_a_swipe_moves_the_map_and_not_the_page_or_the_place(
     visitor: Visitor, browsers: Browsers
 ) -> None:
     visitor.open("#map?model=notebook@3&at=0.5,0.5")
+    board(visitor).scroll_into_view_if_needed()
     before = visitor.page.evaluate("scrollY")
     touch(browsers, visitor, [(0.5, 0.5)], [(0.5, 0.55)], [(0.6, 0.7)], [(0.75, 0.75)])
     wait_for_state(visitor, "view=")
