@@ -7,6 +7,9 @@ that Debian's Firefox 153 does not have, and gives up. This program starts Firef
 of a relay instead of Firefox's own. The relay passes every message on, except that command, to which it
 answers that it is done. The colour scheme is a preference of the browser (see `browsers.py`).
 
+Firefox names no download that a link starts, and Playwright ignores downloads without a name: the relay
+names them by their address.
+
 Playwright cannot touch in Firefox either. The relay sends a command that is posted to it, {"method": ...,
 "params": ...}, and answers with the result. Its address is written to ADDRESS_FILE.
 """
@@ -91,7 +94,7 @@ class Relay:
             if self._waiting and (own := self._waiting.pop(_id_of(message.data), None)):
                 own.set_result(json.loads(message.data))
             else:
-                await playwright.send_str(message.data)
+                await playwright.send_str(_with_download_id(message.data))
         await playwright.close()
 
     async def _command(self, request: web.Request) -> web.Response:
@@ -105,6 +108,17 @@ class Relay:
 
 def _write(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
+
+
+def _with_download_id(message: str) -> str:
+    """Name a download by its address if Firefox does not; without a name, Playwright ignores it."""
+    if '"browsingContext.download' not in message:
+        return message
+    event = json.loads(message)
+    params = event.get("params", {})
+    if not params.get("download") and not params.get("navigation"):
+        params["download"] = params.get("url")
+    return json.dumps(event)
 
 
 def _id_of(message: str) -> int:

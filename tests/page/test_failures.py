@@ -186,6 +186,9 @@ def test_a_list_of_models_that_fails_once_does_not_leave_the_page_dead(visitor: 
     assert visitor.tiles.count() == 4
 
 
+@pytest.mark.needs_chromium(
+    "Firefox does not fetch a module again that it could not load once, until the page is reloaded"
+)
 def test_a_part_that_cannot_be_loaded_can_be_opened_later(visitor: Visitor) -> None:
     pattern = re.compile(r"/(bundle|js/parts)/model")
     visitor.page.route(pattern, lambda route: route.abort())
