@@ -12,9 +12,10 @@ from app.api.moves import choose_directions, move, offsets_along, read_start
 from app.api.provenance import provenance, request_parameters
 from app.api.queries import TraverseQuery
 from app.api.render import image_to_json, render
-from app.api.responses_schema import Traversed, TraversedDirection
+from app.api.responses_schema import Traversed, TraversedDirection, Unusual
 from app.api.result import Arrays, OutputOptions
 from app.api.strips import Strips
+from app.api.unusual import decode_and_warn, unusual_headers
 from app.sampling.latents import GENERATOR
 from app.sampling.paths import traversal_values
 from app.typing import Floats
@@ -32,6 +33,7 @@ async def traverse_directions(
     values = traversal_values(query.span, query.steps)
     offsets = np.concatenate([offsets_along(model, name, values) for name in names])
     z = await move(model, services.engine, np.tile(start.z, (len(offsets), 1)), offsets)
+    images, (unusual,) = await decode_and_warn(model, services.engine, z, start.uploads, start.z)
     result = DirectionTraversal(
         model=model,
         parameters=request_parameters(
@@ -43,13 +45,16 @@ async def traverse_directions(
             span=query.span,
         ),
         seed=query.seed,
-        images=await services.engine.decode_levels(model, z),
+        images=images,
         start=start.z[0],
         directions=names,
         values=values,
         z=z,
+        unusual=unusual,
     )
-    return await render(result, output)
+    response = await render(result, output)
+    response.headers.update(unusual_headers([unusual]))
+    return response
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,6 +62,8 @@ class DirectionTraversal(Strips):
     """Images along some directions, ordered by direction and then by value."""
 
     directions: tuple[str, ...]
+    unusual: Unusual | None
+    """A warning if an upload is not like the images that the model learnt."""
 
     def entry(self, row: int, value: np.float32) -> dict[str, object]:
         """Return the direction and the value of an image."""
@@ -90,6 +97,7 @@ class DirectionTraversal(Strips):
                 )
                 for name, z, pictures in rows
             ],
+            unusual=self.unusual,
         )
 
     def _latents(self) -> Floats:

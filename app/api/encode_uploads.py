@@ -31,15 +31,16 @@ async def encode_uploads(
 
 async def encode_before_flow(
     uploads: Sequence[Upload], query: UploadQuery, model: LoadedModel, services: Services
-) -> tuple[Floats, Floats]:
-    """Prepare uploads and return mu and logvar of q(z | x), before a flow; both (batch, latent).
+) -> tuple[Floats, Floats, Floats]:
+    """Prepare uploads and return x, and mu and logvar of q(z | x), before a flow.
 
-    Without a flow they are those of `encode_uploads`. Raises UploadError, ImageError,
+    Shapes as in `encode_uploads`; without a flow the values are the same. Raises UploadError, ImageError,
     UnavailableError.
     """
     async with _timeout(services.settings):
         x = await _prepare(uploads, query, model, services)
-        return await services.engine.posterior(model, x)
+        mu, logvar = await services.engine.posterior(model, x)
+    return x, mu, logvar
 
 
 async def _prepare(

@@ -19,7 +19,8 @@ from app.inference.loaded_model import LoadedModel
 from app.sampling.finite import check_float32
 from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal
 from app.sampling.paths import Doubles
-from app.typing import Floats
+from app.typing import Bytes, Floats
+from model_store.preprocessing import to_bytes
 
 _MAX_LISTED = 20
 """Names of directions in a message."""
@@ -121,7 +122,8 @@ class Start:
     """The latents to move, (images, latent), and where they came from."""
 
     z: Floats
-    uploaded: bool = False
+    uploads: Bytes | None = None
+    """The uploads as the model sees them, in 0..255; None if there were none."""
     stored: bool = False
     """True if the latents are needed to reproduce the answer: they came with the request."""
 
@@ -131,7 +133,7 @@ class Start:
             "seed": query.seed,
             "generator": None if query.seed is None else GENERATOR,
             "images": len(self.z) if len(self.z) > 1 else None,
-            "preprocess": query.preprocess if self.uploaded else None,
+            "preprocess": query.preprocess if self.uploads is not None else None,
             "z": self.z[0].tolist() if self.stored and len(self.z) == 1 else None,
         }
 
@@ -164,8 +166,8 @@ async def read_start(
         raise ParameterError("both images and a seed were sent", remedy=remedy)
     if sent:
         at_most("the number of images", len(sent), most, "ZSERVE_MAX_IMAGES")
-        _, mu, _ = await encode_uploads(sent, query, model, services)
-        return Start(np.asarray(mu, np.float32), uploaded=True, stored=True)
+        x, mu, _ = await encode_uploads(sent, query, model, services)
+        return Start(np.asarray(mu, np.float32), to_bytes(x), stored=True)
     if query.seed is not None:
         return Start(standard_normal(consecutive_seeds(query.seed, 1), model.latent))
     if zero:

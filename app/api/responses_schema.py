@@ -71,19 +71,6 @@ class Decoded(Answer):
     images: list[Sample]
 
 
-class Augmented(Answer):
-    """Answer of /augment."""
-
-    seed: int = Field(description="Seed of the first variant.")
-    generator: str = Field(description="Name of the function from seeds to eps.")
-    temperature: float = Field(description="Factor on sigma.")
-    mu: list[float] = Field(
-        description="Mean of q(z | x) of the upload; if the model has a flow, before the flow."
-    )
-    logvar: list[float] = Field(description="ln sigma^2 of q(z | x), in the space of mu.")
-    images: list[Sample]
-
-
 class Unusual(BaseModel):
     """A warning: an upload is not like the images that the model learnt.
 
@@ -129,6 +116,20 @@ _UNUSUAL = Field(
     description="Present if the upload is not like the images that the model learnt.",
     exclude_if=lambda unusual: unusual is None,
 )
+
+
+class Augmented(Answer):
+    """Answer of /augment."""
+
+    seed: int = Field(description="Seed of the first variant.")
+    generator: str = Field(description="Name of the function from seeds to eps.")
+    temperature: float = Field(description="Factor on sigma.")
+    mu: list[float] = Field(
+        description="Mean of q(z | x) of the upload; if the model has a flow, before the flow."
+    )
+    logvar: list[float] = Field(description="ln sigma^2 of q(z | x), in the space of mu.")
+    images: list[Sample]
+    unusual: Unusual | None = _UNUSUAL
 
 
 class Encoding(BaseModel):
@@ -294,6 +295,7 @@ class EditedImage(BaseModel):
     z: list[float] = Field(description="Latent that the image was decoded from.")
     png: Png = None
     pixels: Numbers = None
+    unusual: Unusual | None = _UNUSUAL
 
 
 class Edited(Answer):

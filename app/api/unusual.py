@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.api.off_loop import call
 from app.api.responses_schema import Unusual
+from app.inference.engine import Engine
 from app.inference.loaded_model import LoadedModel
 from app.typing import Bytes, Floats
 from model_store.typical_errors import TypicalErrors, reconstruction_errors, typical_errors
@@ -51,6 +52,31 @@ async def unusual_uploads(
         )
         return tuple(_by_error(model, errors, error) for error in measured)
     return (None,) * len(x)
+
+
+async def warn_of_uploads(
+    model: LoadedModel, engine: Engine, x: Bytes, mu: Floats
+) -> tuple[Unusual | None, ...]:
+    """Return a warning for each unusual upload; shapes as in `unusual_uploads`.
+
+    The means are decoded for it, unless the test images of the version were not measured.
+    """
+    if not can_warn(model):
+        return (None,) * len(x)
+    return await unusual_uploads(model, x, await engine.decode_levels(model, mu), mu)
+
+
+async def decode_and_warn(
+    model: LoadedModel, engine: Engine, z: Floats, x: Bytes | None, mu: Floats
+) -> tuple[Bytes, tuple[Unusual | None, ...]]:
+    """Decode z (images, latent), and in the same batch the means of the uploads x, if there are any.
+
+    Returns the images of z, and a warning for each row of mu; shapes as in `unusual_uploads`.
+    """
+    if x is None or not can_warn(model):
+        return await engine.decode_levels(model, z), (None,) * len(mu)
+    images = await engine.decode_levels(model, np.vstack([z, mu]))
+    return images[: len(z)], await unusual_uploads(model, x, images[len(z) :], mu)
 
 
 async def typicality_scores(

@@ -23,9 +23,9 @@ def shipped() -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def typical(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Start a service whose model has a typicality table."""
+    """Start a service whose model has a typicality table and directions."""
     root = tmp_path_factory.mktemp("typical")
-    publish_typical(root, "flow")
+    publish_typical(root, "flow", moving=True)
     settings = Settings(store=root, model="flow", device="cpu", log_requests=False)
     with started(settings) as service:
         yield service
@@ -134,7 +134,54 @@ def test_a_traversal_of_an_unusual_image_has_a_warning_and_no_further_image(
     assert "unusual" not in typical.post(path).json()
 
 
-@pytest.mark.parametrize("path", ["/encode", "/traverse"])
+def test_a_traversal_along_a_direction_warns_as_one_of_dimensions(typical: Service) -> None:
+    path = "/traverse?format=json&preprocess=none&steps=3"
+    answer = typical.post(f"{path}&direction=slant,thickness", files=form(black()))
+    along_dimensions = typical.post(f"{path}&dims=0", files=form(black()))
+    assert answer.json()["unusual"] == along_dimensions.json()["unusual"]
+    assert answer.headers["x-unusual"] == along_dimensions.headers["x-unusual"]
+    assert [len(row["images"]) for row in answer.json()["directions"]] == [3, 3]
+    usual = typical.post(f"{path}&direction=slant", files=form(typical_image()))
+    assert "unusual" not in usual.json()
+    assert "x-unusual" not in usual.headers
+
+
+def test_an_edit_warns_of_each_unusual_upload(typical: Service) -> None:
+    path = "/edit?format=json&preprocess=none&direction=slant&by=1"
+    files = form(typical_image(), black())
+    answer = typical.post(path, files=files)
+    usual, foreign = answer.json()["images"]
+    alone = typical.post("/encode?preprocess=none", files=form(black())).json()["images"][0]
+    assert "unusual" not in usual
+    assert foreign["unusual"] == alone["unusual"]
+    assert answer.headers["x-unusual"].startswith("1;times=")
+    picture = typical.post(path.replace("json", "png"), files=files)
+    assert picture.headers["x-unusual"] == answer.headers["x-unusual"]
+
+
+def test_an_edit_of_latents_or_of_a_seed_has_no_warning(typical: Service) -> None:
+    path = "/edit?format=json&direction=slant&by=1"
+    mu = typical.post("/encode?preprocess=none", files=form(black())).json()["images"][0]["mu"]
+    for answer in (typical.post(path, json={"z": [mu, mu]}), typical.post(f"{path}&seed=1")):
+        assert answer.status_code == 200
+        assert "x-unusual" not in answer.headers
+        assert all("unusual" not in image for image in answer.json()["images"])
+
+
+@pytest.mark.parametrize("kind", ["json", "png", "zip", "npz"])
+def test_variants_of_an_unusual_image_have_its_warning(typical: Service, kind: str) -> None:
+    path = f"/augment?format={kind}&preprocess=none&n=2&seed=1"
+    answer = typical.post(path, files=form(black()))
+    encoded = typical.post("/encode?preprocess=none", files=form(black()))
+    assert answer.headers["x-unusual"] == encoded.headers["x-unusual"]
+    usual = typical.post(path, files=form(typical_image()))
+    assert "x-unusual" not in usual.headers
+    if kind == "json":
+        assert answer.json()["unusual"] == encoded.json()["images"][0]["unusual"]
+        assert "unusual" not in usual.json()
+
+
+@pytest.mark.parametrize("path", ["/encode", "/traverse", "/augment"])
 def test_older_versions_warn_everywhere_by_their_measured_errors(
     shipped: Service, path: str
 ) -> None:
@@ -148,3 +195,10 @@ def test_encoding_with_a_version_that_was_not_measured_decodes_nothing(
 ) -> None:
     service.post("/encode", files=form(digit()))
     assert computed == [1]
+
+
+def test_variants_of_a_version_that_was_not_measured_are_all_that_is_decoded(
+    service: Service, computed: list[int]
+) -> None:
+    service.post("/augment?n=2", files=form(digit()))
+    assert computed == [2]

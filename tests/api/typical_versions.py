@@ -6,10 +6,11 @@ import numpy as np
 
 from model_store.arithmetic.golden import executor_maker
 from model_store.arithmetic.model import ExactModel
+from model_store.directions import NO_DIRECTIONS, Directions
 from model_store.spec import TrainingRecord
 from model_store.store import Store
 from model_store.typicality import Typicality, fit, statistics
-from tests.api.service import png
+from tests.api.service import MOVING_DIRECTIONS, png
 from tests.unit.arithmetic.networks import SPECS, exact_network
 from tests.unit.models import a_card, tiny_description
 
@@ -27,11 +28,22 @@ def black() -> bytes:
     return png(np.zeros((SIDE, SIDE), np.uint8))
 
 
-def publish_typical(root: Path, kind: str, name: str | None = None) -> None:
-    """Publish the model `kind` with a table; it takes images of its size as they are."""
+def publish_typical(
+    root: Path, kind: str, name: str | None = None, *, moving: bool = False
+) -> None:
+    """Publish the model `kind` with a table; it takes images of its size as they are.
+
+    `moving` adds directions.
+    """
     spec = SPECS[kind].model_copy(update={"upload": "resize"})
+    steps = np.random.default_rng(1).normal(0, 0.5, (3, spec.latent)).astype(np.float32)
     training = TrainingRecord(preset="tiny", dataset="noise", seed=0, epochs=0)
-    changes = {"spec": spec, "latents": None, "training": training}
+    changes = {
+        "spec": spec,
+        "latents": None,
+        "training": training,
+        "directions": MOVING_DIRECTIONS if moving else None,
+    }
     description = tiny_description().model_copy(update=changes)
     Store(root).publish(
         name or kind,
@@ -39,6 +51,7 @@ def publish_typical(root: Path, kind: str, name: str | None = None) -> None:
         None,
         card=a_card,
         network=exact_network(kind),
+        directions=Directions(MOVING_DIRECTIONS.names, steps) if moving else NO_DIRECTIONS,
         typicality=fitted(kind),
     )
 

@@ -18,8 +18,9 @@ from app.api.provenance import latent_parameters, provenance, request_parameters
 from app.api.queries import EditQuery
 from app.api.query_route import QueryRoute
 from app.api.render import image_field, render
-from app.api.responses_schema import Edited, EditedImage, Move
+from app.api.responses_schema import Edited, EditedImage, Move, Unusual
 from app.api.result import Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
+from app.api.unusual import decode_and_warn, unusual_headers
 from app.sampling.latents import GENERATOR
 from app.typing import Floats
 
@@ -31,7 +32,9 @@ router = APIRouter(tags=["images"], route_class=QueryRoute)
     summary="Edit images along directions",
     operation_id="edit",
     response_model=Edited,
-    responses=images("One row of the edited reconstructions.", EditQuery.FORMATS, seed=True),
+    responses=images(
+        "One row of the edited reconstructions.", EditQuery.FORMATS, seed=True, uploads=True
+    ),
     openapi_extra=latents_or_images_body(
         "One image, or several under the same name.", required=False
     ),
@@ -43,7 +46,8 @@ async def edit(
 
     A direction has the name of what it changes: `slant`, `thickness`, or `class:` and a class. The
     unit of `by` is one standard deviation of the data. The images to edit are uploads, that of a
-    seed, or the latents of a JSON body, as for /decode. GET /models lists the directions of a model.
+    seed, or the latents of a JSON body, as for /decode. GET /models lists the directions of a model. An upload that
+    is not like the data of the model is answered with a warning, as by `/reconstruct`.
     """
     settings = services.settings
     output = choose_output(request, query)
@@ -54,6 +58,7 @@ async def edit(
     check_answer_pixels(len(start.z), model, output, settings)
     offsets = np.tile(offset(model, names, moves), (len(start.z), 1))
     z = await move(model, services.engine, start.z, offsets)
+    edited, unusual = await decode_and_warn(model, services.engine, z, start.uploads, start.z)
     result = Edits(
         model=model,
         parameters=request_parameters(
@@ -64,12 +69,15 @@ async def edit(
             by=moves,
         ),
         seed=query.seed,
-        images=await services.engine.decode_levels(model, z),
+        images=edited,
         start=start.z,
         z=z,
         moves=tuple(zip(names, moves, strict=True)),
+        unusual=unusual,
     )
-    return await render(result, output)
+    response = await render(result, output)
+    response.headers.update(unusual_headers(unusual))
+    return response
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,6 +89,8 @@ class Edits(Result):
     z: Floats
     """The latents that were decoded; (images, latent)."""
     moves: Sequence[tuple[str, float]]
+    unusual: Sequence[Unusual | None]
+    """For each image a warning if it is an upload that is not like the images that the model learnt."""
 
     def grid(self) -> Grid:
         """Return the images as one row."""
@@ -100,14 +110,19 @@ class Edits(Result):
 
     def document(self, output: OutputOptions) -> Edited:
         """Return each image with its latents before and after the move."""
-        pairs = zip(self.start, self.z, self.images, strict=True)
+        rows = zip(self.start, self.z, self.images, self.unusual, strict=True)
         return Edited(
             **provenance(self.model),
             generator=None if self.seed is None else GENERATOR,
             seed=self.seed,
             moves=[Move(direction=name, by=by) for name, by in self.moves],
             images=[
-                EditedImage(start=start.tolist(), z=z.tolist(), **image_field(image, output))
-                for start, z, image in pairs
+                EditedImage(
+                    start=start.tolist(),
+                    z=z.tolist(),
+                    **image_field(image, output),
+                    unusual=unusual,
+                )
+                for start, z, image, unusual in rows
             ],
         )

@@ -27,7 +27,7 @@ from app.api.render import render
 from app.api.request_body import read_images
 from app.api.responses_schema import Augmented, Decoded, Encoded, Encoding, Sample, Unusual
 from app.api.result import Arrays, OutputOptions, Result, square_columns
-from app.api.unusual import can_warn, unusual_headers, unusual_uploads
+from app.api.unusual import can_warn, unusual_headers, warn_of_uploads
 from app.errors import ParameterError
 from app.inference.engine import Engine
 from app.inference.loaded_model import LoadedModel
@@ -65,10 +65,7 @@ async def encode(
     x, mu, logvar = await encode_uploads(uploads, query, model, services)
     parameters = request_parameters("/encode", model, images=len(x), preprocess=query.preprocess)
     levels = to_bytes(x)
-    unusual: Sequence[Unusual | None] = (None,) * len(x)
-    if can_warn(model):
-        reconstructions = await services.engine.decode_levels(model, mu)
-        unusual = await unusual_uploads(model, levels, reconstructions, mu)
+    unusual = await warn_of_uploads(model, services.engine, levels, mu)
     result = Encodings(
         model=model, parameters=parameters, images=levels, mu=mu, logvar=logvar, unusual=unusual
     )
@@ -152,7 +149,7 @@ async def decode(
     summary="Augment an image",
     operation_id="augment",
     response_model=Augmented,
-    responses=images("The variants as a grid.", AugmentQuery.FORMATS, seed=True),
+    responses=images("The variants as a grid.", AugmentQuery.FORMATS, seed=True, uploads=True),
     openapi_extra=form_or_image_body("The image to vary.", required=True),
 )
 async def augment(
@@ -163,7 +160,8 @@ async def augment(
     Variant i depends on the seed `seed + i` only, not on the other variants. At temperature 0 every
     variant is the reconstruction; higher temperatures give variants that differ more from it. If the
     model has a flow, mu and logvar are those of the encoder, before the flow, and the z of each
-    variant is mapped by it, so that /decode takes it.
+    variant is mapped by it, so that /decode takes it. An upload that is not like the data of the model
+    is answered with a warning, as by `/reconstruct`.
     """
     output = choose_output(request, query)
     settings = services.settings
@@ -179,9 +177,17 @@ async def augment(
             remedy="send each image in a request of its own",
         )
     check_decoded_pixels(query.n, model, output, settings)
-    mu, logvar = await encode_before_flow(uploads, query, model, services)
-    task = _augment_task(query, model, columns, services.engine, (mu[0], logvar[0]))
-    return await decode_and_render(task, output, services)
+    x, mu, logvar = await encode_before_flow(uploads, query, model, services)
+    unusual = None
+    if can_warn(model):
+        u = await services.engine.to_u(model, mu)
+        (unusual,) = await warn_of_uploads(model, services.engine, to_bytes(x), u)
+    task = _augment_task(
+        query, model, columns, services.engine, (mu[0], logvar[0]), unusual=unusual
+    )
+    response = await decode_and_render(task, output, services)
+    response.headers.update(unusual_headers([unusual]))
+    return response
 
 
 def _augment_task(
@@ -190,6 +196,8 @@ def _augment_task(
     columns: int,
     engine: Engine,
     posterior: tuple[Floats, Floats],
+    *,
+    unusual: Unusual | None,
 ) -> DecodeTask:
     """Return the task of decoding n samples of a posterior: mu, logvar (latent,), before a flow."""
     mu, logvar = posterior
@@ -221,6 +229,7 @@ def _augment_task(
             mu=mu.tolist(),
             logvar=logvar.tolist(),
             images=samples,
+            unusual=unusual,
         )
 
     return DecodeTask(

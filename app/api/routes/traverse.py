@@ -22,7 +22,7 @@ from app.api.request_body import Uploads, read_uploads
 from app.api.responses_schema import Traversed, TraversedDimension, Unusual
 from app.api.result import Arrays, OutputOptions
 from app.api.strips import Strips
-from app.api.unusual import can_warn, unusual_headers, unusual_uploads
+from app.api.unusual import decode_and_warn, unusual_headers
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
 from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal
@@ -73,14 +73,10 @@ async def traverse(
     check_answer_pixels(len(dims) * query.steps, model, output, settings)
     uploads = await read_uploads(request, ["image"], settings)
     start = await _start(uploads, query, model, services)
-    warns = start.upload is not None and can_warn(model)
     values = traversal_values(query.span, query.steps)
     z = traversal(start.z, dims, values)
-    images = await services.engine.decode_levels(model, np.vstack([z, start.z]) if warns else z)
-    unusual = None
-    if warns and start.upload is not None:
-        x, mu = start.upload[None], start.z[None]
-        (unusual,) = await unusual_uploads(model, x, images[-1:], mu)
+    upload = None if start.upload is None else start.upload[None]
+    images, (unusual,) = await decode_and_warn(model, services.engine, z, upload, start.z[None])
     result = Traversal(
         model=model,
         parameters=request_parameters(
@@ -95,7 +91,7 @@ async def traverse(
             z=start.z.tolist() if uploads else None,
         ),
         seed=query.seed,
-        images=images[: len(z)],
+        images=images,
         start=start.z,
         unusual=unusual,
         dims=dims,
