@@ -10,10 +10,13 @@ from model_store.vae import VAE, build_vae
 from model_store.vae.derived import derive_vae
 from training.data.images import Images
 from training.errors import SettingError
+from training.fitting.batch_norm import restore_statistics
 from training.fitting.narrowing import can_be_narrowed, narrowed_weights
 
 IMAGES = 5000
 """Training images, evenly spaced, to which narrower layers are fitted."""
+STATISTICS_IMAGES = 2000
+"""Training images, evenly spaced, on which statistics of batch norms are measured."""
 
 
 def find_start(store: Store, ref: ModelRef, spec: ModelSpec) -> VAE:
@@ -40,14 +43,19 @@ def load_start(vae: VAE, start: VAE, train: Images) -> None:
     """Load the weights of a network that `find_start` returned, in place.
 
     A flow of another form stays as it is. If the linear layers of the VAE are narrower, they are
-    fitted to those of the start.
+    fitted to those of the start. Batch norms that were folded into layers get statistics again.
     """
     weights = _weights(start, vae)
     if can_be_narrowed(start.spec, vae.spec):
-        index = torch.arange(0, len(train), max(1, len(train) // IMAGES))[:IMAGES]
-        images = train.batch(index.to(train.pixels.device)).cpu()
-        weights |= narrowed_weights(start, vae.spec, images)
+        weights |= narrowed_weights(start, vae.spec, _evenly_spaced(train, IMAGES))
     vae.load_state_dict(weights)
+    restore_statistics(vae, _evenly_spaced(train, STATISTICS_IMAGES))
+
+
+def _evenly_spaced(train: Images, most: int) -> Tensor:
+    """Return images from all over the training split, on the CPU, as floats."""
+    index = torch.arange(0, len(train), max(1, len(train) // most))[:most]
+    return train.batch(index.to(train.pixels.device)).cpu()
 
 
 def _weights(start: VAE, vae: VAE) -> dict[str, Tensor]:
