@@ -53,6 +53,7 @@ class Coupling(nn.Module):
         last = nn.Linear(hidden, 2 * outputs)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
+        self.clamps_latents = False
         self.net = nn.Sequential(
             nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), last
         )
@@ -69,7 +70,7 @@ class Coupling(nn.Module):
 
     def _scale_and_shift(self, z: Tensor) -> tuple[Tensor, Tensor]:
         kept = z[:, self.kept]
-        if self.training:
+        if self.training or self.clamps_latents:
             kept = kept.clamp(-LATENT_LIMIT, LATENT_LIMIT)
         raw, shift = self.net(kept).chunk(2, dim=1)
         return MAX_LOG_SCALE * torch.tanh(raw / MAX_LOG_SCALE), shift

@@ -3,7 +3,8 @@
 Kingma & Welling 2014, "Auto-encoding variational Bayes".
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from model_store.arithmetic.program import LATENT_LIMIT
 from model_store.spec import ModelSpec
-from model_store.vae.flow import RealNVP
+from model_store.vae.flow import Coupling, RealNVP
 from model_store.vae.gaussian import standard_normal_log_density
 from model_store.vae.likelihood import (
     bernoulli_log_likelihood,
@@ -28,6 +29,7 @@ class VAE(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.spec = spec
+        self.clamps_latents = False
         self.encoder, features = build_encoder(spec)
         self.to_mu = nn.Linear(features, spec.latent)
         self.to_logvar = nn.Linear(features, spec.latent)
@@ -77,9 +79,9 @@ class VAE(nn.Module):
 
         While training, latents are clamped as the exact arithmetic clamps them: under a flow, which
         follows any scale, training would otherwise use latents that the exact network cannot tell
-        apart.
+        apart. `clamping_latents` does the same in evaluation mode.
         """
-        if self.training:
+        if self.training or self.clamps_latents:
             z = z.clamp(-LATENT_LIMIT, LATENT_LIMIT)
         return cast(Tensor, self.decoder(z))
 
@@ -104,6 +106,22 @@ class VAE(nn.Module):
     def decode(self, u: Tensor) -> Tensor:
         """Return the logits of p(x | u); (batch, latent) -> (batch, channels, height, width)."""
         return self.logits(u if self.flow is None else self.flow.inverse(u))
+
+    @contextlib.contextmanager
+    def clamping_latents(self) -> Iterator[None]:
+        """Clamp latents inside of the block as in training, in the decoder and in the flow.
+
+        The networks of a flow learn nothing about latents beyond the clamp, and may turn these into
+        numbers of any size.
+        """
+        clamped = [self, *(m for m in self.modules() if isinstance(m, Coupling))]
+        for module in clamped:
+            module.clamps_latents = True
+        try:
+            yield
+        finally:
+            for module in clamped:
+                module.clamps_latents = False
 
     def _through_the_flow(self, mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
         flow = cast(RealNVP, self.flow)

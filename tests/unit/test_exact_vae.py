@@ -81,6 +81,20 @@ def test_the_float_network_is_trained_with_latents_clamped_as_the_exact_one_does
         assert torch.equal(network.logits(far), network.logits(near))
 
 
+@pytest.mark.parametrize("kind", SPECS)
+def test_the_float_network_clamps_latents_in_evaluation_mode_only_if_asked_to(kind: str):
+    vae = float_vae(kind).eval()
+    far = 60 * latents(kind, 16)
+    near = far.clamp(-LATENT_LIMIT, LATENT_LIMIT)
+    assert not torch.equal(vae.logits(far), vae.logits(near))
+    before = vae.z_to_u(far)[0]
+    with vae.clamping_latents():
+        assert torch.equal(vae.logits(far), vae.logits(near))
+        clamped = vae.z_to_u(far)[0]
+    assert torch.equal(vae.z_to_u(far)[0], before)
+    assert torch.equal(clamped, before) is (vae.flow is None)
+
+
 def test_a_flow_stays_invertible_beyond_the_limit_of_latents():
     kind = next(name for name, spec in SPECS.items() if spec.prior)
     vae = float_vae(kind).train()

@@ -32,6 +32,7 @@ from training.evaluation.likelihood import (
     NLL_5000_SAMPLES,
     bound_metrics,
     bound_nats,
+    bounded_images,
     importance_nll,
     nll_5000_metrics,
     nll_metrics,
@@ -156,17 +157,17 @@ def _quick_metrics(vae: TrainedVAE, splits: Splits, judge: Judge | None) -> dict
     posterior = posteriors(vae, images)
     first = f"the first {len(images):,} test images of {splits.title}"
     nll_images = images.first(QUICK_NLL_IMAGES)
-    nll, _ = importance_nll(vae, nll_images, QUICK_NLL_SAMPLES, (SEED,))
+    nll = importance_nll(vae, nll_images, QUICK_NLL_SAMPLES, (SEED,))
     metrics = {
         "quick_reconstruction": nats_metric(
             bound_nats(vae, images, 1).reconstruction,
             f"-ln p(x | z), mean over {first}; {grey_targets(vae)}; {latent_draws(1)}",
         ),
         "quick_nll": nats_metric(
-            nll[0],
+            nll.per_seed[0],
             f"-ln p(x), importance sampling, L = {QUICK_NLL_SAMPLES}; mean over the first "
             f"{len(nll_images):,} test images of {splits.title}; {binarized_targets(vae)} by "
-            f"torch seed {SEED}",
+            f"torch seed {SEED}{bounded_images(vae, nll)}",
         ),
         "variance_explained": Metric(
             value=variance_explained(vae, splits.train, images),

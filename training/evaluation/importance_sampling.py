@@ -7,6 +7,9 @@ ln of that mean is at most ln p(x) in expectation and rises to it with L (Burda 
 overestimated. The effective sample size (sum w)^2 / sum w^2, between 1 and L (Kong 1992), shows how
 well q fits.
 
+A few images may lie where the network computes something wild, such as a flow far beyond the latents
+that it learnt. The mean over images would then say nothing, so an image counts `most_nats` at most.
+
 Images are binarized again for each seed (Salakhutdinov & Murray 2008), because the likelihood of a
 grey image under a Bernoulli model is not a density.
 """
@@ -20,6 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from model_store.spec import ModelSpec
 from model_store.vae import TrainedVAE, bernoulli_log_likelihood, normal_log_density
 from training.data.images import affordable_batch
 from training.fitting.targets import binarize
@@ -35,6 +39,21 @@ LogPrior = Callable[[Tensor], Tensor]
 """z (n, latent) -> ln p(z) (n,), nats."""
 
 
+UNIFORM_TIMES = 10
+"""Ratio of `most_nats` to the NLL of an image under a uniform distribution over all images."""
+
+
+def most_nats(spec: ModelSpec) -> float:
+    """Return the nats that an image counts with at most in a mean."""
+    values = 2 if spec.likelihood == "bernoulli" else 256
+    return UNIFORM_TIMES * spec.image.pixels * math.log(values)
+
+
+def bounded(nats: Tensor, most: float) -> Tensor:
+    """Return nats of at most `most`; NaN becomes `most`, too."""
+    return nats.nan_to_num(nan=most, posinf=most).clamp_max(most)
+
+
 class ImportanceEstimate(NamedTuple):
     """Estimates for each image, (images,): `nll` in nats, `effective_samples` between 1 and L."""
 
@@ -43,8 +62,8 @@ class ImportanceEstimate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BinarizedNLL:
-    """Mean NLL of a split, in nats, for each seed of its binarization."""
+class MeanNLL:
+    """Mean NLL of a split, in nats, for each seed of the draws, and of the binarization if any."""
 
     per_seed: tuple[float, ...]
     effective_samples: float
@@ -52,16 +71,30 @@ class BinarizedNLL:
     samples: int
     """L, the number of draws of z per image."""
     images: int
+    bounded_images: int = 0
+    """Number of images that counted `most_nats` for at least one seed."""
 
     @property
     def mean(self) -> float:
-        """Mean over images and binarizations, nats."""
+        """Mean over images and seeds, nats."""
         return statistics.fmean(self.per_seed)
 
     @property
     def std(self) -> float:
-        """Sample standard deviation of the split's mean over binarizations, nats; 0 for one seed."""
+        """Sample standard deviation of the split's mean over seeds, nats; 0 for one seed."""
         return statistics.stdev(self.per_seed) if len(self.per_seed) > 1 else 0.0
+
+
+def mean_nll(estimates: Sequence[ImportanceEstimate], samples: int, most: float) -> MeanNLL:
+    """Average estimates of the same images, one for each seed; an image counts at most `most`."""
+    beyond = torch.stack([~(estimate.nll <= most) for estimate in estimates]).any(dim=0)
+    return MeanNLL(
+        tuple(bounded(estimate.nll, most).mean().item() for estimate in estimates),
+        statistics.fmean(estimate.effective_samples.mean().item() for estimate in estimates),
+        samples,
+        len(beyond),
+        int(beyond.sum()),
+    )
 
 
 def importance_estimate(
@@ -127,29 +160,28 @@ def binarized_nll(
     log_prior: LogPrior | None = None,
     images_at_once: int = 50,
     chunk: int = 16,
-) -> BinarizedNLL:
+) -> MeanNLL:
     """Estimate the mean NLL of grey images x in [0, 1], binarized again for each seed.
 
     A seed determines the binarization and the draws of z. Raises ValueError if there is no seed.
     """
     if not seeds:
         raise ValueError("a binarization needs a seed, got none")
-    means: list[float] = []
-    effective_samples: list[float] = []
+    estimates = []
     for seed in tracked(seeds):
         noise = torch.Generator().manual_seed(seed)
-        estimate = vae_importance_estimate(
-            vae,
-            binarize(x, noise),
-            samples,
-            noise,
-            log_prior=log_prior,
-            images_at_once=images_at_once,
-            chunk=chunk,
+        estimates.append(
+            vae_importance_estimate(
+                vae,
+                binarize(x, noise),
+                samples,
+                noise,
+                log_prior=log_prior,
+                images_at_once=images_at_once,
+                chunk=chunk,
+            )
         )
-        means.append(estimate.nll.mean().item())
-        effective_samples.append(estimate.effective_samples.mean().item())
-    return BinarizedNLL(tuple(means), statistics.fmean(effective_samples), samples, len(x))
+    return mean_nll(estimates, samples, most_nats(vae.spec))
 
 
 def _proposal(mu: Tensor, logvar: Tensor, noise: torch.Generator) -> Propose:

@@ -13,7 +13,15 @@ import torch
 from model_store.spec import Metric
 from model_store.vae import TrainedVAE, reparameterise
 from training.data.images import Images, Splits, affordable_batch, batch_indices
-from training.evaluation.importance_sampling import binarized_nll, vae_importance_estimate
+from training.evaluation.importance_sampling import (
+    UNIFORM_TIMES,
+    MeanNLL,
+    binarized_nll,
+    bounded,
+    mean_nll,
+    most_nats,
+    vae_importance_estimate,
+)
 from training.evaluation.metrics import (
     SEED,
     binarized_targets,
@@ -53,7 +61,11 @@ class BoundNats(NamedTuple):
 
 @torch.no_grad()
 def bound_nats(vae: TrainedVAE, images: Images, draws: int) -> BoundNats:
-    """Return -ln p(x | z) and KL(q(z | x) || p(z)); the KL is exact if the prior is N(0, I)."""
+    """Return -ln p(x | z) and KL(q(z | x) || p(z)); the KL is exact if the prior is N(0, I).
+
+    An image counts `most_nats` at most in each of them.
+    """
+    most = most_nats(vae.spec)
     posterior = encode_images(vae.posterior, images)
     noise = torch.Generator().manual_seed(SEED)
     device = images.pixels.device
@@ -68,7 +80,8 @@ def bound_nats(vae: TrainedVAE, images: Images, draws: int) -> BoundNats:
             z = reparameterise(mu, logvar, eps)
             log_px = vae.log_likelihood(x, vae.logits(z))
             kl = kl_to_prior(vae, mu.double(), logvar.double(), z)
-            sums += torch.stack([-log_px.double().sum(), kl.double().sum()])
+            parts = (-log_px.double(), kl.double().sum(dim=1))
+            sums += torch.stack([bounded(part, most).sum() for part in parts])
     return BoundNats(*(sums / draws / len(images)).tolist())
 
 
@@ -100,23 +113,22 @@ def nll_metrics(vae: TrainedVAE, splits: Splits) -> dict[str, Metric]:
     """Measure -ln p(x) of evenly spaced test images, and how reliable the estimate is."""
     step = max(1, len(splits.test) // nll_images(vae.spec.image.pixels))
     chosen = Images(splits.test.pixels[::step])
-    nll, effective_samples = importance_nll(vae, chosen, NLL_SAMPLES, NLL_SEEDS)
-    protocol = _nll_protocol(vae, splits, chosen, step, NLL_SAMPLES)
-    values = torch.tensor(nll, dtype=torch.float64)
-    mean, std = float(values.mean()), float(values.std())
+    nll = importance_nll(vae, chosen, NLL_SAMPLES, NLL_SEEDS)
+    protocol = _nll_protocol(vae, splits, chosen, step, nll)
+    mean, std = nll.mean, nll.std
     metrics = {
         "test_nll": nats_metric(mean, f"{protocol}; mean over images and seeds"),
         "test_nll_std": Metric(
             value=std,
             unit="nats",
-            protocol=f"of the mean over images, between the seeds of test_nll ({len(nll)})",
+            protocol=f"of the mean over images, between the seeds of test_nll ({len(nll.per_seed)})",
             tolerance=0.002 + 0.002 * std,
         ),
         "test_nll_effective_samples": Metric(
-            value=effective_samples,
+            value=nll.effective_samples,
             unit=f"of {NLL_SAMPLES}",
             protocol="(sum w)^2 / sum w^2 of the weights of test_nll, mean over images and seeds",
-            tolerance=0.005 * effective_samples,
+            tolerance=0.005 * nll.effective_samples,
         ),
     }
     if vae.spec.likelihood != "bernoulli":
@@ -138,32 +150,37 @@ def nll_5000_metrics(vae: TrainedVAE, splits: Splits) -> dict[str, Metric]:
     chosen = Images(splits.test.pixels[::step])
     metrics = {}
     for name, samples in ((NLL_5000, NLL_5000_SAMPLES), (NLL_128_SAME_IMAGES, NLL_SAMPLES)):
-        nll, _ = importance_nll(vae, chosen, samples, NLL_SEEDS)
-        protocol = _nll_protocol(vae, splits, chosen, step, samples)
-        metrics[name] = nats_metric(sum(nll) / len(nll), f"{protocol}; mean over images and seeds")
+        nll = importance_nll(vae, chosen, samples, NLL_SEEDS)
+        protocol = _nll_protocol(vae, splits, chosen, step, nll)
+        metrics[name] = nats_metric(nll.mean, f"{protocol}; mean over images and seeds")
     return metrics
 
 
-def importance_nll(
-    vae: TrainedVAE, images: Images, samples: int, seeds: Sequence[int]
-) -> tuple[tuple[float, ...], float]:
-    """Return the mean NLL for each seed, in nats, and the mean number of effective samples."""
+def importance_nll(vae: TrainedVAE, images: Images, samples: int, seeds: Sequence[int]) -> MeanNLL:
+    """Return the mean NLL for each seed, in nats."""
     x = images.batch(torch.arange(len(images), device=images.pixels.device))
     if vae.spec.likelihood == "bernoulli":
-        nll = binarized_nll(vae, x, samples, seeds)
-        return nll.per_seed, nll.effective_samples
-    means, effective = [], []
-    for seed in tracked(seeds):
-        noise = torch.Generator().manual_seed(seed)
-        estimate = vae_importance_estimate(vae, x, samples, noise)
-        means.append(estimate.nll.mean().item())
-        effective.append(estimate.effective_samples.mean().item())
-    return tuple(means), sum(effective) / len(effective)
+        return binarized_nll(vae, x, samples, seeds)
+    estimates = [
+        vae_importance_estimate(vae, x, samples, torch.Generator().manual_seed(seed))
+        for seed in tracked(seeds)
+    ]
+    return mean_nll(estimates, samples, most_nats(vae.spec))
 
 
-def _nll_protocol(vae: TrainedVAE, splits: Splits, chosen: Images, step: int, samples: int) -> str:
+def _nll_protocol(vae: TrainedVAE, splits: Splits, chosen: Images, step: int, nll: MeanNLL) -> str:
     return (
-        f"-ln p(x), importance sampling, L = {samples}; "
+        f"-ln p(x), importance sampling, L = {nll.samples}; "
         f"{every_nth_image(len(chosen), step, splits)}; {binarized_targets(vae)} by torch seeds "
-        f"{NLL_SEEDS[0]} to {NLL_SEEDS[-1]}"
+        f"{NLL_SEEDS[0]} to {NLL_SEEDS[-1]}{bounded_images(vae, nll)}"
+    )
+
+
+def bounded_images(vae: TrainedVAE, nll: MeanNLL) -> str:
+    """Describe how many images counted `most_nats`, for the end of a protocol; usually nothing."""
+    if not nll.bounded_images:
+        return ""
+    return (
+        f"; {nll.bounded_images:,} of the images have more than {most_nats(vae.spec):,.0f} nats, "
+        f"{UNIFORM_TIMES} times those of uniform noise, and count as that"
     )

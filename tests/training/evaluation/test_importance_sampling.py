@@ -9,12 +9,14 @@ from torch import Tensor
 from model_store.spec import MLP, ImageShape, ModelSpec
 from model_store.vae import VAE, bernoulli_log_likelihood, standard_normal_log_density
 from training.evaluation.importance_sampling import (
-    BinarizedNLL,
     ImportanceEstimate,
     LogJoint,
+    MeanNLL,
     Propose,
     binarized_nll,
     importance_estimate,
+    mean_nll,
+    most_nats,
     vae_importance_estimate,
 )
 
@@ -185,6 +187,26 @@ def test_the_same_seeds_give_the_same_numbers_and_the_spread_is_over_seeds():
 
 
 def test_one_seed_has_no_standard_deviation_and_no_seed_is_refused():
-    assert BinarizedNLL((80.0,), 5.0, 8, 10).std == 0
+    assert MeanNLL((80.0,), 5.0, 8, 10).std == 0
     with pytest.raises(ValueError, match="needs a seed"):
         binarized_nll(VAE(TINY), torch.rand(2, 1, 4, 4), samples=1, seeds=())
+
+
+def estimate_of(*nll: float) -> ImportanceEstimate:
+    return ImportanceEstimate(torch.tensor(nll, dtype=torch.float64), torch.ones(len(nll)))
+
+
+def test_an_image_counts_at_most_ten_times_the_nats_of_uniform_noise():
+    most = most_nats(TINY)
+    assert most == pytest.approx(10 * 16 * math.log(2))
+    wild = [estimate_of(5.0, 1e15, 7.0, math.nan), estimate_of(5.0, 6.0, math.inf, 8.0)]
+    nll = mean_nll(wild, 9, most)
+    assert nll.per_seed == pytest.approx(((12 + 2 * most) / 4, (19 + most) / 4))
+    assert nll.bounded_images == 3
+    assert (nll.samples, nll.images) == (9, 4)
+
+
+def test_means_of_images_below_the_bound_are_as_without_it():
+    nll = mean_nll([estimate_of(5.0, 6.5)], 9, most_nats(TINY))
+    assert nll.per_seed == (5.75,)
+    assert nll.bounded_images == 0
