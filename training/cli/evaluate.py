@@ -33,6 +33,14 @@ def evaluate(
             "images, and that manifest and card agree: seconds instead of minutes.",
         ),
     ] = False,
+    exhaustive: Annotated[
+        bool,
+        typer.Option(
+            "--exhaustive",
+            help="Also estimate the NLL of a hundred images by 5,000 draws each, which takes much "
+            "longer than everything else.",
+        ),
+    ] = False,
     threads: options.Threads = None,
 ) -> None:
     """Measure a published version again, and check its card and manifest against the result.
@@ -48,6 +56,8 @@ def evaluate(
     from training.progress import following
     from training.settings import TrainingSettings
 
+    if quick and exhaustive:
+        raise typer.BadParameter("--quick and --exhaustive exclude each other")
     prepare_torch(threads)
     settings = TrainingSettings()
     models = open_store(store or settings.store)
@@ -68,7 +78,7 @@ def evaluate(
             models,
             ref,
             data_dir or settings.data_dir,
-            EvaluationLevel.QUICK if quick else EvaluationLevel.FULL,
+            _level(quick=quick, exhaustive=exhaustive),
             device=choose_device(device),
             report=show_stage,
         )
@@ -82,11 +92,19 @@ def evaluate(
         names = [name for name in left_out if "[" not in name or name.startswith("ood_")]
         more = ", and those of single classes" if len(names) < len(left_out) else ""
         typer.echo(f"not measured again: {', '.join(names)}{more}")
+    for name, metric in verification.further.items():
+        typer.echo(f"not stated: {name} = {metric.value:.2f} ({metric.protocol})")
     disagreeing = [check.name for check in verification.checks if not check.agrees]
     if disagreeing:
         typer.echo(f"{ref}: card and weights disagree on {', '.join(disagreeing)}")
         raise typer.Exit(1)
     typer.echo(f"{ref}: card and weights agree on {len(verification.checks)} numbers")
+
+
+def _level(*, quick: bool, exhaustive: bool) -> EvaluationLevel:
+    if exhaustive:
+        return EvaluationLevel.EXHAUSTIVE
+    return EvaluationLevel.QUICK if quick else EvaluationLevel.FULL
 
 
 def _table(verification: "Verification") -> "Table":

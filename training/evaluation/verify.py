@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -31,7 +31,7 @@ from training.evaluation.class_metrics import COLUMNS, by_class
 from training.evaluation.directions import dataset_name, measure_directions
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.level import EvaluationLevel
-from training.evaluation.likelihood import NLL_5000
+from training.evaluation.likelihood import NLL_128_SAME_IMAGES, NLL_5000
 from training.evaluation.served import served_vae
 
 _METRICS_OF_COLUMNS = {heading: metric for metric, heading in COLUMNS.items()}
@@ -71,6 +71,8 @@ class Verification:
     manifest: Manifest
     checks: tuple[Check, ...]
     left_out: tuple[str, ...]
+    further: Mapping[str, Metric] = field(default_factory=dict)
+    """Metrics of the level `exhaustive` that the version does not state."""
 
     @property
     def agrees(self) -> bool:
@@ -113,7 +115,16 @@ def verify(
         directions = measure_directions(vae, splits, dataset, judge, stored.directions)
     checked = check_statements(stored.manifest, store.card(ref), evaluation, level, directions)
     again = _check_encoded_images(stored.encoded_images, evaluation.encoded_images)
-    return replace(checked, checks=(*checked.checks, *again))
+    further = by_many_draws(evaluation.metrics, stored.manifest.metrics)
+    return replace(checked, checks=(*checked.checks, *again), further=further)
+
+
+def by_many_draws(
+    measured: Mapping[str, Metric], stated: Mapping[str, Metric]
+) -> dict[str, Metric]:
+    """Return the measured likelihoods by many draws that are not stated."""
+    names = (NLL_5000, NLL_128_SAME_IMAGES)
+    return {name: measured[name] for name in names if name in measured and name not in stated}
 
 
 def check_statements(

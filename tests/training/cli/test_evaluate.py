@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from model_store.spec import ModelRef
+from model_store.spec import Metric, ModelRef
 from model_store.store import SHIPPED, Store
 from model_store.store.checksums import record as file_record
 from tests.training.conftest import call, strokes, write_idx
 from tests.unit.models import reseal
 from training.config import Data
+from training.evaluation.likelihood import NLL_128_SAME_IMAGES, NLL_5000
+from training.evaluation.verify import by_many_draws
 from training.settings import TrainingSettings
 
 Change = Callable[[dict[str, Any]], None]
@@ -247,3 +249,22 @@ def test_the_cards_of_the_shipped_versions_agree_with_their_weights(
     if code == 2 and "data-dir" in output.err.lower():
         pytest.skip(f"{output.err.strip()}: set ZSERVE_DATA_DIR to run this")
     assert code == 0, output.out + output.err
+
+
+def test_likelihoods_by_many_draws_are_listed_if_the_version_does_not_state_them():
+    def metric(value: float) -> Metric:
+        return Metric(value=value, unit="nats", protocol="made up")
+
+    measured = {"test_nll": metric(80), NLL_5000: metric(78), NLL_128_SAME_IMAGES: metric(79)}
+    assert by_many_draws(measured, {"test_nll": metric(80)}) == {
+        NLL_5000: metric(78),
+        NLL_128_SAME_IMAGES: metric(79),
+    }
+    assert by_many_draws(measured, measured) == {}
+
+
+def test_quick_and_exhaustive_exclude_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert evaluate(tmp_path, tmp_path, "--quick", "--exhaustive") == 2
+    assert "exclude each other" in capsys.readouterr().err
