@@ -26,8 +26,9 @@ def measure(
 ) -> dict[str, Metric]:
     """Measure the float network with the protocols and draws of the exact network.
 
-    Latents are clamped as in training and in the exact network. Garments that are binarized for the
-    NLL are encoded so far beyond the clamp that a flow without it would give them 10^15 nats.
+    Latents are clamped as in training and in the exact network. An image that is binarized for the
+    NLL may get the largest sigma that there is, and draws far beyond the clamp; a flow without the
+    clamp would give it 10^18 nats.
     """
     vae.eval()
     metrics: dict[str, Metric] = {}

@@ -181,6 +181,6 @@ def bounded_images(vae: TrainedVAE, nll: MeanNLL) -> str:
     if not nll.bounded_images:
         return ""
     return (
-        f"; {nll.bounded_images:,} of the images have more than {most_nats(vae.spec):,.0f} nats, "
-        f"{UNIFORM_TIMES} times those of uniform noise, and count as that"
+        f"; {nll.bounded_images:,} of the images with estimates above {most_nats(vae.spec):,.0f} nats, "
+        f"{UNIFORM_TIMES} times those of uniform noise, counted as that"
     )
