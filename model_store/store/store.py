@@ -13,7 +13,7 @@ written to the first folder only, whose aliases take precedence.
 import codecs
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -326,11 +326,15 @@ class Store:
         directions: Directions = NO_DIRECTIONS,
         typicality: Typicality | None = None,
         encoded_images: EncodedImages | None = None,
+        class_latents: ClassLatents = NO_CLASSES,
+        figures: Mapping[str, bytes] | None = None,
+        left_out: Collection[str] = (),
     ) -> Manifest:
         """Publish the next version of a model: the files of a version, and parts that it lacks.
 
         All files but the card are copied, so the weights are the same bytes. The arguments are
-        those of `publish`; `description` has the spec of the version.
+        those of `publish`; `description` has the spec of the version. `class_latents` and `figures`
+        take the places of those that the version has; the figures `left_out` are not copied.
 
         Raises:
             NotFoundError, CorruptVersionError: the version cannot be read.
@@ -345,8 +349,19 @@ class Store:
         if present or description.spec != source.spec:
             problem = f"it has {', '.join(present)}" if present else "its spec differs"
             raise PublishError(f"cannot supplement {source.ref}: {problem}")
+        unknown = sorted(set(left_out) - set(source.figures))
+        if unknown:
+            raise PublishError(
+                f"cannot leave {', '.join(unknown)} out of {source.ref}: its figures are "
+                f"{', '.join(source.figures) or 'none'}"
+            )
+        if class_latents:
+            version_files.check_class_latents(source.name, description, class_latents)
+            parts[version_files.CLASS_LATENTS] = version_files.class_latents_file(class_latents)
+        parts |= {f"{figure}.png": png for figure, png in (figures or {}).items()}
         folder = self._folder(ref)
-        kept = source.files.keys() - {version_files.CARD}
+        without = {version_files.CARD, *(f"{figure}.png" for figure in left_out)}
+        kept = source.files.keys() - without - parts.keys()
         files = {file: version_files.read_file(folder, source, file) for file in sorted(kept)}
         return self._add(source.name, description, files | parts, card, source.arithmetic)
 

@@ -114,7 +114,8 @@ class VAE(nn.Module):
         The networks of a flow learn nothing about latents beyond the clamp, and may turn these into
         numbers of any size.
         """
-        clamped = [self, *(m for m in self.modules() if isinstance(m, Coupling))]
+        couplings = [m for m in self.modules() if isinstance(m, Coupling)]
+        clamped: list[VAE | Coupling] = [self, *couplings]
         for module in clamped:
             module.clamps_latents = True
         try:

@@ -17,12 +17,28 @@ def complete(
     store: options.StoreFolder = None,
     device: options.WhichDevice = Device.CPU,
     threads: options.Threads = None,
+    classes: Annotated[
+        bool,
+        typer.Option(
+            "--classes",
+            help="Fit the latents of the classes again, also if the version has some: `label=` then "
+            "draws other images.",
+        ),
+    ] = False,
+    left_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--leave-out",
+            metavar="FIGURE",
+            help="Leave a figure out of the new version, such as `traversal`, to make it smaller.",
+        ),
+    ] = None,
 ) -> None:
     """Publish a version again with the measured parts that it lacks.
 
     These are directions, the typicality table and latents of test images. The new version has the
-    same weights, figures and numbers; nothing that it has is measured again, and nothing is
-    published if it has all parts.
+    same weights, figures and numbers; nothing that it has is measured again unless --classes asks for
+    it, and nothing is published if it has all parts.
     """
     from rich.console import Console
 
@@ -39,7 +55,7 @@ def complete(
     models = open_store(store or settings.store)
     ref = options.resolve(models, reference)
     stored = models.load(ref)
-    missing = missing_parts(stored.manifest)
+    missing = (*missing_parts(stored.manifest), *(["new classes"] if classes else []))
     if not missing:
         typer.echo(f"{ref} lacks nothing; nothing is published")
         return
@@ -53,11 +69,12 @@ def complete(
         served_vae(stored, torch_device),
         splits,
         lambda stage: stderr.print(f"{ref}: {stage}", highlight=False),
+        classes=classes,
     )
     if parts.empty:
         typer.echo(f"{ref}: its data set tells no {', '.join(missing)}; nothing is published")
         return
-    manifest = publish_with(models, stored, parts)
+    manifest = publish_with(models, stored, parts, left_out=left_out or ())
     show_warnings(manifest)
     path = models.root / manifest.name / str(manifest.version)
     typer.echo(f"published {manifest.ref} in {path}")

@@ -113,12 +113,18 @@ def latents_of_class(
     vae: TrainedVAE, classes: ClassLatents, label: int, n: int, noise: torch.Generator
 ) -> Tensor:
     """Sample n latents of a class in the space of N(0, I), on the CPU; (n, latent), float32."""
+    z = draw_of_class(classes, label, n, noise)
+    return vae.to_u(z.to(vae.device)).cpu() if classes.before_flow else z
+
+
+def draw_of_class(classes: ClassLatents, label: int, n: int, noise: torch.Generator) -> Tensor:
+    """Sample n latents of a class in the space of its mixture; (n, latent), float32."""
     shape = (n, classes.max_draws)
     uniforms = torch.rand(shape, generator=noise, dtype=torch.float64).tolist()
-    eps = torch.randn((*shape, vae.spec.latent), generator=noise, dtype=torch.float64).numpy()
+    latent = classes[label].latent
+    eps = torch.randn((*shape, latent), generator=noise, dtype=torch.float64).numpy()
     drawn = [classes.draw(label, *one) for one in zip(uniforms, eps, strict=True)]
-    z = torch.from_numpy(np.stack(drawn)).float()
-    return vae.to_u(z.to(vae.device)).cpu() if classes.before_flow else z
+    return torch.from_numpy(np.stack(drawn)).float()
 
 
 def affordable_components(images: int, latent: int, classes: int) -> int:

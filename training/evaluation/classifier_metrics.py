@@ -74,6 +74,13 @@ def measure(
     return metrics | _class_metrics(vae, judge, splits, real, class_latents)
 
 
+def measure_classes(
+    vae: TrainedVAE, judge: Judge, splits: Splits, class_latents: ClassLatents
+) -> dict[str, Metric]:
+    """Measure images of each class alone, by the same draws as `measure`."""
+    return _class_metrics(vae, judge, splits, predict_images(judge, splits.test), class_latents)
+
+
 def measure_samples(vae: TrainedVAE, judge: Judge, splits: Splits) -> dict[str, Metric]:
     """Measure the quality of samples alone, by the same draws as `measure`."""
     images = len(splits.test)

@@ -20,6 +20,7 @@ from training.data.images import Images, Splits, affordable_batch, batch_indices
 from training.evaluation import classifier_metrics, typicality
 from training.evaluation.class_mixtures import fit_class_mixtures
 from training.evaluation.encoded_images import encoded_images
+from training.evaluation.judged_classes import fit_to_right_draws
 from training.evaluation.latent_metrics import (
     ACTIVE_VARIANCE,
     active_units,
@@ -108,19 +109,14 @@ def evaluate(
     if level.includes(EvaluationLevel.EXHAUSTIVE):
         report(f"NLL by {NLL_5000_SAMPLES:,} draws per image")
         metrics |= nll_5000_metrics(vae, splits)
-    if level.includes(EvaluationLevel.BOUND) and _has_every_class(splits):
-        report("latents of the training split")
-        before_flow = vae.has_flow if class_latents is None else class_latents.before_flow
-        train = encode_images(vae.posterior if before_flow else vae.encode, splits.train)
-        if class_latents is None:
-            report("mixtures of the classes")
-            labels = splits.train.require_labels()
-            class_latents = as_stored(
-                fit_class_mixtures(train.mu, train.logvar, labels, before_flow=before_flow)
-            )
+    if level.includes(EvaluationLevel.BOUND) and has_every_class(splits):
+        fitted = fit_classes(vae, splits, judge, class_latents, report=report)
+        class_latents = fitted.class_latents
+        before_flow = class_latents.before_flow
         report("linear probe and nearest neighbours")
         probed = encode_images(vae.posterior, splits.test) if before_flow else test
-        metrics |= _probe_metrics(splits, train, probed, "mu of q(z | x)" if before_flow else "mu")
+        mu = "mu of q(z | x)" if before_flow else "mu"
+        metrics |= _probe_metrics(splits, fitted.train, probed, mu)
     if judge is not None and level.includes(EvaluationLevel.FULL):
         report("samples, midpoints and classes, by the judge")
         metrics |= classifier_metrics.measure(
@@ -133,6 +129,42 @@ def evaluate(
         table,
         encoded_images(splits.test, test),
     )
+
+
+@dataclass(frozen=True)
+class FittedClasses:
+    """The latents of the classes, and the posteriors of the training images in their space."""
+
+    class_latents: ClassLatents
+    train: Posteriors
+
+
+@torch.no_grad()
+def fit_classes(
+    vae: TrainedVAE,
+    splits: Splits,
+    judge: Judge | None,
+    class_latents: ClassLatents | None = None,
+    *,
+    report: Callable[[str], None] = _ignore,
+) -> FittedClasses:
+    """Fit a mixture to the posteriors of each class, unless `class_latents` are given.
+
+    Every class must have training images. If there is a judge, the mixtures are fitted again to the
+    draws that it calls right.
+    """
+    report("latents of the training split")
+    before_flow = vae.has_flow if class_latents is None else class_latents.before_flow
+    train = encode_images(vae.posterior if before_flow else vae.encode, splits.train)
+    if class_latents is None:
+        report("mixtures of the classes")
+        labels = splits.train.require_labels()
+        fitted = fit_class_mixtures(train.mu, train.logvar, labels, before_flow=before_flow)
+        if judge is not None:
+            report("mixtures of the classes, by the judge")
+            fitted = fit_to_right_draws(vae, judge, fitted, labels.bincount())
+        class_latents = as_stored(fitted)
+    return FittedClasses(class_latents, train)
 
 
 def _latent_metrics(vae: TrainedVAE, splits: Splits, test: Posteriors) -> dict[str, Metric]:
@@ -236,7 +268,8 @@ def latent_statistics(test: Posteriors) -> LatentStatistics:
     )
 
 
-def _has_every_class(splits: Splits) -> bool:
+def has_every_class(splits: Splits) -> bool:
+    """Return True if every class has enough training images for a mixture."""
     if splits.classes is None or splits.train.labels is None or splits.test.labels is None:
         return False
     counts = torch.bincount(splits.train.labels, minlength=len(splits.classes))

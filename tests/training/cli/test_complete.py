@@ -19,13 +19,13 @@ from training.publishing.release import Release, prepare_release
 ONE, TWO = (ModelRef.parse(f"strokes@{n}") for n in (1, 2))
 
 
-def write_data(folder: Path, seed: int) -> Path:
-    """Write generated images of two classes in MNIST's format."""
+def write_data(folder: Path, seed: int, classes: int = 2, images: int = 44) -> Path:
+    """Write generated images of two classes, or of ten, in MNIST's format."""
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    for prefix, count in {"train": 44, "t10k": 40}.items():
+    for prefix, count in {"train": images, "t10k": 40}.items():
         write_idx(raw / f"{prefix}-images-idx3-ubyte", strokes(count, seed + count))
-        labels = (np.arange(count) % 2).astype(np.uint8)
+        labels = (np.arange(count) % classes).astype(np.uint8)
         write_idx(raw / f"{prefix}-labels-idx1-ubyte", labels)
     return folder
 
@@ -38,6 +38,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def release(data: Path) -> Release:
     """Return an exact version with a typicality table and latents of test images, but no directions."""
+    return release_of(data)
+
+
+def release_of(data: Path) -> Release:
+    """Return an exact version that was measured quickly, with the weights that training begins with."""
     preset = load_preset("lab")
     spec = ModelSpec(network=preset.model.network, latent=3)
     record = TrainingRecord(
@@ -48,10 +53,11 @@ def release(data: Path) -> Release:
     return prepare_release(initialise(spec, seed=0), splits, record, options)
 
 
-def complete(store: Store, data_dir: Path, ref: str = "strokes@1") -> int:
+def complete(store: Store, data_dir: Path, ref: str = "strokes@1", *further: str) -> int:
     return call(
-        "complete", ref, "--store", str(store.root), "--data-dir", str(data_dir), "--threads", "1"
-    )
+        "complete", ref, "--store", str(store.root), "--data-dir", str(data_dir), "--threads", "1",
+        *further,
+    )  # fmt: skip
 
 
 def test_a_version_gets_what_it_lacks_and_keeps_what_it_has(
@@ -141,3 +147,40 @@ def test_published_latents_that_differ_from_the_weights_are_found_by_evaluate(
     assert call("evaluate", "strokes@1", *options) == 0
     assert call("evaluate", "strokes@2", *options) == 1
     assert "disagree on encoded_images[3,1]" in capsys.readouterr().out
+
+
+def test_latents_of_the_classes_are_fitted_again_only_if_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    data = write_data(tmp_path, seed=0, classes=10, images=220)
+    store = Store(tmp_path / "store")
+    release_of(data).publish(store, "strokes")
+    assert not store.load(ONE).class_latents
+    assert complete(store, data, "strokes@1", "--classes") == 0
+    assert "strokes@1 lacks directions, new classes" in capsys.readouterr().err
+    two = store.load(TWO)
+    assert len(two.class_latents) == 10
+    assert two.class_latents.min_class_probability > 0
+    assert "label_right" in two.manifest.metrics
+    assert two.manifest.weights_sha256 == store.manifest(ONE).weights_sha256
+
+
+def test_classes_without_enough_images_are_not_fitted(
+    tmp_path: Path, release: Release, data: Path, capsys: pytest.CaptureFixture[str]
+):
+    store = Store(tmp_path)
+    release.publish(store, "strokes")
+    assert complete(store, data, "strokes@1", "--classes") == 2
+    assert "strokes@1: its data set has no classes of enough images" in capsys.readouterr().err
+    assert store.versions("strokes") == (1,)
+
+
+def test_a_figure_is_left_out_of_the_files_and_of_the_card(
+    tmp_path: Path, release: Release, data: Path
+):
+    store = Store(tmp_path)
+    release.publish(store, "strokes")
+    assert "traversal.png" in store.card(ONE)
+    assert complete(store, data, "strokes@1", "--leave-out", "traversal") == 0
+    assert "traversal" not in store.manifest(TWO).figures
+    assert "traversal.png" not in store.card(TWO)
