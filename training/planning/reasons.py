@@ -69,7 +69,7 @@ def choices(survey: Survey, wishes: Wishes, plan: Plan) -> tuple[Choice, ...]:
             "time",
             f"about {max(1, round(minutes))} min"
             + ("" if wishes.minutes else f" (at most {DEFAULT_MINUTES:.0f})"),
-            f"{images_per_s:,.0f} images/s, measured; --minutes N for another time",
+            f"{images_per_s:,.{0 if images_per_s >= 10 else 1}f} images/s, measured; --minutes N for another time",
         ),
         Choice("memory", f"about {gigabytes(memory.total)}", "estimated"),
         Choice(

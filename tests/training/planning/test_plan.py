@@ -248,3 +248,11 @@ def test_a_spec_without_a_network_of_convolutions_can_be_described():
     preset = base.model_copy(update={"model": spec})
     wishes = Wishes(overrides=overrides)
     assert choices(of, wishes, plan(of, Wishes(), preset, FAST))
+
+
+@pytest.mark.parametrize(("images_per_s", "shown"), [(0.31, "0.3"), (9.9, "9.9"), (212.4, "212")])
+def test_the_speed_of_a_slow_machine_is_not_shown_as_none(images_per_s: float, shown: str):
+    of, wishes = survey(), Wishes()
+    lines = choices(of, wishes, planned(of, wishes, images_per_s))
+    (time,) = [line for line in lines if line.name == "time"]
+    assert time.reason.startswith(f"{shown} images/s")
