@@ -6,6 +6,8 @@ too. Fitted again to the draws that are right, it keeps their variety and leaves
 docs/experiments.md for the numbers.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -19,6 +21,8 @@ from training.progress import tracked
 
 MOST_DRAWS = 2000
 """Draws of a class, at most; fewer if the class has fewer training images."""
+ROUNDS = 2
+"""Number of times that the mixtures are fitted again, each time to draws of the last ones."""
 ITERATIONS = 30
 """Steps of expectation maximisation, at most."""
 
@@ -31,12 +35,14 @@ def fit_to_right_draws(
     A mixture stays as it is if too few of its draws are right.
     """
     noise = torch.Generator().manual_seed(seed)
-    mixtures = []
-    for label, mixture in enumerate(tracked(classes.mixtures)):
-        z = draw_of_class(classes, label, min(int(images[label]), MOST_DRAWS), noise)
-        right = z[_judged(vae, judge, classes, z) == label]
-        mixtures.append(_fitted_again(mixture, right, seed))
-    return ClassLatents(tuple(mixtures), classes.min_class_probability, classes.before_flow)
+    for _ in tracked(range(ROUNDS)):
+        mixtures = []
+        for label, mixture in enumerate(classes.mixtures):
+            z = draw_of_class(classes, label, min(int(images[label]), MOST_DRAWS), noise)
+            right = z[_judged(vae, judge, classes, z) == label]
+            mixtures.append(_fitted_again(mixture, right, seed))
+        classes = replace(classes, mixtures=tuple(mixtures))
+    return classes
 
 
 def _fitted_again(mixture: GaussianMixture, z: Tensor, seed: int) -> GaussianMixture:
