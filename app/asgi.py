@@ -50,6 +50,7 @@ from app.inference.engine import Engine
 from app.inference.model_cache import ModelCache
 from app.observability.logs import RequestLog
 from app.observability.metrics import Telemetry
+from app.observability.service_state import Health
 from app.settings import Settings
 from app.stopping import Stopping
 from model_store.store import open_store
@@ -226,6 +227,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await cache.default_or_reason()
     except NotReadyError as error:
         log.error("not ready: %s; %s", error, find_remedy(error))  # noqa: TRY400 - expected
+    stopping: Stopping = app.state.stopping
+    telemetry.state.health = lambda: Health(
+        ready=cache.has_default and not stopping.announced, degraded=len(cache.degraded)
+    )
     app.openapi()  # before the first request: making it would hold the event loop for 0.1 s
     watcher = asyncio.create_task(cache.watch())
     try:

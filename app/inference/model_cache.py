@@ -110,6 +110,11 @@ class ModelCache:
         except StoreError as error:
             raise DefaultModelError(f"{self.default} cannot be served: {error}") from error
 
+    @property
+    def has_default(self) -> bool:
+        """True once the default model has been loaded: it is then served, or loaded again."""
+        return self.default in self._serving or self.default in self._loaded
+
     async def promote(self, name: str, alias: str, version: int) -> dict[str, int]:
         """Load a version, point an alias at it, and return the aliases of its model.
 

@@ -15,6 +15,8 @@ from opentelemetry.trace import Tracer, get_current_span
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from app.observability.service_state import ServiceState
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -52,7 +54,7 @@ class Telemetry:
     """The metrics of one app; implements the `EngineHooks` of its engine and model cache.
 
     `shared` is the folder of the workers' files if there are several workers. `tracer` makes spans
-    if requests are traced.
+    if requests are traced. The app sets `state.health` when it has started.
     """
 
     def __init__(self, shared: Path | None = None, tracer: Tracer | None = None) -> None:
@@ -127,6 +129,12 @@ class Telemetry:
             multiprocess_mode="livesum",
             registry=registry,
         )
+        starts = Counter(
+            "zserve_worker_starts", "Worker processes that started.", registry=registry
+        )
+        starts.inc()
+        self.state = ServiceState(shared)
+        registry.register(self.state)
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._models: dict[str, _ModelMetrics] = {}
 
@@ -200,6 +208,7 @@ class Telemetry:
             return generate_latest(self._registry)
         all_workers = CollectorRegistry()
         MultiProcessCollector(all_workers, path=str(self._shared))  # type: ignore[no-untyped-call]
+        all_workers.register(self.state)
         return generate_latest(all_workers)
 
     @staticmethod
