@@ -10,6 +10,7 @@ new one. Another connection asks for /healthz meanwhile. Prints one JSON object.
 import argparse
 import asyncio
 import json
+import random
 import sys
 import time
 from collections import deque
@@ -85,6 +86,8 @@ class _Load:
     request: bytes
     source: str
     """Address of the client."""
+    choose: random.Random | None = None
+    """Chooses one of the free connections; without it, the one that became free last is used."""
     free: list["_Connection"] = field(default_factory=list)
     queue: deque[_Sent] = field(default_factory=deque)
     connections: int = 0
@@ -94,7 +97,10 @@ class _Load:
     def send(self, entry: _Sent) -> None:
         """Send on a free connection, or queue until there is one."""
         if self.free:
-            self.free.pop().start(entry)
+            last = len(self.free) - 1
+            self.free.pop(last if self.choose is None else self.choose.randint(0, last)).start(
+                entry
+            )
             return
         self.queue.append(entry)
         if self.connections < MOST_CONNECTIONS:
@@ -169,9 +175,11 @@ async def run(
     source: str,
     skip_s: float,
     seconds: float,
+    any_connection: bool = False,
 ) -> Report:
     """Send the requests and return the report of those that arrive after `skip_s`."""
-    load = _Load(port, request, source)
+    choose = random.Random(0) if any_connection else None  # noqa: S311 - no secret
+    load = _Load(port, request, source, choose)
     for _ in range(OPEN_AT_FIRST):
         load.open_connection()
     await asyncio.wait(load.opening)
@@ -257,6 +265,11 @@ def main() -> int:
     parser.add_argument("--skip", type=float, default=3.0, help="first seconds, not measured")
     parser.add_argument("--source", default="127.0.0.1", help="address of the client")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--any-connection",
+        action="store_true",
+        help="use all connections, and so all workers, alike",
+    )
     options = parser.parse_args()
     body = options.body.encode()
     request = (
@@ -271,6 +284,7 @@ def main() -> int:
         source=options.source,
         skip_s=options.skip,
         seconds=options.seconds,
+        any_connection=options.any_connection,
     )
     report = uvloop.run(load)
     json.dump(asdict(report), sys.stdout)
