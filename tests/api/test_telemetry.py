@@ -91,6 +91,36 @@ def test_swaps_are_counted(tmp_path: Path) -> None:
     assert samples['zserve_model_loads_total{model="mnist@1",outcome="refused"}'] == 1
 
 
+def test_health_workers_and_memory_are_metrics(own: Service) -> None:
+    samples = metrics(own)
+    assert samples["zserve_ready"] == 1
+    assert samples["zserve_degraded"] == 0
+    assert samples["zserve_workers"] == samples["zserve_worker_starts_total"] == 1
+    assert samples["zserve_resident_memory_bytes"] > 2**20
+
+
+def test_a_service_without_its_model_is_not_ready_in_its_metrics_until_it_has_one(
+    tmp_path: Path,
+) -> None:
+    with started(Settings(store=tmp_path, device="cpu")) as service:
+        assert metrics(service)["zserve_ready"] == 0
+        publish(tmp_path)
+        assert service.get("/readyz").status_code == 200
+        assert metrics(service)["zserve_ready"] == 1
+        service.app.state.stopping.announce()
+        assert metrics(service)["zserve_ready"] == 0
+
+
+def test_a_refused_version_is_counted_as_a_reason_for_degradation(own: Service) -> None:
+    own.get("/generate?n=1")
+    services = own.app.state.services
+    services.store.set_alias("mnist", "production", 2)
+    folder = services.store.root / "mnist" / "2"
+    (folder / "manifest.json").write_text("{")
+    own.portal.call(services.model_cache.refresh)
+    assert metrics(own)["zserve_degraded"] == 1
+
+
 def test_an_answer_says_how_long_it_waited_and_how_long_the_model_took(service: Service) -> None:
     answer = service.get("/generate")
     assert float(answer.headers["x-queue-time"]) >= 0
