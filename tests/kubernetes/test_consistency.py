@@ -107,6 +107,7 @@ def test_pods_have_no_privileges_and_run_as_the_user_of_the_image(name: str):
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert spec["automountServiceAccountToken"] is False
+    assert spec["shareProcessNamespace"] is True
     assert serving["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,

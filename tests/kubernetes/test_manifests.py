@@ -138,7 +138,7 @@ def keys_of(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> l
 
 def rendered(name: str) -> str:
     example = EXAMPLES / f"{name}.yaml"
-    values = ["--values", example] if example.exists() else []
+    values: list[str | Path] = ["--values", example] if example.exists() else []
     result = helm("template", "zserve", CHART, *values)
     assert result.returncode == 0, result.stderr
     return result.stdout
