@@ -35,7 +35,7 @@ AREAS = (
     Area(("app", "model_store"), extras=("redis", "torch")),
     Area(("training",), groups=("data", "train")),
     Area(("clients/zserve_client",), "clients/pyproject.toml", extras=("images",)),
-    Area(("docker", "scripts", "tests"), groups=("dev", "fuzz"), extras=("otel",)),
+    Area(("docker", "scripts", "tests"), groups=("dev", "fuzz", "kubernetes"), extras=("otel",)),
 )
 """The other systems that benchmarks compare with have environments of their own."""
 
