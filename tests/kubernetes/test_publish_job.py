@@ -37,7 +37,7 @@ def test_the_job_publishes_and_promotes_and_may_be_repeated(tmp_path: Path):
     for _ in range(2):
         run(copy)
         run(promote)
-        assert Store(tmp_path).versions(name) == [int(version)]
+        assert list(Store(tmp_path).versions(name)) == [int(version)]
         assert Store(tmp_path).aliases(name) == {"production": int(version)}
 
 

@@ -116,7 +116,7 @@ class Cluster:
         own = {"ZSERVE_HOST": "127.0.0.1", "ZSERVE_PORT": str(port), "OMP_NUM_THREADS": "1"}
         workers = int(given.pop("ZSERVE_WORKERS"))
         pod = await self._stack.enter_async_context(
-            Service(workers=workers, port=port, **{**given, **own})
+            Service(workers=workers, port=port, **{**given, **own})  # type: ignore[arg-type]
         )
         async with asyncio.timeout(container(NAME)["startupProbe"]["failureThreshold"]):
             while not await is_ready(pod):  # noqa: ASYNC110 - as a kubelet asks
