@@ -200,7 +200,10 @@ def test_no_large_answer_holds_the_loop(
 def test_no_large_file_of_images_holds_the_loop(service: Watched) -> None:
     file = io.BytesIO()
     np.savez(file, images=np.random.default_rng(0).integers(0, 256, (1000, 9, 8), np.uint8))
-    options = {"content": file.getvalue(), "headers": {"Content-Type": "application/x-npz"}}
+    options: dict[str, Any] = {
+        "content": file.getvalue(),
+        "headers": {"Content-Type": "application/x-npz"},
+    }
     status, hold_s, _ = measured(service, "POST", "/compress?model=exact", **options)
     assert status == 200
     assert hold_s < HOLD_S

@@ -23,7 +23,7 @@ NEIGHBOURS = 5
 def labelled(address: str) -> tuple[Any, list[str]]:
     """Return 500 images that the default model makes of published latents, flat, and their classes."""
     store, ref = Store(SHIPPED), ModelRef.parse(DEFAULT)
-    arrays = load(store.encoded_images(ref))
+    arrays = load(store.file(ref, "encoded_images.safetensors"))
     u = (arrays["levels"] * arrays["scale"])[::4]
     images = []
     for rows in np.array_split(u, 5):
