@@ -1,224 +1,261 @@
-"""Check the Dockerfile: build the image, run it, wait until it is healthy, request 16 samples.
+"""Build the image and run it: start, every endpoint, promote, drain, stop.
 
-    python docker/smoke.py        (make docker-smoke)
+    python docker/smoke.py [--image IMAGE]        (make docker-smoke)
 
-With a container engine, the image itself is built and run. Without one, on Linux as root, the
-Dockerfile is replayed: each stage is a folder entered by chroot. This machine's /usr takes the place
-of the base image, with the running Python mounted over /usr/local. COPY copies the files that
-.dockerignore allows, RUN runs in the folder, and the last stage is started as its USER, without
-privileges, on a read-only root, and without access to the checkout. The replay does not check the
-base image.
+With --image, an image is checked that was built before. Needs docker or podman, see
+container_engine.py; without one, the exit status is 3. Each container runs
+as compose.yaml runs it, on a read-only root without capabilities, and its shell is replaced by an empty
+file: nothing may need it.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import hashlib
+import http.client
+import io
 import json
-import os
-import re
-import shlex
 import shutil
 import socket
-import string
-import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from container_engine import NO_ENGINE, Engine, EngineError, find_engine
+from endpoint_calls import Caller, CallError, call_every_endpoint
+
 ROOT = Path(__file__).resolve().parent.parent
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+TAG = "zserve:smoke"
 HEALTHY_WITHIN_S = 120
-STOPPED_WITHIN_S = 20
-BASE_PATH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
-# Variables about package registries and proxies: passed to RUN, not to the service.
-BUILD_ENVIRONMENT = re.compile(r"(PIP|UV|SSL|REQUESTS)_|(https?|no)_proxy$", re.IGNORECASE)
-ENTER = """
-set -eu
-root=$1 python=$2 access=$3; shift 3
-mount --bind "$root" "$root"
-mount --rbind /usr "$root/usr"
-mount -o remount,bind,ro "$root/usr"
-mkdir -p "$root$python"
-mount --bind "$python" "$root$python" # Python looks for its libraries here
-mount -t overlay overlay -o "lowerdir=$python:/usr/local" "$root/usr/local"
-mount --rbind /dev "$root/dev"
-mount -t proc proc "$root/proc"
-if [ "$access" = ro ]; then
-    mount -t tmpfs tmpfs "$root/tmp"
-    mount -o remount,bind,ro "$root"
-fi
-exec chroot "$root" "$@"
+PATIENCE_S = 40
+"""stop_grace_period of compose.yaml."""
+TIMEOUT_S = 2
+"""ZSERVE_SHUTDOWN_TIMEOUT_S of the service that a client holds up."""
+DELAY_S = 2
+"""ZSERVE_SHUTDOWN_DELAY_S: the time in which a load balancer notices."""
+SEEN_WITHIN_S = 5
+"""Longest time from a promotion to the moment at which all workers answer by it."""
+MOST_BYTES = 1_000_000_000
+CONFINED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+SHELLS = ("/usr/bin/dash", "/usr/bin/bash")
+USER = "10001"
+TOKEN = "smoke"  # noqa: S105 - guards a service that lives for a minute
+INSPECT = """
+import errno, os
+try:
+    open("/opt/zserve/written", "w")
+    root = "writable"
+except OSError as error:
+    root = errno.errorcode[error.errno]
+capabilities = [line.split()[1] for line in open("/proc/1/status") if line.startswith("CapEff")]
+print(os.getuid(), root, *capabilities)
 """
+"""Prints the user, the error of writing to the root, and the capabilities of the service."""
 
 
-@dataclass
-class Stage:
-    """One FROM of the Dockerfile, replayed in the folder `root`."""
+class Smoke:
+    """The checks of an image.
 
-    root: Path
-    python: Path
-    env: dict[str, str] = field(default_factory=lambda: {"PATH": BASE_PATH})
-    workdir: str = "/"
-    user: str = "0:0"
-    command: list[str] = field(default_factory=list)
-    healthcheck: list[str] = field(default_factory=list)
+    Args:
+        engine: Engine that has the image.
+        image: Name of the image.
+    """
 
-    def lay_out(self) -> None:
-        """Create an empty system: the folders, a copy of /etc, and mount points."""
-        for folder in ("usr", "dev", "proc", "tmp", "root", "opt", "home", "var", "run"):
-            self.root.joinpath(folder).mkdir(parents=True)
-        self.root.chmod(0o755)
-        self.root.joinpath("tmp").chmod(0o1777)
-        for name in ("bin", "sbin", "lib", "lib64"):
-            self.root.joinpath(name).symlink_to(f"usr/{name}")
-        subprocess.run(["cp", "--archive", "/etc", str(self.root)], check=True)
+    def __init__(self, engine: Engine, image: str) -> None:
+        self.engine = engine
+        self.image = image
+        self.healthcheck = engine.healthcheck(image)
 
-    def path(self, inside: str) -> Path:
-        """Return the path on this machine of a path of the image."""
-        return self.root / Path(self.workdir, inside).relative_to("/")
+    @contextlib.contextmanager
+    def running(self, *options: str, **variables: str) -> Iterator[tuple[str, int]]:
+        """Run a container until the end of the block; yields its id and its port, when healthy."""
+        port = free_port()
+        variables |= {"ZSERVE_PORT": str(port)}
+        settings = [f"--env={name}={value}" for name, value in variables.items()]
+        with tempfile.NamedTemporaryFile() as empty:
+            Path(empty.name).chmod(0o444)
+            shells = [f"--volume={empty.name}:{shell}:ro" for shell in SHELLS]
+            published = f"--publish=127.0.0.1:{port}:{port}"
+            began = time.monotonic()
+            container = self.engine.start(
+                self.image, *CONFINED, *shells, published, *settings, *options
+            )
+            try:
+                self.wait_until_healthy(container)
+                print(f"healthy after {time.monotonic() - began:.1f} s")
+                yield container, port
+            except BaseException:
+                print(self.engine.logs(container), file=sys.stderr)
+                raise
+            finally:
+                self.engine.remove(container)
 
-    def enter(self, command: list[str], access: str, extra: dict[str, str]) -> list[str]:
-        """Return a command line that runs `command` in the stage, in namespaces of its own."""
-        uid, _, gid = self.user.partition(":")
-        inner = ["env", f"--chdir={self.workdir}"]
-        if uid != "0":
-            drop = ["--clear-groups", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
-            inner = ["setpriv", f"--reuid={uid}", f"--regid={gid}", *drop, *inner]
-        environment = [f"{name}={value}" for name, value in {**self.env, **extra}.items()]
-        namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
-        entry = ["sh", "-c", ENTER, "enter", str(self.root), str(self.python), access]
-        return [*namespaces, *entry, "env", "-i", *environment, *inner, *command]
+    def wait_until_healthy(self, container: str) -> None:
+        """Run the command of HEALTHCHECK in the container until it succeeds."""
+        deadline = time.monotonic() + HEALTHY_WITHIN_S
+        while (check := self.engine.execute(container, self.healthcheck)).returncode != 0:
+            if not self.engine.is_running(container):
+                raise EngineError(f"the service ended: {self.engine.exit_status(container)}")
+            if time.monotonic() > deadline:
+                raise EngineError(f"not healthy within {HEALTHY_WITHIN_S} s: {check.stderr}")
+            time.sleep(0.2)
+
+    def check_default_container(self) -> None:
+        """Check user, file system and shell of a container with the default settings, and stop it."""
+        with self.running() as (container, port):
+            command = ["python", "-I", "-S", "-c", INSPECT]
+            done = self.engine.execute(container, command)
+            expected = f"{USER} EROFS 0000000000000000"
+            if done.stdout.strip() != expected:
+                raise EngineError(f"expected {expected}, got {done.stdout} {done.stderr}")
+            if self.engine.execute(container, ["/bin/sh", "-c", "exit 0"]).returncode == 0:
+                raise EngineError(
+                    "the shell can still be run, so nothing shows that it is not needed"
+                )
+            print(f"user {USER}, read-only root, no capabilities, no shell")
+            Caller(f"http://127.0.0.1:{port}").png("POST", "/generate", "?n=16")
+            self.stop(container)
+
+    def check_service(self, store: Path) -> None:
+        """Call every endpoint, promote, and drain a service of two workers with a store of its own."""
+        variables = {
+            "ZSERVE_STORE": "/store",
+            "ZSERVE_ADMIN_TOKEN": TOKEN,
+            "ZSERVE_WORKERS": "2",
+            "ZSERVE_SHUTDOWN_DELAY_S": str(DELAY_S),
+        }
+        with self.running(f"--volume={store}:/store", **variables) as (container, port):
+            url = f"http://127.0.0.1:{port}"
+            print(f"{call_every_endpoint(url, TOKEN)} endpoints answer")
+            self.promote(Caller(url, TOKEN))
+            self.drain(container, port)
+
+    def promote(self, caller: Caller) -> None:
+        """Promote the second version of `lab`, and back, as an unprivileged user of a mounted store."""
+        for version in (5, 4):
+            place = "/models/{name}/aliases/{alias}"
+            names = {"name": "lab", "alias": "production"}
+            caller.call("PUT", place, body={"version": version}, **names)
+            deadline = time.monotonic() + SEEN_WITHIN_S  # the other worker looks a moment later
+            while (model := _model_of(caller)) != f"lab@{version}":
+                if time.monotonic() > deadline:
+                    raise CallError(f"lab@{version} was promoted, and {model} answers")
+                time.sleep(0.05)
+        print("promoted lab@5, and lab@4 again")
+
+    def drain(self, container: str, port: int) -> None:
+        """Stop the service while clients use it: all their requests are answered."""
+        clients = [Client(port), Client(port)]
+        stopping = threading.Thread(target=self.stop, args=(container,))
+        with start_download(port) as download:
+            stopping.start()
+            time.sleep(DELAY_S / 2)
+            if status(port, "/readyz") != 503 or status(port, "/generate?n=1") != 200:
+                raise EngineError("a stopping service must answer 503 to /readyz alone")
+            images = len(zipfile.ZipFile(io.BytesIO(download.read())).namelist())
+        stopping.join()
+        answered = [client.finish() for client in clients]
+        print(f"drained: {sum(answered)} requests answered, a download of {images} files complete")
+
+    def check_patience(self) -> None:
+        """Stop a service while a client does not read its answer: it ends all the same."""
+        with (
+            self.running(ZSERVE_WORKERS="1", ZSERVE_SHUTDOWN_TIMEOUT_S=str(TIMEOUT_S)) as running,
+            start_download(running[1]),
+        ):
+            self.stop(running[0])
+
+    def stop(self, container: str) -> None:
+        """Stop a container, which must end by itself, before SIGKILL."""
+        began = time.monotonic()
+        self.engine.stop(container, PATIENCE_S)
+        seconds = time.monotonic() - began
+        code = self.engine.exit_status(container)
+        if code not in {0, 143}:
+            raise EngineError(f"the service ended with status {code} after {seconds:.1f} s")
+        print(f"stopped by SIGTERM with status {code} after {seconds:.1f} s")
 
 
-def instructions(dockerfile: str) -> Iterator[tuple[str, str]]:
-    """Yield the instructions of a Dockerfile; continued lines are joined, comments left out."""
-    lines = [line for line in dockerfile.splitlines() if not line.lstrip().startswith("#")]
-    for line in "\n".join(lines).replace("\\\n", " ").splitlines():
-        if line.strip():
-            word, _, rest = line.strip().partition(" ")
-            yield word.upper(), rest.strip()
+class Client:
+    """Sends requests one after the other on one connection, until the service ends it."""
 
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._answered = 0
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
 
-def is_allowed(path: str, ignore: list[str]) -> bool:
-    """Return True if .dockerignore allows `path`, relative to the checkout, in the build."""
-    allowed = True
-    candidates = [path, *map(str, Path(path).parents)][:-1]
-    for line in ignore:
-        pattern = re.escape(line.lstrip("!").strip("/")).replace(r"\*\*/", "(.*/)?")
-        expression = re.compile(pattern.replace(r"\*", "[^/]*"))
-        if any(expression.fullmatch(candidate) for candidate in candidates):
-            allowed = line.startswith("!")
-    return allowed
+    def finish(self) -> int:
+        """Return the number of answered requests; raises CallError if one was lost."""
+        self._thread.join()
+        if self._failure is not None:
+            raise CallError(f"a request was lost: {self._failure!r}")
+        return self._answered
 
-
-def copy_in(source: str, target: Path, ignore: list[str]) -> None:
-    """Copy the allowed files of a file or folder of the checkout."""
-    here = ROOT / source
-    files = [here] if here.is_file() else [file for file in here.rglob("*") if file.is_file()]
-    kept = [file for file in files if is_allowed(str(file.relative_to(ROOT)), ignore)]
-    if not kept:
-        sys.exit(f"Dockerfile: COPY {source}: .dockerignore excludes all of it")
-    for file in kept:
-        place = target if here.is_file() else target / file.relative_to(here)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, place)
-
-
-def shell_or_exec(rest: str) -> list[str]:
-    """Return the command of a CMD or RUN in shell form or exec form."""
-    return list(json.loads(rest)) if rest.startswith("[") else ["/bin/sh", "-c", rest]
-
-
-def replay(folder: Path) -> Stage:  # noqa: C901, PLR0912 - a case for each instruction
-    """Run the instructions of the Dockerfile and return its last stage."""
-    ignore = [line for line in _lines(ROOT / ".dockerignore") if not line.startswith("#")]
-    python = _python_prefix(folder)
-    stages: dict[str, Stage] = {}
-    stage = Stage(folder, python)
-    for word, rest in instructions((ROOT / "Dockerfile").read_text()):
-        words = shlex.split(string.Template(rest).safe_substitute(stage.env))
-        match word:
-            case "FROM":
-                name = words[-1] if "AS" in words else str(len(stages))
-                stage = stages[name] = Stage(folder / f"stage-{name}", python)
-                stage.lay_out()
-            case "ARG" | "ENV":
-                stage.env |= dict(pair.split("=", 1) for pair in words)
-            case "WORKDIR":
-                stage.workdir = words[0]
-                stage.path(".").mkdir(parents=True, exist_ok=True)
-            case "COPY" if words[0].startswith("--from="):
-                source = stages[words[0].removeprefix("--from=")].path(words[1])
-                stage.path(words[2]).parent.mkdir(parents=True, exist_ok=True)
-                copy = ["cp", "--archive", "--link", str(source), str(stage.path(words[2]))]
-                subprocess.run(copy, check=True)
-            case "COPY" if len(words) == 2:
-                copy_in(words[0], stage.path(words[1]), ignore)
-            case "RUN":
-                print(f"RUN {rest}", flush=True)
-                with _registries(stage) as variables:
-                    inside = stage.enter(shell_or_exec(rest), "rw", variables)
-                    if code := subprocess.run(inside, check=False).returncode:
-                        sys.exit(f"Dockerfile: RUN ended with code {code}: {rest}")
-            case "USER":
-                stage.user = words[0]
-            case "CMD":
-                stage.command = shell_or_exec(rest)
-            case "HEALTHCHECK":
-                stage.healthcheck = shell_or_exec(rest.partition("CMD ")[2].strip())
-            case "EXPOSE" | "LABEL":
-                pass
-            case _:
-                sys.exit(f"Dockerfile: docker/smoke.py cannot replay {word} {rest}")
-    return stage
+    def _run(self) -> None:
+        try:
+            while True:
+                self._connection.request("GET", "/generate?n=4")
+                answer = self._connection.getresponse()
+                answer.read()
+                if answer.status != 200:
+                    raise CallError(f"status {answer.status}")  # noqa: TRY301 - kept for finish()
+                self._answered += 1
+                if answer.getheader("Connection") == "close":
+                    return
+        except Exception as error:  # noqa: BLE001 - of a thread
+            self._failure = error
 
 
 @contextlib.contextmanager
-def _registries(stage: Stage) -> Iterator[dict[str, str]]:
-    """Make the user's registry settings available to one RUN; yields its environment."""
-    settings = stage.root / "root" / ".config"
-    for tool in ("pip", "uv"):
-        own = Path.home() / ".config" / tool
-        if own.is_dir():
-            shutil.copytree(own, settings / tool)
-    variables = {name: value for name, value in os.environ.items() if BUILD_ENVIRONMENT.match(name)}
-    variables.pop("UV_CACHE_DIR", None)
+def start_download(port: int) -> Iterator[http.client.HTTPResponse]:
+    """Begin to download an archive of many images; yields the answer, which is not read yet."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        yield {**variables, "HOME": "/root"}
+        connection.request("GET", "/generate?n=3000&seed=1&scale=8&format=zip")
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise CallError(f"the archive was answered with {answer.status}")
+        yield answer
     finally:
-        shutil.rmtree(settings, ignore_errors=True)
+        connection.close()
 
 
-def _python_prefix(folder: Path) -> Path:
-    """Return the folder to use as /usr/local of the base image; it has bin/python."""
-    prefix = Path(sys.base_prefix)
-    if prefix.joinpath("bin", "python").exists() and prefix != Path("/usr"):
-        return prefix
-    stand_in = folder / "local"
-    stand_in.joinpath("bin").mkdir(parents=True)
-    for name in ("python", "python3"):
-        stand_in.joinpath("bin", name).symlink_to(os.path.realpath(sys.executable))
-    return stand_in
+def _model_of(caller: Caller) -> str:
+    return str(caller.call("GET", "/generate", "?n=1&model=lab").headers["X-Model"])
 
 
-def _lines(file: Path) -> list[str]:
-    return [line.strip() for line in file.read_text().splitlines() if line.strip()]
+def status(port: int, path: str) -> int:
+    """Return the status of a GET on a new connection."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
-def ask_for_samples(port: int) -> None:
-    """Request POST /generate?n=16 and check that a PNG comes back."""
-    url = f"http://127.0.0.1:{port}/generate?n=16"
-    request = urllib.request.Request(url, method="POST")
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - built above
-        body = answer.read()
-        model = answer.headers["X-Model"]
-    if not body.startswith(PNG_MAGIC):
-        sys.exit(f"POST /generate?n=16: expected a PNG, got {body[:80]!r}")
-    print(f"POST /generate?n=16: a PNG of {len(body)} bytes by {model}")
+def lay_out_store(folder: Path) -> None:
+    """Make a store that user 10001 may write, with `mnist`, and `lab` in two versions."""
+    for name in ("mnist", "lab"):
+        shutil.copytree(ROOT / "weights" / name, folder / name)
+    second = shutil.copytree(folder / "lab" / "4", folder / "lab" / "5")
+    manifest = second / "manifest.json"
+    document = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**document, "version": 5}))
+    sums = second / "SHA256SUMS"
+    lines = [line for line in sums.read_text().splitlines() if not line.endswith(" manifest.json")]
+    lines.append(f"{hashlib.sha256(manifest.read_bytes()).hexdigest()}  manifest.json")
+    sums.write_text("\n".join(sorted(lines, key=lambda line: line.split()[1])) + "\n")
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o777)
 
 
 def free_port() -> int:
@@ -228,69 +265,41 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def smoke_replayed() -> None:
-    """Replay the Dockerfile in a temporary folder and test the service in it."""
-    with tempfile.TemporaryDirectory(prefix="zserve-smoke-") as scratch:
-        image = replay(Path(scratch))
-        variables = {"ZSERVE_PORT": str(free_port())}
-        server = subprocess.Popen(image.enter(image.command, "ro", variables))
-        try:
-            check = image.enter(image.healthcheck, "ro", variables)
-            deadline = time.monotonic() + HEALTHY_WITHIN_S
-            while subprocess.run(check, stderr=subprocess.DEVNULL, check=False).returncode != 0:
-                if server.poll() is not None:
-                    sys.exit(f"the service stopped unexpectedly with code {server.returncode}")
-                if time.monotonic() > deadline:
-                    sys.exit(f"not healthy within {HEALTHY_WITHIN_S} s")
-                time.sleep(0.5)
-            ask_for_samples(int(variables["ZSERVE_PORT"]))
-            children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
-            os.kill(int(children.read_text().split()[0]), 15)
-            code = server.wait(timeout=STOPPED_WITHIN_S)
-            print(f"stopped by SIGTERM with code {code}")
-        finally:
-            server.kill()
-            server.wait()
-
-
-def smoke_in_docker() -> None:
-    """Build the image, run it as compose.yaml does, and test it."""
-
-    def docker(*words: str) -> str:
-        return subprocess.run(
-            ["docker", *words], check=True, stdout=subprocess.PIPE, text=True
-        ).stdout.strip()
-
-    docker("build", "--tag", "zserve:smoke", str(ROOT))
-    confined = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"]
-    confined += ["--security-opt=no-new-privileges", "--publish=127.0.0.1::8000"]
-    container = docker("run", "--detach", *confined, "zserve:smoke")
-    try:
-        deadline = time.monotonic() + HEALTHY_WITHIN_S
-        state = ""
-        while state != "healthy":
-            if time.monotonic() > deadline:
-                sys.exit(f"{state}, not healthy within {HEALTHY_WITHIN_S} s")
-            time.sleep(1)
-            state = docker("inspect", "--format={{.State.Health.Status}}", container)
-        ask_for_samples(int(docker("port", container, "8000").rpartition(":")[2]))
-        docker("stop", container)
-    finally:
-        docker("rm", "--force", container)
+def show_size(engine: Engine, image: str) -> None:
+    """Print what each layer weighs; raises EngineError if the image is too large."""
+    size = engine.size(image)
+    print(f"image: {size / 1e6:.1f} MB")
+    for layer, text in engine.layers(image):
+        print(f"{layer:>8}  {text[:100]}")
+    if size > MOST_BYTES and not any("TORCH=" in word for word in engine.build_options):
+        raise EngineError(f"the image has more than {MOST_BYTES / 1e6:.0f} MB")
 
 
 def main() -> None:
-    """Use a container engine if one answers, else replay the Dockerfile."""
-    engine = shutil.which("docker") and subprocess.run(
-        ["docker", "info"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
-    )
-    if engine and engine.returncode == 0:
-        smoke_in_docker()
-    elif sys.platform == "linux" and os.geteuid() == 0:
-        print("no container engine answers: replaying the Dockerfile in a bare root folder")
-        smoke_replayed()
-    else:
-        sys.exit("docker/smoke.py needs a container engine, or root on Linux for the replay")
+    """Find an engine, build, and check."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--image", help="check this image, and build none")
+    image = parser.parse_args().image
+    try:
+        engine = find_engine()
+    except EngineError as error:
+        print(f"docker-smoke: {error}", file=sys.stderr)
+        sys.exit(NO_ENGINE)
+    try:
+        if image is None:
+            image = TAG
+            engine.build(image, ROOT)
+        show_size(engine, image)
+        smoke = Smoke(engine, image)
+        smoke.check_default_container()
+        with tempfile.TemporaryDirectory(prefix="zserve-smoke-") as folder:
+            Path(folder).chmod(0o755)
+            store = Path(folder, "store")
+            lay_out_store(store)
+            smoke.check_service(store)
+        smoke.check_patience()
+    except (EngineError, CallError) as error:
+        sys.exit(f"docker-smoke: {error}")
     print("passed")
 
 

@@ -96,8 +96,9 @@ def test_the_container_holds_the_environment_app_model_store_weights_and_nothing
     copied = [words.split() for words in final_stage("COPY")]
     assert sorted(words[-2] for words in copied) == [
         "/opt/zserve/.venv",
-        "app/",
-        "model_store/",
+        "/opt/zserve/app",
+        "/opt/zserve/healthcheck.py",
+        "/opt/zserve/model_store",
         "weights/",
     ]
 
