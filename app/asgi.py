@@ -23,6 +23,7 @@ from app.api.middleware.body_limit import BodyLimitMiddleware
 from app.api.middleware.disconnect import DisconnectMiddleware
 from app.api.middleware.head import HeadMiddleware
 from app.api.middleware.metrics import MetricsMiddleware, record_refusal
+from app.api.middleware.proxy import ProxyMiddleware
 from app.api.middleware.request_context import RequestContextMiddleware
 from app.api.problems import find_remedy
 from app.api.queries import MAX_PROMOTION_BYTES
@@ -151,6 +152,10 @@ def create_app(
     if settings.telemetry:
         app.add_middleware(MetricsMiddleware, telemetry=telemetry, request_log=request_log)
     app.add_middleware(RequestContextMiddleware, tracing=tracing)
+    if settings.trusted_proxies or settings.root_path:
+        app.add_middleware(
+            ProxyMiddleware, trusted=settings.trusted_proxies, root_path=settings.root_path
+        )
     app.mount("/static", page.files, name="static")
     return app
 

@@ -13,6 +13,7 @@ from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
+from app.prefixes import normal_prefix
 from app.rates import Rate
 from model_store.spec import ModelRef
 
@@ -47,7 +48,13 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field(
         default="",
         description="Addresses and networks of reverse proxies, separated by commas, whose "
-        "X-Forwarded-For and X-Forwarded-Proto headers are believed; * believes everybody.",
+        "X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Prefix headers are believed; * believes "
+        "everybody.",
+    )
+    root_path: str = Field(
+        default="",
+        description="Path under which a reverse proxy publishes the service, such as /zserve, if the "
+        "proxy does not send X-Forwarded-Prefix.",
     )
     workers: int | None = Field(
         default=None,
@@ -323,6 +330,11 @@ class Settings(BaseSettings):
             raise ValueError(f"{kind}; create it, or name the folder with the models")
         return folder
 
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, prefix: str) -> str:
+        return normal_prefix(prefix)
+
     @field_validator("rate_limit", "token_rate_limit")
     @classmethod
     def _check_rate(cls, rate: str | None) -> str | None:
@@ -336,6 +348,7 @@ class Settings(BaseSettings):
                 raise ValueError("an address of Redis begins with redis://, rediss:// or unix://")
             if importlib.util.find_spec("redis") is None:
                 raise ValueError("Redis needs the package redis: pip install 'zserve[redis]'")
+            _check_redis_url(url.get_secret_value())
         return url
 
     @model_validator(mode="after")
@@ -379,6 +392,19 @@ def read_settings(**options: object) -> Settings:
         secret = field in {"admin_token", "rate_limit_redis"}
         value = "" if secret else f" (got {str(problem['input'])[:80]!r})"
         raise SettingsError(f"{name}: {message}{value}") from error
+
+
+def _check_redis_url(url: str) -> None:
+    """Raise ValueError, without the text of the address: it may have a password."""
+    from redis.connection import parse_url  # noqa: PLC0415 - redis is an optional package
+
+    try:
+        parse_url(url)
+    except ValueError:
+        raise ValueError(
+            "this is no address of Redis; write redis://user:password@host:port/number, with % codes "
+            "for special characters"
+        ) from None
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:

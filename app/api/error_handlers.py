@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
+from app.api.paths import path_in_app, root_path
 from app.api.problems import PROBLEMS, VALIDATION, ProblemType, problem_response, respond
 from app.errors import LimitError, ServiceError
 from model_store.errors import CompressedFileError, ImageError, StoreError
@@ -80,8 +81,8 @@ def _path_with_other_slash(request: Request) -> str | None:
 
 def _allowed_methods(request: Request) -> list[str]:
     """Return the methods of all routes for this path, with HEAD if there is GET."""
-    outer_path = request.scope.get("app_root_path", "")  # a mount adds its own path to root_path
-    scope: Scope = {**request.scope, "root_path": outer_path}
+    # A mount adds its own path to root_path.
+    scope: Scope = {**request.scope, "root_path": root_path(request.scope)}
     methods = set()
     for method in ("GET", "POST", "PUT", "DELETE"):
         matches = [
@@ -134,7 +135,7 @@ def _expected_value(name: str, error: Mapping[str, Any], context: Mapping[str, A
 
 def _query_parameters(request: Request) -> Sequence[str]:
     """Return the parameter names of this endpoint, from its API description."""
-    operation = request.app.openapi()["paths"].get(request.url.path, {})
+    operation = request.app.openapi()["paths"].get(path_in_app(request.scope), {})
     described = operation.get(request.method.lower(), {}).get("parameters", [])
     return [parameter["name"] for parameter in described]
 

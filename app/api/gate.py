@@ -114,19 +114,24 @@ class Gate:
             rows = min(int(number[1]), self._max_images)
         return self._engine.refusal(client, model, work.function, rows)
 
-    def answer(self, error: QueueFullError, path: str, request_id: str) -> Refusal:
-        """Return the answer to a request, in the form of its endpoint."""
+    def answer(
+        self, error: QueueFullError, path: str, request_id: str, *, root_path: str = ""
+    ) -> Refusal:
+        """Return the answer to a request, in the form of its endpoint.
+
+        `root_path` is the prefix that a proxy has removed from the path.
+        """
         headers = [(b"retry-after", retry_after(error, self._retry_after_s).encode())]
         if path.startswith("/v2/"):
             body = b'{"error":"%s"}' % str(error).encode()
             media_type = b"application/json"
         else:
             problem = Problem(
-                type=_QUEUE_FULL.uri,
+                type=root_path + _QUEUE_FULL.uri,
                 title=_QUEUE_FULL.title,
                 status=_QUEUE_FULL.status,
                 detail=str(error),
-                instance=path,
+                instance=root_path + path,
                 request_id=request_id,
                 limit=error.limit,
                 remedy=REMEDIES[QueueFullError],

@@ -6,9 +6,17 @@ V2 = "/v2"
 """Root of the paths of the Open Inference Protocol."""
 
 
+def root_path(scope: Scope) -> str:
+    """Return the prefix under which a proxy publishes the app, or under which it is mounted; or "".
+
+    `scope["root_path"]` is longer below `/static`, so RequestContextMiddleware notes it before.
+    """
+    return str(scope.get("state", {}).get("root_path", ""))
+
+
 def path_in_app(scope: Scope) -> str:
     """Return the path without the prefix under which the app is mounted or a proxy publishes it."""
-    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    path, root = str(scope["path"]), root_path(scope)
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app import errors
-from app.api.paths import is_v2
+from app.api.paths import is_v2, root_path
 from model_store import errors as store_errors
 
 MEDIA_TYPE = "application/problem+json"
@@ -26,7 +26,7 @@ class ProblemType:
 
     @property
     def uri(self) -> str:
-        """The stable `type` of the problem."""
+        """The stable `type` of the problem, below the root path of the service."""
         return f"/problems/{self.slug}"
 
 
@@ -242,7 +242,7 @@ def problem_response(
         status = 400 if kind.status == 422 else kind.status
         return JSONResponse({"error": detail}, status, all_headers)
     problem = Problem(
-        type=kind.uri,
+        type=root_path(request.scope) + kind.uri,
         title=kind.title,
         status=kind.status,
         detail=detail,

@@ -42,6 +42,8 @@ class ConnectionLimits:
     """Bytes of all connections that wait for the rest of a body, or for a client that reads."""
     retry_after_s: int = 1
     """Value of Retry-After if there are too many connections."""
+    root_path: str = ""
+    """Prefix of the types of problems."""
 
     @classmethod
     def of(cls, settings: Settings) -> "ConnectionLimits":
@@ -55,6 +57,7 @@ class ConnectionLimits:
             rate_window_s=settings.rate_window_s,
             held_bytes=settings.max_held_bytes,
             retry_after_s=settings.retry_after_s,
+            root_path=settings.root_path,
         )
 
 

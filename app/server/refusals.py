@@ -18,6 +18,7 @@ class Refusal:
 
     error: ServiceError
     retry_after_s: int
+    root_path: str = ""
 
     @property
     def kind(self) -> ProblemType:
@@ -43,7 +44,7 @@ class Refusal:
     def _body(self, request_id: str) -> bytes:
         """Return the problem as JSON, without `instance`: the path may not have arrived."""
         problem = {
-            "type": self.kind.uri,
+            "type": self.root_path + self.kind.uri,
             "title": self.kind.title,
             "status": self.kind.status,
             "detail": str(self.error),

@@ -124,7 +124,6 @@ def _uvicorn_config(app: FastAPI, settings: Settings, *, port: int) -> uvicorn.C
         log_level=settings.log_level,
         log_config=log_config(settings.log_format, settings.log_level),
         access_log=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=settings.trusted_proxies,
+        proxy_headers=False,  # app.api.middleware.proxy reads them
         timeout_graceful_shutdown=settings.shutdown_timeout_s,
     )

@@ -22,10 +22,13 @@ from app.api.security_headers import SECURITY_HEADERS
 if TYPE_CHECKING:  # it imports prometheus_client, which serve_workers must not do
     from app.api.gate import Gate, Refusal
 
-_FOR_THE_APP = frozenset({b"if-none-match", b"traceparent", b"x-forwarded-for"})
+_FOR_THE_APP = frozenset(
+    {b"if-none-match", b"traceparent", b"x-forwarded-for", b"x-forwarded-prefix"}
+)
 """Headers of requests that the app refuses, if anything does.
 
-A 304 needs no computation, traces are continued, and behind a proxy the app knows the client.
+A 304 needs no computation, traces are continued, and behind a proxy the app knows the client and the
+path.
 """
 
 
@@ -42,6 +45,8 @@ class SheddingProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         state = getattr(config.app, "state", None)
         self.gate: Gate | None = getattr(state, "gate", None)  # an app without one refuses nothing
+        if getattr(getattr(state, "settings", None), "root_path", ""):
+            self.gate = None  # the app knows which part of a path is its own
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         gate = self.gate

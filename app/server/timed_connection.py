@@ -234,7 +234,7 @@ class TimedConnection(SheddingProtocol):
 
     def _refuse(self, error: ServiceError) -> None:
         """Answer the newest request with a problem, after the requests before it, and close."""
-        self._refusal = Refusal(error, self.limits.retry_after_s)
+        self._refusal = Refusal(error, self.limits.retry_after_s, self.limits.root_path)
         self.table.waiting.pop(self, None)
         self.deadline = math.inf
         in_body = self.phase is Phase.BODY

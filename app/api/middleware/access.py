@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.access.access import Access
 from app.access.api_keys import Scope as KeyScope
 from app.api.middleware.headers import header
+from app.api.paths import path_in_app
 from app.api.problems import respond
 from app.errors import ServiceError
 
@@ -44,7 +45,7 @@ def required_scopes(scope: Scope) -> set[KeyScope]:
 
     Setting an alias is checked by its route, since the admin token is valid for it too.
     """
-    path, method = scope["path"], scope["method"]
+    path, method = path_in_app(scope), scope["method"]
     if path in _OPEN or path.startswith(_OPEN_BELOW):
         is_inference = method not in _READ and path.startswith("/v2/")
         return {"generate", "upload"} if is_inference else set()

@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.gate import Gate, route_pattern
 from app.api.middleware.headers import header
+from app.api.paths import path_in_app, root_path
 from app.errors import QueueFullError
 from app.inference.admission import TICKET, Ticket
 
@@ -27,7 +28,7 @@ class AdmissionMiddleware:
             name = client[0] if client else ""
             TICKET.set(Ticket(name))
             if self._gate.overloaded and not header(scope, b"if-none-match"):
-                error = self._gate.refusal(scope["path"], scope["query_string"], name)
+                error = self._gate.refusal(path_in_app(scope), scope["query_string"], name)
                 if error is not None:
                     await self._refuse(error, scope, send)
                     return
@@ -36,6 +37,8 @@ class AdmissionMiddleware:
     async def _refuse(self, error: QueueFullError, scope: Scope, send: Send) -> None:
         """Answer with a problem, and note its type and its route for the metrics."""
         scope["state"]["problem"] = "queue-full"
-        scope["route"] = SimpleNamespace(path=route_pattern(scope["path"]))
-        answer = self._gate.answer(error, scope["path"], scope["state"]["request_id"])
+        path = path_in_app(scope)
+        scope["route"] = SimpleNamespace(path=route_pattern(path))
+        request_id = scope["state"]["request_id"]
+        answer = self._gate.answer(error, path, request_id, root_path=root_path(scope))
         await answer.send(send, scope["method"])

@@ -41,6 +41,8 @@ class RequestContextMiddleware:
         request_id = client_id if VALID_ID.fullmatch(client_id) else secrets.token_hex(8)
         trace = self._trace_of(header(scope, b"traceparent"))
         scope.setdefault("state", {})["request_id"] = request_id
+        if scope.get("root_path"):
+            scope["state"]["root_path"] = scope["root_path"]
         REQUEST.set(RequestLabels(request_id, trace))
         started = False
 

@@ -10,6 +10,7 @@ from app.access.access import Access
 from app.api.caching import cache_headers, client_has
 from app.api.dependencies import ModelName, Services, ServicesDep, VersionOrAlias
 from app.api.openapi import BINARY, problems
+from app.api.paths import root_path
 from app.api.precompressed import CompressedRoute
 from app.api.queries import Promotion
 from app.api.responses_schema import (
@@ -100,7 +101,9 @@ def list_versions(services: ServicesDep, name: ModelName) -> ModelVersions:
     operation_id="show_version",
     responses=_NOT_MODIFIED | problems(404, 422, 503),
 )
-def show_version(services: ServicesDep, name: ModelName, version: VersionOrAlias) -> ModelVersion:
+def show_version(
+    services: ServicesDep, request: Request, name: ModelName, version: VersionOrAlias
+) -> ModelVersion:
     """Return manifest, model card and figures of a version.
 
     The manifest describes the model, how it was trained, and its metrics.
@@ -109,19 +112,13 @@ def show_version(services: ServicesDep, name: ModelName, version: VersionOrAlias
     ref = store.resolve(ModelRef.parse(f"{name}@{version}"))
     manifest = store.manifest(ref)
     aliases = store.aliases(ref.name)
+    address = f"{root_path(request.scope)}/models/{ref.name}/{ref.version}"
     return ModelVersion(
         aliases=sorted(alias for alias, target in aliases.items() if target == ref.version),
-        figures={
-            figure: f"/models/{ref.name}/{ref.version}/figures/{figure}.png"
-            for figure in manifest.figures
-        },
+        figures={figure: f"{address}/figures/{figure}.png" for figure in manifest.figures},
         card=store.card(ref),
         sample_quality=sample_quality(manifest),
-        snapshots=(
-            f"/models/{ref.name}/{ref.version}/files/{SNAPSHOTS}"
-            if SNAPSHOTS in manifest.files
-            else None
-        ),
+        snapshots=(f"{address}/files/{SNAPSHOTS}" if SNAPSHOTS in manifest.files else None),
         manifest=manifest,
     )
 

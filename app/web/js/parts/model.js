@@ -39,7 +39,7 @@ export function mount(section, { offer }) {
       h("dl", { class: "figures" }, ...[...numbersOf(model), ...betaOf(model)].map(([name, value, how]) => h("div", { title: how }, h("dt", {}, TERMS.includes(name) ? term(name) : name), h("dd", {}, value)))),
       h("section", { class: "training", "aria-label": "Training" }, h("h3", {}, "Training"), curvesOf(model)),
       h("div", { class: "model-figures" }, ...Object.entries(CAPTIONS).filter(([figure]) => Object.hasOwn(model.figures, figure)).map(([figure, caption]) =>
-        h("figure", {}, h("img", { src: model.figures[figure].replace(/^\//, ""), alt: `${caption} of ${model.ref}`, loading: "lazy" }), h("figcaption", {}, caption)))),
+        h("figure", {}, h("img", { src: `models/${model.ref.replace("@", "/")}/figures/${figure}.png`, alt: `${caption} of ${model.ref}`, loading: "lazy" }), h("figcaption", {}, caption)))),
       classNumbers(model.manifest),
       h("details", {}, h("summary", {}, "All metrics, and how each was measured"), scrollable("All metrics", allNumbers(metrics, model.manifest.classes ?? []))),
     ].filter(Boolean));
