@@ -161,6 +161,7 @@ check: $(VENV)/.installed-dev ## check formatting, lint, types, imports between 
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 
 format: $(VENV)/.installed-dev ## format the code, and fix what the linter can fix by itself
 	$(VENV)/bin/ruff format
@@ -228,8 +229,22 @@ audit: $(VENV)/.installed-dev ## look for known vulnerabilities of the pinned re
 docker-build: ## build the image zserve
 	docker build --tag zserve .
 
-docker-smoke: ## check the Dockerfile: in a container, or without an engine in a bare root folder
+docker-multiarch: ## build the image for amd64 and arm64 and push it (TAG=registry/name:version)
+	docker buildx build --platform linux/amd64,linux/arm64 --tag $(TAG) --push .
+
+docker-pins: install ## check that every pinned package has wheels for Linux on amd64 and on arm64
+	for machine in x86_64 aarch64; do \
+		$(VENV)/bin/uv pip install --quiet --dry-run --target build/no-such-folder --python-platform $$machine-unknown-linux-gnu \
+			--only-binary :all: --require-hashes --requirement requirements/serve-torch.txt || exit; \
+	done
+
+docker-smoke: ## build the image with docker or podman and run it: start, every endpoint, promote, drain, stop
 	$(PYTHON) docker/smoke.py
+
+test-proxy: $(VENV)/.installed-dev ## test the service and its page behind Debian's nginx, with TLS and under a path
+	command -v /usr/sbin/nginx >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends nginx-light openssl; }
+	command -v chromium >/dev/null || { $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install -y --no-install-recommends chromium; }
+	$(PY) -m pytest tests/proxy $(ARGS)
 
 clean: ## remove .venv and caches; never data, runs or weights
 	rm -rf $(VENV) $(VENV)-lowest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
@@ -238,4 +253,4 @@ clean: ## remove .venv and caches; never data, runs or weights
 always:
 .PHONY: always help install serve clients train betas test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-monitoring test-kubernetes manifests test-clients test-schema test-slow coverage check format
 .PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload bench-queueing fuzz bench-digits typical-errors
-.PHONY: page page-fresh page-screenshots docs docs-site requirements wheels docker-build docker-smoke clean sbom audit soak
+.PHONY: page page-fresh page-screenshots docs docs-site requirements wheels docker-build docker-multiarch docker-pins docker-smoke test-proxy clean sbom audit soak
