@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from app.inference.executor import Function
@@ -18,6 +17,7 @@ from app.typing import Floats
 from model_store.arithmetic.executors import Executor as FunctionExecutor
 from model_store.arithmetic.executors.numpy_executor import NumpyExecutor
 from model_store.arithmetic.executors.onnx_executor import OnnxExecutor
+from model_store.arithmetic.executors.onnx_runtime import onnxruntime
 from model_store.arithmetic.model import ExactModel
 from model_store.arithmetic.program import Convolution, Deconvolution, FlowMap
 from model_store.arithmetic.program import Function as Program

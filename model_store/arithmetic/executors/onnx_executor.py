@@ -9,10 +9,10 @@ written so that no optimisation matches them.
 from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime
 
 from model_store.arithmetic.executors.onnx_flow import add_flow
 from model_store.arithmetic.executors.onnx_operations import add_function
+from model_store.arithmetic.executors.onnx_runtime import onnxruntime
 from model_store.arithmetic.onnx_file import Graph
 from model_store.arithmetic.program import Floats, FlowMap, Function
 
