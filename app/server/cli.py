@@ -2,6 +2,7 @@
 
 import argparse
 import multiprocessing
+import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,6 +11,7 @@ from app.access.api_keys import read_keys
 from app.errors import SettingsError
 from app.inference.devices import choose_device
 from app.server.cores import choose_workers
+from app.server.folders import check_folders
 from app.server.open_files import raise_file_limit
 from app.server.serve import EXIT_UNUSABLE, serve, serve_workers
 from app.server.sockets import listen
@@ -25,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(**options)
         workers = choose_workers(settings)
+        check_folders(settings, workers, os.environ)
         _check_device(settings, workers)
         if settings.api_keys is not None:
             read_keys(settings.api_keys)

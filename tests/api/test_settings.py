@@ -229,3 +229,18 @@ def test_the_api_description_behind_docs_links_to_the_documentation_if_it_is_con
         monkeypatch.setenv("ZSERVE_DOCS_URL", docs_url)
     with started(read_settings(store=store, device="cpu")) as service:
         assert service.get("/openapi.json").json().get("externalDocs") == link
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://host:port", "redis://:p#s1word@host:1/0", "http://host", "redis://h:99999/0"],
+)
+def test_an_address_of_redis_that_is_none_is_refused_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    monkeypatch.setenv("ZSERVE_RATE_LIMIT_REDIS", url)
+    assert main([]) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert printed.startswith("zserve: ZSERVE_RATE_LIMIT_REDIS: ")
+    assert "s1word" not in printed
