@@ -13,6 +13,8 @@ COPY requirements/ /build/requirements/
 COPY scripts/install.py /build/scripts/install.py
 COPY docker/slim.py /build/docker/slim.py
 RUN python /build/scripts/install.py serve --torch ${TORCH} --venv /opt/zserve/.venv \
+ && /opt/zserve/.venv/bin/uv pip install --quiet --python /opt/zserve/.venv --no-deps \
+    --constraint /build/requirements/dev.txt obstore \
  && /opt/zserve/.venv/bin/uv pip uninstall --quiet --python /opt/zserve/.venv pip setuptools uv \
  && python /build/docker/slim.py /opt/zserve/.venv
 COPY docker/healthcheck.py /opt/zserve/
@@ -24,7 +26,9 @@ FROM python:3.11-slim
 LABEL org.opencontainers.image.title="zserve" \
       org.opencontainers.image.description="Samples, reconstructions and latent walks of small VAEs, over HTTP" \
       org.opencontainers.image.licenses="MIT"
-RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin zserve
+# The folder is for copies of an object store; mount a volume there, which then belongs to this user.
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin zserve \
+ && install --directory --owner zserve --group zserve /var/cache/zserve
 # What changes least comes first.
 COPY --from=build /opt/zserve/.venv /opt/zserve/.venv
 COPY weights/ /opt/zserve/weights/
@@ -36,6 +40,7 @@ USER 10001:10001
 ENV PATH=/opt/zserve/.venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    XDG_CACHE_HOME=/var/cache \
     ZSERVE_HOST=0.0.0.0 \
     ZSERVE_PORT=8000
 EXPOSE 8000

@@ -399,7 +399,7 @@ def _check_redis_url(url: str) -> None:
     from redis.connection import parse_url  # noqa: PLC0415 - redis is an optional package
 
     try:
-        parse_url(url)
+        parse_url(url)  # type: ignore[no-untyped-call]
     except ValueError:
         raise ValueError(
             "this is no address of Redis; write redis://user:password@host:port/number, with % codes "

@@ -21,8 +21,8 @@ PROFILES = {"cpu", "gpu", "monitoring", "store", "proxy"}
 
 
 def test_the_file_is_valid_compose() -> None:
-    command = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema"]
-    subprocess.run([*command, "vendor.compose-spec", FILE], check=True, capture_output=True)
+    command = [str(Path(sys.executable).with_name("check-jsonschema")), "--builtin-schema"]
+    subprocess.run([*command, "vendor.compose-spec", str(FILE)], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))
@@ -30,7 +30,7 @@ def test_docker_compose_accepts_the_file(profile: str) -> None:
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"], check=False).returncode:
         pytest.skip("docker compose is not installed")
-    command = [docker, "compose", "--file", FILE, "--profile", profile, "config", "--quiet"]
+    command = [docker, "compose", "--file", str(FILE), "--profile", profile, "config", "--quiet"]
     subprocess.run(command, check=True)
 
 

@@ -87,6 +87,18 @@ def test_what_serving_never_imports_is_removed_and_the_rest_stays(tmp_path: Path
     assert "     0.1 MB  torch/include" in printed
 
 
+@pytest.mark.parametrize(("beside", "stays"), [("torch", False), ("triton", True)])
+def test_the_compiler_of_pytorch_stays_if_a_gpu_may_need_it(
+    tmp_path: Path, beside: str, stays: bool
+) -> None:
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
+    for name in {beside, "sympy", "torch/_inductor"}:
+        (packages / name).mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, str(DOCKER / "slim.py"), str(tmp_path)], check=True)
+    assert (packages / "sympy").exists() == stays
+    assert (packages / "torch" / "_inductor").exists() == stays
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
