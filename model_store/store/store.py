@@ -1,9 +1,9 @@
-"""Names -> versions -> aliases, in one local folder or in two that are read as one.
+"""Names -> versions -> aliases, in one backend, or in two folders that are read as one.
 
-    <folder>/<name>/<version>/      one immutable version, see version.py
-    <folder>/<name>/aliases.json    {"production": 3}; the only file that ever changes
+    <name>/<version>/      one immutable version, see version.py
+    <name>/aliases.json    {"production": 3}; the only file that ever changes
 
-Readers see all of a version or nothing, see publishing.py. Until an alias `production` is set, the
+Readers see all of a version or nothing, see backend.py. Until an alias `production` is set, the
 oldest version counts as production: publishing never changes what is served, promoting does.
 
 With a second, shipped folder, names and versions are those of both. Versions and aliases are
@@ -17,7 +17,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from model_store import snapshots as training_snapshots
@@ -30,7 +29,6 @@ from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.compression import pixels as pixel_tables
 from model_store.compression.pixels import CountedPixels, LogWeights
 from model_store.directions import NO_DIRECTIONS, Directions
-from model_store.durable_files import make_folder_durably, replace_durably
 from model_store.encoded_images import EncodedImages
 from model_store.errors import (
     AliasNotFoundError,
@@ -57,19 +55,13 @@ from model_store.spec import (
     Name,
 )
 from model_store.store import version as version_files
-from model_store.store.checksums import (
-    CHECKSUMS,
-    MANIFEST,
-    MAX_MANIFEST_BYTES,
-    checksums,
-    read_regular,
-)
+from model_store.store.backend import ALIASES, Backend, VersionFiles
+from model_store.store.checksums import MANIFEST, MAX_MANIFEST_BYTES, checksums
+from model_store.store.folder import Folder
 from model_store.store.publishing import add_version
 from model_store.store.tensors import Array, Weights, to_arrays, to_safetensors
 from model_store.typicality import Typicality
 
-MAX_ALIASES_BYTES = 256 * 1024
-"""Largest aliases.json that is read; an alias takes up to 80 bytes."""
 LOCK_TIMEOUT_S = 10.0
 """Longest time (s) that setting an alias waits for other processes that set one."""
 
@@ -118,26 +110,32 @@ class StoredModel:
 
 
 class Store:
-    """The models under a folder. Cheap to make; holds no state but the paths.
+    """The models under a folder, or in another backend. Cheap to make; holds no state of its own.
 
     Attributes:
-        root: folder that is read, and that versions and aliases are written to.
         shipped: second folder that is read and never written, or None.
     """
 
-    def __init__(self, root: Path, *, shipped: Path | None = None) -> None:
-        self.root = root
+    def __init__(self, root: Path | Backend, *, shipped: Path | None = None) -> None:
         self.shipped = shipped
-        self._folders = (root,) if shipped is None else (root, shipped)
+        self._backend: Backend = Folder(root) if isinstance(root, Path) else root
+        self._backends = (self._backend,) if shipped is None else (self._backend, Folder(shipped))
 
     def __str__(self) -> str:
-        return " and ".join(str(folder) for folder in self._folders)
+        return " and ".join(str(backend) for backend in self._backends)
+
+    @property
+    def root(self) -> Path:
+        """Return the folder that is read and written; raises StoreError if it is no folder."""
+        if isinstance(self._backend, Folder):
+            return self._backend.path
+        raise StoreError(f"{self._backend} is not a folder")
 
     # --- finding ---
 
     def names(self) -> tuple[str, ...]:
         """Return the names that have at least one version, sorted."""
-        names = {name for folder in self._folders for name in _subfolders(folder) if _is_name(name)}
+        names = {name for backend in self._backends for name in backend.names() if _is_name(name)}
         return tuple(sorted(name for name in names if self._versions(name)))
 
     def versions(self, name: str) -> tuple[int, ...]:
@@ -152,8 +150,8 @@ class Store:
     def aliases(self, name: str) -> dict[str, int]:
         """Return alias -> version, `production` included; raises ModelNotFoundError."""
         aliases = {PRODUCTION: self.versions(name)[0]}
-        for folder in reversed(self._folders):
-            aliases |= _read_aliases(folder / name)
+        for backend in reversed(self._backends):
+            aliases |= _read_aliases(backend, name)
         return aliases
 
     def resolve(self, ref: ModelRef) -> ModelRef:
@@ -178,17 +176,17 @@ class Store:
 
     def manifest(self, ref: ModelRef) -> Manifest:
         """Return the manifest of a version; raises NotFoundError, ManifestError."""
-        return version_files.read_manifest(self._folder(ref))
+        return version_files.read_manifest(self._files(ref))
 
     def load(self, ref: ModelRef) -> StoredModel:
         """Read a version, check it, and prove its network if it is exact.
 
         Raises NotFoundError, CorruptVersionError (of which ProofError is a subclass).
         """
-        folder = self._folder(ref)
-        manifest = version_files.read_manifest(folder)
+        version = self._files(ref)
+        manifest = version_files.read_manifest(version)
         with _refused(manifest.ref):
-            files = version_files.read_files(folder, manifest)
+            files = version_files.read_files(version, manifest)
             network = version_files.parse_network(manifest, files)
             version_files.check_snapshots(manifest, files)
             return StoredModel(
@@ -209,13 +207,13 @@ class Store:
         Raises FloatWeightsNotFoundError if the version is exact and published without them, and
         NotFoundError, CorruptVersionError.
         """
-        folder = self._folder(ref)
-        return version_files.read_float_weights(folder, version_files.read_manifest(folder))
+        files = self._files(ref)
+        return version_files.read_float_weights(files, version_files.read_manifest(files))
 
     def figure(self, ref: ModelRef, figure: str) -> bytes:
         """Return the PNG of a figure such as `samples`; raises NotFoundError, CorruptVersionError."""
-        folder = self._folder(ref)
-        return version_files.read_figure(folder, version_files.read_manifest(folder), figure)
+        files = self._files(ref)
+        return version_files.read_figure(files, version_files.read_manifest(files), figure)
 
     def file_record(self, ref: ModelRef, filename: str) -> FileRecord:
         """Return size and checksum of a file such as `golden.json`.
@@ -226,19 +224,19 @@ class Store:
 
     def file(self, ref: ModelRef, filename: str) -> bytes:
         """Return a file such as `golden.json`; raises NotFoundError, CorruptVersionError."""
-        folder = self._folder(ref)
-        manifest = version_files.read_manifest(folder)
+        files = self._files(ref)
+        manifest = version_files.read_manifest(files)
         with _refused(manifest.ref):
-            return version_files.read_listed_file(folder, manifest, filename)
+            return version_files.read_listed_file(files, manifest, filename)
 
     def card(self, ref: ModelRef) -> str:
         """Return the card of a version, Markdown; raises NotFoundError, CorruptVersionError."""
-        folder = self._folder(ref)
-        return version_files.read_card(folder, version_files.read_manifest(folder))
+        files = self._files(ref)
+        return version_files.read_card(files, version_files.read_manifest(files))
 
     def sealed(self, ref: ModelRef) -> bool:
         """Return True if the version has SHA256SUMS, so that a change of its manifest is noticed."""
-        return version_files.read_checksums(self._folder(ref)) is not None
+        return version_files.read_checksums(self._files(ref)) is not None
 
     def verify(self, ref: ModelRef, executors: Sequence[ExecutorName] | None = None) -> Manifest:
         """Check every file and every weight of a version; raises NotFoundError, CorruptVersionError.
@@ -252,7 +250,7 @@ class Store:
         with _refused(manifest.ref):
             if network is not None:
                 if version_files.WEIGHTS in manifest.files:
-                    version_files.read_float_weights(self._folder(ref), manifest)
+                    version_files.read_float_weights(self._files(ref), manifest)
                 for executor in executors or (golden_hashes.fastest_installed(),):
                     golden_hashes.check(manifest.ref, network, model.spec, model.golden, executor)
         return manifest
@@ -359,10 +357,10 @@ class Store:
             version_files.check_class_latents(source.name, description, class_latents)
             parts[version_files.CLASS_LATENTS] = version_files.class_latents_file(class_latents)
         parts |= {f"{figure}.png": png for figure, png in (figures or {}).items()}
-        folder = self._folder(ref)
+        version = self._files(ref)
         without = {version_files.CARD, *(f"{figure}.png" for figure in left_out)}
         kept = source.files.keys() - without - parts.keys()
-        files = {file: version_files.read_file(folder, source, file) for file in sorted(kept)}
+        files = {file: version_files.read_file(version, source, file) for file in sorted(kept)}
         return self._add(source.name, description, files | parts, card, source.arithmetic)
 
     def copy(self, ref: ModelRef, into: "Store") -> Manifest:
@@ -374,9 +372,9 @@ class Store:
         Raises NotFoundError, CorruptVersionError, and PublishError if the files cannot be written.
         """
         manifest = self.manifest(ref)
-        folder = self._folder(manifest.ref)
+        version = self._files(manifest.ref)
         contents = {
-            file: version_files.read_file(folder, manifest, file) for file in manifest.files
+            file: version_files.read_file(version, manifest, file) for file in manifest.files
         }
         card = contents.pop(version_files.CARD).decode()
         return into._add(  # noqa: SLF001 - the same class
@@ -389,15 +387,15 @@ class Store:
         Raises NotFoundError, CorruptVersionError, and PublishError if the file cannot be written.
         """
         manifest = self.verify(ref)
-        folder = self.root / manifest.name / str(manifest.version)
+        version = VersionFiles(self._backend, manifest.name, manifest.version)
         try:
-            content = read_regular(folder / MANIFEST, MAX_MANIFEST_BYTES)
-            replace_durably(folder / CHECKSUMS, checksums(manifest.files, content))
+            content = version.read(MANIFEST, MAX_MANIFEST_BYTES)
+            self._backend.seal(version.name, version.version, checksums(manifest.files, content))
         except OSError as error:
             raise PublishError(
-                f"cannot seal {manifest.ref} in {self.root}: {error.strerror or error}"
+                f"cannot seal {manifest.ref} in {self._backend}: {error.strerror or error}"
             ) from error
-        return version_files.read_manifest(folder)
+        return version_files.read_manifest(version)
 
     def set_alias(
         self, name: str, alias: str, version: int, *, lock_timeout_s: float = LOCK_TIMEOUT_S
@@ -414,21 +412,20 @@ class Store:
             raise InvalidReferenceError(
                 f"{alias[:80]!r} is not an alias; use letters, digits, - and _, a letter first"
             ) from error
-        folder = self.root / name
+
+        def point(content: bytes | None) -> bytes:
+            aliases = _parse_aliases(name, content) | {alias: version}
+            return (json.dumps(aliases, indent=2, sort_keys=True) + "\n").encode()
+
         try:
-            make_folder_durably(folder)
-            with FileLock(folder / ".aliases.lock", timeout=lock_timeout_s):
-                aliases = _read_aliases(folder) | {alias: version}
-                text = json.dumps(aliases, indent=2, sort_keys=True) + "\n"
-                replace_durably(folder / "aliases.json", text.encode())
-        except Timeout as error:
+            self._backend.change_aliases(name, point, lock_timeout_s)
+        except TimeoutError as error:
             raise StoreBusyError(
-                f"cannot set {name}@{alias}: another process has kept {error.lock_file} locked for "
-                f"{lock_timeout_s:.3g} s; the alias is unchanged"
+                f"cannot set {name}@{alias}: {error}; the alias is unchanged"
             ) from error
         except OSError as error:
             raise StoreError(
-                f"cannot set {name}@{alias} in {self.root}: {error.strerror or error}"
+                f"cannot set {name}@{alias} in {self._backend}: {error.strerror or error}"
             ) from error
 
     # --- inside ---
@@ -445,23 +442,29 @@ class Store:
         highest = max(self._versions(name), default=0)
         try:
             return add_version(
-                self.root / name, description, files, card, arithmetic=arithmetic, after=highest
+                self._backend,
+                name,
+                description,
+                files,
+                card,
+                arithmetic=arithmetic,
+                after=highest,
             )
         except OSError as error:
             raise PublishError(
-                f"cannot publish {name} in {self.root}: {error.strerror or error}; "
+                f"cannot publish {name} in {self._backend}: {error.strerror or error}; "
                 "the store is unchanged"
             ) from error
 
-    def _folder(self, ref: ModelRef) -> Path:
-        """Return the folder of a version; the first folder wins if both have it."""
+    def _files(self, ref: ModelRef) -> VersionFiles:
+        """Return the files of a version; the first backend wins if both have it."""
         version = self.resolve(ref).version
-        folders = [folder / ref.name / str(version) for folder in self._folders]
-        return next((folder for folder in folders if folder.exists()), folders[0])
+        assert version is not None  # noqa: S101 - resolved
+        holders = (backend for backend in self._backends if backend.has(ref.name, version))
+        return VersionFiles(next(holders, self._backend), ref.name, version)
 
     def _versions(self, name: str) -> tuple[int, ...]:
-        entries = {entry for folder in self._folders for entry in _entries(folder / name)}
-        return tuple(sorted(int(entry) for entry in entries if _is_version(entry)))
+        return tuple(sorted(set().union(*(each.versions(name) for each in self._backends))))
 
 
 @contextlib.contextmanager
@@ -548,27 +551,20 @@ def _listed(items: Sequence[object]) -> str:
     return (", ".join(map(str, items[:_MOST_LISTED])) or "none") + more
 
 
-def _entries(folder: Path) -> list[str]:
+def _read_aliases(backend: Backend, name: str) -> dict[str, int]:
     try:
-        return [entry.name for entry in folder.iterdir()]
-    except OSError:
-        return []
+        return _parse_aliases(name, backend.read_aliases(name))
+    except OSError as error:
+        raise ManifestError(f"{name}: {ALIASES} is unreadable: {error}") from error
 
 
-def _subfolders(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        return []
-    return [entry.name for entry in folder.iterdir() if entry.is_dir()]
-
-
-def _read_aliases(folder: Path) -> dict[str, int]:
-    try:
-        content = read_regular(folder / "aliases.json", MAX_ALIASES_BYTES, follow_link=True)
-        return _ALIASES.validate_json(content.removeprefix(codecs.BOM_UTF8))
-    except FileNotFoundError:
+def _parse_aliases(name: str, content: bytes | None) -> dict[str, int]:
+    if content is None:
         return {}
-    except (OSError, ValidationError) as error:
-        raise ManifestError(f"{folder.name}: aliases.json is unreadable: {error}") from error
+    try:
+        return _ALIASES.validate_json(content.removeprefix(codecs.BOM_UTF8))
+    except ValidationError as error:
+        raise ManifestError(f"{name}: {ALIASES} is unreadable: {error}") from error
 
 
 def _is_name(text: str) -> bool:
@@ -585,7 +581,3 @@ def _check_name(name: str) -> None:
             f"{name[:80]!r} is not a model name; use a-z, 0-9, '.', '_' and '-', "
             "a letter or digit first, at most 63"
         )
-
-
-def _is_version(entry: str) -> bool:
-    return entry.isascii() and entry.isdigit() and not entry.startswith("0")

@@ -1,4 +1,4 @@
-"""One version on disk: a folder of regular files, each with its checksum.
+"""One version: a folder of regular files, each with its checksum.
 
     weights.safetensors         the float weights; never a pickle; optional in an exact version
     exact.safetensors           the exact network, if the arithmetic is exact
@@ -21,7 +21,6 @@ files are checked when a version is loaded, also those that people look at, such
 import codecs
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -55,13 +54,12 @@ from model_store.errors import (
 )
 from model_store.network_size import excess
 from model_store.spec import Description, FileRecord, Manifest, ModelSpec, Sha256
+from model_store.store.backend import VersionFiles
 from model_store.store.checksums import (
     CHECKSUMS,
     MANIFEST,
     MAX_MANIFEST_BYTES,
     checksums,
-    find_link,
-    read_regular,
     record,
 )
 from model_store.store.tensors import Array, parse_safetensors, to_safetensors
@@ -121,15 +119,15 @@ _OTHER_HASHES = {"log_likelihood", "to_u", "to_z"}
 # --- reading -----------------------------------------------------------------------------------
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(version: VersionFiles) -> Manifest:
     """Read and validate the manifest of a version.
 
     Raises ChecksumError if SHA256SUMS does not fit it, and ManifestError.
     """
-    ref = f"{folder.parent.name}@{folder.name}"
+    ref = str(version)
     try:
-        link = find_link(folder)
-        content = read_regular(folder / MANIFEST, MAX_MANIFEST_BYTES)
+        link = version.find_link()
+        content = version.read(MANIFEST, MAX_MANIFEST_BYTES)
         manifest = Manifest.model_validate_json(content.removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise ManifestError(f"{ref}: cannot read {MANIFEST}: {error.strerror}") from error
@@ -147,7 +145,7 @@ def read_manifest(folder: Path) -> Manifest:
             f"{ref}: {link} is a symbolic link, whose target may change; replace it by the file"
         )
     _check_listed_files(manifest)
-    stated = read_checksums(folder)
+    stated = read_checksums(version)
     if stated is not None and stated != checksums(manifest.files, content):
         raise ChecksumError(
             f"{ref}: {MANIFEST} and {CHECKSUMS} do not fit each other, so one of them was changed; "
@@ -168,37 +166,36 @@ def _check_listed_files(manifest: Manifest) -> None:
             )
 
 
-def read_checksums(folder: Path) -> bytes | None:
+def read_checksums(version: VersionFiles) -> bytes | None:
     """Return the content of SHA256SUMS, or None if the version was published without it."""
     try:
-        return read_regular(folder / CHECKSUMS, MAX_MANIFEST_BYTES)
+        return version.read(CHECKSUMS, MAX_MANIFEST_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ChecksumError(
-            f"{folder.parent.name}@{folder.name}: cannot read {CHECKSUMS}: {error.strerror}; "
-            "republish it"
+            f"{version}: cannot read {CHECKSUMS}: {error.strerror}; republish it"
         ) from error
 
 
-def read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+def read_files(version: VersionFiles, manifest: Manifest) -> dict[str, bytes]:
     """Check all files of a version, and return those whose content is checked further.
 
     Raises ChecksumError.
     """
     kept = {}
     for filename in manifest.files:
-        content = read_file(folder, manifest, filename)
+        content = read_file(version, manifest, filename)
         if filename in _COMPUTED_WITH[manifest.arithmetic]:
             kept[filename] = content
     return kept
 
 
-def read_file(folder: Path, manifest: Manifest, filename: str) -> bytes:
+def read_file(version: VersionFiles, manifest: Manifest, filename: str) -> bytes:
     """Read one file of a version and check it; raises ChecksumError."""
     expected = manifest.files[filename]
     try:
-        content = read_regular(folder / filename, expected.size_bytes)
+        content = version.read(filename, expected.size_bytes, expected.sha256)
     except OSError as error:
         raise ChecksumError(
             f"{manifest.ref}: cannot read {filename}: {error.strerror}; republish it"
@@ -213,14 +210,14 @@ def read_file(folder: Path, manifest: Manifest, filename: str) -> bytes:
     return content
 
 
-def read_figure(folder: Path, manifest: Manifest, figure: str) -> bytes:
+def read_figure(version: VersionFiles, manifest: Manifest, figure: str) -> bytes:
     """Read the PNG of a figure and check it; raises FigureNotFoundError, ChecksumError."""
     if figure not in manifest.figures:
         raise FigureNotFoundError(
             f"{manifest.ref} has no figure {figure[:80]!r}; "
             f"it has {', '.join(manifest.figures) or 'none'}"
         )
-    return read_file(folder, manifest, f"{figure}.png")
+    return read_file(version, manifest, f"{figure}.png")
 
 
 def file_record(manifest: Manifest, filename: str) -> FileRecord:
@@ -232,13 +229,13 @@ def file_record(manifest: Manifest, filename: str) -> FileRecord:
     return manifest.files[filename]
 
 
-def read_listed_file(folder: Path, manifest: Manifest, filename: str) -> bytes:
+def read_listed_file(version: VersionFiles, manifest: Manifest, filename: str) -> bytes:
     """Read a file and check it, also its content if that is quick.
 
     Raises NotFoundError if the version lacks it, and CorruptVersionError.
     """
     file_record(manifest, filename)
-    content = read_file(folder, manifest, filename)
+    content = read_file(version, manifest, filename)
     if filename in _QUICKLY_CHECKED:
         files = {filename: content}
         check_snapshots(manifest, files)
@@ -250,15 +247,15 @@ def read_listed_file(folder: Path, manifest: Manifest, filename: str) -> bytes:
     return content
 
 
-def read_card(folder: Path, manifest: Manifest) -> str:
+def read_card(version: VersionFiles, manifest: Manifest) -> str:
     """Read the card of a version and check it; raises CorruptVersionError."""
     try:
-        return read_file(folder, manifest, CARD).decode()
+        return read_file(version, manifest, CARD).decode()
     except UnicodeDecodeError as error:
         raise CorruptVersionError(f"{manifest.ref}: {CARD} is not UTF-8: {error}") from error
 
 
-def read_float_weights(folder: Path, manifest: Manifest) -> dict[str, Array]:
+def read_float_weights(version: VersionFiles, manifest: Manifest) -> dict[str, Array]:
     """Read the float weights of a version, also of an exact one.
 
     Raises FloatWeightsNotFoundError, CorruptVersionError.
@@ -268,7 +265,7 @@ def read_float_weights(folder: Path, manifest: Manifest) -> dict[str, Array]:
             f"{manifest.ref} is published without float weights; to train from them, choose a "
             "version that has them"
         )
-    return parse_weights(manifest, {WEIGHTS: read_file(folder, manifest, WEIGHTS)})
+    return parse_weights(manifest, {WEIGHTS: read_file(version, manifest, WEIGHTS)})
 
 
 # --- parsing -----------------------------------------------------------------------------------

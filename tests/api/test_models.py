@@ -18,7 +18,7 @@ from app.inference.model_cache import ModelCache
 from app.settings import Settings
 from model_store.spec import ModelRef
 from model_store.store import WEIGHTS, Store
-from model_store.store.store import MAX_ALIASES_BYTES
+from model_store.store.backend import MAX_ALIASES_BYTES
 from tests.api.service import Service, encoded, problem, publish, publish_labelled, started
 from tests.unit.models import measured_description, reseal, tiny_weights
 

@@ -20,7 +20,9 @@ from app.api.request_body import read_uploads
 from app.imaging.decode import decode_upload
 from app.imaging.lossless import read_levels
 from app.settings import Settings
+from model_store.store.backend import VersionFiles
 from model_store.store.checksums import MANIFEST
+from model_store.store.folder import Folder
 from model_store.store.version import read_manifest
 from model_store.weight_shapes import weight_shapes
 from tests.fuzz import service_targets, version_targets
@@ -83,7 +85,8 @@ def _manifest(data: bytes) -> object:
     folder = _FOLDER / "mnist" / "1"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).write_bytes(data)
-    return weight_shapes(read_manifest(folder).spec)
+    version = VersionFiles(Folder(_FOLDER), "mnist", 1)
+    return weight_shapes(read_manifest(version).spec)
 
 
 def repair_png(data: bytes) -> bytes:
