@@ -9,6 +9,6 @@ typicality         how typical an image is of the data of a version
 typical_errors     how badly older versions reconstruct their test images
 weight_shapes      names, shapes and types of the weights that a spec requires
 durable_files      writing files that survive a crash
-store              versions, aliases and checksums in a folder
+store              versions, aliases and checksums, in a folder or an object store
 vae                networks, flow prior, likelihoods; the only part that needs torch
 """

@@ -13,6 +13,10 @@ StoreError
 │   └── FloatWeightsNotFoundError  an exact version is published without float weights
 ├── PublishError               a version could not be written; the store is unchanged
 ├── StoreBusyError             another process kept the aliases locked for too long
+├── StoreUnavailableError      an object store does not answer
+│   └── StoreAccessError       an object store refuses the credentials, or has no such bucket
+├── InvalidAddressError        the text is not the address of a store that can be opened
+├── StoreCacheError            the folder for copies of an object store cannot be written
 └── CorruptVersionError        a version on disk that must not be served
     ├── ManifestError          manifest.json is missing, unreadable or of another format
     ├── ChecksumError          a file is missing or differs from the manifest
@@ -84,6 +88,22 @@ class PublishError(StoreError):
 
 class StoreBusyError(StoreError):
     """Another process kept the aliases of a model locked for too long."""
+
+
+class StoreUnavailableError(StoreError):
+    """An object store does not answer; a later attempt may succeed."""
+
+
+class StoreAccessError(StoreUnavailableError):
+    """An object store refuses the credentials, or has no such bucket."""
+
+
+class InvalidAddressError(StoreError, ValueError):
+    """The address of a store that cannot be opened."""
+
+
+class StoreCacheError(StoreError):
+    """The folder for copies of an object store cannot be written."""
 
 
 class CorruptVersionError(StoreError):

@@ -32,7 +32,7 @@ class Area:
 
 
 AREAS = (
-    Area(("app", "model_store"), extras=("redis", "torch")),
+    Area(("app", "model_store"), extras=("object-store", "redis", "torch")),
     Area(("training",), groups=("data", "train")),
     Area(("clients/zserve_client",), "clients/pyproject.toml", extras=("images",)),
     Area(("docker", "scripts", "tests"), groups=("dev", "fuzz", "kubernetes"), extras=("otel",)),

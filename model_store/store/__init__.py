@@ -1,6 +1,8 @@
 """Versioned weights: published once, never changed, found by name, version or alias. No torch."""
 
+from model_store.store.disk_cache import DiskCache
 from model_store.store.locations import OWN, SHIPPED, open_store
+from model_store.store.objects import check_url, is_url
 from model_store.store.store import Store, StoredModel
 from model_store.store.version import ENCODED_IMAGES, EXACT, PIXELS, SNAPSHOTS, TYPICALITY, WEIGHTS
 
@@ -13,7 +15,10 @@ __all__ = [
     "SNAPSHOTS",
     "TYPICALITY",
     "WEIGHTS",
+    "DiskCache",
     "Store",
     "StoredModel",
+    "check_url",
+    "is_url",
     "open_store",
 ]

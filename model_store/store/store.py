@@ -39,6 +39,7 @@ from model_store.errors import (
     PublishError,
     StoreBusyError,
     StoreError,
+    StoreUnavailableError,
     VersionNotFoundError,
 )
 from model_store.network_size import excess
@@ -56,8 +57,10 @@ from model_store.spec import (
 )
 from model_store.store import version as version_files
 from model_store.store.backend import ALIASES, Backend, VersionFiles
-from model_store.store.checksums import MANIFEST, MAX_MANIFEST_BYTES, checksums
+from model_store.store.cached import Cached
+from model_store.store.checksums import CHECKSUMS, MANIFEST, MAX_MANIFEST_BYTES, checksums
 from model_store.store.folder import Folder
+from model_store.store.objects import Objects
 from model_store.store.publishing import add_version
 from model_store.store.tensors import Array, Weights, to_arrays, to_safetensors
 from model_store.typicality import Typicality
@@ -131,6 +134,25 @@ class Store:
             return self._backend.path
         raise StoreError(f"{self._backend} is not a folder")
 
+    @property
+    def in_folder(self) -> bool:
+        """Return True if versions are written to a folder, and not to an object store."""
+        return isinstance(self._backend, Folder)
+
+    @property
+    def unavailable(self) -> str | None:
+        """Return why an object store does not answer, if its copies are used, or None."""
+        return self._backend.unavailable
+
+    def connect(self) -> None:
+        """Ask an object store for its versions; raises StoreUnavailableError."""
+        if isinstance(self._backend, Cached | Objects):
+            self._backend.listing()
+
+    def place(self, ref: ModelRef) -> str:
+        """Return where the files of a version are, for people."""
+        return f"{self._backend}/{ref.name}/{ref.version}"
+
     # --- finding ---
 
     def names(self) -> tuple[str, ...]:
@@ -166,7 +188,7 @@ class Store:
                     f"{ref.name} has no alias {alias!r}; it has {_listed(sorted(aliases))}"
                 )
             version = aliases[alias]
-        if version not in versions:
+        if version not in versions and not self._has(ref.name, version):
             raise VersionNotFoundError(
                 f"{ref.name} has no version {version}; it has {_listed(versions)}"
             )
@@ -363,6 +385,38 @@ class Store:
         files = {file: version_files.read_file(version, source, file) for file in sorted(kept)}
         return self._add(source.name, description, files | parts, card, source.arithmetic)
 
+    def files(self, ref: ModelRef) -> dict[str, bytes]:
+        """Return all files of a version, checked; also its manifest, and SHA256SUMS if it has that.
+
+        Raises NotFoundError, CorruptVersionError.
+        """
+        version = self._files(ref)
+        manifest = version_files.read_manifest(version)
+        files = {file: version_files.read_file(version, manifest, file) for file in manifest.files}
+        files[MANIFEST] = version.read(MANIFEST, MAX_MANIFEST_BYTES)
+        sums = version_files.read_checksums(version)
+        return files if sums is None else files | {CHECKSUMS: sums}
+
+    def add(self, ref: ModelRef, files: Mapping[str, bytes]) -> bool:
+        """Add a version of another store under its number, with the files that it has there.
+
+        Returns False if the number is taken. A call that was interrupted can be made again. Raises
+        PublishError if the files cannot be written.
+        """
+        assert ref.version is not None  # noqa: S101 - resolved in the other store
+        with self._publishing(ref.name):
+            return self._backend.create(ref.name, ref.version, files, resume=True)
+
+    def has(self, ref: ModelRef) -> bool:
+        """Return True if the store has this version."""
+        return ref.version is not None and self._has(ref.name, ref.version)
+
+    def check_writable(self) -> None:
+        """Raise PublishError if an object store cannot be written; a folder is not looked at."""
+        if isinstance(self._backend, Objects):
+            with self._publishing("a version"):
+                self._backend.check_writable()
+
     def copy(self, ref: ModelRef, into: "Store") -> Manifest:
         """Publish a version again in another store, with all of its files, and return its manifest.
 
@@ -439,8 +493,8 @@ class Store:
         arithmetic: Arithmetic,
     ) -> Manifest:
         """Write the next version; raises PublishError if its files cannot be written."""
-        highest = max(self._versions(name), default=0)
-        try:
+        with self._publishing(name):
+            highest = max(self._versions(name), default=0)
             return add_version(
                 self._backend,
                 name,
@@ -450,11 +504,25 @@ class Store:
                 arithmetic=arithmetic,
                 after=highest,
             )
+
+    @contextlib.contextmanager
+    def _publishing(self, name: str) -> Iterator[None]:
+        """Turn errors of the backend into PublishError."""
+        try:
+            yield
+        except StoreUnavailableError as error:
+            raise PublishError(
+                f"cannot publish {name}: {error}; `python -m model_store list` shows whether the "
+                "last request has arrived nevertheless"
+            ) from error
         except OSError as error:
             raise PublishError(
                 f"cannot publish {name} in {self._backend}: {error.strerror or error}; "
                 "the store is unchanged"
             ) from error
+
+    def _has(self, name: str, version: int) -> bool:
+        return any(backend.has(name, version) for backend in self._backends)
 
     def _files(self, ref: ModelRef) -> VersionFiles:
         """Return the files of a version; the first backend wins if both have it."""

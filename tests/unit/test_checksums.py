@@ -9,11 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from model_store.errors import ChecksumError, CorruptVersionError, ManifestError, PublishError
+from model_store.errors import (
+    ChecksumError,
+    CorruptVersionError,
+    ManifestError,
+    ModelNotFoundError,
+    PublishError,
+)
 from model_store.spec import Manifest, ModelRef
 from model_store.store import SHIPPED, Store
 from model_store.store.checksums import record
 from model_store.store.cli import main
+from model_store.store.transfer import copy_version
+from tests.unit.backends import KINDS as PLACES
+from tests.unit.backends import FolderPlace, Place, in_place, new_place
 from tests.unit.exact_versions import publish_compressing
 from tests.unit.models import a_card, reseal, tiny_classes, tiny_description, tiny_weights
 
@@ -43,8 +52,17 @@ KINDS = {"float": publish_float, "exact": publish_exact}
 
 @pytest.fixture(params=KINDS)
 def store(tmp_path: Path, request: pytest.FixtureRequest) -> Store:
-    KINDS[request.param](tmp_path)
-    return Store(tmp_path)
+    """A version in a folder."""
+    KINDS[request.param](tmp_path / "folder")
+    return Store(tmp_path / "folder")
+
+
+@pytest.fixture(params=PLACES)
+def place(tmp_path: Path, store: Store, request: pytest.FixtureRequest) -> Place:
+    """The same version in a place of each kind."""
+    place = new_place(request.param, tmp_path)
+    copy_version(store, REF, in_place(place))
+    return place
 
 
 def folder(store: Store) -> Path:
@@ -62,37 +80,48 @@ def refused(store: Store, ref: ModelRef = REF) -> bool:
     return True
 
 
-def flips(path: Path, places: Iterator[int] | range) -> Iterator[int]:
-    """Flip one bit of a file at each place in turn; restore it afterwards."""
-    content = path.read_bytes()
-    for place in places:
+def flips(place: Place, path: str, offsets: Iterator[int] | range) -> Iterator[int]:
+    """Flip one bit of a file at each offset in turn; restore it afterwards."""
+    content = place.read(path)
+    for offset in offsets:
         bit = 1 << RANDOM.randrange(8)
-        path.write_bytes(content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :])
-        yield place
-    path.write_bytes(content)
+        place.write(path, content[:offset] + bytes([content[offset] ^ bit]) + content[offset + 1 :])
+        yield offset
+    place.write(path, content)
 
 
 # --- flips ---
 
 
-def test_a_flip_of_any_byte_of_a_small_file_is_refused(store: Store):
-    small = {"manifest.json", "SHA256SUMS", "card.md", "golden.json", "samples.png"}
-    files = [path for path in folder(store).iterdir() if path.name in small]
+def over_network(place: Place) -> bool:
+    return place.location.startswith("s3:")
+
+
+SMALL = ("manifest.json", "SHA256SUMS", "card.md", "golden.json", "samples.png")
+
+
+def test_a_flip_of_any_byte_of_a_small_file_is_refused(place: Place):
+    """Over a network it is one byte of two hundred."""
+    store = in_place(place)
+    files = [path for path in place.paths() if path.endswith(SMALL)]
     assert len(files) == 4
+    step = 200 if over_network(place) else 1
     for path in files:
-        for place in flips(path, range(path.stat().st_size)):
+        for offset in flips(place, path, range(0, len(place.read(path)), step)):
             with pytest.raises(CorruptVersionError):
                 store.load(REF)
-            if place % 50 == 0:
-                assert refused(store), (path.name, place)
+            if offset % 50 == 0:
+                assert refused(store), (path, offset)
     store.verify(REF)
 
 
-def test_a_flip_in_any_large_file_is_refused(store: Store):
-    for path in folder(store).glob("*.safetensors"):
-        size = path.stat().st_size
-        for place in flips(path, range(0, size, max(1, size // 100))):
-            assert refused(store), (path.name, place)
+def test_a_flip_in_any_large_file_is_refused(place: Place):
+    store = in_place(place)
+    flips_of_a_file = 5 if over_network(place) else 100
+    for path in (path for path in place.paths() if path.endswith(".safetensors")):
+        size = len(place.read(path))
+        for offset in flips(place, path, range(0, size, max(1, size // flips_of_a_file))):
+            assert refused(store), (path, offset)
     store.verify(REF)
 
 
@@ -106,9 +135,9 @@ def test_a_flip_in_any_file_of_a_shipped_version_is_refused(name: str, tmp_path:
     assert "SHA256SUMS" in {path.name for path in files}
     for path in files:
         size = path.stat().st_size
-        places = {0, size - 1, *(RANDOM.randrange(size) for _ in range(4))}
-        for place in flips(path, iter(sorted(places))):
-            assert refused(store, ref), (path.name, place)
+        offsets = {0, size - 1, *(RANDOM.randrange(size) for _ in range(4))}
+        for offset in flips(FolderPlace(copied), path.name, iter(sorted(offsets))):
+            assert refused(store, ref), (path.name, offset)
     store.load(ref)
 
 
@@ -120,12 +149,12 @@ def test_a_flip_of_any_byte_of_a_shipped_manifest_is_refused(name: str, tmp_path
     copied = shutil.copytree(SHIPPED / name / str(version), tmp_path / name / str(version))
     store = Store(tmp_path)
     for filename in ("manifest.json", "SHA256SUMS"):
-        path = copied / filename
-        for place in flips(path, range(path.stat().st_size)):
+        size = (copied / filename).stat().st_size
+        for offset in flips(FolderPlace(copied), filename, range(size)):
             with pytest.raises(CorruptVersionError):
                 store.load(ref)
-            if place % 50 == 0:
-                assert refused(store, ref), (filename, place)
+            if offset % 50 == 0:
+                assert refused(store, ref), (filename, offset)
     store.load(ref)
 
 
@@ -141,20 +170,19 @@ def test_a_flip_of_any_byte_of_a_shipped_manifest_is_refused(name: str, tmp_path
         lambda _: b"",
     ],
 )
-def test_checksums_have_one_form_only(store: Store, change: Callable[[bytes], bytes]):
-    path = folder(store) / "SHA256SUMS"
-    path.write_bytes(change(path.read_bytes()))
+def test_checksums_have_one_form_only(place: Place, change: Callable[[bytes], bytes]):
+    store = in_place(place)
+    place.write("tiny/1/SHA256SUMS", change(place.read("tiny/1/SHA256SUMS")))
     with pytest.raises(ChecksumError, match=r"manifest\.json and SHA256SUMS do not fit"):
         store.load(REF)
     with pytest.raises(ChecksumError):
         store.card(REF)
 
 
-def test_a_manifest_that_means_the_same_in_other_bytes_is_refused(store: Store):
-    path = folder(store) / "manifest.json"
-    path.write_bytes(path.read_bytes() + b" ")
+def test_a_manifest_that_means_the_same_in_other_bytes_is_refused(place: Place):
+    place.write("tiny/1/manifest.json", place.read("tiny/1/manifest.json") + b" ")
     with pytest.raises(ChecksumError, match="one of them was changed"):
-        store.manifest(REF)
+        in_place(place).manifest(REF)
 
 
 def test_sha256sum_checks_a_version(store: Store):
@@ -168,28 +196,28 @@ def test_sha256sum_checks_a_version(store: Store):
 
 
 def test_a_version_without_checksums_is_loaded_and_verify_says_so(
-    store: Store, capsys: pytest.CaptureFixture[str]
+    place: Place, capsys: pytest.CaptureFixture[str]
 ):
-    sealed = (folder(store) / "SHA256SUMS").read_bytes()
-    (folder(store) / "SHA256SUMS").unlink()
-    store.load(REF)
-    assert main(["--store", str(store.root), "verify"]) == 0
+    sealed = place.read("tiny/1/SHA256SUMS")
+    place.delete("tiny/1/SHA256SUMS")
+    in_place(place).load(REF)
+    assert main(["--store", place.location, "verify"]) == 0
     assert "unsealed: nothing would show a change of manifest.json" in capsys.readouterr().out
-    assert main(["--store", str(store.root), "seal", "tiny@1"]) == 0
+    assert main(["--store", place.location, "seal", "tiny@1"]) == 0
     assert capsys.readouterr().out == "tiny@1 is sealed\n"
-    assert (folder(store) / "SHA256SUMS").read_bytes() == sealed
-    assert main(["--store", str(store.root), "verify"]) == 0
+    assert place.read("tiny/1/SHA256SUMS") == sealed
+    assert main(["--store", place.location, "verify"]) == 0
     assert "unsealed" not in capsys.readouterr().out
-    assert main(["--store", str(store.root), "seal", "tiny@1"]) == 0
+    assert main(["--store", place.location, "seal", "tiny@1"]) == 0
     assert capsys.readouterr().out == "tiny@1 is sealed already\n"
 
 
-def test_a_damaged_version_is_not_sealed(store: Store):
-    (folder(store) / "SHA256SUMS").unlink()
-    (folder(store) / "card.md").write_text("changed")
+def test_a_damaged_version_is_not_sealed(place: Place):
+    place.delete("tiny/1/SHA256SUMS")
+    place.write("tiny/1/card.md", b"changed")
     with pytest.raises(ChecksumError, match=r"card\.md"):
-        store.seal(REF)
-    assert not (folder(store) / "SHA256SUMS").exists()
+        in_place(place).seal(REF)
+    assert "tiny/1/SHA256SUMS" not in place.paths()
 
 
 def test_a_shipped_version_is_not_sealed(store: Store, tmp_path: Path):
@@ -237,6 +265,19 @@ def test_what_is_no_file_is_refused_and_not_waited_for(
     make(folder(store) / filename)
     with pytest.raises(CorruptVersionError, match=f"cannot read {filename}: "):
         store.load(REF)
+
+
+@pytest.mark.parametrize("filename", ["card.md", "manifest.json"])
+def test_a_missing_file_is_named(place: Place, filename: str):
+    place.delete(f"tiny/1/{filename}")
+    with pytest.raises((ChecksumError, ManifestError, ModelNotFoundError)):
+        in_place(place).load(REF)
+
+
+def test_a_file_with_more_bytes_is_refused(place: Place):
+    place.write("tiny/1/card.md", place.read("tiny/1/card.md") + b" ")
+    with pytest.raises(ChecksumError, match=r"card\.md: it has more than \d+ bytes"):
+        in_place(place).load(REF)
 
 
 def test_a_file_that_is_larger_than_its_manifest_says_is_not_read(store: Store):

@@ -31,6 +31,16 @@ def test_a_module_without_networks_does_not_import_torch(module: str):
     assert "torch" not in loaded_by(module)
 
 
+def test_a_store_in_a_folder_does_not_import_the_client_of_object_stores():
+    script = (
+        "import sys; from pathlib import Path; from model_store.store import SHIPPED, Store\n"
+        "assert Store(SHIPPED).names(); print(*sys.modules, sep='\\n')"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "obstore" not in done.stdout.split()
+
+
 def test_every_module_of_imaging_and_sampling_is_free_of_torch():
     script = (
         "import importlib, pkgutil, sys, app.imaging, app.sampling\n"

@@ -1,11 +1,9 @@
-"""The store keeps its promises: whole versions or none, numbers that nobody shares, aliases."""
+"""A store keeps its promises, in a folder and in an object store.
 
-import multiprocessing
-import os
-import shutil
-import subprocess
-import sys
-import time
+Whole versions or none, numbers that nobody shares, aliases of which none is lost.
+"""
+
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,19 +20,25 @@ from model_store.errors import (
     ManifestError,
     ModelNotFoundError,
     NonFiniteError,
-    PublishError,
     ShapeError,
     VersionNotFoundError,
 )
 from model_store.spec import Manifest, ModelRef
 from model_store.store import Store
+from model_store.store.backend import MAX_ALIASES_BYTES
 from model_store.vae import VAE
+from tests.unit.backends import KINDS, Place, in_place, new_place
 from tests.unit.models import TINY, a_card, tiny_description, tiny_weights
 
 
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return new_place(request.param, tmp_path)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+def store(place: Place) -> Store:
+    return in_place(place)
 
 
 def publish(store: Store, name: str = "tiny", seed: int = 0) -> Manifest:
@@ -45,12 +49,6 @@ def publish(store: Store, name: str = "tiny", seed: int = 0) -> Manifest:
         card=a_card,
         figures={"samples": b"a picture", "loss": b"another"},
     )
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, with its content."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 # --- publish, then read back ---
@@ -64,7 +62,7 @@ def test_a_published_version_is_loaded_bit_for_bit(store: Store):
     assert all(np.array_equal(loaded[name], tensor) for name, tensor in expected.items())
 
 
-def test_arrays_and_tensors_are_published_as_the_same_file(store: Store):
+def test_arrays_and_tensors_are_published_as_the_same_file(store: Store, place: Place):
     tensors = tiny_weights()
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     files = [
@@ -72,7 +70,7 @@ def test_arrays_and_tensors_are_published_as_the_same_file(store: Store):
         for weights in (tensors, arrays)
     ]
     assert files[0] == files[1]
-    content = (store.root / "tiny" / "1" / "weights.safetensors").read_bytes()
+    content = place.read("tiny/1/weights.safetensors")
     assert content == safetensors.torch.save(tensors)
 
 
@@ -116,19 +114,20 @@ def test_the_manifest_sorts_latent_dimensions_by_information(store: Store):
     assert publish(store).informative_dimensions() == (1, 2, 0)
 
 
-def test_versions_count_upwards_and_are_compared_as_integers(store: Store):
+def test_versions_count_upwards_and_are_compared_as_integers(store: Store, place: Place):
     publish(store)
-    shutil.copytree(store.root / "tiny" / "1", store.root / "tiny" / "9")
+    for path in place.paths():
+        place.write(path.replace("/1/", "/9/"), place.read(path))
     assert publish(store).version == 10
     assert store.versions("tiny") == (1, 9, 10)
 
 
-def test_names_lists_what_has_a_version(store: Store):
+def test_names_lists_what_has_a_version(store: Store, place: Place):
     assert store.names() == ()
     publish(store, "b")
     publish(store, "a")
-    (store.root / "empty").mkdir()
-    (store.root / "NOT A NAME" / "1").mkdir(parents=True)
+    place.write("empty/aliases.json", b"{}")
+    place.write("NOT A NAME/1/manifest.json", b"{}")
     assert store.names() == ("a", "b")
 
 
@@ -172,17 +171,25 @@ def test_an_alias_that_could_be_taken_for_something_else_is_refused(store: Store
         store.set_alias("tiny", alias, 1)
 
 
-@pytest.mark.processes
-def test_aliases_that_were_set_at_the_same_time_are_all_kept(store: Store):
+def test_aliases_that_were_set_at_the_same_time_are_all_kept(store: Store, place: Place):
     publish(store)
-    run_together(_set_alias, [(store.root, f"alias-{i}") for i in range(3)])
-    assert set(store.aliases("tiny")) == {"production", *(f"alias-{i}" for i in range(3))}
+    run_together(
+        *(lambda i=i: in_place(place).set_alias("tiny", f"alias-{i}", 1) for i in range(8))
+    )
+    assert set(store.aliases("tiny")) == {"production", *(f"alias-{i}" for i in range(8))}
 
 
-def test_unreadable_aliases_are_an_error_and_not_an_empty_list(store: Store):
+def test_unreadable_aliases_are_an_error_and_not_an_empty_list(store: Store, place: Place):
     publish(store)
-    (store.root / "tiny" / "aliases.json").write_text('{"production": ')
+    place.write("tiny/aliases.json", b'{"production": ')
     with pytest.raises(ManifestError, match=r"aliases\.json"):
+        store.resolve(ModelRef.parse("tiny"))
+
+
+def test_aliases_of_any_size_are_not_read(store: Store, place: Place):
+    publish(store)
+    place.write("tiny/aliases.json", b" " * (MAX_ALIASES_BYTES + 1) + b"{}")
+    with pytest.raises(ManifestError, match=r"aliases\.json is unreadable: .*262,144 bytes"):
         store.resolve(ModelRef.parse("tiny"))
 
 
@@ -195,11 +202,10 @@ def test_an_unknown_model_is_named_with_those_that_exist(store: Store):
         store.load(ModelRef.parse("mnist"))
 
 
-def test_of_many_models_and_versions_a_message_names_the_first_twenty(store: Store):
-    publish(store, "m0")
-    for i in range(1, 30):
-        shutil.copytree(store.root / "m0", store.root / f"m{i}")
-        (store.root / "m0" / str(i + 1)).mkdir()
+def test_of_many_models_and_versions_a_message_names_the_first_twenty(store: Store, place: Place):
+    for i in range(30):
+        place.write(f"m{i}/1/manifest.json", b"{}")
+        place.write(f"m0/{i + 1}/manifest.json", b"{}")
     with pytest.raises(ModelNotFoundError, match=r"it holds: m0, m1, m10, .* and 10 more$"):
         store.load(ModelRef.parse("mnist"))
     with pytest.raises(VersionNotFoundError, match=r"it has 1, 2, 3, .*, 20 and 10 more$"):
@@ -220,10 +226,10 @@ def test_an_unknown_version_alias_or_figure_is_named_with_those_that_exist(store
 
 
 @pytest.mark.parametrize("name", ["", "Tiny", "../tiny", "a b", ".tiny"])
-def test_a_name_that_is_no_name_is_refused(store: Store, name: str):
+def test_a_name_that_is_no_name_is_refused(store: Store, place: Place, name: str):
     with pytest.raises(InvalidReferenceError, match="is not a model name"):
         publish(store, name)
-    assert not store.root.exists()
+    assert place.paths() == []
 
 
 def test_weights_that_do_not_fit_the_spec_are_not_published(store: Store):
@@ -245,235 +251,58 @@ def test_weights_with_a_nan_are_not_published(store: Store):
     assert store.names() == ()
 
 
-# --- interrupted publishing ---
-
-OS_CALLS = ["fsync", "open", "rename"]
+# --- publishers at the same time ---
 
 
-def failing(name: str, call: int, fail: Callable[[], None]) -> Callable[..., object]:
-    """`os.<name>`, but its call number `call` (from 0) fails instead."""
-    original = getattr(os, name)
-    calls = iter(range(10_000))
+def run_together(*calls: Callable[[], object]) -> None:
+    """Run calls in threads, all at the same time; raise the first error."""
+    errors: list[BaseException] = []
+    begin = threading.Barrier(len(calls))
 
-    def wrapper(*args: object, **kwargs: object) -> object:
-        if next(calls) == call:
-            fail()
-        return original(*args, **kwargs)
+    def run(call: Callable[[], object]) -> None:
+        begin.wait()
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            errors.append(error)
 
-    return wrapper
-
-
-def disk_full() -> None:
-    raise OSError(28, "No space left on device")
-
-
-def interrupt() -> None:
-    raise KeyboardInterrupt
-
-
-def count_calls(store: Store, name: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How often another publish of the same model calls `os.<name>`."""
-    calls = 0
-    original = getattr(os, name)
-
-    def wrapper(*args: object, **kwargs: object) -> object:
-        nonlocal calls
-        calls += 1
-        return original(*args, **kwargs)
-
-    publish(store)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, name, wrapper)
-        publish(store)
-    return calls
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
-@pytest.mark.parametrize("name", OS_CALLS)
-def test_a_disk_that_fails_at_any_step_leaves_the_store_as_it_was(
-    store: Store, name: str, monkeypatch: pytest.MonkeyPatch
-):
-    steps = count_calls(store, name, monkeypatch)
-    assert steps > 0
-    before = tree(store.root)
-    for step in range(steps):
-        with monkeypatch.context() as patch:
-            patch.setattr(os, name, failing(name, step, disk_full))
-            with pytest.raises(PublishError, match="No space left on device"):
-                publish(store)
-        assert tree(store.root) == before
-        assert sorted(entry.name for entry in (store.root / "tiny").iterdir()) == ["1", "2"]
-
-
-STEPS = 9
-"""Files and folders that a publish waits for: six files and the hidden folder before the rename, and
-then the folders of the model and of the store."""
-
-
-@pytest.mark.parametrize("step", range(STEPS))
-def test_control_c_at_any_step_leaves_the_store_as_it_was(
-    store: Store, step: int, monkeypatch: pytest.MonkeyPatch
-):
-    publish(store)
-    before = tree(store.root)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", failing("fsync", step, interrupt))
-        with pytest.raises(KeyboardInterrupt):
-            publish(store)
-    assert tree(store.root) == before
-
-
-def killed(store: Store, step: int) -> int:
-    """Publish in a process that ends at a step; return its exit status."""
-    script = (
-        "import os; from pathlib import Path\n"
-        "from model_store.store import Store; from tests.unit import test_store as t\n"
-        f"os.fsync = t.failing('fsync', {step}, lambda: os._exit(9))\n"
-        f"t.publish(Store(Path({str(store.root)!r})))\n"
-    )
-    return subprocess.run([sys.executable, "-c", script], check=False).returncode
-
-
-def test_the_first_version_of_a_name_waits_for_every_folder_that_it_appears_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    store = Store(tmp_path / "deep" / "store")
-    synced: list[str] = []
-    original = os.fsync
-
-    def recording(descriptor: int) -> None:
-        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
-        original(descriptor)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", recording)
-        publish(store)
-    folders = {tmp_path, tmp_path / "deep", store.root, store.root / "tiny"}
-    assert {str(folder) for folder in folders} <= set(synced)
-    assert synced[-2:] == [str(store.root / "tiny"), str(store.root)]
-    synced.clear()
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", recording)
-        Store(tmp_path / "aliases", shipped=store.root).set_alias("tiny", "canary", 1)
-    assert {str(tmp_path), str(tmp_path / "aliases")} <= set(synced)
-
-
-@pytest.mark.parametrize("step", range(STEPS + 2))
-def test_a_first_publish_that_fails_at_any_step_leaves_no_model_behind(
-    store: Store, step: int, monkeypatch: pytest.MonkeyPatch
-):
-    """Two more steps: the folders of the store and of the model are new."""
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", failing("fsync", step, disk_full))
-        with pytest.raises(PublishError):
-            publish(store)
-    assert tree(store.root) == {}
-    assert store.names() == ()
-    assert publish(store).version == 1
-
-
-@pytest.mark.processes
-@pytest.mark.parametrize("step", [STEPS - 2, STEPS - 1])
-def test_a_publisher_killed_after_the_rename_leaves_two_whole_versions(store: Store, step: int):
-    publish(store)
-    assert killed(store, step) == 9
-    assert store.versions("tiny") == (1, 2)
+def test_parallel_publishers_get_different_versions_and_lose_none(store: Store, place: Place):
+    """All publish the same files in the same second."""
+    run_together(*(lambda: publish(in_place(place)) for _ in range(6)))
+    assert store.versions("tiny") == tuple(range(1, 7))
     for version in store.versions("tiny"):
         store.verify(ModelRef(name="tiny", version=version))
-
-
-@pytest.mark.processes
-@pytest.mark.parametrize("step", range(STEPS - 2))
-def test_a_publisher_killed_at_any_step_leaves_whole_versions_only(store: Store, step: int):
-    publish(store)
-    assert killed(store, step) == 9
-    assert store.versions("tiny") == (1,)
-    store.verify(ModelRef.parse("tiny"))
-    assert publish(store).version == 2
-
-
-def test_what_a_killed_publisher_left_is_swept_a_day_later(store: Store):
-    publish(store)
-    fresh, old = (store.root / "tiny" / f".publishing-{age}" for age in ("fresh", "old"))
-    for folder in (fresh, old):
-        folder.mkdir()
-        (folder / "weights.safetensors").write_bytes(b"half")
-    yesterday = time.time() - 25 * 3600
-    os.utime(old, (yesterday, yesterday))
-    publish(store)
-    assert fresh.exists()
-    assert not old.exists()
-
-
-# --- publishers and readers at the same time ---
-
-
-@pytest.mark.processes
-def test_parallel_publishers_get_different_versions_and_lose_none(store: Store):
-    run_together(_publish_five, [(store.root, seed) for seed in range(3)])
-    assert store.versions("tiny") == tuple(range(1, 16))
-    for version in store.versions("tiny"):
-        store.verify(ModelRef(name="tiny", version=version))
-    assert not list((store.root / "tiny").glob(".publishing-*"))
-
-
-@pytest.mark.processes
-def test_a_reader_during_publishing_never_sees_half_a_version(store: Store):
-    publish(store)
-    context = multiprocessing.get_context("spawn")
-    publisher = context.Process(target=_publish_five, args=(store.root, 1))
-    publisher.start()
-    reads = 0
-    while publisher.is_alive() or reads == 0:
-        newest = store.versions("tiny")[-1]
-        store.verify(ModelRef(name="tiny", version=newest))
-        reads += 1
-    publisher.join()
-    assert publisher.exitcode == 0
-    assert store.versions("tiny") == (1, 2, 3, 4, 5, 6)
-
-
-def run_together(target: Callable[..., None], arguments: list[tuple[object, ...]]) -> None:
-    """Run a function in one process per tuple of arguments, all at the same time."""
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=target, args=each) for each in arguments]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=120)
-    assert [process.exitcode for process in processes] == [0] * len(processes)
-
-
-def _publish_five(root: Path, seed: int) -> None:
-    for _ in range(5):
-        publish(Store(root), seed=seed)
-
-
-def _set_alias(root: Path, alias: str) -> None:
-    Store(root).set_alias("tiny", alias, 1)
 
 
 # --- files that people edit ---
 
 
-def test_aliases_that_an_editor_saved_with_a_byte_order_mark_are_read(store: Store):
+def test_aliases_that_an_editor_saved_with_a_byte_order_mark_are_read(store: Store, place: Place):
     publish(store)
     publish(store)
-    aliases = store.root / "tiny" / "aliases.json"
-    aliases.write_text('\N{ZERO WIDTH NO-BREAK SPACE}{"production": 2}', encoding="utf-8")
+    place.write("tiny/aliases.json", b'\xef\xbb\xbf{"production": 2}')
     assert store.resolve(ModelRef.parse("tiny")).version == 2
     store.set_alias("tiny", "canary", 1)
-    assert aliases.read_bytes().startswith(b"{")
+    assert place.read("tiny/aliases.json").startswith(b"{")
     assert store.aliases("tiny") == {"production": 2, "canary": 1}
 
 
 def test_a_manifest_that_an_editor_saved_with_a_byte_order_mark_is_read_unless_it_is_sealed(
-    store: Store,
+    store: Store, place: Place
 ):
     manifest = publish(store)
-    folder = store.root / "tiny" / "1"
-    content = (folder / "manifest.json").read_bytes()
-    (folder / "manifest.json").write_bytes(b"\xef\xbb\xbf" + content)
+    content = place.read("tiny/1/manifest.json")
+    place.write("tiny/1/manifest.json", b"\xef\xbb\xbf" + content)
     with pytest.raises(ChecksumError, match="one of them was changed"):
         store.manifest(manifest.ref)
-    (folder / "SHA256SUMS").unlink()
+    place.delete("tiny/1/SHA256SUMS")
     assert store.manifest(manifest.ref) == manifest
