@@ -1,13 +1,12 @@
-"""List the versions of a store, show one, check them, seal older ones, promote one."""
+"""List the versions of a store, show, check, seal, promote and copy them."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from model_store.arithmetic import golden
-from model_store.errors import CorruptVersionError, StoreError
+from model_store.errors import CorruptVersionError, PublishError, StoreError
 from model_store.sample_quality import (
     NOT_MEASURED,
     SampleQuality,
@@ -17,13 +16,14 @@ from model_store.sample_quality import (
 from model_store.spec import PRODUCTION, Manifest, ModelRef
 from model_store.store.locations import open_store
 from model_store.store.store import Store
+from model_store.store.transfer import copy_aliases, copy_version, differences, select
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return the exit status.
 
-    The status is 0 on success, 1 if a version fails its checks, and 2 if the named version does not
-    exist or an argument is wrong.
+    The status is 0 on success, 1 if a version fails its checks or cannot be copied, and 2 if the
+    named version does not exist, the store does not answer, or an argument is wrong.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -102,7 +102,48 @@ def verify(store: Store, options: argparse.Namespace) -> int:
             failures += 1
             print(f"FAILED  {error}")
     print(f"{len(refs) - failures} of {len(refs)} versions are sound in {store}")
+    if options.against is not None:
+        lines = list(differences(store, refs, open_store(options.against)))
+        failures += len(lines)
+        print("\n".join(lines) or f"{options.against} has the same, with the same aliases")
     return 1 if failures else 0
+
+
+def push(store: Store, options: argparse.Namespace) -> int:
+    """Copy versions to another store."""
+    return _transfer(store, open_store(options.to), options.refs, aliases=options.aliases)
+
+
+def pull(store: Store, options: argparse.Namespace) -> int:
+    """Copy versions from another store."""
+    source = open_store(getattr(options, "from"))
+    return _transfer(source, store, options.refs, aliases=options.aliases)
+
+
+def sync(store: Store, options: argparse.Namespace) -> int:
+    """Copy all versions and aliases to another store."""
+    return _transfer(store, open_store(options.to), (), aliases=True)
+
+
+def _transfer(source: Store, target: Store, references: Sequence[str], *, aliases: bool) -> int:
+    """Copy versions, and then aliases: a reader never sees an alias before its version."""
+    refs = select(source, references)
+    copied, failed = 0, set()
+    for ref in refs:
+        try:
+            if copy_version(source, ref, target):
+                copied += 1
+                print(f"copied  {_summary(source.manifest(ref))}", flush=True)
+        except (CorruptVersionError, PublishError) as error:
+            failed.add(ref)
+            print(f"FAILED  {error}", flush=True)
+    names = dict.fromkeys(ref.name for ref in refs)
+    for name in names if aliases and not failed else ():
+        for change in copy_aliases(source, name, target):
+            print(change)
+    there = len(refs) - copied - len(failed)
+    print(f"{copied} versions copied from {source} to {target}, {there} were there already")
+    return 1 if failed else 0
 
 
 def seal(store: Store, options: argparse.Namespace) -> int:
@@ -163,14 +204,13 @@ def _size_bytes(manifest: Manifest) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m model_store", description=__doc__)
-    folder = os.environ.get("ZSERVE_STORE")
     parser.add_argument(
         "--store",
-        type=Path,
-        default=Path(folder) if folder else None,
-        metavar="DIR",
-        help="folder of the models (default: ZSERVE_STORE, or the models you trained, in models/, "
-        "together with the shipped ones)",
+        default=os.environ.get("ZSERVE_STORE") or None,
+        metavar="STORE",
+        help="folder of the models, or address of an object store such as s3://bucket/prefix "
+        "(default: ZSERVE_STORE, or the models you trained, in models/, together with the shipped "
+        "ones)",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -197,7 +237,36 @@ def _parser() -> argparse.ArgumentParser:
         help="what computes the golden hashes of exact versions again; all: whatever is installed "
         "(default: %(default)s)",
     )
+    command.add_argument(
+        "--against",
+        metavar="STORE",
+        help="also compare the manifests and aliases with those of another store",
+    )
     command.set_defaults(run=verify)
+
+    for name, run, option, text in (
+        ("push", push, "--to", "copy versions to another store"),
+        ("pull", pull, "--from", "copy versions from another store"),
+    ):
+        command = commands.add_parser(
+            name,
+            help=text,
+            description="Copy versions with their numbers and bytes. Versions that are there already "
+            "are skipped, so a copy that was interrupted is continued by the same command.",
+        )
+        command.add_argument(
+            "refs",
+            metavar="NAME[@VERSION|@ALIAS]",
+            nargs="*",
+            help="a bare name means all of its versions (default: all versions of all models)",
+        )
+        command.add_argument(option, metavar="STORE", required=True, help="folder or address")
+        command.add_argument("--aliases", action="store_true", help="copy their aliases as well")
+        command.set_defaults(run=run)
+
+    command = commands.add_parser("sync", help="copy all versions and aliases to another store")
+    command.add_argument("--to", metavar="STORE", required=True, help="folder or address")
+    command.set_defaults(run=sync)
 
     command = commands.add_parser(
         "seal", help="add the checksum over the whole version to one that was published without it"

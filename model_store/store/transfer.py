@@ -1,0 +1,84 @@
+"""Copy versions and aliases from one store to another, and compare two stores.
+
+A copy keeps its number and its bytes. What is there already is skipped, so a transfer that was
+interrupted is continued by starting it again.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from model_store.errors import ModelNotFoundError, PublishError
+from model_store.spec import ModelRef
+from model_store.store.store import Store
+
+
+def select(store: Store, references: Iterable[str]) -> list[ModelRef]:
+    """Return the versions that references name; a bare name means all versions of a model.
+
+    Without references, all versions of the store. Raises InvalidReferenceError, NotFoundError.
+    """
+    named = [ModelRef.parse(text) for text in references]
+    refs: list[ModelRef] = []
+    for ref in named or [ModelRef(name=name) for name in store.names()]:
+        if ref.version is None and ref.alias is None:
+            refs += [ModelRef(name=ref.name, version=v) for v in store.versions(ref.name)]
+        else:
+            refs.append(store.resolve(ref))
+    return list(dict.fromkeys(refs))
+
+
+def copy_version(source: Store, ref: ModelRef, target: Store) -> bool:
+    """Copy a version under its number; return False if the target has it already.
+
+    Raises PublishError if the target has another version of that number, or cannot be written, and
+    CorruptVersionError if a version is damaged.
+    """
+    if not target.has(ref) and target.add(ref, source.files(ref)):
+        return True
+    if target.has(ref) and target.manifest(ref) == source.manifest(ref):
+        return False
+    raise PublishError(
+        f"{target} has another {ref}, or a publisher was killed there while it wrote one; "
+        "publish the version under a new number"
+    )
+
+
+def copy_aliases(source: Store, name: str, target: Store) -> list[str]:
+    """Point the aliases of a model at the versions that they have in the source.
+
+    Returns a line for each change. Aliases that the source does not have are kept. Raises
+    VersionNotFoundError if the target lacks a version.
+    """
+    changes = []
+    for alias, version in sorted(source.aliases(name).items()):
+        before = target.aliases(name).get(alias)
+        if before != version:
+            target.set_alias(name, alias, version)
+            changes.append(f"{name}@{alias} is version {version} (was {before or 'not set'})")
+    return changes
+
+
+def differences(source: Store, refs: Iterable[ModelRef], target: Store) -> Iterator[str]:
+    """Yield a line for each version and each alias that the target lacks or has otherwise.
+
+    Only manifests are compared, which have the checksums of all other files.
+    """
+    names = []
+    for ref in refs:
+        names.append(ref.name)
+        if not target.has(ref):
+            yield f"{ref} is missing in {target}"
+        elif target.manifest(ref) != source.manifest(ref):
+            yield f"{ref} is another version in {target}"
+    for name in dict.fromkeys(names):
+        theirs = _aliases(target, name)
+        for alias, version in sorted(source.aliases(name).items()):
+            if theirs.get(alias) != version:
+                other = theirs.get(alias, "not set")
+                yield f"{name}@{alias} is version {version}, and {other} in {target}"
+
+
+def _aliases(store: Store, name: str) -> dict[str, int]:
+    try:
+        return store.aliases(name)
+    except ModelNotFoundError:
+        return {}
