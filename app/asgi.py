@@ -52,9 +52,9 @@ from app.inference.model_cache import ModelCache
 from app.observability.logs import RequestLog
 from app.observability.metrics import Telemetry
 from app.observability.service_state import Health
+from app.served_store import open_served_store
 from app.settings import Settings
 from app.stopping import Stopping
-from model_store.store import open_store
 
 log = logging.getLogger("zserve")
 
@@ -184,7 +184,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         batch_requests=settings.batch_requests,
         hooks=hooks,
     )
-    store = open_store(settings.store)
+    store = open_served_store(settings)
     cache = ModelCache(
         store,
         engine,

@@ -4,6 +4,7 @@ import difflib
 import importlib.util
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.errors import SettingsError
 from app.prefixes import normal_prefix
 from app.rates import Rate
 from model_store.spec import ModelRef
+from model_store.store import check_url, is_url
 
 PREFIX = "ZSERVE_"
 
@@ -79,10 +81,21 @@ class Settings(BaseSettings):
         default=None, description="Address of a documentation site, which /docs then links to."
     )
 
-    store: Path | None = Field(
+    store: Path | str | None = Field(
         default=None,
-        description="Folder with the models. By default `models/`, into which training publishes, "
-        "together with the shipped models.",
+        description="Folder with the models, or address of an object store: s3://bucket/prefix, "
+        "gs://bucket/prefix or az://container/prefix. By default `models/`, into which training "
+        "publishes, together with the shipped models.",
+    )
+    store_cache: Path | None = Field(
+        default=None,
+        description="Folder for copies of what an object store has, which all workers of the machine "
+        "share. By default zserve in the user's folder for caches, such as ~/.cache/zserve.",
+    )
+    store_cache_bytes: int = Field(
+        default=4 * 1024**3,
+        ge=1,
+        description="Total size (bytes) of these copies; the least recently used are deleted first.",
     )
     model: str = Field(default="mnist", description="Model to use when a request names none.")
     max_loaded_models: int = Field(
@@ -321,14 +334,21 @@ class Settings(BaseSettings):
         "redis://localhost:6379/0.",
     )
 
+    @field_validator("store", mode="before")
+    @classmethod
+    def _read_store(cls, store: object) -> object:
+        return Path(store) if isinstance(store, str) and not is_url(store) else store
+
     @field_validator("store")
     @classmethod
-    def _check_store(cls, folder: Path | None) -> Path | None:
+    def _check_store(cls, store: Path | str | None) -> Path | str | None:
         """Refuse a folder that does not exist: a store that is not mounted looks like an empty one."""
-        if folder is not None and not folder.is_dir():
-            kind = "is not a folder" if folder.exists() else "the folder does not exist"
+        if isinstance(store, str):
+            check_url(store)
+        elif store is not None and not store.is_dir():
+            kind = "is not a folder" if store.exists() else "the folder does not exist"
             raise ValueError(f"{kind}; create it, or name the folder with the models")
-        return folder
+        return store
 
     @field_validator("root_path")
     @classmethod
@@ -350,6 +370,16 @@ class Settings(BaseSettings):
                 raise ValueError("Redis needs the package redis: pip install 'zserve[redis]'")
             _check_redis_url(url.get_secret_value())
         return url
+
+    @property
+    def store_cache_folder(self) -> Path:
+        """Return `store_cache`, or its default."""
+        if self.store_cache is not None:
+            return self.store_cache
+        parent = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+        if not Path(parent).is_absolute():  # a user without a home
+            parent = tempfile.gettempdir()
+        return Path(parent) / "zserve"
 
     @model_validator(mode="after")
     def _check_queue_size(self) -> Self:

@@ -108,6 +108,9 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
         "snapshots-not-found", 404, "The version has no snapshots"
     ),
     store_errors.StoreBusyError: ProblemType("store-busy", 503, "The store is being changed"),
+    store_errors.StoreUnavailableError: ProblemType(
+        "store-unavailable", 503, "The store does not answer"
+    ),
     store_errors.StoreError: ProblemType("model-unavailable", 503, "The model cannot be served"),
 }
 
@@ -141,6 +144,8 @@ REMEDIES: Mapping[type[Exception], str] = {
     store_errors.TooManyImagesError: "the operator can raise ZSERVE_MAX_COMPRESSED_IMAGES",
     store_errors.InvalidReferenceError: "write name, name@version or name@alias",
     store_errors.StoreBusyError: "try again after the time in Retry-After",
+    store_errors.StoreUnavailableError: "try again after the time in Retry-After; the operator can "
+    "check ZSERVE_STORE",
     store_errors.SnapshotsNotFoundError: "choose a version whose snapshots GET "
     "/models/{name}/{version} names, or train the model again",
     store_errors.NotFoundError: "GET /models lists the models and versions",

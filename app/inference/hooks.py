@@ -24,6 +24,9 @@ class EngineHooks(Protocol):
     def swapped(self, alias: str, *, ok: bool) -> None:
         """Record that an alias now means another version, or that this version was refused."""
 
+    def store_asked(self, *, ok: bool) -> None:
+        """Record that the store was asked what the aliases mean, and whether it answered."""
+
 
 class NullHooks:
     """Hooks that do nothing."""
@@ -44,4 +47,7 @@ class NullHooks:
         """Do nothing."""
 
     def swapped(self, alias: str, *, ok: bool) -> None:
+        """Do nothing."""
+
+    def store_asked(self, *, ok: bool) -> None:
         """Do nothing."""

@@ -137,14 +137,18 @@ class ModelCache:
 
     @property
     def degraded(self) -> tuple[str, ...]:
-        """The refusals, and one line for each model that this machine computes wrongly."""
+        """A line if the store does not answer, the refusals, and a line for each model that this
+        machine computes wrongly.
+        """
+        away = self.store_threads.store.unavailable
         mismatches = tuple(
             f"{model.name}: results of {', '.join(model.mismatches)} differ on this machine from "
             f"those published for {model.manifest.arithmetic}"
             for model in self._loaded.values()
             if model.mismatches
         )
-        return (*self.refusals, *mismatches)
+        stale = () if away is None else (f"copies are served, without later promotions: {away}",)
+        return (*stale, *self.refusals, *mismatches)
 
     async def watch(self) -> None:
         """Follow the store until cancelled."""
@@ -162,6 +166,7 @@ class ModelCache:
         async with self._refresh_lock:
             refs = tuple(self._serving)
             targets = await self.store_threads.read(_resolve_all, self.store_threads.store, refs)
+            self._hooks.store_asked(ok=self.store_threads.store.unavailable is None)
             for ref, target in targets.items():
                 if target == self._serving[ref]:
                     self._refusals.pop(ref, None)

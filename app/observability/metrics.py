@@ -123,6 +123,12 @@ class Telemetry:
             ["alias", "outcome"],
             registry=registry,
         )
+        self._store_away = Gauge(
+            "zserve_store_unavailable",
+            "1 if the object store does not answer and copies are used, else 0.",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self._waiting = Gauge(
             "zserve_waiting_images",
             "Images that are queued or being computed.",
@@ -173,6 +179,10 @@ class Telemetry:
     def swapped(self, alias: str, *, ok: bool) -> None:
         """Count a swap."""
         self._swaps.labels(alias, "swapped" if ok else "refused").inc()
+
+    def store_asked(self, *, ok: bool) -> None:
+        """Set the gauge of the object store."""
+        self._store_away.set(0 if ok else 1)
 
     # --- called by the middleware ---
 

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from app.access.api_keys import read_keys
 from app.errors import SettingsError
 from app.inference.devices import choose_device
+from app.served_store import check_store
 from app.server.cores import choose_workers
 from app.server.folders import check_folders
 from app.server.open_files import raise_file_limit
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check_device(settings, workers)
         if settings.api_keys is not None:
             read_keys(settings.api_keys)
+        check_store(settings)
         listeners = listen(settings)
     except SettingsError as error:
         print(f"zserve: {error}", file=sys.stderr)
@@ -65,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, metavar, text in (
         ("host", "ADDRESS", "address to listen on"),
         ("port", "PORT", "port to listen on; 0 chooses a free port"),
-        ("store", "FOLDER", "folder with the models"),
+        ("store", "STORE", "folder with the models, or s3://bucket/prefix"),
         ("model", "NAME", "model to use when a request names none"),
         ("device", "auto|cpu|cuda", "device to compute on; auto uses a GPU if there is one"),
         ("workers", "N", "number of processes that share the port; each loads its own models"),

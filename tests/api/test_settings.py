@@ -136,6 +136,27 @@ def test_every_variable_of_training_is_accepted(monkeypatch: pytest.MonkeyPatch)
     read_settings()
 
 
+def test_a_store_is_a_folder_or_an_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for value, store in ((str(tmp_path), tmp_path), ("s3://bucket/models", "s3://bucket/models")):
+        monkeypatch.setenv("ZSERVE_STORE", value)
+        assert read_settings().store == store
+        assert read_settings(store=value).store == store
+    monkeypatch.setenv("ZSERVE_STORE", "s4://bucket/models")
+    with pytest.raises(SettingsError, match="ZSERVE_STORE: s4:// is no kind of store"):
+        read_settings()
+
+
+def test_copies_are_kept_in_the_users_folder_for_caches_unless_another_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert Settings().store_cache_folder == Path("/home/somebody/.cache/zserve")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    assert Settings().store_cache_folder == Path("/caches/zserve")
+    assert Settings(store_cache=tmp_path).store_cache_folder == tmp_path
+
+
 @pytest.mark.parametrize("kind", ["missing", "file"])
 @pytest.mark.parametrize("as_option", [False, True])
 def test_a_store_that_is_no_folder_is_named_at_start(

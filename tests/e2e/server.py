@@ -21,7 +21,7 @@ def run(*arguments: str | Path, timeout_s: float = 240) -> subprocess.CompletedP
 
 
 @contextmanager
-def serving(store: Path, log: Path, **variables: str) -> Iterator[str]:
+def serving(store: Path | str, log: Path, **variables: str) -> Iterator[str]:
     """Run a server of one process on this store, unless variables say otherwise.
 
     Yields its address.

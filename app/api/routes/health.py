@@ -35,8 +35,8 @@ async def readyz(services: ServicesDep) -> Health:
     503 is also the answer of a service that is being stopped.
 
     `degraded` has one line for each promoted version that was refused, whose previous version still
-    answers, and for each exact version whose results on this machine differ from those that were
-    published.
+    answers, for each exact version whose results on this machine differ from those that were
+    published, and for an object store that does not answer, whose copies are served.
     """
     refuse_if_stopping(services)
     model = await services.model_cache.default_or_reason()
