@@ -109,10 +109,11 @@ def problems(options: argparse.Namespace) -> Iterator[str]:
         name = options.name or Path(options.preset).stem
         if problem := name_problem(name):
             yield problem
-    folders = {
-        "--store": _folder(options.store, "ZSERVE_STORE", "models"),
-        "--runs-dir": _folder(options.runs_dir, "ZSERVE_RUNS", "runs"),
-    }
+    folders = {"--runs-dir": _folder(options.runs_dir, "ZSERVE_RUNS", "runs")}
+    if "://" not in (
+        options.store or os.environ.get("ZSERVE_STORE", "")
+    ):  # `train` asks the others
+        folders = {"--store": _folder(options.store, "ZSERVE_STORE", "models"), **folders}
     for option, folder in folders.items():
         if obstacle := unwritable(folder):
             yield (

@@ -15,8 +15,8 @@ class TrainingSettings(BaseSettings):
     data_dir: Path = CHECKOUT / "data"
     """Folder that contains `MNIST/raw`, `FashionMNIST/raw`, ..."""
 
-    store: Path | None = None
-    """Folder of a model store; if None, models/ in the checkout, read with the shipped models."""
+    store: str | None = None
+    """Folder or address of a model store; if None, models/ in the checkout, read with the shipped models."""
 
     runs: Path = CHECKOUT / "runs"
     """Parent folder of the runs; each run keeps its checkpoints, logs and history.csv there."""

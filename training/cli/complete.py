@@ -76,5 +76,4 @@ def complete(
         return
     manifest = publish_with(models, stored, parts, left_out=left_out or ())
     show_warnings(manifest)
-    path = models.root / manifest.name / str(manifest.version)
-    typer.echo(f"published {manifest.ref} in {path}")
+    typer.echo(f"published {manifest.ref} in {models.place(manifest.ref)}")

@@ -31,8 +31,11 @@ DataDir = Annotated[
     ),
 ]
 StoreFolder = Annotated[
-    Path | None,
-    typer.Option(help="Model store (default: ZSERVE_STORE, or models/)."),
+    str | None,
+    typer.Option(
+        help="Model store, a folder or an address such as s3://bucket/prefix (default: ZSERVE_STORE, "
+        "or models/)."
+    ),
 ]
 RunsDir = Annotated[
     Path | None,

@@ -76,8 +76,7 @@ def republish(
     )
     manifest = release.publish(models, name or ref.name)
     show_warnings(manifest)
-    path = models.root / manifest.name / str(manifest.version)
-    typer.echo(f"published {manifest.ref} in {path}")
+    typer.echo(f"published {manifest.ref} in {models.place(manifest.ref)}")
 
 
 def _snapshots(models: "Store", ref: "ModelRef") -> "Snapshots | None":

@@ -23,8 +23,7 @@ def run_and_show(job: Job) -> None:
     Console().print(metrics_table(outcome))
     manifest = outcome.manifest
     show_warnings(manifest)
-    path: Path = job.store.root / manifest.name / str(manifest.version)
-    typer.echo(f"published {manifest.ref} in {path}")
+    typer.echo(f"published {manifest.ref} in {job.store.place(manifest.ref)}")
 
 
 def show_warnings(manifest: Manifest) -> None:

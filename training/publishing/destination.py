@@ -12,7 +12,9 @@ def check_destination(store: Store, name: str) -> None:
     """Raise SettingError for an invalid model name, PublishError if the store is not writable."""
     if problem := name_problem(name):
         raise SettingError(problem)
-    if obstacle := unwritable(store.root / name):
+    if not store.in_folder:
+        store.check_writable()
+    elif obstacle := unwritable(store.root / name):
         raise PublishError(
             f"cannot publish {name} in {store.root}: {obstacle} is not a writable folder; "
             "choose another --store"

@@ -81,7 +81,8 @@ def _run(job: Job, report: Callable[[Event], None]) -> Outcome:
     if preset.start is not None and past is None:
         start = find_start(job.store, ModelRef.parse(preset.start), vae.spec)
     check_space(job.folder, _checkpoint_bytes(vae, preset), "keeping checkpoints")
-    check_space(job.store.root, _weight_bytes(vae), "publishing the version")
+    if job.store.in_folder:
+        check_space(job.store.root, _weight_bytes(vae), "publishing the version")
     # whatever can fail is found before a data set is downloaded
     splits = loading.load(preset.data, job.data_dir, preset.model, download=job.download)
     for line in splits.notices:
