@@ -37,7 +37,7 @@ def _manifest() -> Manifest:
 
 
 def _valid(filename: str) -> bytes:
-    return version_files.read_file(_store().root / "whole" / "1", _manifest(), filename)
+    return _store().file(_REF, filename)
 
 
 def _target(
