@@ -39,8 +39,10 @@ betas: $(VENV)/.installed-train ## train the five models that the page compares 
 		$(PY) -m training train --preset beta --name mnist-beta-$$beta --set objective.beta=$$beta $(ARGS) || exit; \
 	done
 
-test: $(VENV)/.installed-dev ## install the packages for tests and run them (ARGS="-k kl")
-	$(PY) -m pytest --durations=15 --durations-min=1 $(ARGS)
+OWN_TARGETS := $(addprefix --ignore tests/,page proxy kubernetes/test_rollout.py monitoring/test_expressions.py)
+
+test: $(VENV)/.installed-dev ## install the packages for tests and run all that need no browser and no server of others (ARGS="-k kl")
+	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations=15 --durations-min=1 $(OWN_TARGETS) $(ARGS)
 
 fast: $(VENV)/.installed-dev ## check formatting, lint and imports, and run the quick unit tests, in less than a minute
 	$(VENV)/bin/ruff format --check
