@@ -33,6 +33,7 @@ from zserve_client._results import (
 )
 from zserve_client.errors import (
     ForbiddenError,
+    IncompleteJobError,
     InputError,
     InvalidRequestError,
     LimitError,
@@ -41,6 +42,7 @@ from zserve_client.errors import (
     NotFoundError,
     ProblemError,
     ServerError,
+    StorageError,
     TooLargeError,
     UnavailableError,
     UnexpectedAnswerError,
@@ -61,6 +63,7 @@ __all__ = [
     "Grid",
     "Health",
     "ImageFile",
+    "IncompleteJobError",
     "InputError",
     "Interpolation",
     "InvalidRequestError",
@@ -77,6 +80,7 @@ __all__ = [
     "Score",
     "Scores",
     "ServerError",
+    "StorageError",
     "TooLargeError",
     "Traversal",
     "UnavailableError",

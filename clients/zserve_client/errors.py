@@ -1,10 +1,12 @@
 """The exceptions of the client, grouped by what a caller can do about them.
 
 ZserveError
-├── MissingExtraError          Pillow or numpy is needed and not installed
+├── MissingExtraError          Pillow, numpy or obstore is needed and not installed
 ├── InputError                 an argument cannot be used; no request was sent
 ├── NoAnswerError              the connection failed, or the answer took too long
 ├── UnexpectedAnswerError      the answer does not come from a zserve service
+├── StorageError               an object store cannot be reached, or refuses
+├── IncompleteJobError         some shards could not be made; the same job can be continued
 └── ProblemError               the service refused the request (problem+json, RFC 9457)
     ├── InvalidRequestError    an invalid parameter, form or format
     │   └── LimitError         a value above a limit of the service; see `limit`
@@ -25,7 +27,7 @@ class ZserveError(Exception):
 
 
 class MissingExtraError(ZserveError, ImportError):
-    """Pillow or numpy is needed and not installed."""
+    """Pillow, numpy or obstore is needed and not installed."""
 
 
 class InputError(ZserveError, ValueError):
@@ -42,6 +44,14 @@ class NoAnswerError(ZserveError):
 
 class UnexpectedAnswerError(ZserveError):
     """The answer does not come from a zserve service."""
+
+
+class StorageError(ZserveError):
+    """An object store cannot be reached, or refuses a request."""
+
+
+class IncompleteJobError(ZserveError):
+    """Some shards of a job could not be made. The same job can be continued."""
 
 
 class ProblemError(ZserveError):

@@ -45,12 +45,17 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="REF", help="name, name@version or name@alias")
 
 
-def add_image_options(parser: argparse.ArgumentParser, out: str, formats: str = "") -> None:
-    """Add --model, --scale and --out; `formats` continues the help of --out."""
+def add_image_options(
+    parser: argparse.ArgumentParser,
+    out: str,
+    formats: str = "",
+    place: Callable[[str], Path | str] = Path,
+) -> None:
+    """Add --model, --scale and --out; `formats` continues the help of --out, `place` reads it."""
     add_model_option(parser)
     parser.add_argument("--scale", type=int, default=1, help="enlarge each pixel (default: 1)")
     parser.add_argument(
-        "--out", type=Path, default=Path(out), help=f"file to write{formats} (default: {out})"
+        "--out", type=place, default=Path(out), help=f"file to write{formats} (default: {out})"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from zserve_client import Client, InputError
 from zserve_client._requests import DOWNLOAD_FORMATS
+from zserve_client.cli import shards
 from zserve_client.cli.command import Command, add_image_options, connect
 from zserve_client.cli.progress import ProgressBar
 
@@ -16,10 +17,17 @@ EXAMPLES = """\
   zserve generate --n 500 --out digits.zip              500 PNG files, with manifest.csv
   zserve generate --n 10000 --label 3 --out data/train  a data set: data/train/3/000000.png ...
   zserve generate --n 1000 --label all --out data/train     1000 images of every class
+  zserve generate --n 10000000 --out s3://bucket/digits --processes 8    a data set in shards
 
 An --out without a suffix is a folder that torchvision.datasets.ImageFolder reads: one folder for
 each label (`unlabelled` without --label), and manifest.csv with the seed and the latent of each
-image. If the command is interrupted, run it again to continue."""
+image. If the command is interrupted, run it again to continue.
+
+An address (s3://, gs:// or az://), and a folder with more than 100,000 images of a label, get tar
+files as WebDataset reads them, and index.json. Each depends on its seeds, the weights and the
+options alone. Run the command again to make the shards that are missing, also on several machines.
+An address needs `pip install 'zserve-client[object-store]'`, and the variables of its store, such as
+AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -43,13 +51,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="do not write the parameters into each file",
     )
-    add_image_options(parser, "samples.png", f": .{', .'.join(DOWNLOAD_FORMATS)}, or a folder")
+    formats = f": .{', .'.join(DOWNLOAD_FORMATS)}, a folder, or s3://bucket/prefix"
+    add_image_options(parser, "samples.png", formats, shards.place)
+    shards.add_options(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Export to a folder if --out has no suffix, else download a file."""
+    """Make shards or a folder if --out has no suffix, else download a file."""
     names = ("seed", "model", "temperature", "scale", "metadata")
     common = {name: getattr(options, name) for name in names}
+    if shards.wanted(options):
+        shards.run(options, common)
+        return
     with connect(options) as client:
         if not options.out.suffix or options.out.is_dir():
             _export(client, options, common)
