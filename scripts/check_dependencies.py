@@ -34,7 +34,7 @@ class Area:
 AREAS = (
     Area(("app", "model_store"), extras=("object-store", "redis", "torch")),
     Area(("training",), groups=("data", "train")),
-    Area(("clients/zserve_client",), "clients/pyproject.toml", extras=("images",)),
+    Area(("clients/zserve_client",), "clients/pyproject.toml", extras=("images", "object-store")),
     Area(("docker", "scripts", "tests"), groups=("dev", "fuzz", "kubernetes"), extras=("otel",)),
 )
 """The other systems that benchmarks compare with have environments of their own."""
