@@ -7,17 +7,27 @@ from rich.console import Console
 
 from model_store.spec import Manifest
 from training.cli.run_display import RunDisplay, metrics_table
+from training.devices import choose_device
 from training.errors import InterruptedRunError
+from training.fitting.data_parallel import joined
 from training.fitting.memory import advising_on_memory
 from training.runs import checkpoint, pipeline
+from training.runs.follower import follow
 from training.runs.job import Job
 
 
 def run_and_show(job: Job) -> None:
-    """Run a job; raises InterruptedRunError after Ctrl-C, and what `pipeline.run` raises."""
+    """Run a job; raises InterruptedRunError after Ctrl-C, and what `pipeline.run` raises.
+
+    Of the processes that torchrun starts, the first one shows and publishes.
+    """
     try:
-        with advising_on_memory(job.preset), RunDisplay(Console(stderr=True)) as display:
-            outcome = pipeline.run(job, display)
+        with advising_on_memory(job.preset), joined(choose_device(job.device)) as processes:
+            if processes.rank:
+                follow(job, processes)
+                return
+            with RunDisplay(Console(stderr=True)) as display:
+                outcome = pipeline.run(job, display, processes)
     except KeyboardInterrupt:
         raise InterruptedRunError(_how_to_continue(job.folder)) from None
     Console().print(metrics_table(outcome))

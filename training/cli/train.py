@@ -89,6 +89,7 @@ def train(
     from model_store.store import open_store
     from training.cli.planning import Chosen, model_name, planned
     from training.cli.run_and_show import run_and_show
+    from training.fitting.data_parallel import is_started_by_torchrun
     from training.planning.plan import Wishes
     from training.runs.job import Job
     from training.settings import TrainingSettings
@@ -102,6 +103,10 @@ def train(
         overrides["optimiser.epochs"] = epochs
     cpu_threads = prepare_torch(threads)
     settings = TrainingSettings()
+    if preset is None and is_started_by_torchrun():
+        raise UsageError(
+            "torchrun: name a --preset; settings for a folder are those of one process"
+        )
     if preset is None:
         name = name or model_name(_the_folder(folder))
         run = (runs_dir or settings.runs) / name

@@ -19,6 +19,7 @@ from training.data.augmentation import augment, augment_some
 from training.data.images import Images, affordable_batch, as_floats, batch_indices
 from training.errors import NonFiniteLossError
 from training.fitting import prior
+from training.fitting.data_parallel import ALONE, Processes, share_batch_norm
 from training.fitting.ema import MovingAverage
 from training.fitting.events import Averages, EpochDone, EpochProgress
 from training.fitting.latent_standardisation import standardise_latents
@@ -50,6 +51,8 @@ class Trainer:
         optimiser: Optimiser,
         seed: int,
         compute: Compute | None = None,
+        *,
+        processes: Processes = ALONE,
     ) -> None:
         compute = compute or Compute()
         self.memory_format = (
@@ -60,8 +63,10 @@ class Trainer:
         self.objective = objective
         self.optimiser = optimiser
         self.seed = seed
+        self.processes = processes
         self.adam = _adam(vae, optimiser)
         self.ema = MovingAverage(vae, optimiser.ema_decay) if optimiser.ema_decay else None
+        share_batch_norm(vae, processes)  # the average measures its own statistics
         self.order = torch.Generator().manual_seed(seed)
         self.noise = torch.Generator(self.device).manual_seed(seed)
         self.encoded: prior.EncodedImages | None = None
@@ -160,9 +165,10 @@ class Trainer:
         for number, index in enumerate(torch.split(order, self.optimiser.batch_size), start=1):
             mu, logvar = self.encoded.mu[index], self.encoded.logvar[index]
             eps = torch.randn(mu.shape, generator=self.noise, device=self.device)
-            loss = prior.kl_to_flow(self.vae, mu, logvar, eps).mean()
+            own = [self.processes.own(rows) for rows in (mu, logvar, eps)]
+            loss = self._weighted(prior.kl_to_flow(self.vae, *own).mean(), len(index))
             self._step(loss, flow, self._epochs_done(len(train)))
-            kl += loss.detach() * len(index)
+            kl += self.processes.add(loss.detach()) * len(index)
             images += len(index)
             if number % REPORT_EVERY == 0 or images == len(order):
                 averages = prior.with_kl(self.encoded, self.objective, float(kl) / images)
@@ -185,27 +191,33 @@ class Trainer:
 
         Returns the batch's mean loss, log_px and kl before the step; (3,).
         """
-        objective = self.objective
+        objective, batch = self.objective, len(x)
         augmenting = epochs < objective.augment_until_epoch
         consistent = augmenting and objective.consistency > 0
         if consistent:
             x = torch.cat([x, augment(x, objective.augmentation, self.noise)])
         elif augmenting and objective.augment_probability:
             x = augment_some(x, objective.augment_probability, objective.augmentation, self.noise)
-        x = as_targets(x, objective, self.noise).contiguous(memory_format=self.memory_format)
+        x = as_targets(x, objective, self.noise)
         with self.autocast:
-            terms = self._terms(x, epochs)
+            terms = self._terms(x, epochs, copies=len(x) // batch)
             loss = terms.surrogate.mean()
             if consistent:
                 loss = loss + objective.consistency * _inconsistency(terms).mean()
-        self._step(loss, self.vae, epochs)
-        return torch.stack([part.detach().mean() for part in (terms.loss, terms.log_px, terms.kl)])
+        self._step(self._weighted(loss, batch), self.vae, epochs)
+        parts = [part.detach().mean() for part in (terms.loss, terms.log_px, terms.kl)]
+        return self.processes.add(self._weighted(torch.stack(parts), batch))
+
+    def _weighted(self, means: Tensor, batch: int) -> Tensor:
+        """Return means over the rows of this process, weighted so that the sum is over the batch."""
+        return means if self.processes.size == 1 else means * self.processes.share(batch)
 
     def _step(self, loss: Tensor, trained: nn.Module, epochs: float) -> None:
         """Differentiate the loss and move the weights of the trained module."""
         self.adam.param_groups[0]["lr"] = self._learning_rate_at(epochs)
         self.adam.zero_grad()
         torch.autograd.backward(loss)
+        self.processes.add_gradients(trained.parameters())
         if self.optimiser.clip_norm:
             torch.nn.utils.clip_grad_norm_(trained.parameters(), self.optimiser.clip_norm)
         self.adam.step()
@@ -216,12 +228,15 @@ class Trainer:
     def _learning_rate_at(self, epochs: float) -> float:
         return learning_rate_at(self.optimiser, epochs, self.objective.prior_only_epochs)
 
-    def _terms(self, x: Tensor, epochs: float) -> Terms:
+    def _terms(self, x: Tensor, epochs: float, copies: int) -> Terms:
+        """Return the terms of this process's rows; each image is `copies` times in x."""
         objective, beta = self.objective, beta_at(self.objective, epochs)
         k = objective.importance_samples if epochs >= objective.importance_after_epochs else 1
         eps = torch.randn(
             (k, len(x), self.vae.spec.latent), generator=self.noise, device=self.device
         )
+        x = self.processes.own(x, copies).contiguous(memory_format=self.memory_format)
+        eps = self.processes.own(eps, copies, dim=1)
         if k == 1 and not objective.doubly_reparameterised:
             return self.single_draw(self.vae, x, eps[0], beta, objective.free_bits)
         return self.several_draws(

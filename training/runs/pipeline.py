@@ -21,6 +21,7 @@ from training.data.images import Splits, sha256
 from training.devices import choose_device, matmul_precision
 from training.errors import CheckpointError, RunError
 from training.fitting.compute_choice import ComputeChoice, choose_compute
+from training.fitting.data_parallel import ALONE, Processes
 from training.fitting.events import EpochDone, EpochProgress
 from training.fitting.latent_standardisation import standardise_latents
 from training.fitting.memory import check_memory
@@ -36,6 +37,7 @@ from training.publishing.release import prepare_release
 from training.runs import checkpoint
 from training.runs.checkpoint import RunState
 from training.runs.events import Event, Measuring, Notice, StageProgress, Started
+from training.runs.follower import Course
 from training.runs.job import Job
 from training.runs.run_log import RunLog
 from training.runs.sheets import Sheets
@@ -57,8 +59,8 @@ class Outcome:
     """Peak memory: of the GPU if one was used, else of this process."""
 
 
-def run(job: Job, report: Callable[[Event], None]) -> Outcome:
-    """Train, measure, draw and publish.
+def run(job: Job, report: Callable[[Event], None], processes: Processes = ALONE) -> Outcome:
+    """Train, measure, draw and publish, as the first of the processes that train together.
 
     On one machine, a job with the same threads and without `auto` gives the same weights each time.
 
@@ -66,10 +68,10 @@ def run(job: Job, report: Callable[[Event], None]) -> Outcome:
     succeeds. Raises TrainingError, StoreError.
     """
     with following(lambda fraction: report(StageProgress(fraction))):
-        return _run(job, report)
+        return _run(job, report, processes)
 
 
-def _run(job: Job, report: Callable[[Event], None]) -> Outcome:
+def _run(job: Job, report: Callable[[Event], None], processes: Processes) -> Outcome:
     device = choose_device(job.device)
     check_destination(job.store, job.name)
     check_run_folder(job.folder)
@@ -103,13 +105,16 @@ def _run(job: Job, report: Callable[[Event], None]) -> Outcome:
         data_sha256=data_sha256,
         device=device.type,
         threads=choice.threads,
-        compute_choice=choice.reasons,
+        compute_choice=choice.reasons
+        + (f"; {processes.size} processes" if processes.size > 1 else ""),
         libraries=provenance.libraries(),
         source_commit=commit,
         history=(),
         duration_s=0.0,
     )
-    trainer = Trainer(vae, preset.objective, preset.optimiser, job.seed, preset.compute)
+    trainer = Trainer(
+        vae, preset.objective, preset.optimiser, job.seed, preset.compute, processes=processes
+    )
     recorder = SnapshotRecorder(splits.train, splits.test, preset.objective, preset.optimiser)
     if past is not None:
         for line in past.damaged:
@@ -120,6 +125,7 @@ def _run(job: Job, report: Callable[[Event], None]) -> Outcome:
         state = past.state.model_copy(update={"threads": choice.threads})
     else:
         checkpoint.clear(job.folder)
+    processes.send(Course(preset, data_sha256, trainer.epochs).to_json())
     if not state.finished:
         report(Notice(f"computing: {choice.reasons}"))
     weights = sum(weight.numel() for weight in vae.parameters())
