@@ -265,5 +265,5 @@ clean: ## remove .venv and caches; never data, runs or weights
 
 always:
 .PHONY: always help install serve clients train betas test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-store test-jobs test-monitoring test-kubernetes manifests test-clients test-schema test-slow coverage check format
-.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-overload bench-queueing fuzz bench-digits typical-errors
+.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-shards bench-overload bench-queueing fuzz bench-digits typical-errors
 .PHONY: page page-fresh page-screenshots docs docs-site requirements wheels docker-build docker-multiarch docker-pins docker-smoke test-proxy clean sbom audit soak
