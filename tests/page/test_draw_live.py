@@ -10,6 +10,8 @@ from tests.api import typical_versions
 from tests.page.slow_service import record_requests, sent
 from tests.page.visitor import Visitor
 
+EDITED = ".edit img"
+
 SEVEN = [(0.25, 0.25), (0.75, 0.25), (0.45, 0.8)]
 
 
@@ -116,7 +118,7 @@ def test_verdicts_come_and_go_without_moving_the_canvas(visitor: Visitor) -> Non
     visitor.shown.locator(".typicality").wait_for()
     visitor.shown.locator(".unusual").wait_for()
     visitor.page.evaluate("document.querySelector('footer').remove()")
-    visitor.page.set_viewport_size({"width": 1200, "height": 700})
+    visitor.page.set_viewport_size({"width": 1200, "height": 820})
     visitor.page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
     before = box_of(visitor)
     x, y = before["x"] + before["width"] / 2, before["y"] + before["height"] - 20
@@ -210,7 +212,9 @@ def test_the_likelihood_and_the_edited_image_wait_until_the_pen_rests(visitor: V
     visitor.open("#draw")
     visitor.draw((0.2, 0.2), (0.2, 0.8))
     visitor.shown.locator(".typicality").wait_for()
+    visitor.settled()
     earlier = {path: len(sent(visitor, path)) for path in ("score", "edit")}
+    edited = visitor.pixels(EDITED)
     move(visitor, (0.4, 0.2))
     visitor.page.mouse.down()
     before = len(sent(visitor, "reconstruct"))
@@ -221,11 +225,12 @@ def test_the_likelihood_and_the_edited_image_wait_until_the_pen_rests(visitor: V
 
     visitor.until(has_been_asked_often)
     assert {path: len(sent(visitor, path)) for path in earlier} == earlier
+    assert visitor.pixels(EDITED) == edited
     visitor.page.mouse.up()
     visitor.shown.locator(".typicality").wait_for()
-    for path, count in earlier.items():
-        assert len(sent(visitor, path)) == count + 1
-        assert not any(entry.pen_down for entry in sent(visitor, path))
+    assert len(sent(visitor, "score")) == earlier["score"] + 1
+    assert not any(entry.pen_down for path in earlier for entry in sent(visitor, path))
+    visitor.until(lambda: visitor.pixels(EDITED) != edited)
 
 
 def test_pictures_are_marked_while_a_newer_answer_is_awaited(visitor: Visitor) -> None:

@@ -80,8 +80,16 @@ def test_a_message_is_in_view_and_moves_nothing(visitor: Visitor) -> None:
     [
         ("#generate?n=4&seed=1", "Seed", "77"),
         # the service decodes float versions
-        ("#interpolate?model=zcolour@1&a=seed:1&b=seed:2&steps=4", "Seed of A", "77"),
-        ("#traverse?model=zcolour@1&seed=1&steps=3", "Seed to start from", "77"),
+        (
+            "#interpolate?model=zcolour@1&a=seed:1&b=seed:2&steps=4&path=slerp&t=0.5",
+            "Seed of A",
+            "77",
+        ),
+        (
+            "#traverse?model=zcolour@1&seed=1&steps=3&span=3&rows=dimensions",
+            "Seed to start from",
+            "77",
+        ),
     ],
 )
 def test_after_a_failure_the_seed_is_that_of_the_images(

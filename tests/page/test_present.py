@@ -105,6 +105,11 @@ def test_the_scene_of_temperature_has_the_seeds_of_the_scene_before(visitor: Vis
 # --- the stage ---
 
 
+def height_of(element: Locator) -> float:
+    box = element.bounding_box()
+    return box["height"] if box else 0.0
+
+
 def test_p_fills_the_window_with_the_scene_and_escape_returns(visitor: Visitor) -> None:
     visitor.open("#generate?model=lab@4&n=4&seed=1&temperature=1")
     before = visitor.state
@@ -121,9 +126,7 @@ def test_p_fills_the_window_with_the_scene_and_escape_returns(visitor: Visitor) 
         "h2",
     ):
         assert visitor.page.locator(hidden).first.is_hidden(), hidden
-    box = visitor.shown.locator(".tiles").bounding_box()
-    assert box
-    assert box["height"] > 0.8 * 800
+    visitor.until(lambda: height_of(visitor.shown.locator(".tiles")) > 0.8 * 800)
     press(visitor, "Escape")
     assert visitor.state == before
     assert on_stage(visitor).count() == 0
