@@ -71,7 +71,11 @@ def main() -> None:
     print(f"{machine.summary()}\n{text}")
     if options.record:
         values = {
-            m.ref: {"load_s": m.load_s, "seconds": m.times, "float_seconds": m.float_times}
+            m.ref: {
+                "load_s": m.load_s,
+                "seconds": _summary(m.times),
+                "float_seconds": _summary(m.float_times),
+            }
             for m in models
         }
         print(f"recorded in {record('exact_functions', machine, text, values)}")
@@ -159,6 +163,14 @@ def _rows(models: list[Measured]) -> Iterator[list[str]]:
                 row.append(_median_us(measured.float_times[name]))
                 row.append(f"{relative.median:.2f} [{relative.low:.2f}, {relative.high:.2f}]")
             yield row
+
+
+def _summary(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Return what a record keeps of thousands of rounds, times in seconds."""
+    return {
+        name: {"rounds": len(each), "fastest": min(each), "median": statistics.median(each)}
+        for name, each in times.items()
+    }
 
 
 def _median_us(times: Sequence[float]) -> str:
