@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from urllib.parse import quote
 
 BOUNDARY = "xyz"
 
@@ -136,10 +137,11 @@ def moves(size: int, head_size: int) -> Iterator[Attack]:
     for attack in latents_bodies(size):
         yield replace(attack, query=query)
     for unit in ("slant,", ",", "class:", "slant, "):
-        value = unit * (head_size // len(unit))
+        value = unit * (head_size // len(quote(unit)))
         yield Attack(f"direction: {unit}", query=f"model=moving&seed=1&direction={value}")
     for unit in ("1,", "9", "-", "0.", ","):
-        yield Attack(f"by: {unit}", query=f"{query}&seed=1&by=" + unit * (head_size // len(unit)))
+        value = unit * (head_size // len(quote(unit)))
+        yield Attack(f"by: {unit}", query=f"{query}&seed=1&by={value}")
 
 
 def headers(size: int) -> Iterator[Attack]:

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Iterator
 
-from scripts.build_docs_site import ROOT, linked_files, pages
+from scripts.build_docs_site import ROOT, linked_files, pages, with_plain_fences
 from tests.docs.pages import ALL_PAGES, DECISIONS, read
 
 CONFIGURATION = "docs/zensical.toml"
@@ -30,3 +30,8 @@ def _leaves(entries: object) -> Iterator[str]:
     elif isinstance(entries, list):
         for entry in entries:
             yield from _leaves(entry)
+
+
+def test_what_tests_read_after_the_language_of_a_block_is_not_on_the_site() -> None:
+    page = "```sh serve\nmake serve\n```\n\n```python\nx = 1\n```\n"
+    assert with_plain_fences(page) == page.replace("sh serve", "sh")

@@ -22,6 +22,7 @@ def images_by_seed(url: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int
     with httpx.Client(base_url=url, timeout=60) as client:
         for first_seed, n in spans:
             answer = client.get(f"/generate?format=npz&metadata=false&seed={first_seed}&n={n}")
+            assert answer.status_code == 200, answer.text
             with np.load(io.BytesIO(answer.content), allow_pickle=False) as arrays:
                 pairs = zip(arrays["seeds"], arrays["images"], strict=True)
                 images += [(int(seed), image.tobytes()) for seed, image in pairs]
@@ -39,6 +40,7 @@ def test_no_byte_differs_between_batches_workers_and_restarts(
     pixels: dict[int, bytes] = {}
     compared = 0
     variables = {"ZSERVE_WORKERS": "2", "ZSERVE_DEVICE": "cpu", "ZSERVE_MODEL": "mnist"}
+    variables["ZSERVE_TARGET_WAIT_S"] = "60"  # a slow machine shall not refuse
     for start in ("first", "second"):
         with (
             serving(SHIPPED, tmp_path / start, **variables) as url,

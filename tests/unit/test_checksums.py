@@ -18,7 +18,7 @@ from model_store.errors import (
 )
 from model_store.spec import Manifest, ModelRef
 from model_store.store import SHIPPED, Store
-from model_store.store.checksums import record
+from model_store.store.checksums import MAX_MANIFEST_BYTES, record
 from model_store.store.cli import main
 from model_store.store.transfer import copy_version
 from tests.unit.backends import KINDS as PLACES
@@ -291,7 +291,7 @@ def test_a_file_that_is_larger_than_its_manifest_says_is_not_read(store: Store):
 def test_a_manifest_of_any_size_is_not_read(store: Store):
     with (folder(store) / "manifest.json").open("r+b") as file:
         file.truncate(2**40)
-    with pytest.raises(ManifestError, match="it has more than 16,777,216 bytes"):
+    with pytest.raises(ManifestError, match=f"it has more than {MAX_MANIFEST_BYTES:,} bytes"):
         store.load(REF)
 
 
