@@ -138,7 +138,7 @@ def measure_loading(browser: Browser, address: str, rounds: int) -> tuple[str, d
         columns = ("wire_bytes", "first_images_ms", "settled_bytes", "settled_ms")
         medians = [statistics.median(getattr(one, key) for one in loadings) for key in columns]
         rows.append([name, str(len(loadings[0].addresses)), *(f"{value:.0f}" for value in medians)])
-        figures[name] = [vars(one) for one in loadings]
+        figures[name] = [{key: getattr(one, key) for key in columns} for one in loadings]
     text = (
         f"medians of {rounds} loadings with an empty cache, from the first byte of the document\n\n"
     )

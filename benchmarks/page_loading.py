@@ -5,6 +5,7 @@ round trip, which Chromium emulates. Times begin with the first byte of the docu
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from playwright.sync_api import Browser, Page
 
@@ -25,8 +26,13 @@ _WATCH = """() => {
         const [{responseStart}] = performance.getEntriesByType("navigation");
         return performance.now() - responseStart;
     };
+    // What the page fetches after it has put its first images in place is not for them.
+    const wanted = () => {
+        const [placed] = performance.getEntriesByName("first pictures");
+        return performance.timeOrigin + Math.min(performance.now(), placed?.startTime ?? Infinity);
+    };
     const look = () => {
-        if ([...document.querySelectorAll("main img, main canvas")].some(isShown)) firstImages(report());
+        if ([...document.querySelectorAll("main img, main canvas")].some(isShown)) firstImages(report(), wanted());
         else requestAnimationFrame(look);
     };
     const settle = () => {
@@ -43,30 +49,49 @@ class Loading:
     """Bytes and times of loading the page.
 
     Attributes:
-        addresses: Everything that was requested before the first images.
-        wire_bytes: Bytes of headers and bodies before the first images.
+        requests: Time (s since 1970) and address of each request.
+        received: Time (s since 1970) and number of bytes, headers and bodies, of what arrived.
         first_images_ms: Time until the first images.
+        first_images_at: Time (s since 1970) until which requests were for the first images.
         settled_ms: Time until the page has nothing left to show.
-        settled_bytes: Bytes until then.
     """
 
-    addresses: list[str] = field(default_factory=list)
-    wire_bytes: int = 0
+    requests: list[tuple[float, str]] = field(default_factory=list)
+    received: list[tuple[float, int]] = field(default_factory=list)
     first_images_ms: float = 0.0
+    first_images_at: float = 0.0
     settled_ms: float = 0.0
-    settled_bytes: int = 0
+    _clock_s: float = 0.0
+    """Difference between the time since 1970 and the clock of the driver's events."""
 
-    def add(self, number: int) -> None:
+    @property
+    def addresses(self) -> list[str]:
+        """Everything that was requested for the first images."""
+        return [address for at, address in self.requests if at <= self.first_images_at]
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes that arrived before the first images."""
+        return sum(number for at, number in self.received if at <= self.first_images_at)
+
+    @property
+    def settled_bytes(self) -> int:
+        """Bytes until the page had nothing left to show."""
+        return sum(number for _, number in self.received)
+
+    def show(self, ms: float, at_ms: float) -> None:
+        """Note that the first images are shown."""
+        self.first_images_ms, self.first_images_at = ms, at_ms / 1000
+
+    def request(self, event: dict[str, Any]) -> None:
+        """Add a request, an event of the driver."""
+        self._clock_s = event["wallTime"] - event["timestamp"]
+        self.requests.append((event["wallTime"], event["request"]["url"]))
+
+    def add(self, timestamp: float, number: int) -> None:
         """Add bytes that have arrived."""
-        if not self.first_images_ms:
-            self.wire_bytes += number
         if not self.settled_ms:
-            self.settled_bytes += number
-
-    def request(self, address: str) -> None:
-        """Add a request."""
-        if not self.first_images_ms:
-            self.addresses.append(address)
+            self.received.append((timestamp + self._clock_s, number))
 
 
 def load(browser: Browser, address: str, connection: dict[str, int] | None = None) -> Loading:
@@ -74,7 +99,7 @@ def load(browser: Browser, address: str, connection: dict[str, int] | None = Non
     context = browser.new_context(viewport={"width": 1200, "height": 1000})
     page = context.new_page()
     loading = Loading()
-    page.expose_function("firstImages", lambda ms: setattr(loading, "first_images_ms", ms))
+    page.expose_function("firstImages", loading.show)
     page.expose_function("settled", lambda ms: setattr(loading, "settled_ms", ms))
     page.add_init_script(f"({_WATCH})()")
     _count(page, loading, connection)
@@ -88,12 +113,15 @@ def load(browser: Browser, address: str, connection: dict[str, int] | None = Non
 
 def _count(page: Page, loading: Loading, connection: dict[str, int] | None) -> None:
     protocol = page.context.new_cdp_session(page)
-    protocol.on("Network.requestWillBeSent", lambda event: loading.request(event["request"]["url"]))
+    protocol.on("Network.requestWillBeSent", loading.request)
     protocol.on(
         "Network.responseReceived",
-        lambda event: loading.add(event["response"]["encodedDataLength"]),
+        lambda event: loading.add(event["timestamp"], event["response"]["encodedDataLength"]),
     )
-    protocol.on("Network.dataReceived", lambda event: loading.add(event["encodedDataLength"]))
+    protocol.on(
+        "Network.dataReceived",
+        lambda event: loading.add(event["timestamp"], event["encodedDataLength"]),
+    )
     protocol.send("Network.enable")
     protocol.send("Network.setCacheDisabled", {"cacheDisabled": True})
     if connection is not None:

@@ -10,10 +10,10 @@ import pytest
 
 from model_store.store import SHIPPED
 from tests.e2e.server import serving
-from tests.page.conftest import browser
+from tests.page.conftest import browser, browsers
 from tests.proxy.nginx import NGINX, OPENSSL, proxying, write_certificate
 
-__all__ = ["browser"]
+__all__ = ["browser", "browsers"]
 
 TOKEN = "token"
 
