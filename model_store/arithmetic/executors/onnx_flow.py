@@ -33,7 +33,8 @@ def add_flow(graph: Graph, flow: FlowMap, value: str) -> str:
         factors.append(graph.node("Gather", [table, index]))
         changed = 1 - coupling.kept
         halves[changed] = _scale(graph, halves[changed], factors[-1], shift, inverse=flow.inverse)
-    order = np.argsort(np.concatenate(places))
+    order = np.empty(flow.latent, np.int64)  # argsort would do, but is wrong in QEMU 7.2 with AVX2
+    order[np.concatenate(places)] = np.arange(flow.latent)
     result = _gather(graph, graph.node("Concat", halves, {"axis": 1}), order)
     return result if flow.inverse else graph.node("Concat", [result, *factors], {"axis": 1})
 
