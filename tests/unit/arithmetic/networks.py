@@ -39,9 +39,8 @@ SPECS = {
 }
 
 
-@functools.cache
 def float_vae(kind: str) -> VAE:
-    """Return a VAE with random weights, also in layers whose training begins with zeros."""
+    """Return a new VAE with random weights, also in layers whose training begins with zeros."""
     torch.manual_seed(3)
     vae = VAE(SPECS[kind]).eval().requires_grad_(False)
     for module in vae.modules():
