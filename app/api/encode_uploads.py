@@ -1,7 +1,7 @@
 """Decode uploaded files for a model, and encode uploaded images."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from app.api.dependencies import Services
@@ -23,10 +23,7 @@ async def encode_uploads(
     Returns x (batch, channels, height, width) in [0, 1], and mu and logvar, both (batch, latent).
     Raises UploadError, ImageError, UnavailableError.
     """
-    async with _timeout(services.settings):
-        x = await _prepare(uploads, query, model, services)
-        mu, logvar = await services.engine.encode(model, x)
-    return x, mu, logvar
+    return await _encode(services.engine.encode, uploads, query, model, services)
 
 
 async def encode_before_flow(
@@ -37,9 +34,20 @@ async def encode_before_flow(
     Shapes as in `encode_uploads`; without a flow the values are the same. Raises UploadError, ImageError,
     UnavailableError.
     """
+    return await _encode(services.engine.posterior, uploads, query, model, services)
+
+
+async def _encode(
+    encode: Callable[[LoadedModel, Floats], Awaitable[tuple[Floats, Floats]]],
+    uploads: Sequence[Upload],
+    query: UploadQuery,
+    model: LoadedModel,
+    services: Services,
+) -> tuple[Floats, Floats, Floats]:
+    """Prepare uploads and encode them by a function of the engine."""
     async with _timeout(services.settings):
         x = await _prepare(uploads, query, model, services)
-        mu, logvar = await services.engine.posterior(model, x)
+        mu, logvar = await encode(model, x)
     return x, mu, logvar
 
 

@@ -18,7 +18,7 @@ _FILES_OF_LIVING_WORKERS = "gauge_livesum_*.db"
 
 
 class Health(NamedTuple):
-    """What `/readyz` tells, as numbers."""
+    """The answer of `/readyz`, as numbers."""
 
     ready: bool
     degraded: int

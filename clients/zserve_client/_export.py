@@ -21,10 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from zserve_client._requests import MODELS, Request, post, version_request
-from zserve_client._responses import check, default_model, read_json, read_models, read_version
+from zserve_client._responses import (
+    check,
+    default_model,
+    read_json,
+    read_models,
+    read_version,
+    smaller_count,
+)
 from zserve_client._results import SEED_COUNT, Export
 from zserve_client._steps import Steps
-from zserve_client.errors import InputError, LimitError, UnexpectedAnswerError
+from zserve_client.errors import InputError, UnexpectedAnswerError
 
 ProgressCallback = Callable[[int, int], None]
 """Is called with the number of images in the folder and the number at the end."""
@@ -203,12 +210,8 @@ def _fetch(folder: Path, plan: Plan, present: int, progress: ProgressCallback) -
         while present < plan.total:
             count = min(largest, plan.options.n - present % plan.options.n)
             reply = yield plan.request(present, count, archive)
-            try:
-                check(reply)
-            except LimitError as error:
-                if error.limit is None or not 1 <= error.limit < count:
-                    raise
-                largest = int(error.limit)
+            if smaller := smaller_count(reply, count):
+                largest = smaller
                 continue
             _unpack(archive, folder, plan, present, count)
             present += count

@@ -25,7 +25,7 @@ from zserve_client._results import (
     Scores,
 )
 from zserve_client._retry import retry_after_s
-from zserve_client.errors import UnexpectedAnswerError, problem_error
+from zserve_client.errors import LimitError, UnexpectedAnswerError, problem_error
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,20 @@ def check(reply: Reply) -> Reply:
     if reply.status >= 400:
         raise problem_error(_problem(reply), reply.status, retry_after_s(reply.headers))
     return reply
+
+
+def smaller_count(reply: Reply, count: int) -> int | None:
+    """Return how many images a request may have if the service refused `count` of them, else None.
+
+    Raises ProblemError for any other error of the reply.
+    """
+    try:
+        check(reply)
+    except LimitError as error:
+        if error.limit is None or not 1 <= error.limit < count:
+            raise
+        return int(error.limit)
+    return None
 
 
 def _problem(reply: Reply) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What a place must be able to do so that a store can keep models there.
+"""The operations that a store needs of the place where it keeps models.
 
 `folder` keeps them on a disk, and `objects` in an object store. Names, numbers, checks and parsing
 stand above, once for both.

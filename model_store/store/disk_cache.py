@@ -36,7 +36,7 @@ _LOCK_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Document:
-    """What a store answered about something that may change.
+    """A copy of an object that may change, as the store last answered with it.
 
     Attributes:
         content: the answer, or None if there was nothing.

@@ -1,4 +1,4 @@
-"""What is fuzzed: functions that read bytes from strangers.
+"""The fuzzed functions, which read bytes from strangers.
 
 Files of versions are in version_targets.py, and whole requests in service_targets.py.
 """

@@ -1,4 +1,4 @@
-"""What the manifests say about the service is true of the service."""
+"""Ports, paths, variables and times in the manifests are those of the service."""
 
 import re
 from pathlib import Path

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Fault(Enum):
-    """What happens to one request."""
+    """A fault of the network or of the server during one request."""
 
     DROPPED = auto()
     """The connection is closed, and the server never sees the request."""

@@ -69,7 +69,7 @@ class ObjectPlace:
 
 
 KINDS = ["folder", "memory", pytest.param("server", marks=pytest.mark.objects)]
-"""What a fixture of places is parametrized over."""
+"""Parameters of a fixture that makes an empty place of each kind."""
 
 
 def new_place(kind: str, folder: Path) -> Place:

@@ -15,11 +15,13 @@ from model_store.spec import (
     Description,
     ImageShape,
     LatentStatistics,
+    Manifest,
     Metric,
     ModelRef,
     ModelSpec,
     TrainingRecord,
 )
+from model_store.store import Store
 from model_store.vae import VAE
 
 TINY = ModelSpec(network=MLP(hidden=(5,)), latent=3, image=ImageShape(height=4, width=4))
@@ -75,6 +77,17 @@ def tiny_classes() -> ClassLatents:
 
 def a_card(ref: ModelRef) -> str:
     return f"# {ref}\n"
+
+
+def publish_tiny(store: Store, name: str = "tiny", seed: int = 0) -> Manifest:
+    """Publish a float version with two figures."""
+    return store.publish(
+        name,
+        tiny_description(),
+        tiny_weights(seed),
+        card=a_card,
+        figures={"samples": b"a picture", "loss": b"another"},
+    )
 
 
 def replace_file(folder: Path, filename: str, content: bytes) -> None:

@@ -59,7 +59,7 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> Store:
 
 @pytest.fixture(params=PLACES)
 def place(tmp_path: Path, store: Store, request: pytest.FixtureRequest) -> Place:
-    """The same version in a place of each kind."""
+    """Return a place of each kind with one version in it."""
     place = new_place(request.param, tmp_path)
     copy_version(store, REF, in_place(place))
     return place

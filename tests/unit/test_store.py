@@ -23,12 +23,12 @@ from model_store.errors import (
     ShapeError,
     VersionNotFoundError,
 )
-from model_store.spec import Manifest, ModelRef
+from model_store.spec import ModelRef
 from model_store.store import Store
 from model_store.store.backend import MAX_ALIASES_BYTES
 from model_store.vae import VAE
 from tests.unit.backends import KINDS, Place, in_place, new_place
-from tests.unit.models import TINY, a_card, tiny_description, tiny_weights
+from tests.unit.models import TINY, a_card, publish_tiny, tiny_description, tiny_weights
 
 
 @pytest.fixture(params=KINDS)
@@ -41,21 +41,11 @@ def store(place: Place) -> Store:
     return in_place(place)
 
 
-def publish(store: Store, name: str = "tiny", seed: int = 0) -> Manifest:
-    return store.publish(
-        name,
-        tiny_description(),
-        tiny_weights(seed),
-        card=a_card,
-        figures={"samples": b"a picture", "loss": b"another"},
-    )
-
-
 # --- publish, then read back ---
 
 
 def test_a_published_version_is_loaded_bit_for_bit(store: Store):
-    publish(store, seed=5)
+    publish_tiny(store, seed=5)
     loaded = store.load(ModelRef.parse("tiny@1")).weights
     expected = tiny_weights(5)
     assert loaded.keys() == expected.keys()
@@ -98,7 +88,7 @@ def test_a_tensor_that_learns_is_published_as_its_value(store: Store):
 
 
 def test_a_version_carries_manifest_card_and_figures(store: Store):
-    publish(store)
+    publish_tiny(store)
     ref = ModelRef.parse("tiny@1")
     assert store.manifest(ref).metrics["test_neg_elbo"].value == 12.5
     assert store.manifest(ref).figures == ("loss", "samples")
@@ -107,25 +97,25 @@ def test_a_version_carries_manifest_card_and_figures(store: Store):
 
 
 def test_the_manifest_that_publishing_returns_is_the_one_on_disk(store: Store):
-    assert publish(store) == store.manifest(ModelRef.parse("tiny@1"))
+    assert publish_tiny(store) == store.manifest(ModelRef.parse("tiny@1"))
 
 
 def test_the_manifest_sorts_latent_dimensions_by_information(store: Store):
-    assert publish(store).informative_dimensions() == (1, 2, 0)
+    assert publish_tiny(store).informative_dimensions() == (1, 2, 0)
 
 
 def test_versions_count_upwards_and_are_compared_as_integers(store: Store, place: Place):
-    publish(store)
+    publish_tiny(store)
     for path in place.paths():
         place.write(path.replace("/1/", "/9/"), place.read(path))
-    assert publish(store).version == 10
+    assert publish_tiny(store).version == 10
     assert store.versions("tiny") == (1, 9, 10)
 
 
 def test_names_lists_what_has_a_version(store: Store, place: Place):
     assert store.names() == ()
-    publish(store, "b")
-    publish(store, "a")
+    publish_tiny(store, "b")
+    publish_tiny(store, "a")
     place.write("empty/aliases.json", b"{}")
     place.write("NOT A NAME/1/manifest.json", b"{}")
     assert store.names() == ("a", "b")
@@ -135,8 +125,8 @@ def test_names_lists_what_has_a_version(store: Store, place: Place):
 
 
 def test_production_is_the_oldest_version_until_another_is_promoted(store: Store):
-    publish(store)
-    publish(store)
+    publish_tiny(store)
+    publish_tiny(store)
     assert store.resolve(ModelRef.parse("tiny")).version == 1
     store.set_alias("tiny", "production", 2)
     assert store.resolve(ModelRef.parse("tiny")).version == 2
@@ -144,35 +134,35 @@ def test_production_is_the_oldest_version_until_another_is_promoted(store: Store
 
 
 def test_rolling_back_is_promoting_the_older_version(store: Store):
-    publish(store)
-    publish(store)
+    publish_tiny(store)
+    publish_tiny(store)
     store.set_alias("tiny", "production", 2)
     store.set_alias("tiny", "production", 1)
     assert store.aliases("tiny") == {"production": 1}
 
 
 def test_aliases_live_side_by_side(store: Store):
-    publish(store)
-    publish(store)
+    publish_tiny(store)
+    publish_tiny(store)
     store.set_alias("tiny", "canary", 2)
     assert store.aliases("tiny") == {"production": 1, "canary": 2}
 
 
 def test_an_alias_cannot_point_at_nothing(store: Store):
-    publish(store)
+    publish_tiny(store)
     with pytest.raises(VersionNotFoundError, match="tiny has no version 7; it has 1"):
         store.set_alias("tiny", "production", 7)
 
 
 @pytest.mark.parametrize("alias", ["", "3", "Prod", "a/b", "x" * 64])
 def test_an_alias_that_could_be_taken_for_something_else_is_refused(store: Store, alias: str):
-    publish(store)
+    publish_tiny(store)
     with pytest.raises(InvalidReferenceError, match="is not an alias"):
         store.set_alias("tiny", alias, 1)
 
 
 def test_aliases_that_were_set_at_the_same_time_are_all_kept(store: Store, place: Place):
-    publish(store)
+    publish_tiny(store)
     run_together(
         *(lambda i=i: in_place(place).set_alias("tiny", f"alias-{i}", 1) for i in range(8))
     )
@@ -180,14 +170,14 @@ def test_aliases_that_were_set_at_the_same_time_are_all_kept(store: Store, place
 
 
 def test_unreadable_aliases_are_an_error_and_not_an_empty_list(store: Store, place: Place):
-    publish(store)
+    publish_tiny(store)
     place.write("tiny/aliases.json", b'{"production": ')
     with pytest.raises(ManifestError, match=r"aliases\.json"):
         store.resolve(ModelRef.parse("tiny"))
 
 
 def test_aliases_of_any_size_are_not_read(store: Store, place: Place):
-    publish(store)
+    publish_tiny(store)
     place.write("tiny/aliases.json", b" " * (MAX_ALIASES_BYTES + 1) + b"{}")
     with pytest.raises(ManifestError, match=r"aliases\.json is unreadable: .*262,144 bytes"):
         store.resolve(ModelRef.parse("tiny"))
@@ -197,7 +187,7 @@ def test_aliases_of_any_size_are_not_read(store: Store, place: Place):
 
 
 def test_an_unknown_model_is_named_with_those_that_exist(store: Store):
-    publish(store, "lab")
+    publish_tiny(store, "lab")
     with pytest.raises(ModelNotFoundError, match="no model 'mnist' in the store; it holds: lab"):
         store.load(ModelRef.parse("mnist"))
 
@@ -213,7 +203,7 @@ def test_of_many_models_and_versions_a_message_names_the_first_twenty(store: Sto
 
 
 def test_an_unknown_version_alias_or_figure_is_named_with_those_that_exist(store: Store):
-    publish(store)
+    publish_tiny(store)
     with pytest.raises(VersionNotFoundError, match="no version 2; it has 1"):
         store.load(ModelRef.parse("tiny@2"))
     with pytest.raises(AliasNotFoundError, match="no alias 'canary'; it has production"):
@@ -228,7 +218,7 @@ def test_an_unknown_version_alias_or_figure_is_named_with_those_that_exist(store
 @pytest.mark.parametrize("name", ["", "Tiny", "../tiny", "a b", ".tiny"])
 def test_a_name_that_is_no_name_is_refused(store: Store, place: Place, name: str):
     with pytest.raises(InvalidReferenceError, match="is not a model name"):
-        publish(store, name)
+        publish_tiny(store, name)
     assert place.paths() == []
 
 
@@ -277,7 +267,7 @@ def run_together(*calls: Callable[[], object]) -> None:
 
 def test_parallel_publishers_get_different_versions_and_lose_none(store: Store, place: Place):
     """All publish the same files in the same second."""
-    run_together(*(lambda: publish(in_place(place)) for _ in range(6)))
+    run_together(*(lambda: publish_tiny(in_place(place)) for _ in range(6)))
     assert store.versions("tiny") == tuple(range(1, 7))
     for version in store.versions("tiny"):
         store.verify(ModelRef(name="tiny", version=version))
@@ -287,8 +277,8 @@ def test_parallel_publishers_get_different_versions_and_lose_none(store: Store, 
 
 
 def test_aliases_that_an_editor_saved_with_a_byte_order_mark_are_read(store: Store, place: Place):
-    publish(store)
-    publish(store)
+    publish_tiny(store)
+    publish_tiny(store)
     place.write("tiny/aliases.json", b'\xef\xbb\xbf{"production": 2}')
     assert store.resolve(ModelRef.parse("tiny")).version == 2
     store.set_alias("tiny", "canary", 1)
@@ -299,7 +289,7 @@ def test_aliases_that_an_editor_saved_with_a_byte_order_mark_are_read(store: Sto
 def test_a_manifest_that_an_editor_saved_with_a_byte_order_mark_is_read_unless_it_is_sealed(
     store: Store, place: Place
 ):
-    manifest = publish(store)
+    manifest = publish_tiny(store)
     content = place.read("tiny/1/manifest.json")
     place.write("tiny/1/manifest.json", b"\xef\xbb\xbf" + content)
     with pytest.raises(ChecksumError, match="one of them was changed"):

@@ -11,24 +11,14 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import PublishError
-from model_store.spec import Manifest, ModelRef
+from model_store.spec import ModelRef
 from model_store.store import Store
-from tests.unit.models import a_card, tiny_description, tiny_weights
+from tests.unit.models import publish_tiny
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
-
-
-def publish(store: Store, name: str = "tiny", seed: int = 0) -> Manifest:
-    return store.publish(
-        name,
-        tiny_description(),
-        tiny_weights(seed),
-        card=a_card,
-        figures={"samples": b"a picture", "loss": b"another"},
-    )
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -38,7 +28,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_folder_without_versions_is_no_model(store: Store):
-    publish(store, "a")
+    publish_tiny(store, "a")
     (store.root / "empty").mkdir()
     (store.root / "NOT A NAME" / "1").mkdir(parents=True)
     assert store.names() == ("a",)
@@ -46,7 +36,7 @@ def test_a_folder_without_versions_is_no_model(store: Store):
 
 @pytest.mark.processes
 def test_aliases_that_were_set_at_the_same_time_are_all_kept(store: Store):
-    publish(store)
+    publish_tiny(store)
     run_together(_set_alias, [(store.root, f"alias-{i}") for i in range(3)])
     assert set(store.aliases("tiny")) == {"production", *(f"alias-{i}" for i in range(3))}
 
@@ -87,10 +77,10 @@ def count_calls(store: Store, name: str, monkeypatch: pytest.MonkeyPatch) -> int
         calls += 1
         return original(*args, **kwargs)
 
-    publish(store)
+    publish_tiny(store)
     with monkeypatch.context() as patch:
         patch.setattr(os, name, wrapper)
-        publish(store)
+        publish_tiny(store)
     return calls
 
 
@@ -105,7 +95,7 @@ def test_a_disk_that_fails_at_any_step_leaves_the_store_as_it_was(
         with monkeypatch.context() as patch:
             patch.setattr(os, name, failing(name, step, disk_full))
             with pytest.raises(PublishError, match="No space left on device"):
-                publish(store)
+                publish_tiny(store)
         assert tree(store.root) == before
         assert sorted(entry.name for entry in (store.root / "tiny").iterdir()) == ["1", "2"]
 
@@ -119,12 +109,12 @@ then the folders of the model and of the store."""
 def test_control_c_at_any_step_leaves_the_store_as_it_was(
     store: Store, step: int, monkeypatch: pytest.MonkeyPatch
 ):
-    publish(store)
+    publish_tiny(store)
     before = tree(store.root)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing("fsync", step, interrupt))
         with pytest.raises(KeyboardInterrupt):
-            publish(store)
+            publish_tiny(store)
     assert tree(store.root) == before
 
 
@@ -134,7 +124,7 @@ def killed(store: Store, step: int) -> int:
         "import os; from pathlib import Path\n"
         "from model_store.store import Store; from tests.unit import test_store_folder as t\n"
         f"os.fsync = t.failing('fsync', {step}, lambda: os._exit(9))\n"
-        f"t.publish(Store(Path({str(store.root)!r})))\n"
+        f"t.publish_tiny(Store(Path({str(store.root)!r})))\n"
     )
     return subprocess.run([sys.executable, "-c", script], check=False).returncode
 
@@ -152,7 +142,7 @@ def test_the_first_version_of_a_name_waits_for_every_folder_that_it_appears_in(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", recording)
-        publish(store)
+        publish_tiny(store)
     folders = {tmp_path, tmp_path / "deep", store.root, store.root / "tiny"}
     assert {str(folder) for folder in folders} <= set(synced)
     assert synced[-2:] == [str(store.root / "tiny"), str(store.root)]
@@ -171,16 +161,16 @@ def test_a_first_publish_that_fails_at_any_step_leaves_no_model_behind(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing("fsync", step, disk_full))
         with pytest.raises(PublishError):
-            publish(store)
+            publish_tiny(store)
     assert tree(store.root) == {}
     assert store.names() == ()
-    assert publish(store).version == 1
+    assert publish_tiny(store).version == 1
 
 
 @pytest.mark.processes
 @pytest.mark.parametrize("step", [STEPS - 2, STEPS - 1])
 def test_a_publisher_killed_after_the_rename_leaves_two_whole_versions(store: Store, step: int):
-    publish(store)
+    publish_tiny(store)
     assert killed(store, step) == 9
     assert store.versions("tiny") == (1, 2)
     for version in store.versions("tiny"):
@@ -190,22 +180,22 @@ def test_a_publisher_killed_after_the_rename_leaves_two_whole_versions(store: St
 @pytest.mark.processes
 @pytest.mark.parametrize("step", range(STEPS - 2))
 def test_a_publisher_killed_at_any_step_leaves_whole_versions_only(store: Store, step: int):
-    publish(store)
+    publish_tiny(store)
     assert killed(store, step) == 9
     assert store.versions("tiny") == (1,)
     store.verify(ModelRef.parse("tiny"))
-    assert publish(store).version == 2
+    assert publish_tiny(store).version == 2
 
 
 def test_what_a_killed_publisher_left_is_swept_a_day_later(store: Store):
-    publish(store)
+    publish_tiny(store)
     fresh, old = (store.root / "tiny" / f".publishing-{age}" for age in ("fresh", "old"))
     for folder in (fresh, old):
         folder.mkdir()
         (folder / "weights.safetensors").write_bytes(b"half")
     yesterday = time.time() - 25 * 3600
     os.utime(old, (yesterday, yesterday))
-    publish(store)
+    publish_tiny(store)
     assert fresh.exists()
     assert not old.exists()
 
@@ -224,7 +214,7 @@ def test_parallel_publishers_get_different_versions_and_lose_none(store: Store):
 
 @pytest.mark.processes
 def test_a_reader_during_publishing_never_sees_half_a_version(store: Store):
-    publish(store)
+    publish_tiny(store)
     context = multiprocessing.get_context("spawn")
     publisher = context.Process(target=_publish_five, args=(store.root, 1))
     publisher.start()
@@ -251,7 +241,7 @@ def run_together(target: Callable[..., None], arguments: list[tuple[object, ...]
 
 def _publish_five(root: Path, seed: int) -> None:
     for _ in range(5):
-        publish(Store(root), seed=seed)
+        publish_tiny(Store(root), seed=seed)
 
 
 def _set_alias(root: Path, alias: str) -> None:

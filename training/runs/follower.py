@@ -18,7 +18,7 @@ from training.runs.start import find_start, load_start
 
 @dataclass(frozen=True)
 class Course:
-    """What all processes of a training have to agree on.
+    """Preset, images and finished epochs, in which all processes of a training must agree.
 
     Attributes:
         preset: The preset without `auto`.

@@ -19,11 +19,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from zserve_client._responses import check
+from zserve_client._responses import smaller_count
 from zserve_client._shards.plan import Shard
 from zserve_client._shards.tar import TarWriter
 from zserve_client._steps import Steps
-from zserve_client.errors import LimitError, UnexpectedAnswerError
+from zserve_client.errors import UnexpectedAnswerError
 
 IMAGES_PER_REQUEST = 1000
 Report = Callable[[int], None]
@@ -54,12 +54,8 @@ def fetch(
             path = folder / f"{number}-{done}.zip"
             request = replace(shard.request(label, shard.first + done, count), save_to=path)
             reply = yield request
-            try:
-                check(reply)
-            except LimitError as error:
-                if error.limit is None or not 1 <= error.limit < count:
-                    raise
-                largest = int(error.limit)
+            if smaller := smaller_count(reply, count):
+                largest = smaller
                 continue
             _check_weights(shard, reply.headers)
             pieces[-1].append(Piece(path, count))
