@@ -69,10 +69,15 @@ def test_a_partner_that_the_user_chose_stays(visitor: Visitor) -> None:
 def test_a_version_alone_in_its_data_set_is_paired_with_none_by_default(visitor: Visitor) -> None:
     visitor.open("#compare?model=letters&n=4")
     assert len(columns(visitor)) == 1
-    assert "Nothing else was trained on glyphs" in visitor.shown.inner_text()
+    assert "Nothing else was trained on Letters" in visitor.shown.inner_text()
     visitor.click("Add a version")
     assert len(columns(visitor)) == 2
-    expect(visitor.shown.locator(".verdict")).to_contain_text("Not ranked")
+    verdict = visitor.shown.locator(".verdict")
+    expect(verdict).to_contain_text("Not ranked: letters@2 was trained on Letters, ")
+    groups = visitor.shown.locator("select optgroup")
+    labels = {group.get_attribute("label") for group in groups.all()}
+    assert {"Letters", "Faces"} <= labels
+    assert not labels & {"glyphs", "avatars"}
 
 
 def test_versions_are_added_up_to_four_and_removed(visitor: Visitor) -> None:

@@ -26,9 +26,14 @@ const MODELS = {
 /** What the numbers of a latent are if there is a flow. */
 export const OF_A_FLOW = "This model has a flow: u are the numbers that are drawn from N(0, 1), and the flow maps them to the z that the decoder reads.";
 
+/** Return the name under which the page mentions a data set, given its title in a manifest. */
+export function datasetName(title) {
+  return Object.hasOwn(DATASETS, title) ? DATASETS[title][0] : title;
+}
+
 /** Return the heading of a group of models, such as `MNIST: handwritten digits, 28×28`. */
 export function datasetText({ dataset, image }) {
-  const [name, words] = DATASETS[dataset] ?? [dataset, null];
+  const [name, words] = Object.hasOwn(DATASETS, dataset) ? DATASETS[dataset] : [dataset, null];
   const [, height, width] = image;
   return [words ? `${name}: ${words}` : name, `${width}×${height}`].join(", ");
 }

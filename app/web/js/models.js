@@ -1,5 +1,6 @@
 // The models of the service. The description of each version is loaded once.
 import { get, Problem } from "./api.js";
+import { datasetName } from "./model_words.js";
 import { inWords } from "./sample_quality.js";
 
 /** A latent dimension with a smaller KL (nats) is dead: it carries no information about the image. */
@@ -112,7 +113,7 @@ export function numbersOf(model) {
     ["knn_accuracy", "5-NN accuracy on mu", percent],
   ];
   const properties = [
-    ["Trained on", training.dataset, `preset ${training.preset}, ${training.epochs} epochs`, null],
+    ["Trained on", datasetName(training.dataset), `preset ${training.preset}, ${training.epochs} epochs`, null],
     qualityRow(model),
     ["Image", `${model.width}×${model.height} pixels${model.channels === 3 ? ", colour" : ""}`, "width × height", null],
     ["Latent space", `${model.latent} dimensions`, "how many numbers z has", null],

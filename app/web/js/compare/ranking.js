@@ -1,6 +1,7 @@
 // Which of several versions is better, and why some are not ranked: numbers of different data sets
 // cannot be compared, so they stand in tables of their own.
 import { h } from "../dom.js";
+import { datasetName } from "../model_words.js";
 import { numbersOf } from "../models.js";
 
 /** Return "a", "a and b" or "a, b and c". */
@@ -17,8 +18,8 @@ export function verdict(versions) {
   if (versions.length < 2) return "";
   const [first, ...others] = versions;
   if (others.some(({ dataset }) => dataset !== first.dataset)) {
-    const trained = others.map(({ ref, dataset }) => `${ref} on ${dataset}`);
-    return `Not ranked: ${first.ref} was trained on ${first.dataset}, ${trained.join(", ")}, and measurements of different data sets cannot be compared.`;
+    const trained = others.map(({ ref, dataset }) => `${ref} on ${datasetName(dataset)}`);
+    return `Not ranked: ${first.ref} was trained on ${datasetName(first.dataset)}, ${trained.join(", ")}, and measurements of different data sets cannot be compared.`;
   }
   const unmeasured = versions.filter(({ sample_quality: quality }) => !quality);
   if (unmeasured.length) return `Not ranked: the samples of ${listed(unmeasured.map(({ ref }) => ref))} were not measured.`;
@@ -64,7 +65,7 @@ const GOOD = ["better", "best"];
 export function tables(versions, extra) {
   const groups = byDataset(versions);
   return groups.map((group) => {
-    const name = groups.length > 1 ? `Versions trained on ${group[0].dataset}` : null;
+    const name = groups.length > 1 ? `Versions trained on ${datasetName(group[0].dataset)}` : null;
     return h("section", { class: "ranking" }, name && h("h4", {}, name),
       h("div", { class: "table", tabindex: 0, role: "region", "aria-label": name ?? "Numbers of the versions" }, table(group, extra)));
   });

@@ -1,5 +1,6 @@
 // Which versions are compared: the selected one, and up to three others.
 import { button, field, h } from "../dom.js";
+import { datasetName } from "../model_words.js";
 import { weightsFile } from "../models.js";
 import { bestFirst } from "../sample_quality.js";
 
@@ -47,7 +48,7 @@ export function versionControls({ models }, changed) {
 
   function optionsOf(model) {
     const datasets = [...new Set([model.dataset, ...models.map(({ dataset }) => dataset)])];
-    return datasets.map((label) => h("optgroup", { label }, bestFirst(models.filter(({ dataset }) => dataset === label))
+    return datasets.map((label) => h("optgroup", { label: datasetName(label) }, bestFirst(models.filter(({ dataset }) => dataset === label))
       .flatMap(({ name, versions }) => versions.map((version) => h("option", {}, `${name}@${version}`)))));
   }
 

@@ -10,6 +10,7 @@ import { VIEWS, views } from "../compare/views.js";
 import { walkEnds } from "../compare/walk_ends.js";
 import { walkStrips } from "../compare/walk_strips.js";
 import { button, field, fill, h } from "../dom.js";
+import { datasetName } from "../model_words.js";
 import { addressOf } from "../request.js";
 import { randomSeed } from "./generate.js";
 
@@ -142,7 +143,7 @@ export function mount(section, context) {
     gain.value = values.gain;
     gainOutput.textContent = `×${values.gain}`;
     alone.hidden = compared.length > 1;
-    alone.textContent = `Nothing else was trained on ${compared[0].dataset}. Add a version of another data set to see its images beside these; their numbers are not ranked.`;
+    alone.textContent = `Nothing else was trained on ${datasetName(compared[0].dataset)}. Add a version of another data set to see its images beside these; their numbers are not ranked.`;
     none.hidden = values.input !== "drawing" || Boolean(values.image);
   }
 

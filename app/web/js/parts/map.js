@@ -16,7 +16,7 @@ import { createMosaic } from "../map/mosaic.js";
 import { classesPlane, classPair, dimensionsPlane, latentAt, pcaPlane, projectedCovariance, projector, seedsPlane } from "../map/planes.js";
 import { createScatter } from "../map/scatter.js";
 import { bounded, fractionOf, isNear, moved, placeAt, showing, zoomed } from "../map/viewport.js";
-import { OF_A_FLOW } from "../model_words.js";
+import { datasetName, OF_A_FLOW } from "../model_words.js";
 import { tile } from "../tiles.js";
 
 export { fields };
@@ -243,7 +243,7 @@ export function mount(section, context) {
     if (!hasEncodedImages(model)) {
       aboutPoints.textContent = `${model.ref} was published without latents of test images, so no points are shown, and there is no plane by PCA or between classes. Its publisher adds them with: python -m training complete ${model.ref}. ${where}`;
     } else if (encoded) {
-      aboutPoints.textContent = `Each point is one of ${encoded.count.toLocaleString("en")} test images of ${model.dataset}: the mu that the encoder gives it, projected onto this plane. ${model.latent > 2 ? "Most of them lie off the plane, so the picture under a point need not look like it. " : ""}${plane.pair ? "Points of other classes are faint. " : ""}${model.space === "u" ? `${OF_A_FLOW} ` : ""}${where}`;
+      aboutPoints.textContent = `Each point is one of ${encoded.count.toLocaleString("en")} test images of ${datasetName(model.dataset)}: the mu that the encoder gives it, projected onto this plane. ${model.latent > 2 ? "Most of them lie off the plane, so the picture under a point need not look like it. " : ""}${plane.pair ? "Points of other classes are faint. " : ""}${model.space === "u" ? `${OF_A_FLOW} ` : ""}${where}`;
     } else aboutPoints.textContent = "The latents of test images are loaded.";
   }
 
