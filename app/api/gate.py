@@ -94,8 +94,13 @@ class Gate:
         """True if it is worth asking `refusal`."""
         return self._engine is not None and self._engine.overloaded
 
-    def refusal(self, path: str, query: bytes, client: str) -> QueueFullError | None:
-        """Return the error that a request is refused with, or None; a refusal is counted."""
+    def refusal(
+        self, path: str, query: bytes, client: str, *, announce: bool = False
+    ) -> QueueFullError | None:
+        """Return the error that a request is refused with, or None; a refusal is counted.
+
+        `announce` as for `Engine.refusal`.
+        """
         work = _PATHS.get(path)
         reference = _model(query)
         if work is None:
@@ -112,7 +117,7 @@ class Gate:
         rows = work.rows
         if work.counted_by is not None and (number := work.counted_by.search(query)):
             rows = min(int(number[1]), self._max_images)
-        return self._engine.refusal(client, model, work.function, rows)
+        return self._engine.refusal(client, model, work.function, rows, announce=announce)
 
     def answer(
         self, error: QueueFullError, path: str, request_id: str, *, root_path: str = ""

@@ -62,6 +62,9 @@ class Engine:
         self._queue = FairQueue()
         self._admission = Admission(target_wait_s)
         self._slowdown = Slowdown()
+        self._announced_s: dict[str, float] = {}
+        """Computing time (s) of the requests of each client that were let through in this pass of the
+        event loop, and are not queued yet."""
         self._running_until = 0.0
         """Time at which the running batch will probably end, by perf_counter."""
         self._last_end: float | None = None
@@ -84,14 +87,27 @@ class Engine:
         return self._admission.overloaded
 
     def refusal(
-        self, client: str, model: LoadedModel, function: Function, rows: int
+        self,
+        client: str,
+        model: LoadedModel,
+        function: Function,
+        rows: int,
+        *,
+        announce: bool = False,
     ) -> QueueFullError | None:
         """Return the error that a request would be refused with now, or None.
 
-        A refusal is counted, so ask only for a request that is then answered with it.
+        A refusal is counted, so ask only for a request that is then answered with it. `announce` says
+        that the request is queued in the next pass of the event loop if it is not refused; requests of
+        the same client that arrive in this pass then count it as work that waits.
         """
         row_s = model.pace.seconds_per_row(function)
-        return self._refusal(client, model, rows, row_s, time.perf_counter())
+        error = self._refusal(client, model, rows, row_s, time.perf_counter())
+        if announce and error is None:
+            if not self._announced_s:
+                asyncio.get_running_loop().call_soon(self._announced_s.clear)
+            self._announced_s[client] = self._announced_s.get(client, 0.0) + rows * row_s
+        return error
 
     async def encode(self, model: LoadedModel, x: Floats) -> tuple[Floats, Floats]:
         """Encode x (batch, channels, height, width) in [0, 1]; mu, logvar (batch, latent)."""
@@ -242,7 +258,8 @@ class Engine:
         """Return the error for a request that would wait too long, and count it; else None."""
         factor = self._slowdown.factor
         work_s, turn_s = rows * row_s, model.max_batch * row_s
-        expected_s = wait_s(self._queue.backlog(client), work_s, turn_s) * factor
+        waiting_s = wait_s(self._queue.backlog(client), work_s, turn_s)
+        expected_s = (waiting_s + self._announced_s.get(client, 0.0)) * factor
         expected_s += max(0.0, self._running_until - now)
         work_s *= factor
         if self._admission.admits(client, work_s, expected_s, turn_s, now):

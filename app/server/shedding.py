@@ -67,7 +67,7 @@ class SheddingProtocol(HttpToolsProtocol):
                 client_id = value.decode("latin-1")
         address = scope["client"]
         client, path = address[0] if address else "", scope["path"]
-        error = gate.refusal(path, scope["query_string"], client)
+        error = gate.refusal(path, scope["query_string"], client, announce=True)
         if error is None:
             return False
         request_id = client_id if VALID_ID.fullmatch(client_id) else secrets.token_hex(8)

@@ -140,6 +140,28 @@ def test_a_refusal_can_be_asked_for_before_the_inputs_exist() -> None:
     asyncio.run(run())
 
 
+def test_requests_that_arrive_together_are_not_all_let_through() -> None:
+    async def run() -> None:
+        engine = an_engine(target_wait_s=2.0)
+        model = a_model(0.01)
+        engine.pause()
+
+        def answers(client: str) -> list[bool]:
+            refusals = [
+                engine.refusal(client, model, "decode", 60, announce=True) for _ in range(4)
+            ]
+            return [refusal is None for refusal in refusals]
+
+        assert answers("a") == [True, True, True, False]
+        assert answers("b") == [True, True, True, False]
+        await asyncio.sleep(0)
+        assert engine.refusal("a", model, "decode", 60) is None
+        engine.resume()
+        engine.close()
+
+    asyncio.run(run())
+
+
 def test_rates_are_measured_while_requests_wait() -> None:
     async def run() -> None:
         engine = an_engine(target_wait_s=1e6)
