@@ -11,6 +11,7 @@ from app.api.dependencies import Services
 from app.api.encode_uploads import encode_uploads
 from app.api.latents_body import read_latents
 from app.api.limits import at_most
+from app.api.off_loop import LARGE_NUMBERS, call
 from app.api.queries import EditQuery, TraverseQuery
 from app.api.request_body import content_type_of, read_uploads
 from app.errors import ParameterError
@@ -95,12 +96,17 @@ async def move(model: LoadedModel, engine: Engine, u: Floats, offsets: Doubles) 
         return u
     before_flow = model.directions.before_flow
     z = await engine.to_z(model, u[moved]) if before_flow else u[moved]
-    sums = z.astype(np.float64) + offsets[moved]
-    check_float32(sums, "the moved latent")
-    ends = sums.astype(np.float32)
+    ends = await call(lambda: _sum(z, offsets[moved]), off_loop=z.size >= LARGE_NUMBERS)
     result = u.copy()
     result[moved] = await engine.to_u(model, ends) if before_flow else ends
     return result
+
+
+def _sum(z: Floats, offsets: Doubles) -> Floats:
+    """Return z + offsets; raises NotFiniteError."""
+    sums = z.astype(np.float64) + offsets
+    check_float32(sums, "the moved latent")
+    return sums.astype(np.float32)
 
 
 def offset(model: LoadedModel, names: Sequence[str], moves: Sequence[float]) -> Doubles:

@@ -30,7 +30,7 @@ Content = Literal["grid", "document", "files", "arrays", "animation"]
 """Kinds of content, named like the methods of `Result` that return them."""
 
 _LARGE = 500_000
-"""Number of pixel values from which on encoding runs in a thread, off the event loop."""
+"""Number of pixel values and latents from which on encoding runs in a thread, off the event loop."""
 _LARGE_SINGLY = 50_000
 """Number of pixel values, for formats that encode each image or number by itself: about 5 ms."""
 
@@ -59,6 +59,8 @@ async def render(result: Result, output: OutputOptions) -> Response:
     """Encode a result in the format that the client asked for."""
     wanted = FORMATS[output.format]
     size = result.images.size * output.scale**2
+    if wanted.has_numbers:
+        size += len(result.images) * result.model.latent
     content = await call(lambda: wanted.encode(result, output), off_loop=size >= wanted.large)
     return Response(
         content,

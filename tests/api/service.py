@@ -93,14 +93,17 @@ MOVING_DIRECTIONS = DirectionTable(
 MOVING_STEPS = np.array([[0.5, 0, 0], [0, 1 / 3, -0.25], [1, 1, 1]], np.float32)
 
 
-def publish_moving(root: Path, name: str, scale: float = 1.0) -> None:
+def publish_moving(root: Path, name: str, scale: float = 1.0, latent: int = SPEC.latent) -> None:
     """Publish a float version with directions, whose steps are multiplied by `scale`."""
+    spec = SPEC.model_copy(update={"latent": latent})
     training = TrainingRecord(preset="tiny", dataset="moving", seed=0, epochs=0)
     changes = {"directions": MOVING_DIRECTIONS, "training": training}
-    description = tiny_description(SPEC).model_copy(update=changes)
-    directions = Directions(MOVING_DIRECTIONS.names, np.float32(scale) * MOVING_STEPS)
+    description = tiny_description(spec).model_copy(update=changes)
+    steps = np.zeros((len(MOVING_STEPS), latent), np.float32)
+    steps[:, : SPEC.latent] = np.float32(scale) * MOVING_STEPS
+    directions = Directions(MOVING_DIRECTIONS.names, steps)
     Store(root).publish(
-        name, description, tiny_weights(1, SPEC), card=a_card, directions=directions
+        name, description, tiny_weights(1, spec), card=a_card, directions=directions
     )
 
 

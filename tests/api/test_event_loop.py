@@ -20,7 +20,7 @@ from app.settings import Settings
 from tests.api import large_bodies
 from tests.api.heartbeat import Watched, watched
 from tests.api.large_bodies import Attack
-from tests.api.service import digit, publish, publish_moving
+from tests.api.service import SPEC, digit, publish, publish_moving
 from tests.unit.exact_versions import publish_compressing
 from tests.unit.models import reseal
 
@@ -28,6 +28,10 @@ HOLD_S = 0.05
 CPU_S = 0.5
 SIZE = 1_000_000
 HEAD_SIZE = 60_000
+WIDE = 2048
+"""Latent dimensions."""
+WIDE_ROWS = 8
+"""Latents of so many dimensions that fit into a body of 1 MiB."""
 
 PARAMETERS = {
     "name": "mnist",
@@ -155,12 +159,15 @@ def test_the_pages_do_not_hold_the_loop(service: Watched, path: str) -> None:
     assert hold_s < HOLD_S
 
 
-def large_answers(latent: int, moving: str) -> list[tuple[str, dict[str, Any]]]:
+def large_answers(
+    latent: int, moving: str, rows: int = 256, archived: int = 2048
+) -> list[tuple[str, dict[str, Any]]]:
     """Return paths with a query, and options of requests for as much as the limits allow.
 
-    `moving` names a model with as many latent dimensions and the direction `slant`.
+    `moving` names a model with as many latent dimensions and the direction `slant`. Bodies have
+    `rows` latents, and `archived` if the answer is an archive.
     """
-    z = np.linspace(-1, 1, 256 * latent).reshape(256, latent).tolist()
+    z = np.linspace(-1, 1, rows * latent).reshape(rows, latent).tolist()
     pixels = np.linspace(0, 1, 256 * 784).reshape(256, 1, 28, 28).tolist()
     return [
         ("/generate?n=256&format=json", {}),
@@ -169,7 +176,7 @@ def large_answers(latent: int, moving: str) -> list[tuple[str, dict[str, Any]]]:
         ("/generate?n=256&scale=4", {}),
         ("/generate?n=2000&format=zip", {}),
         ("/decode?format=json", {"json": {"z": z}}),
-        ("/decode?format=zip", {"json": {"z": z * 8}}),
+        ("/decode?format=zip", {"json": {"z": z * (archived // rows)}}),
         ("/encode?format=json", {"files": [("image", digit())] * 256}),
         ("/reconstruct", {"files": [("image", digit())] * 256}),
         ("/reconstruct?format=json&pixels=true", {"files": [("image", digit())] * 256}),
@@ -193,6 +200,25 @@ def test_no_large_answer_holds_the_loop(
     service: Watched, path: str, options: dict[str, Any]
 ) -> None:
     status, hold_s, _ = measured(service, "POST", path, **options)
+    assert status == 200
+    assert hold_s < HOLD_S
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Serve a model with WIDE latent dimensions."""
+    store = tmp_path_factory.mktemp("wide")
+    publish(store, "mnist", spec=SPEC.model_copy(update={"latent": WIDE}))
+    publish_moving(store, "moving", latent=WIDE)
+    with watched(create_app(Settings(store=store, device="cpu", log_requests=False))) as service:
+        yield service
+
+
+@pytest.mark.parametrize(("path", "options"), large_answers(WIDE, "moving", WIDE_ROWS, WIDE_ROWS))
+def test_no_large_answer_of_a_model_with_many_dimensions_holds_the_loop(
+    wide: Watched, path: str, options: dict[str, Any]
+) -> None:
+    status, hold_s, _ = measured(wide, "POST", path, **options)
     assert status == 200
     assert hold_s < HOLD_S
 

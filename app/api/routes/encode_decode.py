@@ -19,6 +19,7 @@ from app.api.encode_uploads import encode_before_flow, encode_uploads
 from app.api.latents_body import read_latents
 from app.api.limits import at_most
 from app.api.negotiation import choose_output
+from app.api.off_loop import LARGE_NUMBERS, call
 from app.api.openapi import form_or_image_body, images, json_body
 from app.api.provenance import latent_parameters, provenance, request_parameters
 from app.api.queries import AugmentQuery, DecodeQuery, EncodeQuery, Latents
@@ -204,9 +205,14 @@ def _augment_task(
     seed = latents.random_seed() if query.seed is None else query.seed
     seeds = latents.consecutive_seeds(seed, query.n)
 
-    async def draw(start: int, stop: int) -> Floats:
+    def sample(start: int, stop: int) -> Floats:
         eps = latents.standard_normal(seeds[start:stop], model.latent)
-        return await engine.to_u(model, sample_posterior(mu, logvar, eps, query.temperature))
+        return sample_posterior(mu, logvar, eps, query.temperature)
+
+    async def draw(start: int, stop: int) -> Floats:
+        off_loop = (stop - start) * model.latent >= LARGE_NUMBERS
+        z = await call(lambda: sample(start, stop), off_loop=off_loop)
+        return await engine.to_u(model, z)
 
     def parameters(seed: int, n: int, columns: int) -> dict[str, object]:
         return request_parameters(

@@ -15,6 +15,7 @@ from app.api.decode_stream import DecodeTask, check_image_count, decode_and_rend
 from app.api.dependencies import Services, ServicesDep, refuse_body
 from app.api.limits import at_most
 from app.api.negotiation import choose_output
+from app.api.off_loop import LARGE_NUMBERS, call
 from app.api.openapi import images
 from app.api.provenance import model_headers, provenance, request_parameters
 from app.api.queries import GenerateQuery
@@ -147,11 +148,18 @@ class _Generation:
 
     async def _draw(self, seeds: NDArray[np.uint64], services: Services) -> Floats:
         """Draw one latent for each seed; (batch, latent)."""
-        model, temperature = self.model, self.query.temperature
-        if self.label is None:
-            return latents.standard_normal(seeds, model.latent) * np.float32(temperature)
-        z = latents.class_latents(model.class_latents, self.label, seeds, temperature)
-        return await services.engine.to_u(model, z) if model.class_latents.before_flow else z
+        model, label, temperature = self.model, self.label, self.query.temperature
+        off_loop = len(seeds) * model.latent >= LARGE_NUMBERS
+        if label is None:
+            noise = await call(
+                lambda: latents.standard_normal(seeds, model.latent), off_loop=off_loop
+            )
+            return noise * np.float32(temperature)
+        classes = model.class_latents
+        z = await call(
+            lambda: latents.class_latents(classes, label, seeds, temperature), off_loop=off_loop
+        )
+        return await services.engine.to_u(model, z) if classes.before_flow else z
 
 
 def _check(query: GenerateQuery, output: OutputOptions, services: Services) -> None:

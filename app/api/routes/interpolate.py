@@ -14,6 +14,7 @@ from app.api.dependencies import Services, ServicesDep
 from app.api.encode_uploads import encode_uploads
 from app.api.limits import at_most, check_answer_pixels
 from app.api.negotiation import choose_output
+from app.api.off_loop import LARGE_NUMBERS, call
 from app.api.openapi import form_body, images
 from app.api.provenance import latent_parameters, provenance, request_parameters
 from app.api.queries import InterpolateQuery
@@ -63,7 +64,9 @@ async def interpolate(
     sources = [_source("a", uploads, query.seed_a), _source("b", uploads, query.seed_b)]
     a, b = await _ends(sources, model, query, services)
     path = slerp if query.path == "slerp" else lerp
-    z = path(a.z, b.z, query.steps)
+    z = await call(
+        lambda: path(a.z, b.z, query.steps), off_loop=query.steps * model.latent >= LARGE_NUMBERS
+    )
     frames = await services.engine.decode_levels(model, z)
     result = Interpolation(
         model=model,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from app.api.dependencies import ServicesDep
 from app.api.encode_uploads import encode_uploads
 from app.api.limits import at_most
 from app.api.negotiation import choose_output
+from app.api.off_loop import LARGE_NUMBERS, call
 from app.api.openapi import form_or_image_body, images
 from app.api.provenance import provenance, request_parameters
 from app.api.queries import ScoreQuery
@@ -107,14 +109,20 @@ async def _estimate(
     """
     mu, logvar = await engine.posterior(model, x)
     seeds = consecutive_seeds(seed, len(x))
+    off_loop = draws * model.latent >= LARGE_NUMBERS
     joint, noise = [], []
     for i, image in enumerate(x):
-        drawn = draw_posterior(seeds[i : i + 1], draws, mu[i], logvar[i])
+        draw = partial(draw_posterior, seeds[i : i + 1], draws, mu[i], logvar[i])
+        drawn = await call(draw, off_loop=off_loop)
         repeated = np.broadcast_to(image, (draws, *image.shape))
         joint.append(await engine.log_joint(model, repeated, drawn.z))
         noise.append(drawn.eps)
-    log_px, log_pz = (np.stack(column) for column in zip(*joint, strict=True))
-    return evidence(log_px, log_pz, log_posterior(np.stack(noise), logvar))
+
+    def estimates() -> Evidence:
+        log_px, log_pz = (np.stack(column) for column in zip(*joint, strict=True))
+        return evidence(log_px, log_pz, log_posterior(np.stack(noise), logvar))
+
+    return await call(estimates, off_loop=len(x) * draws * model.latent >= LARGE_NUMBERS)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

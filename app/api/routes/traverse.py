@@ -13,6 +13,7 @@ from app.api.direction_traversal import traverse_directions
 from app.api.encode_uploads import encode_uploads
 from app.api.limits import at_most, check_answer_pixels
 from app.api.negotiation import choose_output
+from app.api.off_loop import LARGE_NUMBERS, call
 from app.api.openapi import images, latents_or_images_body
 from app.api.provenance import provenance, request_parameters
 from app.api.queries import TraverseQuery, parse_dimensions
@@ -74,7 +75,8 @@ async def traverse(
     uploads = await read_uploads(request, ["image"], settings)
     start = await _start(uploads, query, model, services)
     values = traversal_values(query.span, query.steps)
-    z = traversal(start.z, dims, values)
+    off_loop = len(dims) * len(values) * model.latent >= LARGE_NUMBERS
+    z = await call(lambda: traversal(start.z, dims, values), off_loop=off_loop)
     upload = None if start.upload is None else start.upload[None]
     images, (unusual,) = await decode_and_warn(model, services.engine, z, upload, start.z[None])
     result = Traversal(
