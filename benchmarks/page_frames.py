@@ -14,6 +14,7 @@ import shutil
 import statistics
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
@@ -24,6 +25,8 @@ from benchmarks.page_latency import server
 FRAMES = 300
 WARM_UP = 60
 """Frames of a first motion that is not measured, in which the page fetches weights and compiles."""
+WARM_UP_MS = 3000
+"""Time after that motion until the weights are fetched and checked."""
 TIMEOUT_MS = 120_000
 
 
@@ -143,19 +146,24 @@ class Run:
     longest_ms: float
 
 
-def run(page: Page, processes: CDPSession, motion: Motion, frames: int) -> Run:
-    """Move for a number of frames."""
+def move(page: Page, motion: Motion, frames: int) -> Any:
+    """Move for a number of frames; return the times (ms) at which pictures were shown, and the duration."""
     task = {
         "move": motion.move,
         "target": motion.target,
         "pictures": motion.pictures,
         "frames": frames,
     }
+    return page.evaluate(_RUN, task)
+
+
+def run(page: Page, processes: CDPSession, motion: Motion, frames: int) -> Run:
+    """Move for a number of frames, and measure."""
     cpu_before_s = _cpu_seconds(processes)
-    moved = page.evaluate(_RUN, task)
+    moved = move(page, motion, frames)
     cpu_s = _cpu_seconds(processes) - cpu_before_s
     shown = moved["shown"]
-    if len(shown) < 2:
+    if len(shown) < 3:
         sys.exit(f"the page showed {len(shown)} frames of {motion.address}: does it still match?")
     gaps = [after - before for before, after in itertools.pairwise(shown)]
     return Run(
@@ -176,8 +184,8 @@ def measure(browser: Browser, address: str, motion: Motion, frames: int) -> Run:
         page.wait_for_selector("main[aria-busy=false]")
         page.wait_for_load_state("networkidle")
         page.locator(motion.target).first.scroll_into_view_if_needed()
-    run(page, processes, motion, WARM_UP)
-    page.wait_for_timeout(500)
+    move(page, motion, WARM_UP)
+    page.wait_for_timeout(WARM_UP_MS)
     result = run(page, processes, motion, frames)
     page.close()
     return result
