@@ -24,6 +24,9 @@ const SHOWN = 12;
 /** Most images in one request. Several small requests show the first strips sooner. */
 const IMAGES_PER_REQUEST = 72;
 
+/** Images that the page decodes at once: about as many as one core decodes in a frame of 1/60 s. */
+const IMAGES_PER_FRAME = 4;
+
 function requestFor({ z, seed, steps, span, rows }, model) {
   if (rows === "directions") {
     const direction = model.directions.slice(0, Math.max(1, Math.floor(IMAGES_PER_REQUEST / steps))).join(",");
@@ -115,7 +118,8 @@ export function mount(section, context) {
     const row = h("div", { class: "strip", role: "radiogroup", "aria-label": `Dimension ${dim}${nats && `, ${nats}`}` }, ...tiles);
     row.style.setProperty("--across", steps);
     row.addEventListener("keydown", (event) => moveWithKeys(event, dim, tiles));
-    return { tiles, element: h("div", { class: "dimension-strip" }, h("p", { class: "strip-name" }, h("strong", {}, `${model.space}${dim}`), " ", h("span", {}, nats)), row) };
+    const pieces = Array.from({ length: Math.ceil(steps / IMAGES_PER_FRAME) }, (_, piece) => ({ dim, from: piece * IMAGES_PER_FRAME, shows: null, turn: 0 }));
+    return { tiles, pieces, element: h("div", { class: "dimension-strip" }, h("p", { class: "strip-name" }, h("strong", {}, `${model.space}${dim}`), " ", h("span", {}, nats)), row) };
   }
 
   function moveWithKeys(event, dim, tiles) {
@@ -125,9 +129,9 @@ export function mount(section, context) {
     if (along === undefined && across === undefined) return;
     event.preventDefault();
     if (across) {
-      const visible = [...strips.values()].filter(({ element }) => element.checkVisibility());
-      const next = visible[visible.findIndex((strip) => strip.tiles === tiles) + across];
-      next?.tiles.find((one) => one.tabIndex === 0).focus();
+      const visible = visibleStrips();
+      const next = visible[visible.findIndex(([, strip]) => strip.tiles === tiles) + across];
+      next?.[1].tiles.find((one) => one.tabIndex === 0).focus();
     } else if (along >= 0 && along < tiles.length) {
       tiles[along].focus();
       choose(dim, along, { isLive: event.repeat });
@@ -155,25 +159,52 @@ export function mount(section, context) {
   }
 
   async function decodeAll() {
-    const { z, model, values } = current;
-    const dims = [...strips].filter(([, { element }]) => element.checkVisibility()).map(([dim]) => dim);
-    const size = Math.max(1, Math.floor(IMAGES_PER_REQUEST / values.steps));
-    const groups = Array.from({ length: Math.ceil(dims.length / size) }, (_, i) => dims.slice(i * size, (i + 1) * size));
+    const decoder = await openDecoder(current.model);
     try {
-      // While a key is held down, the strips in progress are finished first, so that some are shown on the way.
-      await newest((signal) => Promise.all(groups.map((group) => decode(group, { z, model, values }, signal))), { isLive: store.state.isLive });
+      // While a key is held down, the work in progress is finished first, so that some strips are shown on the way.
+      await newest(decoder.local ? (signal) => decodeInTurn(decoder, signal) : (signal) => decodeTogether(decoder, signal), { isLive: store.state.isLive });
     } catch (error) {
-      for (const { tiles } of strips.values()) tiles.forEach((one) => blank(one.firstElementChild));
+      for (const { tiles, pieces } of strips.values()) {
+        tiles.forEach((one) => blank(one.firstElementChild));
+        for (const piece of pieces) piece.shows = null;
+      }
       throw error;
     }
   }
 
-  async function decode(dims, { z, model, values }, signal) {
-    const rows = dims.flatMap((dim) => Array.from({ length: values.steps }, (_, i) => z.with(dim, valueAt(i, values))));
-    const pictures = await (await openDecoder(model)).decode(rows, { signal });
+  const visibleStrips = () => [...strips].filter(([, { element }]) => element.checkVisibility());
+
+  /** Decode with the network: a few strips in each request. */
+  async function decodeTogether(decoder, signal) {
+    const state = current;
+    const dims = visibleStrips().map(([dim]) => dim);
+    const size = Math.max(1, Math.floor(IMAGES_PER_REQUEST / state.values.steps));
+    const groups = Array.from({ length: Math.ceil(dims.length / size) }, (_, i) => dims.slice(i * size, (i + 1) * size));
+    await Promise.all(groups.map((group) => decode(decoder, group.flatMap((dim) => strips.get(dim).pieces), state, signal)));
+  }
+
+  /**
+   * Decode without the network: one piece of a strip in each frame, the one that was drawn longest ago, at
+   * the z of that moment, until all show the same z. So the strips follow a key that is held down.
+   */
+  async function decodeInTurn(decoder, signal) {
+    const stale = () => visibleStrips().flatMap(([, { pieces }]) => pieces).filter(({ shows }) => shows !== current);
+    for (let turn = 1, pieces; !signal.aborted && (pieces = stale()).length; turn += 1) {
+      const oldest = pieces.reduce((one, other) => (other.turn < one.turn ? other : one));
+      oldest.turn = turn;
+      await decode(decoder, [oldest], current, signal);
+    }
+    for (const { pieces } of strips.values()) for (const piece of pieces) piece.turn = 0;
+  }
+
+  /** Decode some pieces of strips at a state, {z, model, values}, and draw them. */
+  async function decode(decoder, pieces, state, signal) {
+    const { z, model, values } = state;
+    const places = pieces.flatMap(({ dim, from }) => strips.get(dim).tiles.slice(from, from + IMAGES_PER_FRAME).map((one, i) => ({ one, row: z.with(dim, valueAt(from + i, values)) })));
+    const pictures = await decoder.decode(places.map(({ row }) => row), { signal });
     if (signal.aborted) return;
-    dims.forEach((dim, row) => strips.get(dim).tiles.forEach((one, i) =>
-      drawPicture(one.firstElementChild, model, pictures[row * values.steps + i])));
+    places.forEach(({ one }, i) => drawPicture(one.firstElementChild, model, pictures[i]));
+    for (const piece of pieces) piece.shows = state;
   }
 
   // --- showing ---
