@@ -213,9 +213,6 @@ bench-overload: $(VENV)/.installed-dev ## offer zserve, FastAPI and LitServe fiv
 bench-queueing: $(VENV)/.installed-dev ## compare the latency under Poisson arrivals with a queueing model (ARGS="--model lab --n 1")
 	$(PY) -m benchmarks.serving.queueing $(ARGS)
 
-typical-errors: $(VENV)/.installed-dev ## measure the reconstruction errors of shipped versions, above which an upload is unusual (ARGS=mnist)
-	$(PY) -m scripts.measure_typical_errors $(ARGS)
-
 docs: $(VENV)/.installed-dev ## write the generated parts of docs: HTTP reference, settings, figure of the packages
 	$(PY) -m scripts.write_docs
 	$(PY) -m scripts.draw_packages
@@ -265,5 +262,5 @@ clean: ## remove .venv and caches; never data, runs or weights
 
 always:
 .PHONY: always help install serve clients train betas test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-store test-jobs test-monitoring test-kubernetes manifests test-clients test-schema test-slow coverage check format
-.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-shards bench-overload bench-queueing fuzz bench-digits typical-errors
+.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-shards bench-overload bench-queueing fuzz bench-digits
 .PHONY: page page-fresh page-screenshots docs docs-site requirements wheels docker-build docker-multiarch docker-pins docker-smoke test-proxy clean sbom audit soak

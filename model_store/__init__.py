@@ -6,7 +6,6 @@ preprocessing      images -> arrays of a model's form; for uploads and for train
 digit              the one digit on a drawing or a photograph
 resampling         sizes of images, with integers alone
 typicality         how typical an image is of the data of a version
-typical_errors     how badly older versions reconstruct their test images
 weight_shapes      names, shapes and types of the weights that a spec requires
 durable_files      writing files that survive a crash
 store              versions, aliases and checksums, in a folder or an object store

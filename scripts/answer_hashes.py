@@ -34,10 +34,10 @@ from PIL import Image
 
 MODELS = (
     "mnist@8",
-    "mnist-flow@4",
+    "mnist-flow@5",
     "mnist-gaussian@2",
     "fashion@3",
-    "fashion-flow@4",
+    "fashion-flow@5",
     "faces@2",
     "letters@2",
     "digits@4",

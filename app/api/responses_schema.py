@@ -72,43 +72,20 @@ class Decoded(Answer):
 
 
 class Unusual(BaseModel):
-    """A warning: an upload is not like the images that the model learnt.
+    """A warning: an upload is not like the images that the model learnt."""
 
-    Versions with a typicality table give score, quantile and verdict; older ones give the error.
-    """
-
-    error: float | None = Field(
-        default=None,
-        description="Reconstruction error |x - r|^2 / |x| of the upload x and its reconstruction r, "
-        "for pixels in [0, 1]; only for versions without a typicality table.",
-        exclude_if=lambda value: value is None,
-    )
-    score: float | None = Field(
-        default=None,
-        description="Typicality score of the upload, as in /score.",
-        exclude_if=lambda value: value is None,
-    )
-    limit: float = Field(
-        description="99 % of the model's test images have a smaller score, or a smaller error."
-    )
-    quantile: float | None = Field(
-        default=None,
-        description="Share of the test images with a smaller score.",
-        exclude_if=lambda value: value is None,
-    )
-    verdict: Literal["atypical", "out_of_distribution"] | None = Field(
-        default=None,
-        description="`atypical` above 99 % of the test images, `out_of_distribution` above 99.9 %.",
-        exclude_if=lambda value: value is None,
+    score: float = Field(description="Typicality score of the upload, as in /score.")
+    limit: float = Field(description="99 % of the model's test images have a smaller score.")
+    quantile: float = Field(description="Share of the test images with a smaller score.")
+    verdict: Literal["atypical", "out_of_distribution"] = Field(
+        description="`atypical` above 99 % of the test images, `out_of_distribution` above 99.9 %."
     )
     detail: str = Field(description="The warning in words, with the ratio to the limit.")
 
     @property
     def times(self) -> float:
-        """Ratio of the score, or else of the error, to the limit."""
-        measured = self.error if self.score is None else self.score
-        assert measured is not None  # noqa: S101 - a warning has one of them
-        return measured / self.limit
+        """Ratio of the score to the limit."""
+        return self.score / self.limit
 
 
 _UNUSUAL = Field(

@@ -1,7 +1,6 @@
-"""Warn of uploads that are not like the images that a model learnt.
+"""Warn of uploads that are not like the images that a model learnt, by the score of `/score`.
 
-Versions with a typicality table warn by its score, as `/score` does. Older versions have no table;
-the shipped ones among them warn by the error of the reconstruction, see `model_store.typical_errors`.
+Versions that were published without a typicality table give no warning.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,6 @@ from app.api.responses_schema import Unusual
 from app.inference.engine import Engine
 from app.inference.loaded_model import LoadedModel
 from app.typing import Bytes, Floats
-from model_store.typical_errors import TypicalErrors, reconstruction_errors, typical_errors
 from model_store.typicality import Typicality, quantile
 
 HEADER = "X-Unusual"
@@ -31,7 +29,7 @@ _VERDICTS = {
 
 def can_warn(model: LoadedModel) -> bool:
     """Return True if the test images of a version were measured."""
-    return model.typicality is not None or _errors(model) is not None
+    return model.typicality is not None
 
 
 async def unusual_uploads(
@@ -42,16 +40,11 @@ async def unusual_uploads(
     x and reconstructions are (images, channels, height, width) in 0..255, mu (images, latent). There
     are no warnings for versions whose test images were not measured.
     """
-    table, errors = model.typicality, _errors(model)
-    if table is not None:
-        scores = await typicality_scores(table, x, reconstructions, mu)
-        return tuple(_by_score(model, table, score) for score in scores.tolist())
-    if errors is not None:
-        measured = await call(
-            lambda: reconstruction_errors(x, reconstructions).tolist(), off_loop=x.size >= _LARGE
-        )
-        return tuple(_by_error(model, errors, error) for error in measured)
-    return (None,) * len(x)
+    table = model.typicality
+    if table is None:
+        return (None,) * len(x)
+    scores = await typicality_scores(table, x, reconstructions, mu)
+    return tuple(_warning(model, table, score) for score in scores.tolist())
 
 
 async def warn_of_uploads(
@@ -101,11 +94,7 @@ def unusual_headers_by_name(warnings: Mapping[str, Unusual | None]) -> dict[str,
     return {HEADER: ", ".join(listed[:_MOST_LISTED])} if listed else {}
 
 
-def _errors(model: LoadedModel) -> TypicalErrors | None:
-    return typical_errors(model.manifest.weights_sha256)
-
-
-def _by_score(model: LoadedModel, table: Typicality, score: float) -> Unusual | None:
+def _warning(model: LoadedModel, table: Typicality, score: float) -> Unusual | None:
     verdict = table.verdict(score)
     if verdict == "typical":
         return None
@@ -117,16 +106,4 @@ def _by_score(model: LoadedModel, table: Typicality, score: float) -> Unusual | 
         detail=f"{_VERDICTS[verdict].format(model=model.name)}: its score is "
         f"{score / table.limit:.1f} times the limit that 99 % of {table.images} test images stay "
         "below",
-    )
-
-
-def _by_error(model: LoadedModel, typical: TypicalErrors, error: float) -> Unusual | None:
-    if error <= typical.limit:
-        return None
-    return Unusual(
-        error=round(error, 4),
-        limit=typical.limit,
-        detail=f"the image is not like the data of {model.name}: its reconstruction error is "
-        f"{error / typical.limit:.1f} times the limit that 99 % of {typical.images} test "
-        "images stay below",
     )

@@ -52,7 +52,7 @@ MISFITS = [
     ("#map?model=zmapped@1&at=500,0", "at=500,0 cannot be shown: it is too far away"),
     ("#map?model=zmapped@1&view=0,0,1e9", "view=0,0,1000000000 cannot be shown: it is too far"),
     ("#map?model=zmapped@1&view=0,0,1e-9", "view=0,0,1e-9 cannot be shown"),
-    ("#map?model=mnist-flow@4&layer=points", "pictures are shown instead of points."),
+    ("#map?model=zmoving@1&layer=points", "pictures are shown instead of points."),
     (
         "#compare?model=lab@4&other=digits@4&n=4&against=3",
         "against=3 cannot be shown: there is one",

@@ -15,7 +15,7 @@ from model_store.store import SHIPPED, Store
 from tests.page.test_home import ROLLS, ask, nats, rgba, rows, seen_png
 from tests.page.visitor import Visitor
 
-FLOW = "mnist-flow@4"
+FLOW = "mnist-flow@5"
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,13 @@ def test_every_shipped_version_is_sound(name: str):
     SHIPPED_STORE.verify(ModelRef(name=name))
 
 
+@pytest.mark.parametrize("name", SHIPPED_STORE.names())
+def test_every_shipped_version_can_warn_of_uploads_that_are_unlike_its_data(name: str):
+    stored = SHIPPED_STORE.load(ModelRef(name=name))
+    assert stored.typicality is not None
+    assert stored.typicality.limit > 0
+
+
 def test_the_readme_lists_the_shipped_versions_with_their_numbers():
     stated = {ref: (int(latent), float(value)) for ref, latent, value in ROW.findall(README)}
     manifests = [SHIPPED_STORE.manifest(ModelRef(name=name)) for name in SHIPPED_STORE.names()]

@@ -9,7 +9,7 @@ so the coefficient of an attribute is the mean change of mu with this attribute 
 the class stay. For a class it is the mean of its mu minus that of all other images. A direction is
 scaled to the standard deviation of the mu of training images along it.
 
-The choices were measured on `mnist-flow@4` with 4,000 training images: moves by -2 and +2 along
+The choices were measured on `mnist-flow@5` with 4,000 training images: moves by -2 and +2 along
 `slant`, 250 test images, changes in standard deviations, and the share that keeps its class:
 
     space     vector                                         slant          keeps class

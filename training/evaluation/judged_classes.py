@@ -21,7 +21,7 @@ from training.progress import tracked
 
 MOST_DRAWS = 2000
 """Draws of a class, at most; fewer if the class has fewer training images."""
-ROUNDS = 2
+ROUNDS = 3
 """Number of times that the mixtures are fitted again, each time to draws of the last ones."""
 ITERATIONS = 30
 """Steps of expectation maximisation, at most."""

@@ -132,10 +132,9 @@ async function decoded(png) {
 }
 
 /** Say how unusual the image is. */
-function warningOf({ error, score, limit }) {
-  const [measure, value] = score === undefined ? ["reconstruction error", error] : ["score", score];
-  const times = (value / limit).toFixed(1);
-  return h("p", { class: "note unusual" }, `Not like the images that the model learnt: its ${measure} is ${times} times the limit of 99 % of the test images.`);
+function warningOf({ score, limit }) {
+  const times = (score / limit).toFixed(1);
+  return h("p", { class: "note unusual" }, `Not like the images that the model learnt: its score is ${times} times the limit of 99 % of the test images.`);
 }
 
 /** Draw the mean difference over the colour channels: blue if the reconstruction is darker, orange if it is brighter. */

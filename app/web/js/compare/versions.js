@@ -7,7 +7,7 @@ import { bestFirst } from "../sample_quality.js";
 /** Most versions beside the selected one. */
 export const MOST_OTHERS = 3;
 
-/** Create the field for the other versions, an array of references, such as `lab@4,mnist-flow@4`. */
+/** Create the field for the other versions, an array of references, such as `lab@4,mnist-flow@5`. */
 export function versionsField() {
   const parse = (text) => {
     const references = text.split(",");
