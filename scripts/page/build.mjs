@@ -22,6 +22,7 @@ const main = join(web, "js/main.js");
 const first = join(web, `js/parts/${/const FIRST = "(\w+)"/.exec(readFileSync(main, "utf8"))[1]}.js`);
 
 const MINIFIED = { minify: true, target: "es2022", legalComments: "none", logLevel: "warning" };
+const WITH_QUERY = /\(again\) => import\(("\.{1,2}\/[^"]+\.js") \+ again\)/g;
 const WORKER = /new URL\("(\.{1,2}\/[^"]+\.js)", import\.meta\.url\)/g;
 
 /** Bundle each worker on its own, and load the bundled file instead: new URL("./worker.js", import.meta.url). */
@@ -38,6 +39,19 @@ const workers = {
     }
     return changed === code ? null : { code: changed, map: null };
   },
+};
+
+/** Bundle modules whose address gets a query at run time, import("./part.js" + again), as if it had none (app/web/js/modules.js). */
+const withQuery = new Set();
+const queries = {
+  name: "queries",
+  transform(code, path) {
+    const changed = code.replaceAll(WITH_QUERY, "(again) => import($1)");
+    if (changed === code) return null;
+    withQuery.add(path);
+    return { code: changed, map: null };
+  },
+  renderDynamicImport: ({ moduleId }) => (withQuery.has(moduleId) ? { left: "import(", right: " + again)" } : null),
 };
 
 const minify = {
@@ -78,7 +92,7 @@ function checksum() {
 rmSync(bundle, { recursive: true, force: true });
 mkdirSync(bundle, { recursive: true });
 
-const code = await rollup({ input: main, plugins: [workers, minify] });
+const code = await rollup({ input: main, plugins: [workers, queries, minify] });
 const { output } = await code.write({ dir: bundle, format: "es", manualChunks: inFirstFile, entryFileNames: "[name]-[hash].js", chunkFileNames: "[name]-[hash].js", hoistTransitiveImports: false });
 await code.close();
 

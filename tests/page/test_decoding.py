@@ -1,6 +1,7 @@
 """decoding.js: the page's own decoder, and the service as its fallback."""
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,24 @@ def test_a_decoder_gives_the_pictures_and_posteriors_of_the_service(
         np.testing.assert_array_equal(
             np.array(opened[name], np.float32), np.array(answer["images"][0][name], np.float32)
         )
+
+
+def test_a_decoder_whose_code_did_not_arrive_is_loaded_when_it_is_needed_again(
+    visitor: Visitor, address: str
+) -> None:
+    visitor.open("#model")
+    latents = latents_of(address, "lab@4", 3).tolist()
+    pattern = re.compile(r"/js/exact/worker\.js$")
+    visitor.page.route(pattern, lambda route: route.abort())
+    opened = visitor.page.evaluate(_OPENED, ["lab@4", latents])
+    assert (opened["local"], opened["reason"]) == (
+        False,
+        "The decoder of the page could not be loaded.",
+    )
+    visitor.page.unroute(pattern)
+    opened = visitor.page.evaluate(_OPENED, ["lab@4", latents])
+    assert (opened["local"], opened["reason"]) == (True, None)
+    visitor.errors.clear()
 
 
 def test_a_version_that_the_browser_computes_otherwise_is_decoded_by_the_service(

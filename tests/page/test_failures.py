@@ -194,17 +194,34 @@ def test_a_list_of_models_that_fails_once_does_not_leave_the_page_dead(visitor: 
     assert visitor.tiles.count() == 4
 
 
-@pytest.mark.needs_chromium(
-    "Firefox does not fetch a module again that it could not load once, until the page is reloaded"
-)
-def test_a_part_that_cannot_be_loaded_can_be_opened_later(visitor: Visitor) -> None:
-    pattern = re.compile(r"/(bundle|js/parts)/model")
-    visitor.page.route(pattern, lambda route: route.abort())
+@pytest.mark.parametrize("fails", [1, 2])
+def test_a_part_that_cannot_be_loaded_can_be_opened_later(visitor: Visitor, fails: int) -> None:
+    repair = lose_code(visitor, "model")
     visitor.open("#generate?n=4&seed=1")
     visitor.page.get_by_role("link", name="Model", exact=True).click()
-    assert "could not be loaded" in visitor.problem()
+    for _ in range(fails - 1):
+        visitor.problem()
+        visitor.page.get_by_role("button", name="Try again").click()
+    assert 'The part "model" of the page could not be loaded.' in visitor.problem()
     assert visitor.tiles.count() == 4
-    visitor.page.unroute(pattern)
+    repair()
     visitor.page.get_by_role("button", name="Try again").click()
     visitor.page.wait_for_selector("#part-model .model-name")
-    visitor.errors[:] = [error for error in visitor.errors if "ERR_FAILED" not in error]
+    assert visitor.page.get_by_role("alert").is_hidden()
+
+
+def test_the_stage_that_cannot_be_loaded_can_be_opened_later(visitor: Visitor) -> None:
+    repair = lose_code(visitor, "stage")
+    visitor.open("#generate?n=4&seed=1")
+    visitor.page.keyboard.press("p")
+    assert "The stage could not be loaded." in visitor.problem()
+    repair()
+    visitor.page.get_by_role("button", name="Try again").click()
+    visitor.page.wait_for_selector(".stage-caption")
+
+
+def lose_code(visitor: Visitor, module: str) -> Callable[[], None]:
+    """Let requests for a module fail. Returns a function that repairs the service."""
+    pattern = re.compile(rf"/(bundle|js/parts|js/scenes)/{module}[-.]")
+    visitor.page.route(pattern, lambda route: route.abort())
+    return lambda: visitor.page.unroute(pattern)

@@ -18,8 +18,8 @@ const pausing = new WeakSet();
  * request is worth sending again at once.
  */
 export class Problem extends Error {
-  constructor({ detail, remedy = "", status = 0, retryAfterMs = null, isTemporary = TEMPORARY.includes(status), isFinal = !isTemporary && status < 500 }) {
-    super(detail);
+  constructor({ detail, remedy = "", status = 0, retryAfterMs = null, isTemporary = TEMPORARY.includes(status), isFinal = !isTemporary && status < 500, cause }) {
+    super(detail, { cause });
     this.remedy = remedy;
     this.status = status;
     this.retryAfterMs = retryAfterMs;

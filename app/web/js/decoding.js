@@ -90,8 +90,10 @@ function startWorker() {
     if (error) reject?.(new NotLocal(error));
     else resolve?.(result);
   };
-  started.onerror = () => {
-    for (const { reject } of waiting.values()) reject(new NotLocal({ reason: "This browser cannot run the decoder of the page." }));
+  // An event without a message says that the code did not arrive; the next one who needs it tries again.
+  started.onerror = ({ message }) => {
+    const error = message ? { reason: "This browser cannot run the decoder of the page." } : { reason: "The decoder of the page could not be loaded.", unreachable: true };
+    for (const { reject } of waiting.values()) reject(new NotLocal(error));
     waiting.clear();
     started.terminate();
     worker = null;

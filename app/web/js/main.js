@@ -50,6 +50,7 @@ import { keepFocus, moveAmong } from "./focus.js";
 import { faceOf, openHistory } from "./history.js";
 import { markPlaces } from "./home/place.js";
 import { openCatalogue } from "./models.js";
+import { loadModule } from "./modules.js";
 import { announce, hideNotice, hideProblem, showNotice, showProblem, toast } from "./notices.js";
 import { modelPicker } from "./picker.js";
 import { asCurl, asPython } from "./request.js";
@@ -58,17 +59,17 @@ import { openPresentation } from "./scenes/presentation.js";
 import { createStore } from "./state.js";
 
 const PARTS = {
-  home: () => import("./parts/home.js"),
-  generate: () => import("./parts/generate.js"),
-  draw: () => import("./parts/draw.js"),
-  interpolate: () => import("./parts/interpolate.js"),
-  traverse: () => import("./parts/traverse.js"),
-  map: () => import("./parts/map.js"),
-  learn: () => import("./parts/learn.js"),
-  compare: () => import("./parts/compare.js"),
-  history: () => import("./parts/history.js"),
-  model: () => import("./parts/model.js"),
-  scenes: () => import("./parts/scenes.js"),
+  home: (again) => import("./parts/home.js" + again),
+  generate: (again) => import("./parts/generate.js" + again),
+  draw: (again) => import("./parts/draw.js" + again),
+  interpolate: (again) => import("./parts/interpolate.js" + again),
+  traverse: (again) => import("./parts/traverse.js" + again),
+  map: (again) => import("./parts/map.js" + again),
+  learn: (again) => import("./parts/learn.js" + again),
+  compare: (again) => import("./parts/compare.js" + again),
+  history: (again) => import("./parts/history.js" + again),
+  model: (again) => import("./parts/model.js" + again),
+  scenes: (again) => import("./parts/scenes.js" + again),
 };
 /** The part that is shown if the address names none. */
 const FIRST = "home";
@@ -92,11 +93,7 @@ const context = { store, history, presentation, prepare, receive, busy, guard, t
 
 /** Load the module of a part. */
 async function load(part) {
-  try {
-    modules[part] ??= await PARTS[part]();
-  } catch (error) {
-    throw new Error(`The part "${part}" of the page could not be loaded. Check that the service is running.`, { cause: error });
-  }
+  modules[part] ??= await loadModule(`The part "${part}" of the page`, PARTS[part]);
   return modules[part];
 }
 
@@ -152,13 +149,16 @@ find("save-file").addEventListener("click", () => guard(async () => {
 
 // --- dropped and pasted files ------------------------------------------------------------------
 
+const uploads = (again) => import("./uploads.js" + again);
+const loadUploads = () => loadModule("The code for image files", uploads);
+
 async function prepare(file) {
-  const [{ prepare: prepareFor }, model] = await Promise.all([import("./uploads.js"), context.catalogue.version(store.state.model)]);
+  const [{ prepare: prepareFor }, model] = await Promise.all([loadUploads(), context.catalogue.version(store.state.model)]);
   return prepareFor(model, file);
 }
 
 async function receive(file) {
-  const { stateOf } = await import("./uploads.js");
+  const { stateOf } = await loadUploads();
   const state = await stateOf(file, context.catalogue);
   if (state && await store.restore(state)) return toast("Settings restored from this image.");
   const image = await prepare(file);

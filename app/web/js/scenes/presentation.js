@@ -1,6 +1,9 @@
 // Presenting: the key P and the button start it, and "Add to scenes" keeps what is shown as a scene.
+import { loadModule } from "../modules.js";
 import { isTyped } from "./keys.js";
 import { openScenes } from "./kept.js";
+
+const loadStage = (again) => import("./stage.js" + again);
 
 /**
  * Connect the frame with the scenes. Returns {scenes, start(list, at)}: `scenes` are those of this
@@ -11,7 +14,7 @@ export function openPresentation({ store, guard, toast }) {
   let stage = null;
 
   async function start(list, at, options) {
-    stage ??= (await import("./stage.js")).createStage({ store, scenes, toast, guard });
+    stage ??= (await loadModule("The stage", loadStage)).createStage({ store, scenes, toast, guard });
     return stage.start(list, at, options);
   }
 
