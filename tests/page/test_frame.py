@@ -195,7 +195,7 @@ def test_the_numbers_of_each_class_are_a_table_of_their_own(visitor: Visitor) ->
 
 def test_an_unknown_model_gives_an_error_message_and_the_default_is_shown(visitor: Visitor) -> None:
     visitor.open("#generate?model=nothing@1&n=4&seed=1")
-    assert "There is no model named nothing" in visitor.problem()
+    assert "There is no model named nothing. mnist@8 is shown instead." in visitor.problem()
     assert visitor.tiles.count() == 4
 
 

@@ -1,10 +1,12 @@
 """A dropped PNG that the service made restores its settings."""
 
 import io
+import json
 
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from playwright.sync_api import expect
 
 from tests.page.visitor import Visitor
 
@@ -63,6 +65,22 @@ def test_a_dropped_image_of_a_z_restores_the_z(visitor: Visitor) -> None:
     visitor.page.wait_for_url(f"**{state.split('&seed')[0]}**")
     visitor.settled()
     assert visitor.pixels(".side img") == before
+
+
+def test_a_setting_of_a_png_that_cannot_be_shown_is_replaced_and_named(visitor: Visitor) -> None:
+    settings = {"endpoint": "/generate", "model": "lab@4", "n": 4, "seed": "nine", "label": "3"}
+    text = PngInfo()
+    text.add_text("parameters", json.dumps(settings))
+    file = io.BytesIO()
+    Image.new("L", (28, 28)).save(file, "PNG", pnginfo=text)
+    visitor.open()
+    visitor.drop(file.getvalue())
+    visitor.page.wait_for_url("**#generate?model=lab@4&n=4&seed=1&temperature=1&label=3")
+    visitor.settled()
+    expect(visitor.page.locator("#notice")).to_contain_text(
+        "seed=nine cannot be shown: seed must be a whole number from 0 to 4294967295. "
+        "seed=1 is used instead."
+    )
 
 
 def _text_of(picture: Image.Image) -> PngInfo:

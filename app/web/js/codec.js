@@ -39,14 +39,18 @@ export function unpackLatent(text) {
 
 // --- fields of an address ---
 //
-// A field is {initial, parse, format, accepts, misfit}.
+// A field is {initial, parse, format, accepts, misfit, instead, isPacked}.
 //
 //   parse(text)            returns a value, or undefined if the text is not valid
 //   format(value)          returns the text; a value of null is left out of the address
 //   accepts                the valid values in words, which complete the sentence `n must be ...`
 //   misfit(value, model, catalogue, values)
-//                          optional: returns why a model cannot have a valid value, as a sentence, or
-//                          null if it can; `values` are those of all fields of the part
+//                          optional: returns why a model cannot have a valid value, in words that end
+//                          the sentence `label=7 cannot be shown: ...`, or null if it can; `values` are
+//                          those of all fields of the part
+//   instead                optional: a sentence that says what is shown without the value, or a function
+//                          that returns it for the values of the part. Without it, that is the initial value
+//   isPacked               optional: true if nobody can read the text, so that no message repeats it
 
 /** Create a field for an integer from `min` to `max`. */
 export function natural(initial, min, max) {
@@ -63,6 +67,7 @@ export const seed = (initial) => natural(initial, 0, 2 ** 32 - 1);
 export const dimension = (initial = null) => ({
   ...natural(initial, 0, 65_535),
   misfit: (value, model) => (value < model.latent ? null : `${model.ref} has no dimension ${value}, only 0 to ${model.latent - 1}.`),
+  instead: "Another dimension is used instead.",
 });
 
 /** Create a field for a number from `min` to `max`. */
@@ -99,25 +104,13 @@ export const label = () => ({
     const classes = model.classes.length > 12 ? `${model.classes.slice(0, 12).join(", ")} and others` : model.classes.join(", ");
     return `${model.ref} has no class ${short(value)}${model.classes.length ? `, only ${classes}` : ""}.`;
   },
-});
-
-/** Create a field for a version of a model, such as `mnist@8`, which may be null. */
-export const reference = () => ({
-  ...text(),
-  misfit: (value, model, catalogue) => {
-    try {
-      catalogue.reference(value);
-      return null;
-    } catch (problem) {
-      return problem.message;
-    }
-  },
+  instead: "Images of any class are shown instead.",
 });
 
 /** Create a field for a latent, an array of numbers. */
 export const latent = (initial = null) => ({
-  initial, parse: unpackLatent, format: packLatent, accepts: "numbers as this page packs them (float32 in base64url)",
-  misfit: (value, model) => (value.length === model.latent ? null : `A z of ${model.ref} has ${model.latent} numbers, and the given one has ${value.length}.`),
+  initial, parse: unpackLatent, format: packLatent, accepts: "numbers as this page packs them (float32 in base64url)", isPacked: true,
+  misfit: (value, model) => (value.length === model.latent ? null : `a z of ${model.ref} has ${model.latent} numbers, and this one has ${value.length}.`),
 });
 
 /** Create a field for the bytes of a PNG. */
@@ -129,6 +122,7 @@ export const picture = (initial = null) => ({
   },
   format: toBase64Url,
   accepts: "a PNG in base64url",
+  isPacked: true,
 });
 
 /** Create a field for one end of an interpolation: `seed:7` is {seed: 7}, `png:...` is {png: bytes}. */
@@ -150,10 +144,12 @@ export const end = (initial) => ({
 /** Return a text of an address, shortened for a message. */
 export const short = (value) => (String(value).length > 40 ? `${String(value).slice(0, 40)}…` : String(value));
 
-/** Say that a text of the address was replaced by the initial value of its field. */
-export function replaced(name, text, { initial, format, accepts }) {
-  const instead = initial === null ? "It was left out" : `${name}=${short(format(initial))} is used instead`;
-  return `${name}=${short(text)} cannot be shown: ${name} must be ${accepts}. ${instead}.`;
+/** Say that a text cannot be the value of a field, why, and what is shown instead. `values` are those of all fields of the part. */
+export function replaced(name, text, field, values, why = `${name} must be ${field.accepts}.`) {
+  const { initial, format, instead, isPacked } = field;
+  const shown = typeof instead === "function" ? instead(values) : instead;
+  const asked = isPacked ? name : `${name}=${short(text)}`;
+  return `${asked} cannot be shown: ${why} ${shown ?? (initial === null ? "It was left out." : `${name}=${short(format(initial))} is used instead.`)}`;
 }
 
 /** Return true if two byte arrays are equal, or both are the same empty value. */

@@ -206,7 +206,10 @@ async function selectedVersion() {
     store.state.model = reference;
     window.history.replaceState(null, "", store.address());
   }
-  if (problem) showProblem(problem);
+  if (problem) {
+    problem.message += ` ${reference} is shown instead.`;
+    showProblem(problem);
+  }
   return context.catalogue.version(reference);
 }
 

@@ -57,7 +57,7 @@ export function createStore(names, load, firstPart, track = () => {}) {
     return withFieldsOf(exists ? part : state.part, () => {
       state.isLive = false;
       if (exists) readPart(part, query);
-      else if (part) state.changes.push(`This page has no part named ${short(part)}.`);
+      else if (part) state.changes.push(`This page has no part named ${short(part)}. ${state.part[0].toUpperCase()}${state.part.slice(1)} is shown instead.`);
     });
   }
 
@@ -69,22 +69,33 @@ export function createStore(names, load, firstPart, track = () => {}) {
     for (const name of new Set(params.keys())) {
       if (name !== "model" && !Object.hasOwn(fields[part], name)) state.changes.push(`${short(name)}=${short(params.get(name))} was ignored: this part has no setting of that name.`);
     }
+    const impossible = [];
     for (const [name, field] of Object.entries(fields[part])) {
       const value = params.has(name) ? field.parse(params.get(name)) : undefined;
       state.values[part][name] = value === undefined ? field.initial : value;
-      if (params.has(name) && value === undefined) state.changes.push(replaced(name, params.get(name), field));
+      if (params.has(name) && value === undefined) impossible.push(name);
     }
+    for (const name of impossible) state.changes.push(replaced(name, params.get(name), fields[part][name], state.values[part]));
   }
 
   /**
-   * Change the part, the model and values to those of a file, which may hold anything. Returns false,
-   * and changes nothing, if there is no such part.
+   * Change the part, the model and values to those of a file, which may hold anything. What cannot be shown
+   * is replaced, and `state.changes` says so. Returns false, and changes nothing, if there is no such part.
    */
   async function restore({ part, model, values }) {
     if (!names.includes(part)) return false;
     await prepare(part);
-    const named = Object.entries(fields[part]).filter(([name]) => Object.hasOwn(values, name));
-    go({ part, model, values: Object.fromEntries(named.map(([name, field]) => [name, checked(field, values[name])])) });
+    const next = { ...state.values[part] };
+    const impossible = [];
+    for (const [name, field] of Object.entries(fields[part])) {
+      if (!Object.hasOwn(values, name)) continue;
+      const isMissing = values[name] === null || values[name] === undefined;
+      const value = isMissing ? undefined : possible(field, values[name]);
+      next[name] = value ?? field.initial;
+      if (!isMissing && value === undefined) impossible.push(name);
+    }
+    for (const name of impossible) state.changes.push(replaced(name, values[name], fields[part][name], next));
+    go({ part, model, values: next });
     return true;
   }
 
@@ -141,9 +152,10 @@ export function createStore(names, load, firstPart, track = () => {}) {
   /** Replace values that the model cannot have by their initial values, in the address too; `state.changes` says so. */
   function fit(model, catalogue) {
     const values = state.values[state.part];
-    for (const [name, { initial, misfit }] of Object.entries(fields[state.part])) {
-      const sentence = values[name] === null ? null : misfit?.(values[name], model, catalogue, values);
-      if (sentence) correct(state.part, { [name]: initial }, sentence);
+    for (const [name, field] of Object.entries(fields[state.part])) {
+      const value = values[name];
+      const why = value === null ? null : field.misfit?.(value, model, catalogue, values);
+      if (why) correct(state.part, { [name]: field.initial }, replaced(name, field.format(value), field, { ...values, [name]: field.initial }, why));
     }
   }
 
@@ -195,13 +207,12 @@ export function createStore(names, load, firstPart, track = () => {}) {
 
 const initialValues = (fields) => Object.fromEntries(Object.entries(fields).map(([name, { initial }]) => [name, initial]));
 
-/** Return a value that a field can have, or else the field's initial value. A number may exceed the range of its control. */
-function checked({ initial, format, parse }, value) {
-  if (typeof initial === "number") return Number.isFinite(value) ? value : initial;
-  if (value === null || value === undefined) return initial;
+/** Return a value of a file as a field has it, or undefined if the field cannot have it. A number may exceed the range of its control. */
+function possible({ initial, format, parse }, value) {
+  if (typeof initial === "number") return Number.isFinite(value) ? value : undefined;
   try {
-    return parse(format(value)) ?? initial;
+    return parse(format(value));
   } catch {
-    return initial;
+    return undefined;
   }
 }

@@ -18,11 +18,14 @@ export function versionsField() {
       references.forEach(catalogue.reference);
       return null;
     } catch (problem) {
-      return problem.message;
+      return startingLow(problem.message);
     }
   };
-  return { initial: null, parse, format: (references) => references.join(","), accepts: `at most ${MOST_OTHERS} versions, such as mnist@8, with commas between them`, misfit };
+  return { initial: null, instead: "The page chose the other versions instead.", parse, format: (references) => references.join(","), accepts: `at most ${MOST_OTHERS} versions, such as mnist@8, with commas between them`, misfit };
 }
+
+/** Return a sentence about something that does not exist, to be continued from another one. */
+const startingLow = (sentence) => sentence.replace(/^There is/, "there is");
 
 const referenceOf = ({ name, version }) => `${name}@${version}`;
 

@@ -1,5 +1,5 @@
 // The values of Map in the address.
-import { choice, dimension, latent, pair, picture, real, seed, text } from "../codec.js";
+import { choice, dimension, latent, pair, picture, real, seed, short, text } from "../codec.js";
 import { hasEncodedImages } from "./encoded_images.js";
 
 const PLANES = ["dimensions", "seeds", "pca", "classes"];
@@ -18,18 +18,22 @@ export function planeProblem(plane, model) {
 /** A field for a class of the data set. */
 const dataClass = () => ({
   ...text(),
-  misfit: (value, model) => (classesOf(model).includes(value) ? null : `${model.ref} has no class ${String(value).slice(0, 40)}.`),
+  misfit: (value, model) => (classesOf(model).includes(value) ? null : `${model.ref} has no class ${short(value)}.`),
+  instead: "Another class is used instead.",
 });
 
 /** The second of two fields, which must differ from the field `first`. */
 const otherThan = (first, field, things) => ({
   ...field,
   misfit: (value, model, catalogue, values) => field.misfit(value, model, catalogue, values)
-    ?? (value === values[first] ? `A plane needs two ${things}, and ${value} was named twice. Another one is used instead.` : null),
+    ?? (value === values[first] ? `a plane needs two ${things}, and ${value} was named twice.` : null),
 });
 
 /** Return why a model cannot show a layer alone, or null if it can. */
-const layerProblem = (layer, model) => (layer !== "points" || hasEncodedImages(model) ? null : `${model.ref} was published without latents of test images, so pictures are shown instead of points.`);
+const layerProblem = (layer, model) => (layer !== "points" || hasEncodedImages(model) ? null : `${model.ref} was published without latents of test images.`);
+
+/** Say around which latent the plane of two dimensions lies. */
+const around = ({ z, seed: first }) => `The plane lies around ${z ? "the given z" : first === null ? "0" : `the z of seed ${first}`} instead.`;
 
 /** A field for the part of the plane that is shown: [s, t, half], with a positive half side. */
 const view = () => ({
@@ -40,6 +44,7 @@ const view = () => ({
   },
   format: (numbers) => numbers.join(","),
   accepts: "three numbers with commas between them: the place in the middle, and half the width",
+  instead: "The first view is shown instead.",
 });
 
 /**
@@ -62,10 +67,11 @@ const view = () => ({
  */
 export const fields = {
   plane: { ...choice("dimensions", PLANES), misfit: planeProblem },
-  x: dimension(), y: otherThan("x", dimension(), "dimensions"), z: latent(), seed: seed(null), span: real(3, 0.5, 10),
+  x: dimension(), y: otherThan("x", dimension(), "dimensions"), span: real(3, 0.5, 10),
+  z: { ...latent(), instead: around }, seed: { ...seed(null), instead: around },
   a: seed(1), b: seed(2), c: seed(3),
-  from: dataClass(), to: otherThan("from", dataClass(), "classes"), only: dataClass(),
-  layer: { ...choice("both", ["both", "images", "points"]), misfit: layerProblem },
-  at: pair(null), view: view(),
+  from: dataClass(), to: otherThan("from", dataClass(), "classes"), only: { ...dataClass(), instead: "The points of all classes are shown instead." },
+  layer: { ...choice("both", ["both", "images", "points"]), misfit: layerProblem, instead: "Pictures are shown instead." },
+  at: { ...pair(null), instead: "The first place of the plane is used instead." }, view: view(),
   image: picture(),
 };

@@ -15,7 +15,7 @@ import { bitmapOf, dataAddress, pngBytes } from "../pictures.js";
 import { reconstructionView } from "../reconstruction.js";
 import { preparedBy, preprocessOf } from "../uploads.js";
 
-export const fields = { image: picture() };
+export const fields = { image: { ...picture(), instead: "The canvas is empty instead." } };
 
 /** Shortest time between two requests while the user draws. */
 const LIVE_MS = 60;

@@ -23,7 +23,7 @@ import { randomSeed } from "./generate.js";
  * the factor on sigma. If `image` is null, the diagram begins with an image of its own.
  */
 export const fields = {
-  image: picture(), seed: seed(1), sigma: real(1, 0, 3), source: choice("image", ["image", "prior"]), chosen: natural(0, 0, 9),
+  image: { ...picture(), instead: "The diagram begins with an image of its own instead." }, seed: seed(1), sigma: real(1, 0, 3), source: choice("image", ["image", "prior"]), chosen: natural(0, 0, 9),
 };
 
 /** Draws by which the service measures the costs of an image, and their seed, so that the same image has the same costs. */

@@ -13,9 +13,9 @@ import { betaInWords, progressInWords } from "../learn/words.js";
  * if the selected model is not a member of a family; null means the family, and beta 1.
  */
 export const fields = {
-  family: { ...text(), misfit: (value, _, catalogue) => (familiesOf(catalogue).some(({ name }) => name === value) ? null : `There is no family of models named ${short(value)}.`) },
-  beta: { ...real(null, 0, 1e6), misfit: (value, _, catalogue) => (familiesOf(catalogue).some(({ members }) => members.some((member) => member.beta === value)) ? null : `No model here was trained with beta ${value}.`) },
-  at: natural(null, 0, 31),
+  family: { ...text(), misfit: (value, _, catalogue) => (familiesOf(catalogue).some(({ name }) => name === value) ? null : `there is no family of models named ${short(value)}.`), instead: "The page chose what to show instead." },
+  beta: { ...real(null, 0, 1e6), misfit: (value, _, catalogue) => (familiesOf(catalogue).some(({ members }) => members.some((member) => member.beta === value)) ? null : `no model here was trained with beta ${value}.`), instead: "The page chose a beta instead." },
+  at: { ...natural(null, 0, 31), instead: "The last snapshot is shown instead." },
 };
 
 /** Time per snapshot while playing. */

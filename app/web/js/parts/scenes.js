@@ -7,7 +7,7 @@ import { addressIn, deckField, MOST_IN_CAPTION, MOST_SCENES, presentationOf, sam
  * `list` is a list of scenes, "shipped", or null for the scenes of this browser. With `at`, the address
  * is that of the stage, which shows the scene at this place, counted from 1.
  */
-export const fields = { list: deckField(), at: natural(null, 1, MOST_SCENES) };
+export const fields = { list: deckField(), at: { ...natural(null, 1, MOST_SCENES), instead: "The list of the scenes is shown instead of the stage." } };
 
 export function mount(section, context) {
   const { store, guard, toast } = context;

@@ -11,10 +11,10 @@ import { randomSeed } from "./generate.js";
 
 /** Seed 33 is a 2 in the model that ships as the default, and most strips change it visibly. */
 export const fields = {
-  z: latent(), seed: seed(33), steps: natural(9, 3, 25), span: real(3, 0.5, 10),
+  z: { ...latent(), instead: ({ seed: first }) => `The z of seed ${first} is used instead.` }, seed: seed(33), steps: natural(9, 3, 25), span: real(3, 0.5, 10),
   rows: {
     ...choice("dimensions", ["dimensions", "directions"]),
-    misfit: (value, model) => (value === "dimensions" || model.directions.length ? null : `${model.ref} has no directions, so its dimensions are shown.`),
+    misfit: (value, model) => (value === "dimensions" || model.directions.length ? null : `${model.ref} has no directions.`),
   },
 };
 

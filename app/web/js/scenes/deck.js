@@ -18,7 +18,7 @@ export function deckField() {
     const scenes = text.split("\n").map(sceneOf);
     return scenes.length <= MOST_SCENES && scenes.every(Boolean) ? scenes : undefined;
   };
-  return { initial: null, parse, format: textOf, accepts: "scenes, one in a line: an address of this page without the #, a space, and a caption" };
+  return { initial: null, instead: "The scenes of this browser are shown instead.", parse, format: textOf, accepts: "scenes, one in a line: an address of this page without the #, a space, and a caption" };
 }
 
 /** Return scenes as text. */
