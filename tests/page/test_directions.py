@@ -44,6 +44,19 @@ def test_a_model_without_directions_offers_none(visitor: Visitor) -> None:
     assert visitor.shown.get_by_role("radiogroup").first.is_visible()
 
 
+def test_the_heading_says_which_strips_are_shown(visitor: Visitor) -> None:
+    visitor.open("#traverse?model=zmoving@1&seed=5&steps=3")
+    for rows, heading, first in (
+        ("dimensions", "What each dimension does", "Each strip changes one dimension of z"),
+        ("directions", "What each direction changes", "Each strip moves z along a direction"),
+    ):
+        visitor.choose("Strips", rows)
+        assert visitor.shown.get_by_role("heading").first.inner_text() == heading
+        lede = visitor.shown.locator(".lede:visible")
+        assert lede.count() == 1
+        assert lede.inner_text().startswith(first)
+
+
 def test_strips_show_what_a_traversal_along_directions_answers(visitor: Visitor) -> None:
     visitor.open("#traverse?model=zmoving@1&seed=5&steps=5&span=2")
     visitor.choose("Strips", "directions")

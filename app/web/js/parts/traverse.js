@@ -4,6 +4,7 @@ import { choice, latent, natural, real, seed } from "../codec.js";
 import { drawPicture, itemsOf, openDecoder } from "../decoding.js";
 import { directionStrips } from "../directions.js";
 import { blank, button, field, fill, h } from "../dom.js";
+import { term } from "../explain.js";
 import { OF_A_FLOW } from "../model_words.js";
 import { standardNormal } from "../noise.js";
 import { tile } from "../tiles.js";
@@ -37,6 +38,9 @@ function requestFor({ z, seed, steps, span, rows }, model) {
   return { path: "decode", query: { model: model.ref }, json: { z: [z] }, file: "image.png" };
 }
 
+/** Return the paragraph that explains strips of directions. */
+const directionsLede = () => h("p", { class: "lede" }, "Each strip moves ", term("z"), " along a direction with a name: what changes most along it, such as the slant, or the class that it leads to. The middle is the image itself, and ±1 is one standard deviation of the training images along it. Choose an image to continue from its z.");
+
 export function mount(section, context) {
   const { store } = context;
   const newest = newestNext();
@@ -46,6 +50,10 @@ export function mount(section, context) {
   let strips = new Map();
   let current = null;
 
+  const title = section.querySelector("h2");
+  const titles = { dimensions: title.textContent, directions: "What each direction changes" };
+  const ledes = { dimensions: section.querySelector(".lede"), directions: directionsLede() };
+  ledes.dimensions.after(ledes.directions);
   const frame = h("div", { class: "slot-face", "data-result": "" });
   const seedInput = h("input", { type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", "aria-label": "Seed to start from", onchange: () => {
     if (seedInput.value !== "" && seedInput.reportValidity()) start({ seed: Number(seedInput.value), z: null });
@@ -220,6 +228,8 @@ export function mount(section, context) {
     fill(rows, [["dimensions", "One dimension each"], ["directions", "Named directions"]], values.rows);
     flowNote.hidden = model.space !== "u";
     rowsField.hidden = !model.directions.length;
+    title.textContent = titles[values.rows];
+    for (const [name, lede] of Object.entries(ledes)) lede.hidden = name !== values.rows;
     dimensions.hidden = values.rows === "directions";
     directions.element.hidden = values.rows !== "directions";
     fill(steps, [...new Set([5, 7, 9, 11, 15, values.steps])].sort((a, b) => a - b).map((count) => [count, count]), values.steps);
