@@ -94,6 +94,34 @@ def test_a_menu_lies_within_a_low_window(visitor: Visitor) -> None:
     assert last["y"] + last["height"] <= 300
 
 
+@pytest.mark.parametrize(
+    ("opener", "box"), [(".tile >> nth=3", "#menu"), ("[data-term=z]", "#meaning")]
+)
+def test_an_open_box_stays_beside_its_opener(visitor: Visitor, opener: str, box: str) -> None:
+    visitor.open("#generate?n=16&seed=1")
+    visitor.shown.locator(opener).click()
+
+    def is_beside() -> bool:
+        at, floating = (
+            where.bounding_box()
+            for where in (visitor.shown.locator(opener), visitor.page.locator(box))
+        )
+        assert at
+        assert floating
+        left = min(at["x"], visitor.page.viewport_size["width"] - floating["width"] - 8)  # type: ignore[index]
+        below = abs(floating["y"] - (at["y"] + at["height"] + 6)) <= 1
+        above = abs(floating["y"] + floating["height"] + 6 - at["y"]) <= 1
+        return abs(floating["x"] - left) <= 1 and (below or above)
+
+    visitor.until(is_beside)
+    for width in (700, 390, 1200):
+        visitor.page.set_viewport_size({"width": width, "height": 800})
+        visitor.until(is_beside)
+    visitor.page.mouse.wheel(0, 60)
+    visitor.until(lambda: bool(visitor.page.evaluate("scrollY > 0")))
+    visitor.until(is_beside)
+
+
 def test_data_sets_and_models_are_described(visitor: Visitor) -> None:
     visitor.open("#generate?model=notebook@3&n=4")
     about = visitor.page.locator("#about").inner_text()

@@ -45,14 +45,30 @@ export function blank(canvas) {
   canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
 }
 
-/** Position a floating element below a rectangle, or above it if there is no room below. */
-export function placeNear(floating, near) {
+/** Position a floating element below a rectangle, or above it if there is no room below, within the window. */
+function placeNear(floating, near) {
   const { offsetWidth: width, offsetHeight: height } = floating;
-  const left = Math.min(Math.max(8, near.left), innerWidth - width - 8);
+  const within = (at, size, all) => Math.max(8, Math.min(at, all - size - 8));
   const below = near.bottom + 6;
-  const top = below + height < innerHeight - 8 ? below : Math.max(8, near.top - height - 6);
-  floating.style.left = `${left}px`;
-  floating.style.top = `${top}px`;
+  const top = below + height < innerHeight - 8 ? below : near.top - height - 6;
+  floating.style.left = `${within(near.left, width, innerWidth)}px`;
+  floating.style.top = `${within(top, height, innerHeight)}px`;
+}
+
+/** popover -> the controller that ends its following of an element */
+const following = new WeakMap();
+
+/** Keep an open popover near an element until it is closed, also while the window scrolls or changes its size. */
+export function stayNear(popover, element) {
+  following.get(popover)?.abort();
+  const controller = new AbortController();
+  following.set(popover, controller);
+  const { signal } = controller;
+  const place = () => (element.isConnected ? placeNear(popover, element.getBoundingClientRect()) : popover.hidePopover());
+  addEventListener("resize", place, { signal });
+  addEventListener("scroll", place, { signal, capture: true, passive: true });
+  popover.addEventListener("toggle", ({ newState }) => newState === "closed" && controller.abort(), { signal });
+  place();
 }
 
 /** Save a blob as a file. */

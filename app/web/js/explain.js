@@ -1,6 +1,6 @@
 // Explanations of technical terms. Each term is a button that opens its explanation in a box below,
 // which is also the button's accessible description.
-import { h, placeNear } from "./dom.js";
+import { h, stayNear } from "./dom.js";
 
 const MEANINGS = {
   "z": "z is the short list of numbers from which the decoder makes an image. Similar lists give similar images.",
@@ -31,7 +31,7 @@ export function explainTerms() {
     opened = word;
     box.textContent = MEANINGS[word.dataset.term];
     word.setAttribute("aria-describedby", "meaning");
-    requestAnimationFrame(() => placeNear(box, word.getBoundingClientRect()));
+    requestAnimationFrame(() => box.matches(":popover-open") && stayNear(box, word));
   });
 }
 

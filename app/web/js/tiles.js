@@ -8,7 +8,7 @@
 //   seed      its seed, or null
 //   plain     true if the seed alone determines the image, without a label or temperature
 //   request   the request that makes its file, if there is one (see request.js)
-import { copy, button, h, placeNear, save } from "./dom.js";
+import { copy, button, h, save, stayNear } from "./dom.js";
 import { moveAmong } from "./focus.js";
 import { dataAddress, pngBytes } from "./pictures.js";
 import { fileOf } from "./saving.js";
@@ -66,7 +66,7 @@ function openMenu(opener, item, context, actions) {
     if (event.newState === "closed" && menu.contains(document.activeElement)) opener.focus();
   };
   menu.showPopover();
-  placeNear(menu, opener.getBoundingClientRect());
+  stayNear(menu, opener);
   menu.firstElementChild.focus();
 }
 
