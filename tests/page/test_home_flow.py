@@ -104,6 +104,25 @@ def test_without_the_weights_the_service_draws_from_the_same_bells(
     visitor.errors.clear()
 
 
+def test_the_bells_have_one_order_whoever_computes(visitor: Visitor) -> None:
+    visitor.open(f"#home?model={FLOW}&seed=5")
+    order = bell_order(visitor)
+    visitor.page.route("**/models/*/*/files/**", lambda route: route.abort())
+    visitor.page.evaluate("caches.delete('zserve-exact')")
+    visitor.open(f"#home?model={FLOW}&seed=5")
+    assert bell_order(visitor) == order
+    visitor.errors.clear()
+
+
+def bell_order(visitor: Visitor) -> list[str]:
+    """Return the dimensions of all bells in the order in which they are shown."""
+    large = [f"z{row['dimension']}" for row in rows(visitor)]
+    small = visitor.shown.locator(".mini").evaluate_all(
+        "all => all.map(one => one.title.split(':')[0])"
+    )
+    return large + small
+
+
 @pytest.mark.parametrize("has_weights", [True, False])
 def test_the_ghosts_under_a_flow_are_the_variants_that_the_service_draws(
     visitor: Visitor, has_weights: bool

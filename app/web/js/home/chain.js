@@ -59,7 +59,7 @@ async function posteriorUnderFlow(model, decoder, png, signal) {
     const { mu, logvar } = await decoder.posterior(await preparedLevels(model, png, signal), { signal });
     return { mu, logvar, centre: (await decoder.toPrior([mu]))[0] };
   }
-  const { mu, logvar, images: [{ z }] } = await variantsOf(model, png, { n: 1, seed: 0, temperature: 0 }, signal);
+  const { mu, logvar, images: [{ z }] } = await meanVariantOf(model, png, signal);
   return { mu, logvar, centre: z };
 }
 
@@ -67,6 +67,9 @@ async function posteriorUnderFlow(model, decoder, png, signal) {
 function variantsOf(model, png, query, signal) {
   return askJson({ path: "augment", query: { model: model.ref, preprocess: "none", ...query }, images: { image: png } }, { signal });
 }
+
+/** Return the variant in the middle of the bells, as variantsOf does. */
+const meanVariantOf = (model, png, signal) => variantsOf(model, png, { n: 1, seed: 0, temperature: 0 }, signal);
 
 /**
  * Draw from bells, and decode the draws. Returns what bells.js and ghosts.js show, and `latents` as /decode
@@ -97,9 +100,13 @@ async function decodeVariants(model, decoder, { bells: { png }, rolls, seed, sca
   return { mapped: latents, latents, pictures: await Promise.all(images.map((image) => levelsOf(model, pngBytes(image.png)))) };
 }
 
-/** Return the dimensions of z, the most informative first: measured by images of the model itself. */
+/**
+ * Return the dimensions of z, the most informative first: measured by images of the model itself. The order
+ * is the same whether the page computes by itself or asks the service.
+ */
 export async function rankedInZ(model, decoder, signal) {
   const latents = Array.from({ length: RANKING_IMAGES }, (_, i) => standardNormal(i, model.latent));
   const pictures = await decoder.decode(latents, { signal });
-  return byInformation(await Promise.all(pictures.map((one) => decoder.posterior(one, { signal }))));
+  const posterior = async (picture) => (decoder.local ? decoder.posterior(picture, { signal }) : meanVariantOf(model, await pngOf(model, picture), signal));
+  return byInformation(await Promise.all(pictures.map(posterior)));
 }

@@ -223,8 +223,7 @@ export function mount(section, context) {
     await newest(async (signal) => {
       const decoder = await decoderFor(values, signal);
       if (signal.aborted) return;
-      await arrangeInZ(decoder, signal);
-      const shape = await shapeOf(values, decoder, signal);
+      const [shape] = await Promise.all([shapeOf(values, decoder, signal), arrangeInZ(decoder, signal)]);
       const draws = await rollsOf(model, decoder, shape, values, signal);
       if (signal.aborted) return;
       Object.assign(current, { decoder, shape, png: shape.png, centre: shape.centre });
@@ -254,7 +253,7 @@ export function mount(section, context) {
   /** Put the bells of a model with a flow in their order, once, so that they never change places later. */
   async function arrangeInZ(decoder, signal) {
     if (!hasFlow(model) || current.order || signal.aborted) return;
-    const order = decoder.local ? await rankedInZ(model, decoder, signal) : model.ranked;
+    const order = await rankedInZ(model, decoder, signal);
     if (signal.aborted) return;
     current.order = order;
     bells.arrange(order, true);
