@@ -125,7 +125,7 @@ MISFITS = [
     (
         "#map?model=zmoving@1&layer=points",
         (
-            "layer=points cannot be shown: mnist-flow@4 was published without latents of test images. "
+            "layer=points cannot be shown: zmoving@1 was published without latents of test images. "
             "Pictures are shown instead."
         ),
     ),
