@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.api.dependencies import Services
 from app.api.limits import check_answer_pixels
-from app.api.moves import choose_directions, move, offsets_along, read_start
+from app.api.moves import choose_directions, read_start
 from app.api.provenance import provenance, request_parameters
 from app.api.queries import TraverseQuery
 from app.api.render import image_to_json, render
@@ -16,6 +16,7 @@ from app.api.responses_schema import Traversed, TraversedDirection, Unusual
 from app.api.result import Arrays, OutputOptions
 from app.api.strips import Strips
 from app.api.unusual import decode_and_warn, unusual_headers
+from app.operations import move, offsets_along
 from app.sampling.latents import GENERATOR
 from app.sampling.paths import traversal_values
 from app.typing import Floats

@@ -13,9 +13,9 @@ from app.api.json_numbers import (
     has_more_values,
     read_numbers,
 )
-from app.api.off_loop import LARGE_TEXT_BYTES, call
 from app.api.request_body import content_type_of, unsupported_body
 from app.errors import LimitError, MalformedBodyError, ParameterError
+from app.off_loop import LARGE_TEXT_BYTES, call
 from app.typing import Floats
 
 _OTHER_VALUES = 4096

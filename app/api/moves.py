@@ -1,7 +1,6 @@
-"""Move latents along the directions of a version."""
+"""Read from a request which latents move along which directions of a version."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,15 +10,11 @@ from app.api.dependencies import Services
 from app.api.encode_uploads import encode_uploads
 from app.api.latents_body import read_latents
 from app.api.limits import at_most
-from app.api.off_loop import LARGE_NUMBERS, call
 from app.api.queries import EditQuery, TraverseQuery
 from app.api.request_body import content_type_of, read_uploads
 from app.errors import ParameterError
-from app.inference.engine import Engine
 from app.inference.loaded_model import LoadedModel
-from app.sampling.finite import check_float32
 from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal
-from app.sampling.paths import Doubles
 from app.typing import Bytes, Floats
 from model_store.preprocessing import to_bytes
 
@@ -84,43 +79,6 @@ def parse_moves(text: str, directions: int, limit: float) -> tuple[float, ...]:
     moves = tuple(float(part) for part in parts)
     at_most("by", max(abs(by) for by in moves), limit, "ZSERVE_MAX_SPAN")
     return moves
-
-
-async def move(model: LoadedModel, engine: Engine, u: Floats, offsets: Doubles) -> Floats:
-    """Add offsets to latents, in the space of the version's directions; all (batch, latent).
-
-    A latent whose offset is 0 stays as it is. Raises NotFiniteError.
-    """
-    moved = offsets.any(axis=1)
-    if not moved.any():
-        return u
-    before_flow = model.directions.before_flow
-    z = await engine.to_z(model, u[moved]) if before_flow else u[moved]
-    ends = await call(lambda: _sum(z, offsets[moved]), off_loop=z.size >= LARGE_NUMBERS)
-    result = u.copy()
-    result[moved] = await engine.to_u(model, ends) if before_flow else ends
-    return result
-
-
-def _sum(z: Floats, offsets: Doubles) -> Floats:
-    """Return z + offsets; raises NotFiniteError."""
-    sums = z.astype(np.float64) + offsets
-    check_float32(sums, "the moved latent")
-    return sums.astype(np.float32)
-
-
-def offset(model: LoadedModel, names: Sequence[str], moves: Sequence[float]) -> Doubles:
-    """Return the sum of moves along directions, in the order of the request; (latent,), float64."""
-    total = np.zeros(model.latent)
-    for name, by in zip(names, moves, strict=True):
-        total = total + by * model.directions.step(name).astype(np.float64)
-    return total
-
-
-def offsets_along(model: LoadedModel, name: str, values: Floats) -> Doubles:
-    """Return one offset for each value; values (steps,) -> (steps, latent), float64."""
-    step = model.directions.step(name).astype(np.float64)
-    return values.astype(np.float64)[:, None] * step
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from app.api.caching import client_has
 from app.api.content_coding import coded_tag
 from app.api.negotiation import accepted_coding
-from app.api.off_loop import call
+from app.off_loop import call
 
 _LEVEL = 12
 """Level of libdeflate: the smallest files, as each is compressed once."""

@@ -15,7 +15,6 @@ import numpy as np
 from starlette.responses import Response
 
 from app.api.archive import ImageArchive
-from app.api.off_loop import call
 from app.api.provenance import model_headers
 from app.api.responses_schema import Pixels
 from app.api.result import OutputOptions, Result
@@ -24,6 +23,7 @@ from app.imaging.grid import channels_last, enlarge, make_grid
 from app.imaging.npz import encode_npz
 from app.imaging.png import encode_png
 from app.inference.loaded_model import LoadedModel
+from app.off_loop import call
 from app.typing import Bytes
 
 Content = Literal["grid", "document", "files", "arrays", "animation"]

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.api.off_loop import call
 from app.api.responses_schema import Unusual
 from app.inference.engine import Engine
 from app.inference.loaded_model import LoadedModel
+from app.off_loop import call
 from app.typing import Bytes, Floats
 from model_store.typicality import Typicality, quantile
 

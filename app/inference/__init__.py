@@ -1,7 +1,9 @@
 """Load models and run them in batches, without HTTP, settings or environment variables.
 
     model_cache      which versions are in memory; follows the store
+    functions        the functions of a model, whatever runs their batches
     engine           one batch after the other
+    direct           the same functions in the calling thread, without an event loop
     admission        refuse what would wait too long
     fair_queue       turns of clients, models and requests
     pace             measured rates of models

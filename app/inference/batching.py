@@ -122,6 +122,22 @@ def compute(slices: Sequence[BatchSlice]) -> None:
         part.job.inference_s += seconds
 
 
+def compute_rows(
+    model: LoadedModel, function: Function, inputs: Sequence[Floats]
+) -> tuple[NDArray[Any], ...]:
+    """Compute all rows of the inputs, (rows, ...), in batches of the sizes that requests have."""
+    rows = len(inputs[0])
+    parts: list[list[NDArray[Any]]] = []
+    for start in range(0, max(rows, 1), model.max_batch):
+        taken = min(model.max_batch, rows - start)
+        size = taken if model.exact else model.batch_size_for(taken)
+        batch = tuple(_stack([each[start : start + taken]], size) for each in inputs)
+        parts.append([output[:taken] for output in model.executor.run(function, batch)])
+    if len(parts) == 1:
+        return tuple(parts[0])
+    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+
 def _stack(parts: Sequence[Floats], size: int) -> Floats:
     """Stack the parts and fill up with zeros; (size, ...). A single part of this size is not copied."""
     if len(parts) == 1 and len(parts[0]) == size:

@@ -20,25 +20,24 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from app.deadlines import DeadlineTimer
-from app.errors import DeviceError, NotFiniteError, QueueFullError, ShuttingDownError, TimedOutError
+from app.errors import DeviceError, QueueFullError, ShuttingDownError, TimedOutError
 from app.inference.admission import TICKET, Admission, Ticket, wait_s
 from app.inference.batching import BatchSlice, Job, compute
 from app.inference.executor import Backend, Function
 from app.inference.fair_queue import FairQueue
+from app.inference.functions import ModelFunctions, check_finite
 from app.inference.hooks import EngineHooks, NullHooks
 from app.inference.loaded_model import LoadedModel
 from app.inference.pace import UNMEASURED_S, Slowdown
-from app.inference.warm_up import warm_up
-from app.typing import Bytes, Floats
-from model_store.preprocessing import from_bytes, to_bytes
+from app.inference.warm_up import load_model
+from app.typing import Floats
 from model_store.store import StoredModel
 
 
-class Engine:
+class Engine(ModelFunctions):
     """The only place where models run. Create, call and close it in the thread of one event loop."""
 
     def __init__(
@@ -109,53 +108,6 @@ class Engine:
             self._announced_s[client] = self._announced_s.get(client, 0.0) + rows * row_s
         return error
 
-    async def encode(self, model: LoadedModel, x: Floats) -> tuple[Floats, Floats]:
-        """Encode x (batch, channels, height, width) in [0, 1]; mu, logvar (batch, latent)."""
-        mu, logvar = await self._run(model, "encode", x)
-        return mu, logvar
-
-    async def to_u(self, model: LoadedModel, z: Floats) -> Floats:
-        """Map z of q(z | x) to u, the space in which the prior is N(0, I); both (batch, latent)."""
-        if not model.has_flow:
-            return z
-        (u,) = await self._run(model, "to_u", z)
-        return u
-
-    async def to_z(self, model: LoadedModel, u: Floats) -> Floats:
-        """Map u ~ N(0, I) to z of q(z | x); both (batch, latent).
-
-        With a flow, the model must have directions before the flow.
-        """
-        if not model.has_flow:
-            return u
-        (z,) = await self._run(model, "to_z", u)
-        return z
-
-    async def decode(self, model: LoadedModel, z: Floats) -> Floats:
-        """Decode z (batch, latent) to mean images (batch, channels, height, width) in [0, 1]."""
-        (images,) = await self._run(model, "decode", z)
-        return from_bytes(images) if images.dtype == np.uint8 else images
-
-    async def decode_levels(self, model: LoadedModel, z: Floats) -> Bytes:
-        """Decode z (batch, latent) to grey levels 0..255, (batch, channels, height, width)."""
-        (images,) = await self._run(model, "decode", z)
-        return images if images.dtype == np.uint8 else to_bytes(images)
-
-    async def log_likelihood(self, model: LoadedModel, x: Floats, z: Floats) -> Floats:
-        """Return ln p(x | z) of each pair; (batch, ...), (batch, latent) -> (batch,), nats."""
-        (log_px,) = await self._run(model, "log_likelihood", x, z)
-        return log_px
-
-    async def posterior(self, model: LoadedModel, x: Floats) -> tuple[Floats, Floats]:
-        """Return mu and logvar of q(z | x), before a flow; x (batch, ...) in [0, 1]."""
-        mu, logvar = await self._run(model, "posterior" if model.has_flow else "encode", x)
-        return mu, logvar
-
-    async def log_joint(self, model: LoadedModel, x: Floats, z: Floats) -> tuple[Floats, Floats]:
-        """Return ln p(x | z) and ln p(z) of each pair, both (batch,), nats; z before a flow."""
-        log_px, log_pz = await self._run(model, "log_joint", x, z)
-        return log_px, log_pz
-
     async def warm_up(self, stored: StoredModel) -> LoadedModel:
         """Load a model on the device and measure it, while other models continue to serve.
 
@@ -193,16 +145,7 @@ class Engine:
         self._warmer.shutdown(wait=True, cancel_futures=True)
 
     def _warmed_up(self, stored: StoredModel) -> LoadedModel:
-        executor = self.backend.load(stored)
-        return warm_up(
-            stored.manifest,
-            executor,
-            self.backend.device,
-            stored.class_latents,
-            typicality=stored.typicality,
-            golden=stored.golden,
-            directions=stored.directions,
-        )
+        return load_model(self.backend, stored)
 
     async def _run(
         self, model: LoadedModel, function: Function, *inputs: Floats
@@ -238,7 +181,7 @@ class Engine:
             self._deadlines.cancel(job)
             if not self._awake:
                 self._show_waiting()
-        _check_finite(model, function, outputs)
+        check_finite(model, function, outputs)
         self._hooks.request_done(model.name, n, job.queue_s, job.inference_s)
         return outputs
 
@@ -357,15 +300,6 @@ class Engine:
         if self._waiting != self._shown_waiting:
             self._shown_waiting = self._waiting
             self._hooks.waiting(self._waiting)
-
-
-def _check_finite(model: LoadedModel, function: Function, outputs: Sequence[NDArray[Any]]) -> None:
-    """Raise NotFiniteError if a result is NaN or infinite, which grey levels (uint8) cannot be."""
-    for output in outputs:
-        if output.dtype != np.uint8 and not np.isfinite(output).all():
-            raise NotFiniteError(
-                f"{model.name}: {function} overflows for this input: its result is not finite"
-            )
 
 
 def _failure(done: "asyncio.Future[None]") -> BaseException | None:

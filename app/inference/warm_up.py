@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.inference.executor import Executor, Function
+from app.inference.executor import Backend, Executor, Function
 from app.inference.fixed_results import combined, result_hashes
 from app.inference.loaded_model import LoadedModel
 from app.inference.pace import Pace
@@ -26,6 +26,7 @@ from app.typing import Floats
 from model_store.class_latents import NO_CLASSES, ClassLatents
 from model_store.directions import NO_DIRECTIONS, Directions
 from model_store.spec import Manifest
+from model_store.store import StoredModel
 from model_store.typicality import Typicality
 
 log = logging.getLogger("zserve")
@@ -108,6 +109,22 @@ def warm_up(
     largest = max(reference, max_large_batch_s / max(seconds.values()) * reference)
     sizes = [size for size in executor.other_batches if size <= largest]
     return replace(model, equivalent_batches=_equivalent_batches(executor, sizes))
+
+
+def load_model(backend: Backend, stored: StoredModel) -> LoadedModel:
+    """Load a version on the device of a backend and measure it.
+
+    Raises RuntimeError if a GPU cannot take it, and NotReadyError if a library is missing.
+    """
+    return warm_up(
+        stored.manifest,
+        backend.load(stored),
+        backend.device,
+        stored.class_latents,
+        typicality=stored.typicality,
+        golden=stored.golden,
+        directions=stored.directions,
+    )
 
 
 def _mismatches(hashes: Mapping[Function, str], golden: Mapping[str, str]) -> tuple[Function, ...]:

@@ -13,19 +13,19 @@ from model_store.arithmetic import rounding
 
 
 def sample_posterior(mu: Floats, logvar: Floats, eps: Floats, temperature: float) -> Floats:
-    """Return z = mu + temperature * sigma * eps; mu, logvar (latent,), eps and z (batch, latent).
+    """Return z = mu + temperature * sigma * eps; eps and z (batch, latent).
 
-    The reparameterisation of Kingma & Welling 2014, section 2.4. Raises NotFiniteError.
+    mu and logvar are (latent,), or (batch, latent). The reparameterisation of Kingma & Welling 2014, section 2.4. Raises NotFiniteError.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         moved = temperature * np.exp(0.5 * logvar.astype(np.float64)) * eps
     check_float32(mu + moved, "z = mu + temperature * sigma * eps")
 
     def exactly(index: tuple[int, ...]) -> Decimal:
-        context, d = rounding.DIGITS, index[-1]
-        sigma = context.exp(context.divide(Decimal(float(logvar[d])), 2))
+        context, row = rounding.DIGITS, index[-mu.ndim :]
+        sigma = context.exp(context.divide(Decimal(float(logvar[row])), 2))
         scale = context.multiply(Decimal(temperature), Decimal(float(eps[index])))
-        return context.add(Decimal(float(mu[d])), context.multiply(sigma, scale))
+        return context.add(Decimal(float(mu[row])), context.multiply(sigma, scale))
 
     errors = np.abs(moved) * rounding.ERROR + np.abs(mu) * 2.0**-52
     return rounding.to_float32(mu + moved, errors, exactly)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from app.api.dependencies import ServicesDep
 from app.api.limits import check_answer_pixels
-from app.api.moves import choose_directions, move, offset, parse_moves, read_start
+from app.api.moves import choose_directions, parse_moves, read_start
 from app.api.negotiation import choose_output
 from app.api.openapi import images, latents_or_images_body
 from app.api.provenance import latent_parameters, provenance, request_parameters
@@ -21,6 +21,7 @@ from app.api.render import image_field, render
 from app.api.responses_schema import Edited, EditedImage, Move, Unusual
 from app.api.result import Arrays, FileEntry, Grid, ImageFiles, OutputOptions, Result
 from app.api.unusual import decode_and_warn, unusual_headers
+from app.operations import move, offset
 from app.sampling.latents import GENERATOR
 from app.typing import Floats
 

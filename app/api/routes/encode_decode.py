@@ -19,7 +19,6 @@ from app.api.encode_uploads import encode_before_flow, encode_uploads
 from app.api.latents_body import read_latents
 from app.api.limits import at_most
 from app.api.negotiation import choose_output
-from app.api.off_loop import LARGE_NUMBERS, call
 from app.api.openapi import form_or_image_body, images, json_body
 from app.api.provenance import latent_parameters, provenance, request_parameters
 from app.api.queries import AugmentQuery, DecodeQuery, EncodeQuery, Latents
@@ -32,8 +31,9 @@ from app.api.unusual import can_warn, unusual_headers, warn_of_uploads
 from app.errors import ParameterError
 from app.inference.engine import Engine
 from app.inference.loaded_model import LoadedModel
+from app.operations import draw_variants
 from app.sampling import latents
-from app.sampling.posterior import kl_to_standard_normal, sample_posterior
+from app.sampling.posterior import kl_to_standard_normal
 from app.typing import Floats
 from model_store.preprocessing import to_bytes
 
@@ -205,14 +205,10 @@ def _augment_task(
     seed = latents.random_seed() if query.seed is None else query.seed
     seeds = latents.consecutive_seeds(seed, query.n)
 
-    def sample(start: int, stop: int) -> Floats:
-        eps = latents.standard_normal(seeds[start:stop], model.latent)
-        return sample_posterior(mu, logvar, eps, query.temperature)
-
     async def draw(start: int, stop: int) -> Floats:
-        off_loop = (stop - start) * model.latent >= LARGE_NUMBERS
-        z = await call(lambda: sample(start, stop), off_loop=off_loop)
-        return await engine.to_u(model, z)
+        return await draw_variants(
+            engine, model, mu, logvar, seeds=seeds[start:stop], temperature=query.temperature
+        )
 
     def parameters(seed: int, n: int, columns: int) -> dict[str, object]:
         return request_parameters(

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
-import numpy as np
 from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
-from numpy.typing import NDArray
 from starlette.responses import Response
 
 from app.api.caching import cache_headers, client_has, etag
@@ -15,15 +13,14 @@ from app.api.decode_stream import DecodeTask, check_image_count, decode_and_rend
 from app.api.dependencies import Services, ServicesDep, refuse_body
 from app.api.limits import at_most
 from app.api.negotiation import choose_output
-from app.api.off_loop import LARGE_NUMBERS, call
 from app.api.openapi import images
 from app.api.provenance import model_headers, provenance, request_parameters
 from app.api.queries import GenerateQuery
 from app.api.query_route import QueryRoute
 from app.api.responses_schema import Generated, Sample
 from app.api.result import OutputOptions, square_columns
-from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
+from app.operations import draw_latents, find_class
 from app.sampling import latents
 from app.typing import Floats
 from model_store.spec import ModelRef
@@ -67,7 +64,7 @@ async def generate(
     generation = _Generation(
         query=query,
         model=model,
-        label=None if query.label is None else _find_class(query.label, model),
+        label=None if query.label is None else find_class(query.label, model),
         seed=latents.random_seed() if query.seed is None else query.seed,
         columns=query.columns or square_columns(query.n),
     )
@@ -133,7 +130,9 @@ class _Generation:
         seeds = latents.consecutive_seeds(self.seed, self.query.n)
 
         async def draw(start: int, stop: int) -> Floats:
-            return await self._draw(seeds[start:stop], services)
+            return await draw_latents(
+                services.engine, self.model, seeds[start:stop], self.query.temperature, self.label
+            )
 
         return DecodeTask(
             model=self.model,
@@ -146,21 +145,6 @@ class _Generation:
             seeds=seeds.tolist(),
         )
 
-    async def _draw(self, seeds: NDArray[np.uint64], services: Services) -> Floats:
-        """Draw one latent for each seed; (batch, latent)."""
-        model, label, temperature = self.model, self.label, self.query.temperature
-        off_loop = len(seeds) * model.latent >= LARGE_NUMBERS
-        if label is None:
-            noise = await call(
-                lambda: latents.standard_normal(seeds, model.latent), off_loop=off_loop
-            )
-            return noise * np.float32(temperature)
-        classes = model.class_latents
-        z = await call(
-            lambda: latents.class_latents(classes, label, seeds, temperature), off_loop=off_loop
-        )
-        return await services.engine.to_u(model, z) if classes.before_flow else z
-
 
 def _check(query: GenerateQuery, output: OutputOptions, services: Services) -> None:
     settings = services.settings
@@ -172,29 +156,3 @@ def _check(query: GenerateQuery, output: OutputOptions, services: Services) -> N
 def _is_pinned(reference: str | None) -> bool:
     """Return True if a reference names a version, so that it always stands for the same weights."""
     return reference is not None and ModelRef.parse(reference).version is not None
-
-
-def _find_class(label: str, model: LoadedModel) -> int:
-    """Return the index of the class with this name, or with this name in another case, or this index.
-
-    The case counts first, because letters have the classes `q` and `Q`.
-    """
-    classes = model.classes
-    if not model.class_latents:
-        raise ParameterError(
-            f"{model.ref} was published without class statistics, "
-            f"so it cannot draw label {label[:80]!r}",
-            remedy="leave label out, or train a version with class statistics",
-        )
-    name = label.strip()
-    if name in classes:
-        return classes.index(name)
-    for index, class_name in enumerate(classes):
-        if name.casefold() == class_name.casefold():
-            return index
-    if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < len(classes):
-        return int(name)
-    raise ParameterError(
-        f"{model.ref} has no class {label[:80]!r}; it has: {', '.join(classes)}",
-        remedy=f"send the name of a class, or its index from 0 to {len(classes) - 1}",
-    )

@@ -14,7 +14,6 @@ from app.api.dependencies import Services, ServicesDep
 from app.api.encode_uploads import encode_uploads
 from app.api.limits import at_most, check_answer_pixels
 from app.api.negotiation import choose_output
-from app.api.off_loop import LARGE_NUMBERS, call
 from app.api.openapi import form_body, images
 from app.api.provenance import latent_parameters, provenance, request_parameters
 from app.api.queries import InterpolateQuery
@@ -26,6 +25,7 @@ from app.api.result import Animation, Arrays, FileEntry, Grid, ImageFiles, Outpu
 from app.api.unusual import can_warn, unusual_headers_by_name, unusual_uploads
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
+from app.off_loop import LARGE_NUMBERS, call
 from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal
 from app.sampling.paths import lerp, slerp
 from app.typing import Bytes, Floats, Upload

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from app.api.dependencies import ServicesDep
 from app.api.encode_uploads import encode_uploads
 from app.api.limits import at_most
 from app.api.negotiation import choose_output
-from app.api.off_loop import LARGE_NUMBERS, call
 from app.api.openapi import form_or_image_body, images
 from app.api.provenance import provenance, request_parameters
 from app.api.queries import ScoreQuery
@@ -26,12 +24,9 @@ from app.api.request_body import read_images
 from app.api.responses_schema import Score, Scored
 from app.api.result import Arrays, OutputOptions, Result
 from app.api.unusual import typicality_scores
-from app.inference.engine import Engine
-from app.inference.loaded_model import LoadedModel
-from app.sampling.latents import GENERATOR, consecutive_seeds, random_seed
-from app.sampling.scoring import draw_posterior
-from app.typing import Floats
-from model_store.arithmetic.importance import Evidence, evidence, log_posterior
+from app.operations import estimate_evidence
+from app.sampling.latents import GENERATOR, random_seed
+from model_store.arithmetic.importance import Evidence
 from model_store.preprocessing import to_bytes
 from model_store.typicality import quantile
 
@@ -94,35 +89,10 @@ async def score(
         seed=seed,
         images=levels,
         draws=query.draws,
-        estimates=await _estimate(services.engine, model, x, query.draws, seed),
+        estimates=await estimate_evidence(services.engine, model, x, query.draws, seed),
         scores=scores,
     )
     return await render(result, output)
-
-
-async def _estimate(
-    engine: Engine, model: LoadedModel, x: Floats, draws: int, seed: int
-) -> Evidence:
-    """Estimate ELBO and NLL of each image; x (images, channels, height, width) in [0, 1].
-
-    The draws of one image after the other are queued, so other requests take turns with them.
-    """
-    mu, logvar = await engine.posterior(model, x)
-    seeds = consecutive_seeds(seed, len(x))
-    off_loop = draws * model.latent >= LARGE_NUMBERS
-    joint, noise = [], []
-    for i, image in enumerate(x):
-        draw = partial(draw_posterior, seeds[i : i + 1], draws, mu[i], logvar[i])
-        drawn = await call(draw, off_loop=off_loop)
-        repeated = np.broadcast_to(image, (draws, *image.shape))
-        joint.append(await engine.log_joint(model, repeated, drawn.z))
-        noise.append(drawn.eps)
-
-    def estimates() -> Evidence:
-        log_px, log_pz = (np.stack(column) for column in zip(*joint, strict=True))
-        return evidence(log_px, log_pz, log_posterior(np.stack(noise), logvar))
-
-    return await call(estimates, off_loop=len(x) * draws * model.latent >= LARGE_NUMBERS)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,7 +13,6 @@ from app.api.direction_traversal import traverse_directions
 from app.api.encode_uploads import encode_uploads
 from app.api.limits import at_most, check_answer_pixels
 from app.api.negotiation import choose_output
-from app.api.off_loop import LARGE_NUMBERS, call
 from app.api.openapi import images, latents_or_images_body
 from app.api.provenance import provenance, request_parameters
 from app.api.queries import TraverseQuery, parse_dimensions
@@ -26,6 +25,7 @@ from app.api.strips import Strips
 from app.api.unusual import decode_and_warn, unusual_headers
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
+from app.off_loop import LARGE_NUMBERS, call
 from app.sampling.latents import GENERATOR, consecutive_seeds, standard_normal
 from app.sampling.paths import traversal, traversal_values
 from app.typing import Bytes, Floats

@@ -11,12 +11,12 @@ from app.api import content_coding, v2_codec
 from app.api.dependencies import Services, ServicesDep, refuse_if_stopping
 from app.api.limits import at_most
 from app.api.negotiation import accepted_coding
-from app.api.off_loop import LARGE_TEXT_BYTES, call
 from app.api.provenance import model_headers
 from app.api.responses_schema import ServerMetadata, TensorMetadata, VersionMetadata
 from app.api.v2_schema import InferenceResponse, Live, ProtocolError, Ready
 from app.errors import ParameterError
 from app.inference.loaded_model import LoadedModel
+from app.off_loop import LARGE_TEXT_BYTES, call
 from app.typing import Floats
 from model_store.spec import ModelRef
 
