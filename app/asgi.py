@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
 from fastapi import FastAPI
 from opentelemetry.trace import TracerProvider, get_tracer
@@ -25,6 +26,8 @@ from app.api.middleware.head import HeadMiddleware
 from app.api.middleware.metrics import MetricsMiddleware, record_refusal
 from app.api.middleware.proxy import ProxyMiddleware
 from app.api.middleware.request_context import RequestContextMiddleware
+from app.api.openai_schema import MAX_OPENAI_BYTES
+from app.api.paths import OPENAI
 from app.api.problems import find_remedy
 from app.api.queries import MAX_PROMOTION_BYTES
 from app.api.routes import (
@@ -34,7 +37,9 @@ from app.api.routes import (
     generate,
     health,
     interpolate,
+    mcp,
     models,
+    openai,
     page,
     reconstruct,
     score,
@@ -98,7 +103,7 @@ def create_app(
         version="1",
         description=openapi.DESCRIPTION,
         lifespan=_lifespan,
-        routes=[route for module in _ROUTERS for route in module.router.routes],
+        routes=[route for module in _routers(settings) for route in module.router.routes],
         telemetry={
             "tracing": tracing,
             "auto_configure": tracing,
@@ -128,6 +133,7 @@ def create_app(
             **dict.fromkeys(openapi.paths_with_files(app.routes), settings.max_upload_bytes),
             "/v2": settings.max_v2_body_bytes,
             "/models": min(settings.max_body_bytes, MAX_PROMOTION_BYTES),
+            OPENAI: min(settings.max_body_bytes, MAX_OPENAI_BYTES),
         },
     )
     app.add_middleware(DisconnectMiddleware, stopping=stopping)
@@ -158,6 +164,12 @@ def create_app(
         )
     app.mount("/static", page.files, name="static")
     return app
+
+
+def _routers(settings: Settings) -> tuple[ModuleType, ...]:
+    """Return the modules whose routes the service has."""
+    options = {openai: settings.openai_api, mcp: settings.mcp}
+    return (*_ROUTERS, *(module for module, chosen in options.items() if chosen))
 
 
 def _external_docs(settings: Settings) -> dict[str, str] | None:
@@ -239,7 +251,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.openapi()  # before the first request: making it would hold the event loop for 0.1 s
     watcher = asyncio.create_task(cache.watch())
     try:
-        yield
+        async with _tools(app):
+            yield
     finally:
         watcher.cancel()
         await asyncio.gather(watcher, return_exceptions=True)
@@ -250,3 +263,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.state.access.close()
         if app.state.request_log is not None:
             app.state.request_log.flush()
+
+
+@contextlib.asynccontextmanager
+async def _tools(app: FastAPI) -> AsyncIterator[None]:
+    """Answer /mcp, if the settings ask for it."""
+    if not app.state.settings.mcp:
+        yield
+        return
+    from app.api.mcp_service import session_manager  # noqa: PLC0415 - the package mcp is optional
+
+    app.state.mcp = manager = session_manager(app.state.services)
+    async with manager.run():
+        yield

@@ -81,6 +81,16 @@ class Settings(BaseSettings):
         default=None, description="Address of a documentation site, which /docs then links to."
     )
 
+    openai_api: bool = Field(
+        default=False,
+        description="Answer POST /v1/images/generations and GET /v1/models in the form of OpenAI's API, "
+        "so that its clients and chat front ends can be pointed at the service.",
+    )
+    mcp: bool = Field(
+        default=False,
+        description="Offer the tools of the Model Context Protocol at /mcp; needs the package mcp.",
+    )
+
     store: Path | str | None = Field(
         default=None,
         description="Folder with the models, or address of an object store: s3://bucket/prefix, "
@@ -349,6 +359,13 @@ class Settings(BaseSettings):
             kind = "is not a folder" if store.exists() else "the folder does not exist"
             raise ValueError(f"{kind}; create it, or name the folder with the models")
         return store
+
+    @field_validator("mcp")
+    @classmethod
+    def _check_mcp(cls, mcp: bool) -> bool:
+        if mcp and importlib.util.find_spec("mcp") is None:
+            raise ValueError("the tools need the package mcp: pip install 'zserve[mcp]'")
+        return mcp
 
     @field_validator("root_path")
     @classmethod

@@ -12,7 +12,7 @@ from app.imaging.jobs import LevelsJob, PrepareJob
 from app.inference.loaded_model import LoadedModel
 from app.settings import Settings
 from app.typing import Bytes, Floats, Upload
-from model_store.preprocessing import from_bytes
+from model_store.preprocessing import Preprocess, from_bytes
 
 
 async def encode_uploads(
@@ -55,13 +55,23 @@ async def _prepare(
     uploads: Sequence[Upload], query: UploadQuery, model: LoadedModel, services: Services
 ) -> Floats:
     """Return uploads as the model sees them; (batch, channels, height, width) in [0, 1]."""
+    return from_bytes(await prepare_uploads(uploads, query.preprocess, model, services))
+
+
+async def prepare_uploads(
+    uploads: Sequence[Upload], preprocess: Preprocess, model: LoadedModel, services: Services
+) -> Bytes:
+    """Return uploads as the model sees them; (batch, channels, height, width) in 0..255.
+
+    Raises UploadError, ImageError, UnavailableError.
+    """
     settings = services.settings
     job = PrepareJob(
         spec=model.manifest.spec,
-        preprocess=query.preprocess,
+        preprocess=preprocess,
         limits=PixelLimits(settings.max_pixels, settings.max_upload_pixels),
     )
-    return from_bytes(await services.decoder.run(job, uploads))
+    return await services.decoder.run(job, uploads)
 
 
 async def read_levels(uploads: Sequence[Upload], model: LoadedModel, services: Services) -> Bytes:

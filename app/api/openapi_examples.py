@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from app.api.openai_schema import GeneratedImage, GeneratedImages, OpenAiModel, OpenAiModels
 from app.api.responses_schema import (
     Aliases,
     Augmented,
@@ -71,6 +72,7 @@ _MANIFEST = Manifest.model_validate(
         "files": {"exact.safetensors": {"sha256": _SHA256, "size_bytes": 2559000}},
     }
 )
+_CREATED = int(_MANIFEST.created_at.timestamp())
 _GENERATED = Generated(
     **_PROVENANCE,
     seed=7,
@@ -163,6 +165,14 @@ EXAMPLES: Mapping[str, BaseModel | dict[str, Any]] = {
         logvar=_LOGVAR,
         images=[Sample(seed=7, z=_Z, png=_PNG)],
     ),
+    "openai_images": GeneratedImages(
+        created=_CREATED,
+        size="252x252",
+        data=[GeneratedImage(b64_json=_PNG, revised_prompt="class 7 of mnist@1, seed 7")],
+    ),
+    "openai_models": OpenAiModels(data=[OpenAiModel(id=_NAME, created=_CREATED)]),
+    "openai_model": OpenAiModel(id=_NAME, created=_CREATED),
+    "mcp": {"jsonrpc": "2.0", "id": 1, "result": {"tools": []}},
     "list_models": ModelList(
         models=[
             ModelSummary(

@@ -6,6 +6,10 @@ V2 = "/v2"
 """Root of the paths of the Open Inference Protocol."""
 
 
+OPENAI = "/v1"
+"""Root of the paths that OpenAI's clients ask for."""
+
+
 def root_path(scope: Scope) -> str:
     """Return the prefix under which a proxy publishes the app, or under which it is mounted; or "".
 
@@ -24,3 +28,8 @@ def is_v2(scope: Scope) -> bool:
     """Return True if a path belongs to the Open Inference Protocol, whether it exists or not."""
     path = path_in_app(scope)
     return path == V2 or path.startswith(f"{V2}/")
+
+
+def is_openai(scope: Scope) -> bool:
+    """Return True if a path belongs to OpenAI's API, whether it exists or not."""
+    return path_in_app(scope).startswith(f"{OPENAI}/")

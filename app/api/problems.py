@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app import errors
-from app.api.paths import is_v2, root_path
+from app.api.paths import is_openai, is_v2, root_path
 from model_store import errors as store_errors
 
 MEDIA_TYPE = "application/problem+json"
@@ -239,13 +239,16 @@ def problem_response(
     """Return a problem as an HTTP response, and note its type for the metrics.
 
     Below /v2 the answer has the form of the Open Inference Protocol, {"error": ...}, which knows 400
-    but not 422.
+    but not 422. Below /v1 it has the form of OpenAI's API, if the service offers that.
     """
     request.state.problem = kind.slug
     all_headers = _with_required_headers(request, kind.status, headers)
     if is_v2(request.scope):
         status = 400 if kind.status == 422 else kind.status
         return JSONResponse({"error": detail}, status, all_headers)
+    if request.app.state.settings.openai_api and is_openai(request.scope):
+        status = 400 if kind.status == 422 else kind.status
+        return JSONResponse(_openai_error(kind, detail, remedy), status, all_headers)
     problem = Problem(
         type=root_path(request.scope) + kind.uri,
         title=kind.title,
@@ -258,6 +261,21 @@ def problem_response(
     )
     body = problem.model_dump_json(exclude_none=True)
     return Response(body, kind.status, all_headers, media_type=MEDIA_TYPE)
+
+
+def _openai_error(kind: ProblemType, detail: str, remedy: str | None) -> dict[str, object]:
+    """Return a problem in the form of OpenAI's API, whose clients show the message."""
+    name, colon, _ = detail.partition(":")
+    types = {401: "authentication_error", 429: "rate_limit_error"}
+    default = "server_error" if kind.status >= 500 else "invalid_request_error"
+    return {
+        "error": {
+            "message": detail if remedy is None else f"{detail}; {remedy}",
+            "type": types.get(kind.status, default),
+            "param": name if colon and name.isidentifier() else None,
+            "code": kind.slug,
+        }
+    }
 
 
 def _with_required_headers(

@@ -286,6 +286,15 @@ class DecompressQuery(OutputQuery):
     format: Annotated[str | None, OneOf(DECOMPRESSED)] = _FORMAT
 
 
+class OpenAiImageQuery(Query):
+    """Parameters of /v1/images/image.png."""
+
+    model: str = Field(description="`name@version`, `name` or `name@alias`.", examples=["mnist@1"])
+    seed: Seed = Field(description="Seed of the image.", examples=[7])
+    label: str | None = Field(default=None, description="A class, by name or by index from 0.")
+    size: str | None = Field(default=None, description="`auto`, or such as 256x256.")
+
+
 class Latents(BaseModel):
     """Body of /decode."""
 

@@ -10,10 +10,30 @@ from app.api.paths import path_in_app
 from app.api.problems import respond
 from app.errors import ServiceError
 
-_OPEN = {"/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics", "/models", "/v2"}
-_OPEN_BELOW = ("/static/", "/models/", "/v2/")
+_OPEN = {
+    "/",
+    "/docs",
+    "/openapi.json",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/models",
+    "/v1/models",
+    "/v2",
+}
+_OPEN_BELOW = ("/static/", "/models/", "/v1/models/", "/v2/")
+_TOOLS = "/mcp"
 _READ = {"GET", "HEAD", "OPTIONS"}
-_FROM_SEEDS = {"/generate", "/decode", "/decompress", "/interpolate", "/traverse", "/edit"}
+_FROM_SEEDS = {
+    "/generate",
+    "/decode",
+    "/decompress",
+    "/interpolate",
+    "/traverse",
+    "/edit",
+    "/v1/images/generations",
+    "/v1/images/image.png",
+}
 _FROM_SEEDS_OR_IMAGES = {"/interpolate", "/traverse", "/edit"}
 
 
@@ -49,6 +69,8 @@ def required_scopes(scope: Scope) -> set[KeyScope]:
     if path in _OPEN or path.startswith(_OPEN_BELOW):
         is_inference = method not in _READ and path.startswith("/v2/")
         return {"generate", "upload"} if is_inference else set()
+    if path == _TOOLS:
+        return {"generate", "upload"}
     if path not in _FROM_SEEDS:
         return {"upload"}
     if path in _FROM_SEEDS_OR_IMAGES and _has_body(scope):
