@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 
-import app
 from app.errors import CorruptImageError, NotReadyError, QueueFullError, ShuttingDownError
 from app.imaging import decoder_server
 from app.imaging.decode import too_complex
@@ -144,7 +143,7 @@ class _Server:
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair()
-        root = str(Path(app.__path__[0]).parent)
+        root = str(Path(__file__).parents[__name__.count(".")])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - this very program

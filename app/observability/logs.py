@@ -148,6 +148,6 @@ def log_config(log_format: LogFormat, level: str) -> dict[str, Any]:
     zserve = {"handlers": ["default"], "level": level.upper(), "propagate": False}
     config = LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | {"zserve": zserve}}
     if log_format == "json":
-        formatter = {"()": "app.observability.logs.JsonFormatter"}
+        formatter = {"()": JsonFormatter}
         config["formatters"] = {"default": formatter, "access": formatter}
     return config
