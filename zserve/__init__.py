@@ -5,7 +5,9 @@ from zserve import load
 vae = load("mnist@production")
 images = vae.sample(16, seed=7)
 
-Names are imported when they are first used: `import zserve` takes no time, and loads no model.
+An installation has the packages app, model_store and training of the repository under `zserve`, and
+the shipped models in `zserve/weights`. Names are imported when they are first used: `import zserve`
+takes no time, and loads no model.
 """
 
 import importlib
