@@ -29,8 +29,11 @@ def check_store(settings: Settings) -> None:
     """Raise SettingsError if the service cannot start with its object store.
 
     The check runs in a process of its own: the threads of an object store's client do not survive
-    the fork of the workers.
+    the fork of the workers. The shipped models are copied into the user's store, if this is the first
+    start, before there are workers that would wait for each other.
     """
+    if settings.store is None:
+        open_store(None)
     if isinstance(settings.store, str):
         with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
             problem = pool.submit(_problem, settings).result()

@@ -4,7 +4,10 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+from model_store.places import own_folder
+
+OWN = own_folder()
+"""The checkout, or the user's data folder if zserve is installed."""
 
 
 class TrainingSettings(BaseSettings):
@@ -12,11 +15,11 @@ class TrainingSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ZSERVE_", env_ignore_empty=True, frozen=True)
 
-    data_dir: Path = CHECKOUT / "data"
+    data_dir: Path = OWN / "data"
     """Folder that contains `MNIST/raw`, `FashionMNIST/raw`, ..."""
 
     store: str | None = None
-    """Folder or address of a model store; if None, models/ in the checkout, read with the shipped models."""
+    """Folder or address of a model store; if None, the models of one's own and the shipped ones."""
 
-    runs: Path = CHECKOUT / "runs"
+    runs: Path = OWN / "runs"
     """Parent folder of the runs; each run keeps its checkpoints, logs and history.csv there."""

@@ -2,27 +2,30 @@
 
 from pathlib import Path
 
+from model_store import places
 from model_store.store.cached import Cached
 from model_store.store.disk_cache import DiskCache
 from model_store.store.objects import BRIEF, LONG, is_url, open_objects
+from model_store.store.seeding import seeded_store
 from model_store.store.store import Store
 
-_ROOT = Path(__file__).resolve().parents[2]
-_IN_CHECKOUT = (_ROOT / "pyproject.toml").is_file()
-
-SHIPPED = _ROOT / "weights"
+SHIPPED = places.SHIPPED
 """Folder of the shipped models, which is never written."""
 
-OWN = (_ROOT if _IN_CHECKOUT else Path()) / "models"
-"""Models that people train: in the checkout, or in the current folder if zserve is installed."""
+OWN = places.own_folder() / "models"
+"""Models that people train: in the checkout, in the user's data folder if zserve is installed, and
+otherwise, as in the container, in the current folder."""
 
 
 def open_store(location: str | Path | None = None, *, cache: DiskCache | None = None) -> Store:
-    """Return the store in a folder or at an address, or OWN and SHIPPED read as one store if None.
+    """Return the store in a folder or at an address.
 
-    With a cache, an object store is asked briefly, and its copies are used if it does not answer.
-    Raises InvalidAddressError if an address names no object store.
+    None means OWN. In a checkout it is read as one store with SHIPPED; an installed zserve copies the
+    shipped versions into it. With a cache, an object store is asked briefly, and its copies are used
+    if it does not answer. Raises InvalidAddressError if an address names no object store.
     """
+    if location is None and places.INSTALLED:
+        return seeded_store(OWN, SHIPPED)
     if location is None:
         return Store(OWN, shipped=SHIPPED)
     if isinstance(location, Path) or not is_url(location):

@@ -11,10 +11,11 @@ import torch
 
 from model_store.spec import MLP, ModelSpec
 from model_store.vae import VAE
+from tests.e2e.server import CHECKOUT
 from training.cli.main import main
 from training.data.images import Images
 from training.fitting.trainer import initialise
-from training.settings import CHECKOUT, TrainingSettings
+from training.settings import TrainingSettings
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:

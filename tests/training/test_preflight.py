@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.server import CHECKOUT
 from training import preflight
-from training.settings import CHECKOUT
 
 
 def check(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,10 +9,10 @@ import torch
 
 from model_store.spec import ModelRef
 from model_store.store import Store
+from tests.e2e.server import CHECKOUT
 from tests.training.cli.test_train import QUICK
 from tests.training.conftest import call
 from training.runs.checkpoint import load
-from training.settings import CHECKOUT
 
 pytestmark = pytest.mark.processes
 

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tests.e2e.server import CHECKOUT
 from tests.training.fitting.parallel_training import CASES, LOSSES, TOTAL_EPOCHS, train
 from training.fitting.data_parallel import ALONE, Processes
 from training.fitting.trainer import initialise
-from training.settings import CHECKOUT
 
 pytestmark = pytest.mark.processes
 CONTINUED = "batch norm"
