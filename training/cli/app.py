@@ -18,19 +18,24 @@ from training.cli import (
     train,
     tune,
 )
+from training.cli.described import DescribedCommand, DescribedGroup
 
 app = typer.Typer(
+    cls=DescribedGroup,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Train variational autoencoders and publish them into the model store.",
 )
-app.command()(train.train)
-app.command()(publish.publish)
-app.command()(republish.republish)
-app.command()(complete.complete)
-app.command()(evaluate.evaluate)
-app.command()(compare.compare)
-app.command()(judge.judge)
+for command in (
+    train.train,
+    publish.publish,
+    republish.republish,
+    complete.complete,
+    evaluate.evaluate,
+    compare.compare,
+    judge.judge,
+    tune.tune,
+    presets.presets,
+):
+    app.command(cls=DescribedCommand)(command)
 app.add_typer(data.app, name="data")
-app.command()(tune.tune)
-app.command()(presets.presets)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from training.cli.described import DescribedCommand, DescribedGroup
 from training.cli.glyphs import glyphs
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from training.data.rendered import Rendered
 
 app = typer.Typer(
-    help="Draw a data set as a folder of images, for presets of the data set `folder`."
+    cls=DescribedGroup,
+    help="Draw a data set as a folder of images, for presets of the data set `folder`.",
 )
 
 Out = Annotated[
@@ -22,10 +24,10 @@ Out = Annotated[
 ]
 
 
-app.command()(glyphs)
+app.command(cls=DescribedCommand)(glyphs)
 
 
-@app.command()
+@app.command(cls=DescribedCommand)
 def avatars(
     *,
     out: Out = None,
