@@ -17,14 +17,18 @@ from app.server.open_files import raise_file_limit
 from app.server.serve import EXIT_UNUSABLE, serve, serve_workers
 from app.server.sockets import listen
 from app.settings import PREFIX, Settings, read_settings
+from model_store.command_line import ArgumentParser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m app") -> int:
     """Serve until a signal comes; return the exit status.
 
     The status is 2, with one line on stderr, if the service cannot start with these settings.
+    `prog` is the command as help and messages name it.
     """
-    options = vars(_parser().parse_args(arguments))
+    parser = ArgumentParser(prog=prog, description="Serve the models of a store over HTTP.")
+    add_options(parser)
+    options = vars(parser.parse_args(arguments))
     try:
         settings = read_settings(**options)
         workers = choose_workers(settings)
@@ -56,12 +60,11 @@ def _check_device(settings: Settings, workers: int) -> None:
             pool.submit(choose_device, settings.device).result()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m app",
-        description="Serve the models of a store over HTTP.",
-        epilog="Every option can also be set by an environment variable, for example "
-        f"{PREFIX}PORT, and so can every limit, for example {PREFIX}MAX_IMAGES.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command line."""
+    parser.epilog = (
+        "Every option can also be set by an environment variable, for example "
+        f"{PREFIX}PORT, and so can every limit, for example {PREFIX}MAX_IMAGES."
     )
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     for name, metavar, text in (
@@ -75,8 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         value = defaults[name.replace("-", "_")]
         default = {
-            "store": "models/ and the shipped models",
+            "store": "your own models and the shipped ones",
             "workers": "one for each core",
         }.get(name, value)
         parser.add_argument(f"--{name}", metavar=metavar, help=f"{text} (default: {default})")
-    return parser
