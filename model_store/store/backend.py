@@ -51,8 +51,12 @@ class Backend(Protocol):
     ) -> bool:
         """Add a version: all of its files, or nothing. Return False if its number is taken.
 
-        With `resume`, files that an interrupted call has left there are used if they are the same.
+        With `resume`, files that an interrupted call has left there are used if they are the same, and
+        a version that was removed may come back. Without it, the number of a removed version is taken.
         """
+
+    def remove(self, name: str, version: int) -> None:
+        """Delete a version: readers see all of it, or nothing. Its number is not used again."""
 
     def seal(self, name: str, version: int, content: bytes) -> None:
         """Add SHA256SUMS to a version that has none."""

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from model_store.errors import StoreUnavailableError
 from model_store.store.backend import ALIASES, MAX_ALIASES_BYTES
-from model_store.store.checksums import MAX_MANIFEST_BYTES, record
+from model_store.store.checksums import MANIFEST, MAX_MANIFEST_BYTES, record
 from model_store.store.disk_cache import DiskCache, Document
 from model_store.store.objects import NotModified, Objects
 
@@ -101,6 +101,12 @@ class Cached:
         created = self._ask(lambda: self._objects.create(name, version, files, resume=resume))
         self._listing(0.0)
         return created
+
+    def remove(self, name: str, version: int) -> None:
+        """Remove a version from the store; copies of its files are deleted as they age."""
+        self._ask(lambda: self._objects.remove(name, version))
+        self._listing(0.0)
+        self._object(f"{name}/{version}/{MANIFEST}", 0.0)
 
     def seal(self, name: str, version: int, content: bytes) -> None:
         """Add SHA256SUMS to a version in the store."""

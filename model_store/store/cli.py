@@ -1,75 +1,35 @@
-"""List the versions of a store, show, check, seal, promote and copy them."""
+"""List the versions of a store, show, check, seal, promote, copy and remove them."""
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from model_store.arithmetic import golden
+from model_store.command_line import ArgumentParser
 from model_store.errors import CorruptVersionError, PublishError, StoreError
-from model_store.sample_quality import (
-    NOT_MEASURED,
-    SampleQuality,
-    best_samples,
-    sample_quality,
-)
-from model_store.spec import PRODUCTION, Manifest, ModelRef
+from model_store.spec import Manifest, ModelRef
+from model_store.store import cli_options
+from model_store.store.listing import all_versions, list_versions, size_bytes
 from model_store.store.locations import open_store
 from model_store.store.store import Store
+from model_store.store.tidying_cli import prune, remove, rename
 from model_store.store.transfer import copy_aliases, copy_version, differences, select
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m model_store") -> int:
     """Run a command and return the exit status.
 
     The status is 0 on success, 1 if a version fails its checks or cannot be copied, and 2 if the
-    named version does not exist, the store does not answer, or an argument is wrong.
+    named version does not exist, the store does not answer, or an argument is wrong. `prog` is the
+    command as help and messages name it.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     try:
         return int(options.run(open_store(options.store), options))
     except StoreError as error:
         print(f"model_store: {error}", file=sys.stderr)
         return 1 if isinstance(error, CorruptVersionError) else 2
-
-
-def list_versions(store: Store, _options: argparse.Namespace) -> int:
-    """Print one line for each version, with the quality of its samples."""
-    row = "{:<20} {:>8}  {:<20} {:<14} {:<13} {:<10} {:<10} {:>7}  {}".format
-    titles = ("PUBLISHED", "DATASET", "SAMPLES", "FRECHET", "ARITHMETIC", "MB", "ALIASES")
-    print(row("NAME", "VERSION", *titles))
-    entries = {ref: _manifest_or_error(store, ref) for ref in _all_versions(store)}
-    best = best_samples(
-        {r: sample_quality(entry) for r, entry in entries.items() if isinstance(entry, Manifest)}
-    )
-    for ref, entry in entries.items():
-        aliases = store.aliases(ref.name).items()
-        marks = ", ".join(alias for alias, version in sorted(aliases) if version == ref.version)
-        if not isinstance(entry, Manifest):
-            print(row(ref.name, ref.version, f"DAMAGED: {entry}", "", "", "", "", "", marks))
-            continue
-        published = f"{entry.created_at:%Y-%m-%d %H:%M} UTC"
-        samples, distance = _samples(sample_quality(entry), best=ref in best)
-        columns = (published, entry.training.dataset, samples, distance, entry.arithmetic)
-        print(row(ref.name, ref.version, *columns, f"{_size_bytes(entry) / 1e6:.1f}", marks))
-    return 0
-
-
-def _manifest_or_error(store: Store, ref: ModelRef) -> Manifest | CorruptVersionError:
-    try:
-        return store.manifest(ref)
-    except CorruptVersionError as error:
-        return error
-
-
-def _samples(quality: SampleQuality | None, *, best: bool) -> tuple[str, str]:
-    """Return the columns SAMPLES and FRECHET."""
-    if quality is None:
-        return NOT_MEASURED, "-"
-    return (
-        f"{100 * quality.recognisable:.0f} %",
-        f"{quality.frechet_distance:.2f}{' best' if best else ''}",
-    )
 
 
 def show(store: Store, options: argparse.Namespace) -> int:
@@ -91,7 +51,7 @@ def verify(store: Store, options: argparse.Namespace) -> int:
     if not set(executors) <= set(installed):
         print(f"model_store: the library of executor {executors[0]} is missing", file=sys.stderr)
         return 2
-    refs = [ModelRef.parse(options.ref)] if options.ref else _all_versions(store)
+    refs = [ModelRef.parse(options.ref)] if options.ref else all_versions(store)
     failures = 0
     for ref in refs:
         try:
@@ -173,16 +133,8 @@ def promote(store: Store, options: argparse.Namespace) -> int:
     return 0
 
 
-def _all_versions(store: Store) -> list[ModelRef]:
-    return [
-        ModelRef(name=name, version=version)
-        for name in store.names()
-        for version in store.versions(name)
-    ]
-
-
 def _summary(manifest: Manifest) -> str:
-    return f"{manifest.ref}  {len(manifest.files)} files, {_size_bytes(manifest):,} bytes"
+    return f"{manifest.ref}  {len(manifest.files)} files, {size_bytes(manifest):,} bytes"
 
 
 def _unsealed(manifest: Manifest) -> str:
@@ -198,91 +150,63 @@ def _proved(manifest: Manifest, executors: Sequence[str]) -> str:
     return f", {manifest.arithmetic} proved, golden hashes by {', '.join(executors)}"
 
 
-def _size_bytes(manifest: Manifest) -> int:
-    return sum(file.size_bytes for file in manifest.files.values())
+def add_options(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add the options of one command, such as `list`."""
+    text, run, add = _COMMANDS[name]
+    parser.description = parser.description or f"{text[0].upper()}{text[1:]}."
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--store", default=argparse.SUPPRESS, metavar="STORE", help=cli_options.STORE_HELP
+    )
+    add(parser)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m model_store", description=__doc__)
+def _parser(prog: str) -> ArgumentParser:
+    parser = ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument(
         "--store",
         default=os.environ.get("ZSERVE_STORE") or None,
         metavar="STORE",
-        help="folder of the models, or address of an object store such as s3://bucket/prefix "
-        "(default: ZSERVE_STORE, or the models you trained, in models/, together with the shipped "
-        "ones)",
+        help=cli_options.STORE_HELP,
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    command = commands.add_parser(
-        "list",
-        help="print one line for each version, with the quality of its samples",
-        description="Print one line for each version. SAMPLES: how recognisable samples are, "
-        "relative to test images. FRECHET: their distance from test images; lower is better. Both "
-        "are comparable only within one data set, whose best version is marked.",
-    )
-    command.set_defaults(run=list_versions)
-
-    command = commands.add_parser("show", help="print the card of a version")
-    command.add_argument("ref", metavar="NAME[@VERSION|@ALIAS]")
-    command.add_argument("--json", action="store_true", help="print the manifest instead")
-    command.set_defaults(run=show)
-
-    command = commands.add_parser("verify", help="check every file and every weight")
-    command.add_argument("ref", metavar="NAME[@VERSION|@ALIAS]", nargs="?", help="default: all")
-    command.add_argument(
-        "--executor",
-        choices=[*golden.EXECUTORS, "all"],
-        default=golden.fastest_installed(),
-        help="what computes the golden hashes of exact versions again; all: whatever is installed "
-        "(default: %(default)s)",
-    )
-    command.add_argument(
-        "--against",
-        metavar="STORE",
-        help="also compare the manifests and aliases with those of another store",
-    )
-    command.set_defaults(run=verify)
-
-    for name, run, option, text in (
-        ("push", push, "--to", "copy versions to another store"),
-        ("pull", pull, "--from", "copy versions from another store"),
-    ):
-        command = commands.add_parser(
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=ArgumentParser)
+    for name, (text, _, _) in _COMMANDS.items():
+        add_options(
+            commands.add_parser(name, help=text, description=cli_options.DESCRIPTIONS.get(name)),
             name,
-            help=text,
-            description="Copy versions with their numbers and bytes. Versions that are there already "
-            "are skipped, so a copy that was interrupted is continued by the same command.",
         )
-        command.add_argument(
-            "refs",
-            metavar="NAME[@VERSION|@ALIAS]",
-            nargs="*",
-            help="a bare name means all of its versions (default: all versions of all models)",
-        )
-        command.add_argument(option, metavar="STORE", required=True, help="folder or address")
-        command.add_argument("--aliases", action="store_true", help="copy their aliases as well")
-        command.set_defaults(run=run)
-
-    command = commands.add_parser("sync", help="copy all versions and aliases to another store")
-    command.add_argument("--to", metavar="STORE", required=True, help="folder or address")
-    command.set_defaults(run=sync)
-
-    command = commands.add_parser(
-        "seal", help="add the checksum over the whole version to one that was published without it"
-    )
-    command.add_argument("ref", metavar="NAME@VERSION")
-    command.set_defaults(run=seal)
-
-    command = commands.add_parser("resolve", help="print the version that a reference means now")
-    command.add_argument("ref", metavar="NAME[@VERSION|@ALIAS]")
-    command.set_defaults(run=resolve)
-
-    command = commands.add_parser("promote", help="point an alias at a version, or roll back")
-    command.add_argument("ref", metavar="NAME@VERSION")
-    command.add_argument("--alias", default=PRODUCTION, help="default: %(default)s")
-    command.set_defaults(run=promote)
     return parser
+
+
+Run = Callable[[Store, argparse.Namespace], int]
+AddOptions = Callable[[argparse.ArgumentParser], None]
+
+_COMMANDS: dict[str, tuple[str, Run, AddOptions]] = {
+    "list": (
+        "print one line for each version: quality of its samples, size, age",
+        list_versions,
+        cli_options.list_options,
+    ),
+    "show": ("print the card of a version", show, cli_options.show_options),
+    "verify": ("check every file and every weight", verify, cli_options.verify_options),
+    "push": ("copy versions to another store", push, cli_options.copy_options("--to")),
+    "pull": ("copy versions from another store", pull, cli_options.copy_options("--from")),
+    "sync": ("copy all versions and aliases to another store", sync, cli_options.sync_options),
+    "seal": (
+        "add the checksum over the whole version to one that was published without it",
+        seal,
+        cli_options.seal_options,
+    ),
+    "resolve": (
+        "print the version that a reference means now",
+        resolve,
+        cli_options.resolve_options,
+    ),
+    "promote": ("point an alias at a version, or roll back", promote, cli_options.promote_options),
+    "rm": ("remove versions that no alias names", remove, cli_options.remove_options),
+    "rename": ("give a model another name", rename, cli_options.rename_options),
+    "prune": ("remove versions that no alias names", prune, cli_options.prune_options),
+}
 
 
 if __name__ == "__main__":

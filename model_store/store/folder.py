@@ -6,6 +6,9 @@
 The files of a new version are written to a hidden sibling of the versions, which is then renamed to
 its number. Concurrent publishers race on rename(2): one wins, the other takes the next number. Only
 writers of aliases take a lock.
+
+A removed version leaves the file `.removed-<version>` with the SHA-256 of its manifest: its number is
+never given to another version, and the same version can be copied back.
 """
 
 import contextlib
@@ -27,9 +30,11 @@ from model_store.durable_files import (
     write_durably,
 )
 from model_store.store.backend import ALIASES, MAX_ALIASES_BYTES, is_version
-from model_store.store.checksums import CHECKSUMS
+from model_store.store.checksums import CHECKSUMS, MANIFEST, MAX_MANIFEST_BYTES, record
 
 _STAGING = ".publishing-"
+_REMOVED = ".removed-"
+_REMOVING = ".removing-"
 _ABANDONED_AFTER_S = 24 * 3600
 """Age (s) from which a staging folder is assumed to belong to a killed process."""
 
@@ -84,14 +89,39 @@ class Folder:
         version: int,
         files: Mapping[str, bytes],
         *,
-        resume: bool = False,  # noqa: ARG002 - a hidden folder is small, and written again
+        resume: bool = False,
     ) -> bool:
-        """Write the files to a hidden folder, and rename it unless the number is taken."""
+        """Write the files to a hidden folder, and rename it unless the number is taken.
+
+        The number of a removed version is taken, unless `resume` brings the same version back.
+        """
+        mark = self._mark(name, version)
+        if mark.exists() and not (resume and mark.read_text() == record(files[MANIFEST]).sha256):
+            return False
         with _staging_folder(self.path / name) as staging:
             for filename, content in files.items():
                 write_durably(staging / filename, content)
             sync_folder(staging)
-            return _rename_unless_taken(staging, self._version(name, version))
+            created = _rename_unless_taken(staging, self._version(name, version))
+        if created:
+            mark.unlink(missing_ok=True)
+        return created
+
+    def remove(self, name: str, version: int) -> None:
+        """Mark the number as used, then rename the version to a hidden folder, then delete that."""
+        target = self._version(name, version)
+        try:
+            manifest = _read_regular(target / MANIFEST, MAX_MANIFEST_BYTES)
+        except OSError:
+            manifest = b""  # a damaged version, which never comes back
+        replace_durably(self._mark(name, version), record(manifest).sha256.encode())
+        hidden = target.with_name(f"{_REMOVING}{uuid.uuid4().hex}")
+        target.rename(hidden)
+        sync_folder(hidden.parent)
+        if hidden.is_symlink():
+            hidden.unlink()
+        else:
+            shutil.rmtree(hidden)
 
     def seal(self, name: str, version: int, content: bytes) -> None:
         """Add SHA256SUMS to a version."""
@@ -121,6 +151,9 @@ class Folder:
 
     def _version(self, name: str, version: int) -> Path:
         return self.path / name / str(version)
+
+    def _mark(self, name: str, version: int) -> Path:
+        return self.path / name / f"{_REMOVED}{version}"
 
 
 def _read_regular(path: Path, max_bytes: int, *, follow_link: bool = False) -> bytes:
@@ -165,8 +198,8 @@ def _staging_folder(parent: Path) -> Iterator[Path]:
 
 
 def _sweep_abandoned(parent: Path) -> None:
-    """Remove the staging folders of publishers that were killed."""
-    for folder in parent.glob(f"{_STAGING}*"):
+    """Remove the hidden folders that commands left which were killed."""
+    for folder in (*parent.glob(f"{_STAGING}*"), *parent.glob(f"{_REMOVING}*")):
         with contextlib.suppress(OSError):
             if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_S:
                 shutil.rmtree(folder)

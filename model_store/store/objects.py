@@ -9,6 +9,8 @@ only if it is still the one that was read:
 - A publisher first creates `.publishing`, with content of its own. If there is one, another publisher
   has taken the number. A publisher that is killed leaves files without a manifest, which nobody
   reads; its number is not used again.
+- A version is removed by replacing its manifest with an empty one. `.removed` keeps the SHA-256 of the
+  manifest, so that the same version can be copied back; its number is not used for another one.
 - Aliases are replaced by compare-and-swap on the ETag.
 
 A request that fails is made again. If the first one had arrived nevertheless, the object exists with
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _CLAIM = ".publishing"
+_REMOVED = ".removed"
 _ABANDONED_AFTER = timedelta(days=1)
 """Age from which the files of an incomplete version are assumed to belong to a killed publisher."""
 _ACCESS_PROBLEMS = {
@@ -163,8 +166,31 @@ class Objects:
         self._sweep_abandoned(name)
         claim = {} if resume else {_CLAIM: uuid.uuid4().hex.encode()}
         before = {file: content for file, content in files.items() if file != MANIFEST}
-        ordered = claim | before | {MANIFEST: files[MANIFEST]}
-        return all(self._create(f"{name}/{version}/{file}", ordered[file]) for file in ordered)
+        ordered = claim | before
+        if not all(self._create(f"{name}/{version}/{file}", ordered[file]) for file in ordered):
+            return False
+        manifest = files[MANIFEST]
+        path = f"{name}/{version}/{MANIFEST}"
+        return self._create(path, manifest) or (resume and self._put_back(path, manifest))
+
+    def remove(self, name: str, version: int) -> None:
+        """Empty the manifest, which hides the version, and then delete the other files."""
+        import obstore  # noqa: PLC0415 - optional
+
+        folder = f"{name}/{version}/"
+        fetched = self.fetch(folder + MANIFEST)
+        if fetched is None or not fetched.content:
+            raise FileNotFoundError(errno.ENOENT, "there is no such object", folder + MANIFEST)
+        mark = record(fetched.content).sha256.encode()
+        self._ask(lambda: obstore.put(self._store, folder + _REMOVED, mark))
+        self._create(folder + _CLAIM, uuid.uuid4().hex.encode())
+        if not self._put_if_unchanged(folder + MANIFEST, b"", fetched):
+            raise FileExistsError(errno.EEXIST, "another process changed it", folder + MANIFEST)
+        kept = {folder + each for each in (MANIFEST, _REMOVED, _CLAIM)}
+        unused = sorted({entry["path"] for entry in self._list(folder)} - kept)
+        if unused:
+            with contextlib.suppress(FileNotFoundError):
+                self._ask(functools.partial(obstore.delete, self._store, unused))
 
     def seal(self, name: str, version: int, content: bytes) -> None:
         """Create SHA256SUMS of a version."""
@@ -230,6 +256,22 @@ class Objects:
         fetched = self.fetch(path)
         return fetched is not None and fetched.content == content
 
+    def _put_back(self, path: str, manifest: bytes) -> bool:
+        """Replace the empty manifest of a removed version by its own; return False otherwise."""
+        import obstore  # noqa: PLC0415 - optional
+
+        mark = self.fetch(path.removesuffix(MANIFEST) + _REMOVED)
+        empty = self.fetch(path)
+        if mark is None or empty is None or empty.content:
+            return False
+        if mark.content != record(manifest).sha256.encode():
+            return False
+        if not self._put_if_unchanged(path, manifest, empty):
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            self._ask(lambda: obstore.delete(self._store, path.removesuffix(MANIFEST) + _REMOVED))
+        return True
+
     def _put_if_unchanged(self, path: str, content: bytes, fetched: Fetched | None) -> bool:
         """Replace the object that was fetched, or create it; return False if it is another now."""
         if fetched is None:
@@ -280,7 +322,7 @@ class Objects:
             manifest = folder + MANIFEST
             files = {entry["path"]: entry for entry in entries if entry["path"].startswith(folder)}
             complete = manifest in files and files[manifest]["size"] > 0
-            unused = sorted(files.keys() - {claim, manifest})
+            unused = sorted(files.keys() - {claim, manifest, folder + _REMOVED})
             newest = max(entry["last_modified"] for entry in files.values())
             if complete or not unused or self._now() - newest < _ABANDONED_AFTER:
                 continue

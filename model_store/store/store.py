@@ -451,6 +451,42 @@ class Store:
             ) from error
         return version_files.read_manifest(version)
 
+    def owns(self, ref: ModelRef) -> bool:
+        """Return True if this store has the version and may write it: shipped ones are only read."""
+        return ref.version is not None and self._backend.has(ref.name, ref.version)
+
+    def remove(self, ref: ModelRef, *, last: bool = False) -> None:
+        """Delete a version that no alias names. Its number is never used for another version.
+
+        With `last`, the only version of a model may go too. Raises NotFoundError; StoreError if an
+        alias names it, it is a shipped one, or its files cannot be deleted; and StoreBusyError if the
+        aliases stay locked.
+        """
+        resolved = self.resolve(ref)
+        version = resolved.version
+        assert version is not None  # noqa: S101 - resolved
+        if not self.owns(resolved):
+            raise StoreError(
+                f"cannot remove {resolved}: it comes with zserve, in {self.shipped}, which is never "
+                "written"
+            )
+
+        def remove_unless_named(content: bytes | None) -> bytes:
+            named = [alias for alias, number in self.aliases(ref.name).items() if number == version]
+            if named and not (last and self.versions(ref.name) == (version,)):
+                raise StoreError(
+                    f"cannot remove {resolved}: {', '.join(sorted(named))} names it; promote another "
+                    f"version first, or remove the whole model with `rm {ref.name} --all`"
+                )
+            self._backend.remove(ref.name, version)
+            return b"{}\n" if named or content is None else content
+
+        self._change_aliases(ref.name, remove_unless_named, f"remove {resolved}")
+
+    def forget_aliases(self, name: str) -> None:
+        """Remove all aliases of a model, so that the oldest version is its production version."""
+        self._change_aliases(name, lambda _: b"{}\n", f"remove the aliases of {name}")
+
     def set_alias(
         self, name: str, alias: str, version: int, *, lock_timeout_s: float = LOCK_TIMEOUT_S
     ) -> None:
@@ -468,21 +504,30 @@ class Store:
             ) from error
 
         def point(content: bytes | None) -> bytes:
+            self.resolve(ModelRef(name=name, version=version))  # it may have been removed meanwhile
             aliases = _parse_aliases(name, content) | {alias: version}
             return (json.dumps(aliases, indent=2, sort_keys=True) + "\n").encode()
 
-        try:
-            self._backend.change_aliases(name, point, lock_timeout_s)
-        except TimeoutError as error:
-            raise StoreBusyError(
-                f"cannot set {name}@{alias}: {error}; the alias is unchanged"
-            ) from error
-        except OSError as error:
-            raise StoreError(
-                f"cannot set {name}@{alias} in {self._backend}: {error.strerror or error}"
-            ) from error
+        self._change_aliases(name, point, f"set {name}@{alias}", lock_timeout_s)
 
     # --- inside ---
+
+    def _change_aliases(
+        self,
+        name: str,
+        change: Callable[[bytes | None], bytes],
+        purpose: str,
+        timeout_s: float = LOCK_TIMEOUT_S,
+    ) -> None:
+        """Replace aliases.json; raises StoreBusyError and StoreError, which tell the purpose."""
+        try:
+            self._backend.change_aliases(name, change, timeout_s)
+        except TimeoutError as error:
+            raise StoreBusyError(f"cannot {purpose}: {error}; the alias is unchanged") from error
+        except OSError as error:
+            raise StoreError(
+                f"cannot {purpose} in {self._backend}: {error.strerror or error}"
+            ) from error
 
     def _add(
         self,
