@@ -1,7 +1,7 @@
 """The exceptions of the client, grouped by what a caller can do about them.
 
 ZserveError
-├── MissingExtraError          Pillow, numpy or obstore is needed and not installed
+├── MissingExtraError          Pillow, numpy, obstore or shtab is needed and not installed
 ├── InputError                 an argument cannot be used; no request was sent
 ├── NoAnswerError              the connection failed, or the answer took too long
 ├── UnexpectedAnswerError      the answer does not come from a zserve service
@@ -27,7 +27,7 @@ class ZserveError(Exception):
 
 
 class MissingExtraError(ZserveError, ImportError):
-    """Pillow, numpy or obstore is needed and not installed."""
+    """Pillow, numpy, obstore or shtab is needed and not installed."""
 
 
 class InputError(ZserveError, ValueError):

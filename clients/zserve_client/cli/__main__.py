@@ -2,68 +2,63 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 
 from zserve_client import ZserveError
-from zserve_client._client import DEFAULT_URL
 from zserve_client.cli import (
+    augment,
     bench,
+    completion,
     compress,
+    decode,
     decompress,
     edit,
+    encode,
     generate,
     interpolate,
     models,
     plugins,
+    promote,
     reconstruct,
     score,
     traverse,
 )
+from zserve_client.cli.parser import root_parser
+from zserve_client.cli.suggestions import suggestion
 
 COMMANDS = {
-    module.COMMAND.name: module.COMMAND
-    for module in (
-        generate,
-        reconstruct,
-        interpolate,
-        traverse,
-        edit,
-        score,
-        compress,
-        decompress,
-        models,
-        bench,
+    command.name: command
+    for command in (
+        generate.COMMAND,
+        reconstruct.COMMAND,
+        interpolate.COMMAND,
+        traverse.COMMAND,
+        edit.COMMAND,
+        augment.COMMAND,
+        encode.COMMAND,
+        decode.COMMAND,
+        score.COMMAND,
+        compress.COMMAND,
+        decompress.COMMAND,
+        models.COMMAND,
+        promote.COMMAND,
+        bench.COMMAND,
+        completion.command(lambda: COMMANDS),
     )
 }
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, the exit status of an interrupted program in a shell."""
-
-ABOUT = """\
-Images of variational autoencoders, from a zserve service over HTTP.
-
-  zserve serve                                      start a service on http://localhost:8000
-  zserve generate --n 16 --seed 7 --out digits.png  sixteen digits; the same seed, the same images
-  zserve models                                     the models and their metrics
-"""
-EPILOG = """\
-The service is http://localhost:8000 unless --url or the variable ZSERVE_URL names another one. If it
-requires an API key, set the variable ZSERVE_TOKEN.
-`zserve COMMAND --help` has examples for each command. An error is one line on stderr, and status 1.
-"""
+EXIT_USAGE = 2
+DISTRIBUTIONS = ("zserve", "zserve-client")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors end the process with one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
-            plugins.run(arguments[0], arguments[1:])
-        options = _parser(with_plugins=arguments[:1] not in [[name] for name in COMMANDS])
-        parsed = options.parse_args(arguments)
-        parsed.run(parsed)
+        _run(arguments)
     except (ZserveError, plugins.NotInstalledError) as error:
         sys.exit(f"zserve: {error}")
     except OSError as error:
@@ -73,34 +68,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(EXIT_INTERRUPTED)
 
 
-def _parser(*, with_plugins: bool) -> argparse.ArgumentParser:
-    """Return the parser of all subcommands; it lists those of other packages on request."""
-    parser = argparse.ArgumentParser(
-        prog="zserve",
-        description=ABOUT,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def _run(arguments: Sequence[str]) -> None:
+    """Run a subcommand of another package, or of the client."""
+    if arguments and not arguments[0].startswith("-"):
+        name, rest = plugins.split(arguments)
+        if name not in COMMANDS:
+            plugins.run(name, rest)
+            _refuse(name)
+    parser = root_parser(COMMANDS, plugins_too=not arguments or arguments[0] not in COMMANDS)
+    options = parser.parse_args(arguments)
+    if options.version:
+        print(_versions())
+        return
+    if "run" not in options:
+        parser.print_help(sys.stderr)
+        sys.exit(EXIT_USAGE)
+    options.run(options)
+
+
+def _refuse(name: str) -> None:
+    """End the program: there is no such subcommand."""
+    words = [*COMMANDS, *plugins.names()]
+    print(
+        f"zserve: invalid choice: {name[:80]!r} is no command{suggestion(name, words)}; "
+        "`zserve --help` lists them",
+        file=sys.stderr,
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS.values():
-        subparser = commands.add_parser(
-            command.name,
-            help=command.summary,
-            description=f"{command.summary[0].upper()}{command.summary[1:]}.",
-            epilog=f"examples:\n{command.examples}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        subparser.set_defaults(run=command.run)
-        subparser.add_argument(
-            "--url",
-            default=os.environ.get("ZSERVE_URL") or DEFAULT_URL,
-            help=f"address of the service (default: $ZSERVE_URL, else {DEFAULT_URL})",
-        )
-        command.add_options(subparser)
-    if with_plugins:
-        for name, summary in plugins.summaries().items():
-            commands.add_parser(name, help=summary, add_help=False)
-    return parser
+    sys.exit(EXIT_USAGE)
+
+
+def _versions() -> str:
+    """Return one line about each installed distribution of zserve."""
+    lines = []
+    for name in DISTRIBUTIONS:
+        try:
+            lines.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            lines.append(f"{name} is not installed")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

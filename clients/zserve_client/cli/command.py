@@ -21,6 +21,7 @@ class Command:
         examples: Indented lines for `zserve NAME --help`.
         add_options: Adds the options to a parser.
         run: Runs the subcommand.
+        over_http: True if it asks a service, whose address --url names.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Command:
     examples: str
     add_options: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], None]
+    over_http: bool = True
 
 
 def connect(options: argparse.Namespace) -> Client:

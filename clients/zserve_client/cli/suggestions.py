@@ -1,0 +1,47 @@
+"""Suggest the command or the option that a mistyped word resembles."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Iterable
+from typing import NoReturn
+
+SIMILARITY = 0.6
+"""Similarity of two words, between 0 and 1, from which one is suggested for the other."""
+
+_INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+_UNRECOGNISED = re.compile(r"unrecognized arguments: (--[\w-]+)")
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse's parser, which says which option or value was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with the usage, the message, and a suggestion if a word resembles one."""
+        super().error(message + self._suggestion(message))
+
+    def _suggestion(self, message: str) -> str:
+        if choice := _INVALID_CHOICE.search(message):
+            return suggestion(choice[1], re.findall(r"[\w.-]+", choice[2]))
+        if option := _UNRECOGNISED.match(message):
+            return suggestion(option[1], _options(self))
+        return ""
+
+
+def _options(parser: argparse.ArgumentParser) -> set[str]:
+    """Return the long options of a parser and of its subcommands."""
+    options = set()
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other list of them
+        options |= {each for each in action.option_strings if each.startswith("--")}
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - its name in argparse
+            for subparser in action.choices.values():
+                options |= _options(subparser)
+    return options
+
+
+def suggestion(word: str, words: Iterable[str]) -> str:
+    """Return `; did you mean X?` if a word resembles one of the words, else an empty text."""
+    similar = difflib.get_close_matches(word[:80], sorted(words), n=2, cutoff=SIMILARITY)
+    return f"; did you mean {' or '.join(similar)}?" if similar else ""
