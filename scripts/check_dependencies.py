@@ -17,7 +17,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OWN = {"app", "benchmarks", "docker", "model_store", "scripts", "tests", "training"}
+OWN = {"app", "zserve", "benchmarks", "docker", "model_store", "scripts", "tests", "training"}
 OWN |= {"zserve_client"}
 
 
