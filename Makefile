@@ -126,6 +126,9 @@ test-jobs: $(VENV)/.installed-dev ## test large jobs into an object store on a r
 	$(VENV)/bin/uv pip install --quiet --python $(PY) --group object-store-server
 	$(PY) -m pytest -m "objects or not objects" tests/clients/test_shards.py tests/clients/test_shards_object_store.py $(ARGS)
 
+test-install: $(VENV)/.installed-dev ## build the wheels, and use them in empty environments of each Python that is here
+	$(PY) -m pytest -m install tests/install $(ARGS)
+
 CONTRACT := build/contract
 
 $(CONTRACT)/.installed-python: tests/contract/requirements.txt $(VENV)/.installed-dev
@@ -263,4 +266,4 @@ clean: ## remove .venv and caches; never data, runs or weights
 always:
 .PHONY: always help install serve clients train betas test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-store test-jobs test-monitoring test-kubernetes manifests test-clients test-schema test-slow coverage check format
 .PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-shards bench-overload bench-queueing fuzz bench-digits
-.PHONY: page page-fresh page-screenshots docs docs-site requirements wheels docker-build docker-multiarch docker-pins docker-smoke test-proxy clean sbom audit soak
+.PHONY: test-install page page-fresh page-screenshots docs docs-site requirements wheels docker-build docker-multiarch docker-pins docker-smoke test-proxy clean sbom audit soak

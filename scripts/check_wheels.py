@@ -11,23 +11,33 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from scripts.build_backend import DATA, PACKAGES, PARENT
+
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = {"app": ROOT, "model_store": ROOT, "training": ROOT, "zserve_client": ROOT / "clients"}
-"""Package -> its parent folder."""
+FOLDERS = {"zserve": ROOT, "zserve_client": ROOT / "clients"}
+"""Package of a wheel -> its parent folder."""
+MOVED = (*PACKAGES, DATA)
+"""Folders of the checkout that the wheel of zserve has below zserve."""
 
 
 def tracked_files(package: str) -> set[str]:
     """Return the tracked files of a package, as a wheel names them."""
-    command = ["git", "ls-files", "-z", "--", package]
+    moved = MOVED if package == PARENT else ()
+    command = ["git", "ls-files", "-z", "--", package, *moved]
     listing = subprocess.run(
         command, cwd=FOLDERS[package], capture_output=True, text=True, check=True
     )
-    return {name for name in listing.stdout.split("\0") if name}
+    names = [name for name in listing.stdout.split("\0") if name]
+    return {f"{PARENT}/{n}" if n.partition("/")[0] in moved else n for n in names}
 
 
 def problems_of_wheel(names: Sequence[str], packages: Sequence[str]) -> Iterator[str]:
     """Yield what is missing in a wheel of these files, which should hold these packages."""
     held = set(names)
+    for name in sorted(held):
+        top = name.partition("/")[0]
+        if top not in FOLDERS and not top.endswith((".dist-info", ".data")):
+            yield f"{name} would land beside the packages of other projects"
     for package in packages:
         if f"{package}/py.typed" not in held:
             yield f"{package} has no py.typed, so type checkers ignore its annotations"

@@ -120,10 +120,17 @@ def test_a_version_without_notes_is_not_released(version: str, reason: str):
 
 
 def test_a_wheel_without_a_file_of_its_package_is_refused():
-    complete = tracked_files("training")
-    assert {"training/py.typed", "training/presets/lab.toml"} <= complete
-    assert list(problems_of_wheel([*complete], ["training"])) == []
-    for name in ("training/py.typed", "training/presets/lab.toml"):
-        problems = list(problems_of_wheel([*complete - {name}], ["training"]))
+    complete = tracked_files("zserve")
+    names = ("zserve/py.typed", "zserve/training/presets/lab.toml", "zserve/weights/README.md")
+    assert set(names) <= complete
+    assert list(problems_of_wheel([*complete], ["zserve"])) == []
+    for name in names:
+        problems = list(problems_of_wheel([*complete - {name}], ["zserve"]))
         assert problems
         assert all("py.typed" in each or name in each for each in problems)
+
+
+def test_a_wheel_with_a_package_beside_zserve_is_refused():
+    held = [*tracked_files("zserve"), "zserve-1.dist-info/METADATA", "app/settings.py"]
+    (problem,) = problems_of_wheel(held, ["zserve"])
+    assert problem == "app/settings.py would land beside the packages of other projects"

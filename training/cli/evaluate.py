@@ -19,7 +19,11 @@ WIDTH = 110
 
 def evaluate(
     reference: Annotated[
-        str, typer.Argument(metavar="NAME@VERSION", help="A version, or an alias, in the store.")
+        str,
+        typer.Argument(
+            metavar="NAME[@VERSION]",
+            help="A version, or an alias, in the store; a name alone means its newest version.",
+        ),
     ],
     *,
     data_dir: options.DataDir = None,
@@ -61,8 +65,10 @@ def evaluate(
     prepare_torch(threads)
     settings = TrainingSettings()
     models = open_store(store or settings.store)
-    ref = options.resolve(models, reference)
+    ref, which = options.resolve_newest(models, reference)
     stderr = Console(stderr=True)
+    if which:
+        stderr.print(which, highlight=False)
     stage = "reading"
 
     def show_stage(name: str) -> None:

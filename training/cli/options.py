@@ -119,6 +119,25 @@ def resolve(store: "Store", reference: str) -> "ModelRef":
         raise UsageError(str(error)) from error
 
 
+def resolve_newest(store: "Store", reference: str) -> "tuple[ModelRef, str]":
+    """Return the version that a user names, and a line that says which if the user named none.
+
+    A bare name means the newest version, which training published last, and not production, as it
+    does for a service. Raises UsageError if there is none.
+    """
+    from model_store.spec import PRODUCTION
+
+    ref = resolve(store, reference)
+    if "@" in reference:
+        return ref, ""
+    newest = ref.model_copy(update={"version": max(store.versions(ref.name))})
+    production = store.aliases(ref.name)[PRODUCTION]
+    if len(store.versions(ref.name)) == 1:
+        return newest, f"{newest}, the only version"
+    also = "also" if production == newest.version else f"{ref.name}@{production} is"
+    return newest, f"{newest}, the newest version; {also} production"
+
+
 WithoutFloatWeights = Annotated[
     bool,
     typer.Option(
