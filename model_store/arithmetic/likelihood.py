@@ -37,7 +37,7 @@ def logit_levels(logits: Floats) -> Ints:
 
 def grey_levels(logits: Floats) -> Bytes:
     """Return the mean image's grey levels, 0..255, of logits in units of 2^-8; same shape."""
-    return _grey_table().take(logit_levels(logits))
+    return grey_table().take(logit_levels(logits))
 
 
 def fine_means(logits: Floats) -> Table:
@@ -80,7 +80,8 @@ class DiscretisedLogistic:
 
 
 @functools.cache
-def _grey_table() -> Bytes:
+def grey_table() -> Bytes:
+    """Return the grey levels, 0..255, of the logits -LIMIT to LIMIT in units of 2^-8."""
     return np.asarray(np.rint(_sigmoid() * 255), np.uint8)
 
 

@@ -4,12 +4,13 @@ The package `onnx` could write them, but it takes 50 MB and half a second to imp
 not use it. The tests run its checker on these graphs. Field numbers are those of onnx/onnx.proto.
 """
 
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model_store.protobuf import content, float32, integer, text
 
 IR_VERSION = 8
 OPSET = 17
@@ -20,22 +21,35 @@ Attribute = int | float | Sequence[int]
 Array = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.int64] | NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Value:
+    """An input or an output of a graph: (batch, *shape)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
 @dataclass
 class Graph:
-    """A graph under construction: nodes in order, and constants."""
+    """A graph under construction: nodes in order, and constants.
+
+    A portable graph uses the operators of ONNX alone, and no other that ONNX Runtime has.
+    """
 
     nodes: list[bytes] = field(default_factory=list)
     constants: list[bytes] = field(default_factory=list)
     names: int = 0
+    portable: bool = False
 
     def constant(self, array: Array) -> str:
         """Add a constant and return its name."""
         name = self._name("c")
         self.constants.append(
-            b"".join(_integer(1, side) for side in array.shape)
-            + _integer(2, DATA_TYPES[str(array.dtype)])
-            + _text(8, name)
-            + _bytes(9, np.ascontiguousarray(array).tobytes())
+            b"".join(integer(1, side) for side in array.shape)
+            + integer(2, DATA_TYPES[str(array.dtype)])
+            + text(8, name)
+            + content(9, np.ascontiguousarray(array).tobytes())
         )
         return name
 
@@ -61,13 +75,37 @@ class Graph:
 
     def model(self, source: str, shape: Sequence[int], target: str, rank: int) -> bytes:
         """Return the file: a float32 input (batch, *shape) and a float32 output of `rank` axes."""
-        graph = b"".join(_bytes(1, node) for node in self.nodes)
-        graph += _text(2, "zserve")
-        graph += b"".join(_bytes(5, constant) for constant in self.constants)
-        graph += _bytes(11, _value(source, shape)) + _bytes(12, _value(target, ("",) * (rank - 1)))
-        opsets = _bytes(8, _integer(2, OPSET))
-        opsets += _bytes(8, _text(1, MICROSOFT) + _integer(2, 1))
-        return _integer(1, IR_VERSION) + _text(2, "zserve") + _bytes(7, graph) + opsets
+        graph = b"".join(content(1, node) for node in self.nodes)
+        graph += text(2, "zserve")
+        graph += b"".join(content(5, constant) for constant in self.constants)
+        graph += content(11, _value(source, shape)) + content(
+            12, _value(target, ("",) * (rank - 1))
+        )
+        opsets = content(8, integer(2, OPSET))
+        opsets += content(8, text(1, MICROSOFT) + integer(2, 1))
+        return integer(1, IR_VERSION) + text(2, "zserve") + content(7, graph) + opsets
+
+    def file(
+        self,
+        name: str,
+        inputs: Sequence[Value],
+        outputs: Sequence[Value],
+        metadata: Mapping[str, str],
+    ) -> bytes:
+        """Return the file of a portable graph with typed inputs and outputs, and entries of text."""
+        graph = b"".join(content(1, node) for node in self.nodes)
+        graph += text(2, name)
+        graph += b"".join(content(5, constant) for constant in self.constants)
+        graph += b"".join(content(11, _value(v.name, v.shape, v.dtype)) for v in inputs)
+        graph += b"".join(content(12, _value(v.name, v.shape, v.dtype)) for v in outputs)
+        entries = [text(1, key) + text(2, entry) for key, entry in metadata.items()]
+        return (
+            integer(1, IR_VERSION)
+            + text(2, "zserve")
+            + content(7, graph)
+            + content(8, integer(2, OPSET))
+            + b"".join(content(14, entry) for entry in entries)
+        )
 
     def _append(
         self,
@@ -77,55 +115,30 @@ class Graph:
         attributes: Mapping[str, Attribute],
         domain: str = "",
     ) -> None:
-        message = b"".join(_text(1, name) for name in inputs)
-        message += b"".join(_text(2, name) for name in outputs)
-        message += _text(3, f"{kind}_{outputs[0]}") + _text(4, kind)
+        message = b"".join(text(1, name) for name in inputs)
+        message += b"".join(text(2, name) for name in outputs)
+        message += text(3, f"{kind}_{outputs[0]}") + text(4, kind)
         for name, value in attributes.items():
-            message += _bytes(5, _attribute(name, value))
-        self.nodes.append(message + (_text(7, domain) if domain else b""))
+            message += content(5, _attribute(name, value))
+        self.nodes.append(message + (text(7, domain) if domain else b""))
 
     def _name(self, prefix: str) -> str:
         self.names += 1
         return f"{prefix}{self.names}"
 
 
-def _value(name: str, shape: Sequence[int | str]) -> bytes:
-    """Return the description of a float32 input or output; "" in `shape` is an unknown size."""
-    sides = _bytes(1, _text(2, "batch"))
+def _value(name: str, shape: Sequence[int | str], dtype: str = "float32") -> bytes:
+    """Return the description of an input or output; "" in `shape` is an unknown size."""
+    sides = content(1, text(2, "batch"))
     for side in shape:
-        sides += _bytes(1, _integer(1, side) if isinstance(side, int) else b"")
-    tensor = _integer(1, DATA_TYPES["float32"]) + _bytes(2, sides)
-    return _text(1, name) + _bytes(2, _bytes(1, tensor))
+        sides += content(1, integer(1, side) if isinstance(side, int) else b"")
+    tensor = integer(1, DATA_TYPES[dtype]) + content(2, sides)
+    return text(1, name) + content(2, content(1, tensor))
 
 
 def _attribute(name: str, value: Attribute) -> bytes:
     if isinstance(value, float):
-        return _text(1, name) + _tag(2, 5) + struct.pack("<f", value) + _integer(20, 1)
+        return text(1, name) + float32(2, value) + integer(20, 1)
     if isinstance(value, int):
-        return _text(1, name) + _integer(3, value) + _integer(20, 2)
-    return _text(1, name) + b"".join(_integer(8, item) for item in value) + _integer(20, 7)
-
-
-def _integer(number: int, value: int) -> bytes:
-    return _tag(number, 0) + _varint(value & (2**64 - 1))
-
-
-def _text(number: int, text: str) -> bytes:
-    return _bytes(number, text.encode())
-
-
-def _bytes(number: int, content: bytes) -> bytes:
-    return _tag(number, 2) + _varint(len(content)) + content
-
-
-def _tag(number: int, wire_type: int) -> bytes:
-    return _varint(number << 3 | wire_type)
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+        return text(1, name) + integer(3, value) + integer(20, 2)
+    return text(1, name) + b"".join(integer(8, item) for item in value) + integer(20, 7)

@@ -1,7 +1,6 @@
 """List the versions of a store, show, check, seal, promote, copy and remove them."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -12,6 +11,7 @@ from model_store.spec import Manifest, ModelRef
 from model_store.store import cli_options
 from model_store.store.listing import all_versions, list_versions, size_bytes
 from model_store.store.locations import open_store
+from model_store.store.options import STORE_HELP, add_store_option
 from model_store.store.store import Store
 from model_store.store.tidying_cli import prune, remove, rename
 from model_store.store.transfer import copy_aliases, copy_version, differences, select
@@ -155,20 +155,17 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
     text, run, add = _COMMANDS[name]
     parser.description = parser.description or f"{text[0].upper()}{text[1:]}."
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "--store", default=argparse.SUPPRESS, metavar="STORE", help=cli_options.STORE_HELP
-    )
+    parser.add_argument("--store", default=argparse.SUPPRESS, metavar="STORE", help=STORE_HELP)
     add(parser)
 
 
 def _parser(prog: str) -> ArgumentParser:
-    parser = ArgumentParser(prog=prog, description=__doc__)
-    parser.add_argument(
-        "--store",
-        default=os.environ.get("ZSERVE_STORE") or None,
-        metavar="STORE",
-        help=cli_options.STORE_HELP,
+    parser = ArgumentParser(
+        prog=prog,
+        description=__doc__,
+        epilog="Further commands, with options of their own: export, import.",
     )
+    add_store_option(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=ArgumentParser)
     for name, (text, _, _) in _COMMANDS.items():
         add_options(

@@ -6,10 +6,6 @@ from collections.abc import Callable
 from model_store.arithmetic import golden
 from model_store.spec import PRODUCTION
 
-STORE_HELP = (
-    "folder of the models, or address of an object store such as s3://bucket/prefix (default: "
-    "ZSERVE_STORE, or the models you trained together with the shipped ones)"
-)
 _REFERENCE = "NAME[@VERSION|@ALIAS]"
 
 

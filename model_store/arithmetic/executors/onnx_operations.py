@@ -103,7 +103,7 @@ def add_operation(  # noqa: PLR0911 - one case an operation
             return value if rounded else graph.node("Round", [value])
         case SiluLevels(highest=highest, exponent=exponent):
             value = value if rounded else graph.node("Round", [value])
-            value = graph.node("QuickGelu", [value], {"alpha": 2.0**-exponent}, domain=MICROSOFT)
+            value = _add_silu(graph, value, 2.0**-exponent)
             scale = _spread(operation.scale * np.float32(2.0**-exponent), rank)
             value = graph.node("Round", [graph.node("Mul", [value, graph.constant(scale)])])
             return _clip(graph, value, None, highest)  # quicker than Min
@@ -124,6 +124,18 @@ def add_linear(
 def add_rounding(graph: Graph, value: str, limit: float) -> str:
     """Round to the nearest integer and clamp to +-limit."""
     return _clip(graph, graph.node("Round", [value]), -limit, limit)
+
+
+def _add_silu(graph: Graph, value: str, alpha: float) -> str:
+    """Add x sigmoid(alpha x), by one operator if ONNX Runtime will run the graph.
+
+    The certificate of a scale allows for one multiplication more, of which alpha, a power of two, needs
+    no rounding.
+    """
+    if not graph.portable:
+        return graph.node("QuickGelu", [value], {"alpha": alpha}, domain=MICROSOFT)
+    scaled = graph.node("Mul", [value, graph.constant(np.array(alpha, np.float32))])
+    return graph.node("Mul", [value, graph.node("Sigmoid", [scaled])])
 
 
 def _add_latent_dense(graph: Graph, layer: LatentDense, value: str) -> str:
