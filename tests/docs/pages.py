@@ -42,6 +42,9 @@ WORDS = {
     "toml FILE": "must be valid; written to FILE for the blocks after it",
     "json": "must be valid",
     "yaml": "must be valid",
+    "html": "a program for a browser; not run",
+    "csharp": "a program for .NET; not run",
+    "kotlin": "a program for Android; not run",
     "text": "a diagram or an output; not checked",
 }
 """Words behind the three backticks of a block, and how a test treats the block."""
