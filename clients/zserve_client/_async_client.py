@@ -368,9 +368,9 @@ class AsyncClient:
         """Write n images of each label into a folder that torchvision's ImageFolder reads.
 
         `labels` is one class, a list of classes, or "all". Image i of each label has seed + i. An
-        interrupted export continues if it is called again with the same arguments; it keeps its
-        weights and its seed. `progress(done, total)` is called as images arrive; with asyncio, in
-        a thread.
+        interrupted export continues if it is called again with the same arguments, and grows if n is
+        larger; it keeps its weights and its seed. `progress(done, total)` is called as images
+        arrive; with asyncio, in a thread.
         """
         options = ExportOptions(n, seed, model, labels, temperature, scale, metadata)
         return await self._transport.run(export(Path(folder), options, progress))

@@ -5,13 +5,15 @@
     FOLDER/export.json         the arguments, the weights, and whether the export is complete
 
 An image gets its line in the manifest after it was written, so that an interrupted export
-continues after the last complete line.
+continues after the last complete line. An export with a larger n goes on where the one before ended:
+the images that are there stay as they are, and the lines of the new ones follow.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 import zipfile
@@ -62,33 +64,66 @@ class ExportOptions:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where an image is in an export.
+
+    Attributes:
+        label: Name of its class.
+        number: Its number among the images of the label; it has the seed of the plan + number.
+        end: The images of the label before this number are fetched one after the other.
+    """
+
+    label: str | None
+    number: int
+    end: int
+
+    @property
+    def file(self) -> str:
+        """Return the path in the folder."""
+        digits = max(6, len(str(self.end - 1)))
+        return f"{label_folder(self.label)}/{self.number:0{digits}d}.png"
+
+
+@dataclass(frozen=True)
 class Plan:
-    """The arguments of an export, with the weights, seed and classes that the service chose."""
+    """The arguments of an export, with the weights, seed and classes that the service chose.
+
+    `grown` has each n with which the export was called before, ascending. Images are in the order in
+    which they are fetched: for each n, label after label.
+    """
 
     options: ExportOptions
     model: str
     seed: int
     labels: Sequence[str | None]
     complete: bool = False
+    grown: Sequence[int] = ()
 
     @property
     def total(self) -> int:
         """Return the number of images of all labels."""
         return self.options.n * len(self.labels)
 
-    def label(self, i: int) -> str | None:
-        """Return the label of image i; images are in the order of their labels."""
-        return self.labels[i // self.options.n]
+    def place(self, i: int) -> Place:
+        """Return where image i is."""
+        bounds = [0, *self.grown, self.options.n]
+        for start, end in itertools.pairwise(bounds):
+            before, images = start * len(self.labels), (end - start) * len(self.labels)
+            if i < before + images:
+                label, number = divmod(i - before, end - start)
+                return Place(self.labels[label], start + number, end)
+        raise IndexError(i)
 
-    def file(self, i: int) -> str:
-        """Return the path of image i in the folder."""
-        digits = max(6, len(str(self.options.n - 1)))
-        return f"{label_folder(self.label(i))}/{i % self.options.n:0{digits}d}.png"
+    def with_more(self, n: int) -> Plan:
+        """Return the plan of an export that goes on to n images of each label."""
+        options = replace(self.options, n=n)
+        return replace(self, options=options, grown=[*self.grown, self.options.n], complete=False)
 
     def request(self, first: int, count: int, archive: Path) -> Request:
         """Return the request for `count` images from image `first`, as a zip archive."""
-        seed = (self.seed + first % self.options.n) % SEED_COUNT
-        samples = {"n": count, "seed": seed, "model": self.model, "label": self.label(first)}
+        place = self.place(first)
+        seed = (self.seed + place.number) % SEED_COUNT
+        samples = {"n": count, "seed": seed, "model": self.model, "label": place.label}
         output = {
             "temperature": self.options.temperature,
             "scale": self.options.scale,
@@ -102,6 +137,8 @@ class Plan:
         """Replace the plan file of a folder atomically."""
         document = asdict(self)
         document = {"asked": document.pop("options"), **document}
+        if not self.grown:
+            del document["grown"]
         part = folder / f".{PLAN_FILE}.part"
         part.write_text(json.dumps(document, indent=1) + "\n")
         part.replace(folder / PLAN_FILE)
@@ -176,6 +213,9 @@ def read_plan(folder: Path, options: ExportOptions) -> Plan | None:
         plan = Plan(options=ExportOptions(**document.pop("asked")), **document)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder} holds other files; choose an empty folder") from error
+    if options.n > plan.options.n and replace(plan.options, n=options.n) == options:
+        plan = plan.with_more(options.n)
+        plan.save(folder)
     if plan.options != options:
         before, now = asdict(plan.options), asdict(options)
         changes = [
@@ -184,7 +224,8 @@ def read_plan(folder: Path, options: ExportOptions) -> Plan | None:
             if before[name] != now[name]
         ]
         raise InputError(
-            f"{folder} holds another export ({'; '.join(changes)}); choose another folder"
+            f"{folder} holds another export ({'; '.join(changes)}); choose another folder, or "
+            "change nothing but n to a larger number"
         )
     return plan
 
@@ -208,7 +249,8 @@ def _fetch(folder: Path, plan: Plan, present: int, progress: ProgressCallback) -
     progress(present, plan.total)
     try:
         while present < plan.total:
-            count = min(largest, plan.options.n - present % plan.options.n)
+            place = plan.place(present)
+            count = min(largest, place.end - place.number)
             reply = yield plan.request(present, count, archive)
             if smaller := smaller_count(reply, count):
                 largest = smaller
@@ -227,9 +269,9 @@ def _unpack(path: Path, folder: Path, plan: Plan, first: int, count: int) -> Non
             header, *rows = _manifest_rows(archive)
             if len(rows) != count:
                 raise UnexpectedAnswerError(f"expected {count} images, the archive has {len(rows)}")
-            (folder / plan.file(first)).parent.mkdir(exist_ok=True)
+            (folder / plan.place(first).file).parent.mkdir(exist_ok=True)
             for i, row in enumerate(rows, first):
-                (folder / plan.file(i)).write_bytes(archive.read(row[0]))
+                (folder / plan.place(i).file).write_bytes(archive.read(row[0]))
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise UnexpectedAnswerError(f"the archive of the service is damaged: {error}") from error
     text = io.StringIO()
@@ -237,7 +279,8 @@ def _unpack(path: Path, folder: Path, plan: Plan, first: int, count: int) -> Non
     if first == 0:
         writer.writerow(["file", "label", *header[1:]])
     for i, row in enumerate(rows, first):
-        writer.writerow([plan.file(i), plan.label(i) or "", *row[1:]])
+        place = plan.place(i)
+        writer.writerow([place.file, place.label or "", *row[1:]])
     with (folder / MANIFEST_FILE).open("w" if first == 0 else "a", newline="") as manifest:
         manifest.write(text.getvalue())
 

@@ -1,7 +1,9 @@
 """The command `zserve`, as a user types it, and subcommands of other packages."""
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -11,7 +13,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.clients.conftest import Script
+from tests.clients.conftest import TOKEN, Script
 from zserve_client import _client
 from zserve_client._retry import NO_RETRIES
 from zserve_client.cli import plugins
@@ -24,10 +26,14 @@ COMMANDS = [
     "interpolate",
     "traverse",
     "edit",
+    "augment",
+    "encode",
+    "decode",
     "score",
     "compress",
     "decompress",
     "models",
+    "promote",
     "bench",
 ]
 
@@ -284,7 +290,7 @@ def test_the_installed_command_and_the_module_do_the_same(url: str, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("arguments", "usage"),
-    [(["serve", "--help"], "usage: python -m app"), (["train", "--help"], "Usage: zserve train")],
+    [(["serve", "--help"], "usage: zserve serve"), (["train", "--help"], "usage: zserve train")],
 )
 def test_serve_and_train_run_from_any_folder(tmp_path: Path, arguments: list[str], usage: str):
     done = subprocess.run(
@@ -348,6 +354,158 @@ def test_an_unknown_subcommand_is_a_usage_error(monkeypatch: pytest.MonkeyPatch,
         main(["nonsense"])
     assert ended.value.code == 2
     assert "invalid choice: 'nonsense'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("generat", "did you mean generate?"),
+        ("sevre", "did you mean serve or score?"),
+        ("count-al", "did you mean count-all?"),
+        ("generate --tempratur 1", "did you mean --temperature?"),
+        ("reconstruct a.png --preprocess nona", "did you mean none"),
+        ("completion bsh", "did you mean bash"),
+    ],
+)
+def test_a_mistyped_word_gets_a_suggestion(
+    monkeypatch: pytest.MonkeyPatch, capsys, line: str, words: str
+):
+    install(monkeypatch, **{"count-all": f"{__name__}:exit_with_the_number_of"})
+    with pytest.raises(SystemExit) as ended:
+        main(line.split())
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_mistyped_word_after_models_gets_a_suggestion(zserve, monkeypatch: pytest.MonkeyPatch):
+    install(monkeypatch)
+    with pytest.raises(SystemExit, match=r"no model 'lst' .*did you mean `zserve models list`\?"):
+        zserve("models", "lst")
+
+
+def test_models_and_a_word_is_a_command_of_a_store(monkeypatch: pytest.MonkeyPatch, zserve):
+    install(monkeypatch, **{"models list": f"{__name__}:exit_with_the_number_of"})
+    with pytest.raises(SystemExit) as ended:
+        main(["models", "list", "--store", "x"])
+    assert ended.value.code == 2
+    assert zserve("models", "mnist@2") == "# mnist@2\n\n"
+    with pytest.raises(SystemExit, match="models rm needs the package zserve"):
+        main(["models", "rm", "x@1"])
+
+
+def test_help_says_what_a_subcommand_says_about_itself(monkeypatch: pytest.MonkeyPatch, capsys):
+    install(monkeypatch, count=f"{__name__}:exit_with_the_number_of", broken="nobody:has")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert "    count              a subcommand of another package\n" in text
+    assert "    broken             from another package\n" in text
+
+
+def test_without_words_the_help_goes_to_stderr(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+    assert "zserve serve" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands_options_and_values(capsys, shell: str):
+    main(["completion", shell])
+    script = capsys.readouterr().out
+    for word in ("generate", "serve", "prune", "--temperature", "--workers", "--keep", "--preset"):
+        assert word in script
+    assert (
+        "compgen -f" if shell == "bash" else "_files" if shell == "zsh" else "complete_path"
+    ) in (script)
+
+
+def test_bash_completes_what_is_typed(tmp_path: Path, capsys):
+    main(["completion", "bash"])
+    script = capsys.readouterr().out
+    function = re.search(r"complete .*-F (\S+) zserve", script)
+    assert function is not None
+    program = f"""{script}
+COMP_WORDS=(zserve models pr); COMP_CWORD=2; COMP_LINE="zserve models pr"; COMP_POINT=16
+{function[1]} zserve pr models
+echo "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(
+        ["/bin/bash", "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert set(done.stdout.split()) == {"prune", "promote"}, done.stderr
+
+
+def test_version_names_both_distributions(capsys):
+    main(["--version"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["zserve", "zserve-client"]
+
+
+# --- latents, variants and promotion -----------------------------------------------------------
+
+
+def test_encode_and_decode_are_those_of_the_service(zserve, client, drawing: Path, tmp_path: Path):
+    expected = client.encode([drawing, drawing])
+    document = json.loads(zserve("encode", drawing, drawing))
+    assert document["model"] == "mnist@1"
+    assert [image["mu"] for image in document["images"]] == expected.mu
+    assert document["images"][0]["file"] == str(drawing)
+    for name in ("latents.json", "latents.csv"):
+        printed = zserve("encode", drawing, drawing, "--out", name)
+        assert printed == f"{name}: latents of 2 images, by mnist@1\n"
+        assert zserve("decode", name, "--out", "out.png") == "out.png: 2 images of mnist@1\n"
+        assert (tmp_path / "out.png").read_bytes() == client.decode(expected).content
+
+
+def test_decode_takes_rows_from_stdin_and_the_manifest_of_a_data_set(
+    zserve, client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rows = [[0.0, 0.5, -1.0], [1.0, 0.0, 0.25]]
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(rows)))
+    zserve("decode", "-", "--out", "rows.png")
+    assert (tmp_path / "rows.png").read_bytes() == client.decode(rows).content
+    zserve("generate", "--n", 3, "--seed", 7, "--out", "set")
+    zserve("decode", "set/manifest.csv", "--out", "set.png")
+    with Image.open(tmp_path / "set.png") as image:
+        assert image.size == client.generate(3, seed=7).image.size
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.json", "{", "has no latents"),
+        ("a.json", '{"x": 1}', "has no latents"),
+        ("a.json", "[]", "has no latents"),
+        ("a.csv", "a,b\n1,2\n", "no column is named z0 or mu0"),
+        ("a.csv", "z0\nx\n", "could not convert"),
+    ],
+)
+def test_decode_refuses_files_without_latents(zserve, tmp_path: Path, name, text, words):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SystemExit, match=words):
+        zserve("decode", name)
+
+
+def test_augment_saves_the_variants_of_the_service(zserve, client, drawing: Path, tmp_path: Path):
+    printed = zserve("augment", drawing, "--n", 4, "--seed", 7, "--temperature", 0.5)
+    assert printed == "variants.png: 4 variants by mnist@1, seed 7\n"
+    expected = client.augment(drawing, 4, seed=7, temperature=0.5)
+    assert (tmp_path / "variants.png").read_bytes() == expected.content
+
+
+def test_promote_moves_an_alias_and_says_what_it_was(zserve, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(SystemExit, match="token"):
+        zserve("promote", "mnist@2")
+    monkeypatch.setenv("ZSERVE_TOKEN", TOKEN)
+    try:
+        assert zserve("promote", "mnist@2") == "mnist@production is version 2 (was 1)\n"
+        assert "canary is version 1\n" in zserve("promote", "mnist@1", "--alias", "canary")
+    finally:
+        assert zserve("promote", "mnist@1") == "mnist@production is version 1 (was 2)\n"
+    for wrong in ("mnist", "mnist@canary", "@1"):
+        with pytest.raises(SystemExit, match="is not NAME@VERSION"):
+            zserve("promote", wrong)
 
 
 def test_the_client_needs_httpx_alone(url: str, tmp_path: Path):

@@ -122,6 +122,59 @@ def test_a_continued_export_keeps_its_weights_and_its_seed(client: Client, tmp_p
     assert seeds == [(continued.seed + i) % 2**32 for i in range(N)]
 
 
+@pytest.mark.parametrize("steps", [(3, 7), (7, 50, N), (1, N)])
+def test_an_export_grows_to_the_images_of_a_larger_one(
+    client: Client, tmp_path: Path, steps: tuple[int, ...]
+):
+    options: dict[str, Any] = {"labels": ["Dress", "7"], "model": "named", "seed": 9}
+    grown, before = tmp_path / "grown", 0
+    for n in steps:
+        files = tree(grown) if before else {}
+        export = client.export(grown, n, **options)
+        assert (export.n, export.fetched) == (2 * n, 2 * (n - before))
+        now = tree(grown)
+        assert all(now[name] == files[name] for name in files if name.endswith(".png"))
+        before = n
+    client.export(tmp_path / "whole", steps[-1], **options)
+    whole, parts = tree(tmp_path / "whole"), tree(grown)
+    assert {n: c for n, c in whole.items() if n.endswith(".png")} == {
+        n: c for n, c in parts.items() if n.endswith(".png")
+    }
+    assert sorted(manifest(grown), key=str) == sorted(manifest(tmp_path / "whole"), key=str)
+    assert client.export(grown, steps[-1], **options).fetched == 0
+
+
+def test_an_interrupted_export_grows_and_an_interrupted_growth_continues(
+    client: Client, tmp_path: Path
+):
+    def interrupt(done: int, total: int) -> None:
+        if done > total // 2:
+            raise InterruptedByUserError
+
+    options: dict[str, Any] = {"labels": ["Dress", "7"], "model": "named", "seed": 9}
+    for n in (N, N + 60):
+        with pytest.raises(InterruptedByUserError):
+            client.export(tmp_path / "set", n, progress=interrupt, **options)
+    client.export(tmp_path / "set", N + 60, **options)
+    client.export(tmp_path / "whole", N + 60, **options)
+    images = [
+        {name: content for name, content in tree(tmp_path / folder).items() if ".png" in name}
+        for folder in ("set", "whole")
+    ]
+    assert images[0] == images[1]
+    assert len(manifest(tmp_path / "set")) == 2 * (N + 60)
+
+
+def test_an_export_never_shrinks(client: Client, tmp_path: Path):
+    client.export(tmp_path / "set", 5)
+    before = tree(tmp_path / "set")
+    with pytest.raises(InputError, match=r"n 5, not 4.*n to a larger number"):
+        client.export(tmp_path / "set", 4)
+    with pytest.raises(InputError, match="n 5, not 6; temperature"):
+        client.export(tmp_path / "set", 6, temperature=0.5)
+    assert tree(tmp_path / "set") == before
+
+
 def test_a_folder_with_other_files_is_not_touched(client: Client, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="holds other files"):

@@ -209,6 +209,23 @@ def test_a_finished_job_fetches_nothing(whole: Path, url: str):
     assert tree(whole) == before
 
 
+@pytest.mark.parametrize("steps", [(40, 100), (60, 61, 100)])
+def test_a_job_grows_to_the_files_of_a_larger_one(
+    whole: Path, url: str, tmp_path: Path, steps: tuple[int, ...]
+):
+    """Whole shards stay as they are; a last one that was not full is made again."""
+    folder = tmp_path / "grown"
+    run_job(url, str(folder), options(n=steps[0], **LABELLED), processes=1)
+    for n in steps[1:]:
+        kept = {name: content for name, content in tree(folder).items() if "000000.tar" in name}
+        job = run_job(url, str(folder), options(n=n, **LABELLED), processes=1)
+        assert job.fetched < 2 * n
+        assert {name: tree(folder)[name] for name in kept} == kept
+    assert tree(folder) == tree(whole)
+    with pytest.raises(InputError, match=r"another job \(n 100, not 99\).*n to a larger number"):
+        run_job(url, str(folder), options(n=99, **LABELLED), processes=1)
+
+
 def test_a_killed_job_continues_to_the_same_files(whole: Path, url: str, tmp_path: Path):
     folder = tmp_path / "killed"
     words = "--n 100 --model named --label all --seed 5 --shard-images 60 --layout webdataset"

@@ -30,8 +30,11 @@ names = [m.name for m in pkgutil.walk_packages(zserve.__path__, "zserve.", onerr
 count = 0
 for name in names:
     if name.startswith(tuple(wanted)) and not name.endswith("__main__"):
-        importlib.import_module(name)
-        count += 1
+        try:
+            importlib.import_module(name)
+            count += 1
+        except ModuleNotFoundError as error:
+            assert error.name.partition(".")[0] in {"redis", "torch"}, (name, error)
 beside = {"app", "model_store", "training", "weights"} & set(sys.modules)
 assert not beside, beside
 print(count)
@@ -90,7 +93,8 @@ def test_nothing_lands_beside_zserve(environment: Environment):
     assert not {"app", "model_store", "training", "weights", "scripts"} & {
         path.name for path in site.iterdir()
     }
-    assert environment.run("python", "-c", IMPORT_ALL, "zserve.app", "zserve.model_store.store")
+    count = environment.run("python", "-c", IMPORT_ALL, "zserve.app", "zserve.model_store")
+    assert int(count) > 150
 
 
 def test_the_command_serves_and_asks(environment: Environment):
@@ -232,7 +236,7 @@ def test_an_extra_trains_publishes_and_serves(
     assert (environment.data / "runs" / "mine" / "history.csv").is_file()
     with served(environment, "--model", "mine") as url:
         assert "mine@2" in environment.run("zserve", "models", "--url", url)
-    assert environment.run("python", "-c", IMPORT_ALL, "zserve.training.", "zserve.model_store.vae")
+    assert int(environment.run("python", "-c", IMPORT_ALL, "zserve.training.")) > 80
     assert "usage: zserve train" in environment.run("zserve", "train", "--help")
 
 

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zserve_client._shards.plan import JobOptions, JobPlan, Shard, index_json, make_job_plan
@@ -60,7 +60,11 @@ def run_job(
 
 
 def read_or_make_plan(url: str, storage: Storage, options: JobOptions) -> JobPlan:
-    """Return the plan of an interrupted job, or make one; the first of two commands decides."""
+    """Return the plan of an interrupted job, or make one; the first of two commands decides.
+
+    A larger n, and nothing else, makes an existing job larger: whole shards stay as they are, and the
+    last one, if it was not full, is made again.
+    """
     content = storage.read(PLAN_FILE)
     if content is None:
         if not storage.is_empty():
@@ -71,6 +75,9 @@ def read_or_make_plan(url: str, storage: Storage, options: JobOptions) -> JobPla
             return plan
         content = storage.read(PLAN_FILE) or b""
     plan = JobPlan.from_json(content, f"{storage}/{PLAN_FILE}")
+    if plan.grows_to(options):
+        plan = replace(plan, options=options)
+        storage.write(PLAN_FILE, plan.to_json())
     plan.check_options(options, storage)
     return plan
 

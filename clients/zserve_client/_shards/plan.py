@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from zserve_client._export import ExportOptions, make_plan
@@ -113,6 +113,10 @@ class JobPlan:
             )
         return plan
 
+    def grows_to(self, options: JobOptions) -> bool:
+        """Return True if a job with these arguments is this one, with more images."""
+        return options.n > self.options.n and replace(self.options, n=options.n) == options
+
     def check_options(self, options: JobOptions, place: object) -> None:
         """Raise InputError if a job with other arguments is in this place."""
         changes = [
@@ -123,7 +127,8 @@ class JobPlan:
         ]
         if changes:
             raise InputError(
-                f"{place} holds another job ({'; '.join(changes)}); choose another place"
+                f"{place} holds another job ({'; '.join(changes)}); choose another place, or change "
+                "nothing but n to a larger number"
             )
 
 

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         _run(arguments)
     except (ZserveError, plugins.NotInstalledError) as error:
-        sys.exit(f"zserve: {error}")
+        sys.exit(f"zserve: {error}{_meant(arguments)}")
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""
         sys.exit(f"zserve: {file}{error.strerror or error}")
@@ -84,6 +84,14 @@ def _run(arguments: Sequence[str]) -> None:
         parser.print_help(sys.stderr)
         sys.exit(EXIT_USAGE)
     options.run(options)
+
+
+def _meant(arguments: Sequence[str]) -> str:
+    """Return a suggestion if `zserve models` got a word that resembles one of its commands."""
+    if arguments[:1] != ["models"] or len(arguments) < 2:
+        return ""
+    words = {f"`zserve models {word}`" for word in plugins.store_commands()}
+    return suggestion(f"`zserve models {arguments[1]}`", words, similarity=0.88)
 
 
 def _refuse(name: str) -> None:

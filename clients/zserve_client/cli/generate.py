@@ -21,7 +21,8 @@ EXAMPLES = """\
 
 An --out without a suffix is a folder that torchvision.datasets.ImageFolder reads: one folder for
 each label (`unlabelled` without --label), and manifest.csv with the seed and the latent of each
-image. If the command is interrupted, run it again to continue.
+image. If the command is interrupted, run it again to continue. Run it again with a larger --n to
+get more images: those that are there stay as they are.
 
 An address (s3://, gs:// or az://), and a folder with more than 100,000 images of a label, get tar
 files as WebDataset reads them, and index.json. Each depends on its seeds, the weights and the

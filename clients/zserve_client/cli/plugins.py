@@ -40,6 +40,12 @@ def names() -> set[str]:
     return {*SERVER_COMMANDS, *(entry.name for entry in entry_points(group=GROUP))}
 
 
+def store_commands() -> set[str]:
+    """Return the words that `zserve models` takes as commands of a store."""
+    installed = (name.partition(" ")[2] for name in names() if name.startswith("models "))
+    return {*STORE_COMMANDS, *installed}
+
+
 def summaries() -> dict[str, str]:
     """Return one line about each subcommand of another package."""
     missing = {name: f"{text} (not installed)" for name, text in SERVER_COMMANDS.items()}

@@ -41,7 +41,7 @@ def _options(parser: argparse.ArgumentParser) -> set[str]:
     return options
 
 
-def suggestion(word: str, words: Iterable[str]) -> str:
+def suggestion(word: str, words: Iterable[str], similarity: float = SIMILARITY) -> str:
     """Return `; did you mean X?` if a word resembles one of the words, else an empty text."""
-    similar = difflib.get_close_matches(word[:80], sorted(words), n=2, cutoff=SIMILARITY)
+    similar = difflib.get_close_matches(word[:80], sorted(words), n=2, cutoff=similarity)
     return f"; did you mean {' or '.join(similar)}?" if similar else ""
