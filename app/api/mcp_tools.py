@@ -17,7 +17,6 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
-from app.api.off_loop import call
 from app.api.problems import find_remedy
 from app.api.result import square_columns
 from app.errors import LimitError, ServiceError
@@ -25,6 +24,7 @@ from app.imaging.grid import enlarge, make_grid
 from app.imaging.png import encode_png
 from app.inference.functions import ModelFunctions
 from app.inference.loaded_model import LoadedModel
+from app.off_loop import call
 from app.operations import draw_latents, find_class
 from app.sampling.latents import SEEDS, consecutive_seeds, random_seed, standard_normal
 from app.sampling.paths import lerp, slerp, traversal, traversal_values

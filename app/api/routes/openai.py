@@ -17,7 +17,6 @@ from starlette.responses import Response
 from app.api.caching import cache_headers, client_has, etag
 from app.api.dependencies import Services, ServicesDep
 from app.api.limits import at_most
-from app.api.off_loop import LARGE_TEXT_BYTES, call
 from app.api.openai_schema import (
     AUTO_SIDE,
     MAX_IMAGES,
@@ -38,6 +37,7 @@ from app.api.request_body import content_type_of, unsupported_body
 from app.api.result import OutputOptions
 from app.errors import LimitError, MalformedBodyError, ParameterError
 from app.inference.loaded_model import LoadedModel
+from app.off_loop import LARGE_TEXT_BYTES, call
 from app.operations import draw_latents, find_class
 from app.prompts import classes_named
 from app.sampling import latents
