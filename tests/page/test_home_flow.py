@@ -117,7 +117,7 @@ def test_the_bells_have_one_order_whoever_computes(visitor: Visitor) -> None:
 def bell_order(visitor: Visitor) -> list[str]:
     """Return the dimensions of all bells in the order in which they are shown."""
     large = [f"z{row['dimension']}" for row in rows(visitor)]
-    small = visitor.shown.locator(".mini").evaluate_all(
+    small: list[str] = visitor.shown.locator(".mini").evaluate_all(
         "all => all.map(one => one.title.split(':')[0])"
     )
     return large + small

@@ -25,10 +25,11 @@ from zserve_client.cli import (
     score,
     traverse,
 )
+from zserve_client.cli.command import Command
 from zserve_client.cli.parser import root_parser
 from zserve_client.cli.suggestions import suggestion
 
-COMMANDS = {
+COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
         generate.COMMAND,
