@@ -16,13 +16,13 @@ def select(store: Store, references: Iterable[str]) -> list[ModelRef]:
 
     Without references, all versions of the store. Raises InvalidReferenceError, NotFoundError.
     """
-    named = [ModelRef.parse(text) for text in references]
     refs: list[ModelRef] = []
-    for ref in named or [ModelRef(name=name) for name in store.names()]:
-        if ref.version is None and ref.alias is None:
-            refs += [ModelRef(name=ref.name, version=v) for v in store.versions(ref.name)]
-        else:
+    for text in list(references) or store.names():
+        ref = ModelRef.parse(text)
+        if "@" in text:
             refs.append(store.resolve(ref))
+        else:
+            refs += [ModelRef(name=ref.name, version=v) for v in store.versions(ref.name)]
     return list(dict.fromkeys(refs))
 
 

@@ -57,6 +57,14 @@ def test_a_push_copies_every_byte_and_no_alias(
     assert "0 versions copied" in capsys.readouterr().out
 
 
+def test_a_bare_name_means_all_versions_and_an_alias_one(here: Place, there: Place):
+    assert run(here, "push", "tiny@production", "--to", there.location) == 0
+    assert in_place(there).versions("tiny") == (2,)
+    assert run(here, "push", "tiny", "--to", there.location) == 0
+    assert in_place(there).versions("tiny") == (1, 2)
+    assert in_place(there).names() == ("tiny",)
+
+
 def test_a_pull_is_a_push_from_the_other_side(here: Place, there: Place):
     assert run(there, "pull", "tiny@production", "--from", here.location) == 0
     assert in_place(there).versions("tiny") == (2,)
