@@ -17,7 +17,7 @@ from app.errors import SettingsError
 from app.prefixes import normal_prefix
 from app.rates import Rate
 from model_store.spec import ModelRef
-from model_store.store import check_url, is_url
+from model_store.store import check_address, is_url
 
 PREFIX = "ZSERVE_"
 
@@ -94,7 +94,8 @@ class Settings(BaseSettings):
     store: Path | str | None = Field(
         default=None,
         description="Folder with the models, or address of an object store: s3://bucket/prefix, "
-        "gs://bucket/prefix or az://container/prefix. By default `models/`, into which training "
+        "gs://bucket/prefix or az://container/prefix; or a repository of the Hugging Face hub: "
+        "hf://org/name[@revision]. By default `models/`, into which training "
         "publishes, together with the shipped models.",
     )
     store_cache: Path | None = Field(
@@ -354,7 +355,7 @@ class Settings(BaseSettings):
     def _check_store(cls, store: Path | str | None) -> Path | str | None:
         """Refuse a folder that does not exist: a store that is not mounted looks like an empty one."""
         if isinstance(store, str):
-            check_url(store)
+            check_address(store)
         elif store is not None and not store.is_dir():
             kind = "is not a folder" if store.exists() else "the folder does not exist"
             raise ValueError(f"{kind}; create it, or name the folder with the models")

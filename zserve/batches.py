@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,7 +62,7 @@ class AugmentedBatches:
         """Return the number of batches of an epoch."""
         return math.ceil(len(self._mu) / self._batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Floats, NDArray[np.generic]] | tuple[Floats]]:
+    def __iter__(self) -> Iterator[tuple[NDArray[Any], ...]]:
         """Yield the batches of the next epoch."""
         epoch, self.epoch = self.epoch, self.epoch + 1
         n = len(self._mu)

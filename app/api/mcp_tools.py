@@ -142,8 +142,8 @@ class Tools:
     ) -> Answer:
         """Show how the image of one seed turns into that of another, as one row."""
         loaded = await self.models.get(model)
-        first, last = _latent(seed_a, loaded), _latent(seed_b, loaded)
-        z = (slerp if path == "slerp" else lerp)(first, last, steps)
+        along = slerp if path == "slerp" else lerp
+        z = along(_latent(seed_a, loaded), _latent(seed_b, loaded), steps)
         images = await self.models.functions.decode_levels(loaded, z)
         parameters = {"seed_a": seed_a, "seed_b": seed_b, "steps": steps, "path": path}
         return await _answer(loaded, images, steps, parameters)

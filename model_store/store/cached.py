@@ -18,6 +18,7 @@ from model_store.errors import StoreUnavailableError
 from model_store.store.backend import ALIASES, MAX_ALIASES_BYTES
 from model_store.store.checksums import MANIFEST, MAX_MANIFEST_BYTES, record
 from model_store.store.disk_cache import DiskCache, Document
+from model_store.store.hub import Hub
 from model_store.store.objects import NotModified, Objects
 
 log = logging.getLogger("zserve")
@@ -39,7 +40,7 @@ T = TypeVar("T")
 class Cached:
     """Backend over an object store and a cache."""
 
-    def __init__(self, objects: Objects, cache: DiskCache) -> None:
+    def __init__(self, objects: Objects | Hub, cache: DiskCache) -> None:
         self._objects = objects
         self._cache = cache
         self._away: str | None = None

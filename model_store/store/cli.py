@@ -8,7 +8,8 @@ from model_store.arithmetic import golden
 from model_store.command_line import ArgumentParser
 from model_store.errors import CorruptVersionError, PublishError, StoreError
 from model_store.spec import Manifest, ModelRef
-from model_store.store import cli_options
+from model_store.store import cli_options, hub_cli
+from model_store.store.hub import is_hub
 from model_store.store.listing import all_versions, list_versions, size_bytes
 from model_store.store.locations import open_store
 from model_store.store.options import STORE_HELP, add_store_option
@@ -70,14 +71,20 @@ def verify(store: Store, options: argparse.Namespace) -> int:
 
 
 def push(store: Store, options: argparse.Namespace) -> int:
-    """Copy versions to another store."""
-    return _transfer(store, open_store(options.to), options.refs, aliases=options.aliases)
+    """Copy versions to another store, or to a repository of the hub."""
+    location, refs = hub_cli.split_address(options.refs, options.to, "--to")
+    if is_hub(location):
+        return hub_cli.push_to_hub(store, location, refs, options.license)
+    return _transfer(store, open_store(location), refs, aliases=options.aliases)
 
 
 def pull(store: Store, options: argparse.Namespace) -> int:
     """Copy versions from another store."""
-    source = open_store(getattr(options, "from"))
-    return _transfer(source, store, options.refs, aliases=options.aliases)
+    location, refs = hub_cli.split_address(options.refs, getattr(options, "from"), "--from")
+    source = open_store(location)
+    if is_hub(location):
+        refs = hub_cli.pulled_references(source, refs)
+    return _transfer(source, store, refs, aliases=options.aliases)
 
 
 def sync(store: Store, options: argparse.Namespace) -> int:

@@ -46,10 +46,19 @@ def copy_options(option: str) -> Callable[[argparse.ArgumentParser], None]:
             "refs",
             metavar=_REFERENCE,
             nargs="*",
-            help="a bare name means all of its versions (default: all versions of all models)",
+            help="a bare name means all of its versions (default: all versions of all models); "
+            "hf://org/name[@revision] among them is the other store",
         )
-        parser.add_argument(option, metavar="STORE", required=True, help="folder or address")
+        parser.add_argument(option, metavar="STORE", help="folder or address of the other store")
         parser.add_argument("--aliases", action="store_true", help="copy their aliases as well")
+        if option == "--to":
+            parser.add_argument(
+                "--license",
+                default="unknown",
+                metavar="ID",
+                help="licence of the versions, as the Hugging Face hub names it, such as mit; only "
+                "for hf:// (default: %(default)s)",
+            )
 
     return add
 

@@ -385,7 +385,7 @@ def check_url(url: str) -> None:
     if scheme not in SCHEMES:
         raise InvalidAddressError(
             f"{scheme}:// is no kind of store; use s3://bucket/prefix, gs://bucket/prefix, "
-            "az://container/prefix, or a folder"
+            "az://container/prefix, hf://org/name, or a folder"
         )
     if not rest.strip("/") and scheme != "memory":
         raise InvalidAddressError(f"{url} names no bucket; write {scheme}://bucket/prefix")

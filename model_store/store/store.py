@@ -60,6 +60,7 @@ from model_store.store.backend import ALIASES, Backend, VersionFiles
 from model_store.store.cached import Cached
 from model_store.store.checksums import CHECKSUMS, MANIFEST, MAX_MANIFEST_BYTES, checksums
 from model_store.store.folder import Folder
+from model_store.store.hub import Hub
 from model_store.store.objects import Objects
 from model_store.store.publishing import add_version
 from model_store.store.tensors import Array, Weights, to_arrays, to_safetensors
@@ -146,7 +147,7 @@ class Store:
 
     def connect(self) -> None:
         """Ask an object store for its versions; raises StoreUnavailableError."""
-        if isinstance(self._backend, Cached | Objects):
+        if isinstance(self._backend, Cached | Hub | Objects):
             self._backend.listing()
 
     def place(self, ref: ModelRef) -> str:
