@@ -216,8 +216,9 @@ bench-overload: $(VENV)/.installed-dev ## offer zserve, FastAPI and LitServe fiv
 bench-queueing: $(VENV)/.installed-dev ## compare the latency under Poisson arrivals with a queueing model (ARGS="--model lab --n 1")
 	$(PY) -m benchmarks.serving.queueing $(ARGS)
 
-docs: $(VENV)/.installed-dev ## write the generated parts of docs: HTTP reference, settings, figure of the packages
+docs: $(VENV)/.installed-dev ## write the generated parts of docs: HTTP reference, settings, schema of presets, figure of the packages
 	$(PY) -m scripts.write_docs
+	$(PY) -m scripts.write_preset_schema
 	$(PY) -m scripts.draw_packages
 
 docs-site: $(VENV)/.installed-docs ## build the documentation site in build/docs-site/site; warnings are errors

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
+    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -65,7 +66,13 @@ def _rename_former_keys(section: str, settings: Any) -> Any:
     return renamed
 
 
-class Data(Frozen):
+class Section(Frozen):
+    """Base of a preset and its parts; the text below a field describes it in the JSON schema."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Data(Section):
     """Which images to train on; the test split is always used as a whole."""
 
     dataset: Literal["mnist", "fashion-mnist", "folder"]
@@ -81,7 +88,7 @@ class Data(Frozen):
     """Number of images to use from the start of the training split; None uses all."""
 
 
-class Augmentation(Frozen):
+class Augmentation(Section):
     """Limits of a random affine map; each quantity is drawn between minus and plus its limit."""
 
     degrees: NonNegativeFloat = 15.0
@@ -95,7 +102,7 @@ class Augmentation(Frozen):
     """Mirror half of the images left to right."""
 
 
-class Objective(Frozen):
+class Objective(Section):
     """loss = -(log_px - beta * kl), in nats, summed over pixels, averaged over the batch."""
 
     beta: NonNegativeFloat = 1.0
@@ -146,7 +153,7 @@ class Objective(Frozen):
         return self
 
 
-class Optimiser(Frozen):
+class Optimiser(Section):
     """Adam (Kingma & Ba 2015), or AdamW (Loshchilov & Hutter 2019) with weight decay."""
 
     name: Literal["adam", "adamw"] = "adam"
@@ -183,7 +190,7 @@ class Optimiser(Frozen):
         return self
 
 
-class Compute(Frozen):
+class Compute(Section):
     """Numerical precision, layout of images in memory, and compilation.
 
     `auto` is replaced before training by what is fastest on the machine, if the difference is
@@ -203,7 +210,7 @@ class Compute(Frozen):
     Ignored on a CPU."""
 
 
-class Preset(Frozen):
+class Preset(Section):
     """A model, its data and its training."""
 
     summary: str

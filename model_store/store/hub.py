@@ -166,23 +166,28 @@ class Hub:
 
     def create(
         self,
-        name: str,
-        version: int,
-        files: Mapping[str, bytes],
+        name: str,  # noqa: ARG002 - nothing is written
+        version: int,  # noqa: ARG002
+        files: Mapping[str, bytes],  # noqa: ARG002
         *,
         resume: bool = False,  # noqa: ARG002
     ) -> bool:
         """Refuse: a version is added by a push."""
         raise _read_only()
 
-    def seal(self, name: str, version: int, content: bytes) -> None:  # noqa: ARG002
+    def seal(
+        self,
+        name: str,  # noqa: ARG002 - nothing is written
+        version: int,  # noqa: ARG002
+        content: bytes,  # noqa: ARG002
+    ) -> None:
         """Refuse: a version is sealed before it is pushed."""
         raise _read_only()
 
     def change_aliases(
         self,
-        name: str,
-        change: Callable[[bytes | None], bytes],
+        name: str,  # noqa: ARG002 - nothing is written
+        change: Callable[[bytes | None], bytes],  # noqa: ARG002
         timeout_s: float,  # noqa: ARG002
     ) -> None:
         """Refuse: `production` is the version of main."""
