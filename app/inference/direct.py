@@ -14,6 +14,7 @@ from app.inference.batching import compute_rows
 from app.inference.executor import Function
 from app.inference.functions import ModelFunctions, check_finite
 from app.inference.loaded_model import LoadedModel
+from app.off_loop import NO_LOOP
 from app.typing import Floats
 
 T = TypeVar("T")
@@ -37,10 +38,13 @@ class DirectFunctions(ModelFunctions):
 
 def finish(coroutine: Coroutine[Any, Any, T]) -> T:
     """Return the result of a coroutine that never waits; raises RuntimeError if it does."""
+    token = NO_LOOP.set(True)
     try:
         coroutine.send(None)
     except StopIteration as done:
         result: T = done.value
         return result
+    finally:
+        NO_LOOP.reset(token)
     coroutine.close()
     raise RuntimeError("the coroutine waits for an event loop")

@@ -1,5 +1,6 @@
 """`zserve.load` computes in process what the service answers with, byte for byte."""
 
+import asyncio
 import io
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import zserve
+from app.off_loop import LARGE_NUMBERS
 from tests.api.service import Service, digit, png
 from tests.e2e.server import CHECKOUT
 from zserve import VAE, load
@@ -233,6 +235,24 @@ def test_a_row_of_many_is_the_row_alone(open_vae: Any):
         vae = open_vae(name)
         many = vae.sample(150, seed=1)
         assert np.array_equal(vae.sample(1, seed=1 + 149)[0], many[149])
+
+
+@pytest.mark.parametrize("name", ["plain", "flow", "moving"])
+def test_many_latents_are_drawn_with_and_without_an_event_loop(name: str, open_vae: Any):
+    vae = open_vae(name)
+    n = LARGE_NUMBERS // vae.latent + 1
+    alone = vae.draw(n, seed=5)
+
+    async def in_a_notebook() -> Any:
+        return vae.draw(n, seed=5)
+
+    assert np.array_equal(asyncio.run(in_a_notebook()), alone)
+    assert np.array_equal(alone[-1:], vae.draw(1, seed=5 + n - 1))
+    if vae.directions:
+        assert len(vae.traverse(1, dims=(0,), steps=n)[0]) == n
+    if name == "flow":
+        labelled = vae.draw(n, seed=5, label="7")
+        assert np.array_equal(labelled[-1:], vae.draw(1, seed=5 + n - 1, label="7"))
 
 
 # --- what it imports -----------------------------------------------------------------------------
