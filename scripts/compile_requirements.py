@@ -20,8 +20,7 @@ REQUIREMENTS = ROOT / "requirements"
 HEADER = "# {title}\n# Written by `make requirements`; not to be edited.\n"
 CUDA_LIBRARY = re.compile(r"(nvidia|cuda)-|triton$")
 BY_VERSION = {"torch", "torchvision"}  # no hashes: their builds differ from machine to machine
-OWN = "--no-emit-package=zserve-client"
-"""The distribution that is installed from the checkout."""
+OWN = {"zserve-client"}  # of this checkout; scripts/install.py installs it from there
 SERVE = ["pyproject.toml", "--group", "build"]
 DEV = ["pyproject.toml", "clients/pyproject.toml", "--group", "dev"]
 ALL_SOURCES = [*DEV, "--group", "docs"]
@@ -80,13 +79,13 @@ def main() -> None:
                 "\n".join(pin for pins_of_name in kept.values() for pin in set(pins_of_name))
             )
             uv.write_text("\n".join(kept.get("uv", [])))
-        compile_pins(ALL_SOURCES, resolution, OWN)
+        compile_pins(ALL_SOURCES, resolution, *(f"--no-emit-package={name}" for name in OWN))
         resolved = pins(resolution.read_text())
         cuda = {name for name in resolved if CUDA_LIBRARY.match(name)}
 
         for name, (title, source) in SOURCES.items():
             left_out = set(resolved) - cuda if name == "cuda" else cuda | BY_VERSION
-            options = [OWN, *(f"--no-emit-package={package}" for package in sorted(left_out))]
+            options = [f"--no-emit-package={package}" for package in sorted(left_out | OWN)]
             constraint = f"--constraint={resolution}"
             part.unlink(missing_ok=True)
             compile_pins(source, part, constraint, "--generate-hashes", *options)

@@ -319,7 +319,7 @@ class Store:
             InvalidReferenceError: the name is not one of a model.
             PublishError: the files cannot be written, or a part does not fit the others.
         """
-        _check_name(name)
+        check_name(name)
         too_large = excess(description.spec)
         if too_large is not None:
             raise PublishError(f"cannot publish {name}: {too_large}")
@@ -689,7 +689,8 @@ def _is_name(text: str) -> bool:
     return True
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise InvalidReferenceError unless a text can be the name of a model."""
     if not _is_name(name):
         raise InvalidReferenceError(
             f"{name[:80]!r} is not a model name; use a-z, 0-9, '.', '_' and '-', "

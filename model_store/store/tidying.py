@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from model_store.errors import ModelNotFoundError, PublishError, StoreError
 from model_store.spec import Manifest, ModelRef
 from model_store.store.checksums import CHECKSUMS, MANIFEST, checksums, record
-from model_store.store.store import Store
+from model_store.store.store import Store, check_name
 from model_store.store.version import CARD
 
 
@@ -46,8 +46,10 @@ def rename_model(store: Store, old: str, new: str) -> list[ModelRef]:
 
     Every version is written again under the new name, then the aliases are set, then the old name is
     removed: a rename that was interrupted is continued by the same call. Weights keep their bytes.
-    Raises NotFoundError, CorruptVersionError, and PublishError if the new name has other versions.
+    Raises InvalidReferenceError, NotFoundError, CorruptVersionError, and PublishError if the new name
+    has other versions.
     """
+    check_name(new)
     refs = [ModelRef(name=old, version=version) for version in store.versions(old)]
     _check_owned(store, refs, f"rename {old}")
     if old == new:
