@@ -37,6 +37,7 @@ WORDS = {
     "sh": "run by bash, one line after the other; a line that starts the service leaves it running",
     "sh mnist": "run by bash with the real MNIST; skipped if MNIST is missing",
     "sh long": "trains for minutes; run by bash with less training and measuring added to ARGS",
+    "sh install": "installs from a registry; checked by `bash -n`, and run by `make test-install`",
     "sh docker": "checked by `bash -n`; every path in it must exist",
     "python": "run as a script",
     "toml FILE": "must be valid; written to FILE for the blocks after it",

@@ -66,7 +66,7 @@ def served(environment: Environment, *options: str) -> Iterator[str]:
         while time.monotonic() < deadline:
             assert process.poll() is None, log.read_text()
             try:
-                if httpx.get(f"{url}/readyz").status_code == 200:
+                if httpx.get(f"{url}/readyz", timeout=LIMIT_S).status_code == 200:
                     break
             except httpx.TransportError:
                 time.sleep(0.1)
@@ -104,11 +104,12 @@ def test_the_command_serves_and_asks(environment: Environment):
         )
         environment.run("zserve", "reconstruct", "a.png", "--url", url)
         assert "mnist@8" in environment.run("zserve", "models", "--url", url)
-        page = httpx.get(f"{url}/")
+        page = httpx.get(f"{url}/", timeout=LIMIT_S)
         assert page.status_code == 200
         script = re.search(r'src="([^"]+\.js)"', page.text)
         assert script is not None
-        assert httpx.get(f"{url}/").headers["Content-Type"].startswith("text/html")
+        code = httpx.get(f"{url}/{script[1].lstrip('/')}", timeout=LIMIT_S)
+        assert "javascript" in code.headers["Content-Type"]
     assert (environment.folder / "work" / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -141,7 +142,13 @@ def test_the_bytes_are_those_of_the_checkout(environment: Environment, tmp_path:
     with served(environment) as installed, serving(weights, tmp_path / "log") as checkout:
         for url in (installed, checkout):
             answers = [
-                httpx.request(r.method, url + r.path, headers=dict(r.headers), content=r.body)
+                httpx.request(
+                    r.method,
+                    url + r.path,
+                    headers=dict(r.headers),
+                    content=r.body,
+                    timeout=LIMIT_S,
+                )
                 for r in requests
                 if r.kind == "bytes"
             ]
