@@ -9,5 +9,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from app.server.cli import main
 
+__all__ = ["main"]
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -32,9 +32,10 @@ class Command:
 
 
 def _serve(arguments: Sequence[str]) -> int:
-    from app.__main__ import main  # noqa: PLC0415 - see the module's docstring
+    # The module sets the number of threads, before numpy is imported.
+    from app import __main__ as service  # noqa: PLC0415 - see the module's docstring
 
-    return main(arguments, prog="zserve serve")
+    return service.main(arguments, prog="zserve serve")
 
 
 def _serve_options(parser: ArgumentParser) -> None:

@@ -95,6 +95,22 @@ def test_a_published_version_agrees_with_its_weights(
             assert f"{metric.value:.4f}" in out
 
 
+def test_a_name_alone_means_the_version_that_was_trained_last(
+    store: Path, labelled_data: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert evaluate(store, labelled_data, "--quick", ref="lab") == 0
+    printed = capsys.readouterr()
+    assert "lab@2: card and weights agree" in printed.out
+    assert "lab@2, the newest version; lab@1 is production" in printed.err
+    Store(store).set_alias("lab", "production", 2)
+    assert evaluate(store, labelled_data, "--quick", ref="lab") == 0
+    assert "lab@2, the newest version; also production" in capsys.readouterr().err
+    assert evaluate(store, labelled_data, "--quick", ref="lab@1") == 0
+    printed = capsys.readouterr()
+    assert "lab@1: card and weights agree" in printed.out
+    assert "newest" not in printed.err
+
+
 @pytest.mark.parametrize(
     "name", ["test_negative_elbo", "test_kl", "test_nll", "quick_nll", "linear_probe_accuracy"]
 )

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -23,6 +24,50 @@ def test_ctrl_c_during_imports_prints_one_line(
     monkeypatch.setattr(main, "_run", interrupted)
     assert call("presets") == 130
     assert capsys.readouterr().err == "error: interrupted\n"
+
+
+COMMANDS = [
+    "train", "publish", "republish", "complete", "evaluate", "compare", "judge", "tune", "presets",
+    "data",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_the_form_that_all_commands_of_zserve_have(
+    command: str, capsys: pytest.CaptureFixture[str]
+):
+    assert call(command, "--help") == 0
+    text = capsys.readouterr().out
+    assert text.startswith("usage: ")
+    assert f" {command} [-h]" in text.splitlines()[0]
+    assert "\noptions:\n  -h, --help" in text
+    assert not set("╭│") & set(text)
+
+
+def test_help_shows_choices_defaults_and_percent_signs(capsys: pytest.CaptureFixture[str]):
+    assert call("train", "--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--device {auto,cpu,cuda}" in text
+    assert "device to compute on (default: auto)" in text
+    assert "better by more than 1 %)" in text
+    assert "--set KEY=VALUE" in text
+    assert "--no-tensorboard" in text
+
+
+def test_help_of_the_group_lists_every_command(capsys: pytest.CaptureFixture[str]):
+    assert call("--help") == 0
+    text = capsys.readouterr().out
+    assert set(COMMANDS) <= set(re.findall(r"^    ([a-z]+)\b", text, flags=re.MULTILINE))
+    assert call("data", "--help") == 0
+    assert "\n    avatars " in capsys.readouterr().out
+
+
+def test_a_mistyped_option_or_command_gets_a_suggestion(capsys: pytest.CaptureFixture[str]):
+    for line, words in ((["train", "--epoch", "1"], "--epochs"), (["trian"], "train")):
+        assert call(*line) == 2
+        printed = capsys.readouterr().err
+        assert len(printed.splitlines()) == 1
+        assert words in printed
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["presets"], ["train", "--help"]], ids=" ".join)
