@@ -1,6 +1,7 @@
 """`python -m training tune`."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,13 @@ from training.devices import Device, choose_device, matmul_precision, prepare_to
 from training.errors import InterruptedRunError, SettingError, TuningError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import optuna
 
-    from training.tuning.search import Search
+    from training.tuning.search import Search, TrialDone
+
+    Run = Callable[[Search, Callable[[TrialDone], None]], optuna.Study]
 
 
 def tune(
@@ -47,13 +52,21 @@ def tune(
     device: options.WhichDevice = Device.AUTO,
     assignments: options.Assignments = None,
     threads: options.Threads = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run trials in parallel on a Ray cluster: host:port, `auto` for the one that runs on "
+            "this machine, or `local` to start one for this search.",
+        ),
+    ] = None,
 ) -> None:
     """Search for better settings of a preset: learning rate, batch size, schedule, width, latents.
 
     Trials are measured on a tenth of the training images that is held out, never on the test
     split. Trials that are worse than the median are stopped early. A study continues when the same
-    command runs again, such as after Ctrl-C. The best trial is written as a preset, which
-    `train --preset` accepts by its path.
+    command runs again, such as after Ctrl-C, with or without --ray. The best trial is written as a
+    preset, which `train --preset` accepts by its path.
     """
     from model_store.durable_files import replace_durably
     from training.data import loading
@@ -62,6 +75,8 @@ def tune(
     from training.settings import TrainingSettings
     from training.tuning import search as tuning
 
+    if ray is not None and not (find_spec("ray") and find_spec("pyarrow")):
+        raise SettingError("--ray needs a package that is missing: pip install 'ray[tune]'")
     cpu_threads = prepare_torch(threads)
     settings = TrainingSettings()
     name = study or plain_name(preset)
@@ -93,7 +108,7 @@ def tune(
         compute=choice.compute,
     )
     with matmul_precision(choice.compute.matmul):
-        finished = _search(job)
+        finished = _search(job, _run_on(ray, folder, device, cpu_threads.number))
     best = tuning.best_preset(finished, job)
     best = best.model_copy(
         update={"optimiser": best.optimiser.model_copy(update={"epochs": start.optimiser.epochs})}
@@ -109,13 +124,26 @@ def tune(
     typer.echo(f"train it with: python -m training train --preset {output}")
 
 
-def _search(job: "Search") -> "optuna.Study":
+def _run_on(address: str | None, folder: Path, device: Device, threads: int) -> "Run":
+    """Return the function that runs a search, in this process or on a Ray cluster."""
+    if address is None:
+        from training.tuning.search import search
+
+        return search
+
+    from training.tuning.ray_search import Workers, search_on_ray
+
+    workers = Workers(address, folder / "ray", device, threads)
+    return lambda job, report: search_on_ray(job, workers, report)
+
+
+def _search(job: "Search", run: "Run") -> "optuna.Study":
     from training.cli.trial_display import TrialDisplay
     from training.tuning import search as tuning
 
     with TrialDisplay(job.trials, tuning.finished_trials(tuning.open_study(job))) as display:
         try:
-            return tuning.search(job, display)
+            return run(job, display)
         except KeyboardInterrupt:
             raise InterruptedRunError(
                 f"interrupted; run the same command to continue the study {job.study}"

@@ -6,7 +6,7 @@ final -ELBO on these images, with beta 1 whatever beta the trial trains with.
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,36 +70,56 @@ def search(job: Search, report: Callable[[TrialDone], None]) -> "optuna.Study":
     splits = hold_out(job.splits)
 
     def objective(trial: "optuna.Trial") -> float:
-        preset = changed(job.preset, suggest(trial, job.preset))
-        vae = initialise(preset.model, job.seed).to(splits.train.pixels.device)
-        compute = job.compute or preset.compute
-        trainer = Trainer(vae, preset.objective, preset.optimiser, job.seed, compute)
         negative_elbo = float("nan")
         try:
-            for event in trainer.fit(splits.train, splits.test):
-                if isinstance(event, EpochDone):
-                    negative_elbo = event.test.reconstruction + event.test.kl
-                    trial.report(negative_elbo, event.epoch)
-                    if trial.should_prune():
-                        raise optuna.TrialPruned
+            for epoch, negative_elbo in train_trial(job, splits, suggest(trial, job.preset)):
+                trial.report(negative_elbo, epoch)
+                if trial.should_prune():
+                    raise optuna.TrialPruned
         except NonFiniteLossError:
             raise optuna.TrialPruned from None  # a learning rate that diverges is a result
         return negative_elbo
 
     def report_trial(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
-        last = trial.intermediate_values.get(trial.last_step or 0)
-        state = trial.state.name.lower()
-        report(TrialDone(trial.number, state, last, _best_value(study), trial.params))
+        report(describe(trial, study))
 
     study = open_study(job)
     missing = job.trials - finished_trials(study)
     if missing > 0:
         study.optimize(objective, n_trials=missing, callbacks=[report_trial])
+    check_that_one_completed(study, job)
+    return study
+
+
+def check_that_one_completed(study: "optuna.Study", job: Search) -> None:
+    """Raise TuningError if no trial of the study was completed."""
     if _best_value(study) is None:
         raise TuningError(
             f"no trial of the study {job.study} was completed; run more trials, or more epochs"
         )
-    return study
+
+
+def describe(trial: "optuna.trial.FrozenTrial", study: "optuna.Study") -> TrialDone:
+    """Return the result of a finished trial of a study."""
+    last = trial.intermediate_values.get(trial.last_step or 0)
+    state = trial.state.name.lower()
+    return TrialDone(trial.number, state, last, _best_value(study), trial.params)
+
+
+def train_trial(
+    job: Search, splits: Splits, settings: Mapping[str, object]
+) -> Iterator[tuple[int, float]]:
+    """Train with the settings of a trial; yield each epoch and its -ELBO on the held-out images.
+
+    The -ELBO is in nats. Raises NonFiniteLossError.
+    """
+    preset = changed(job.preset, settings)
+    vae = initialise(preset.model, job.seed).to(splits.train.pixels.device)
+    compute = job.compute or preset.compute
+    trainer = Trainer(vae, preset.objective, preset.optimiser, job.seed, compute)
+    for event in trainer.fit(splits.train, splits.test):
+        if isinstance(event, EpochDone):
+            yield event.epoch, event.test.reconstruction + event.test.kl
 
 
 def finished_trials(study: "optuna.Study") -> int:
@@ -117,7 +137,7 @@ def open_study(job: Search) -> "optuna.Study":
         study = optuna.create_study(
             storage=job.storage,
             study_name=job.study,
-            sampler=optuna.samplers.TPESampler(seed=job.seed),
+            sampler=sampler(job),
             pruner=optuna.pruners.MedianPruner(STARTUP_TRIALS, WARM_UP_EPOCHS),
             direction="minimize",
             load_if_exists=True,
@@ -135,6 +155,13 @@ def open_study(job: Search) -> "optuna.Study":
             f"the study {job.study} in {job.storage} searches other settings; choose another --study"
         )
     return study
+
+
+def sampler(job: Search) -> "optuna.samplers.BaseSampler":
+    """Return what chooses the settings of the next trial."""
+    import optuna  # noqa: PLC0415
+
+    return optuna.samplers.TPESampler(seed=job.seed)
 
 
 def _settings_of_study(text: str) -> dict[str, Any] | None:
