@@ -4,9 +4,13 @@ import sys
 from collections.abc import Callable
 
 from model_store.exporting import cli as exporting
+from model_store.importing import cli as importing
 from model_store.store import cli as store
 
-COMMANDS: dict[str, Callable[[list[str] | None], int]] = {"export": exporting.main}
+COMMANDS: dict[str, Callable[[list[str] | None], int]] = {
+    "export": exporting.main,
+    "import": importing.main,
+}
 """Commands with a parser of their own, because they lie above the store; `store` has all others."""
 
 

@@ -15,6 +15,7 @@ StoreError
 ├── StoreBusyError             another process kept the aliases locked for too long
 ├── StoreUnavailableError      an object store does not answer
 │   └── StoreAccessError       an object store refuses the credentials, or has no such bucket
+├── MissingPackageError        a network needs a package that is not installed
 ├── InvalidAddressError        the text is not the address of a store that can be opened
 ├── StoreCacheError            the folder for copies of an object store cannot be written
 └── CorruptVersionError        a version on disk that must not be served
@@ -23,6 +24,7 @@ StoreError
     ├── ShapeError             the weights do not fit the spec
     ├── NonFiniteError         a tensor holds NaN or infinity
     ├── GoldenHashError        this machine's results differ from the golden hashes
+    ├── GraphError             a graph of ONNX that must not or cannot be run
     └── ProofError             an exact network breaks a rule of its arithmetic (arithmetic/proof.py)
 
 ImageError
@@ -128,6 +130,14 @@ class NonFiniteError(CorruptVersionError):
 
 class GoldenHashError(CorruptVersionError):
     """The results for the fixed inputs differ from the golden hashes of an exact version."""
+
+
+class GraphError(CorruptVersionError):
+    """A graph of ONNX that must not be run, or that ONNX Runtime cannot load or run."""
+
+
+class MissingPackageError(StoreError):
+    """The network of a version is that of a package, which is not installed or does not fit."""
 
 
 class ImageError(ValueError):

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from model_store.spec import MLP, Conv, ModelSpec, Residual
+from model_store.spec import MLP, Conv, ModelSpec, Onnx, Package, Residual
 from model_store.weight_shapes import weight_shapes
 
 MAX_PARAMETERS = 2**28
@@ -33,7 +33,15 @@ class NetworkSize:
 
 
 def network_size(spec: ModelSpec) -> NetworkSize:
-    """Return the size of the network of a spec."""
+    """Return the size of the network of a spec.
+
+    The multiplications of graphs of ONNX are unknown, and of the network of a package everything: their
+    files are bounded by their bytes, and graphs also by memory and time when they run.
+    """
+    if isinstance(spec.network, Onnx):
+        return NetworkSize((spec.network.encoder_bytes + spec.network.decoder_bytes) // 4, 0, 0)
+    if isinstance(spec.network, Package):
+        return NetworkSize(0, 0, 0)
     shapes = {name: weight.shape for name, weight in weight_shapes(spec).items()}
     parameters = sum(map(math.prod, shapes.values()))
     # The variances of u follow from the flow at two points along each dimension: see vae/model.py.

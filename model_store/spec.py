@@ -44,6 +44,8 @@ MAX_FILE_BYTES = 2**31
 MAX_FILES = 1000
 MAX_VERSION_BYTES = 2**32
 """Largest sum of all files of a version: reading and checking them takes some seconds."""
+MAX_GRAPH_BYTES = 2**28
+"""Largest graph of ONNX; its weights are part of it."""
 MAX_SEED = 2**64 - 1
 """Largest seed of torch's generator."""
 
@@ -120,7 +122,42 @@ class Residual(_Pyramid):
     """Number of residual blocks on each feature map of the decoder."""
 
 
-Network = Annotated[MLP | Conv | Residual, Field(discriminator="kind")]
+Layout = Literal["channels_first", "channels_last", "plane", "flat"]
+"""Axes of images after the batch: c h w, h w c, h w (grey), or all pixels in the order c h w."""
+GraphBytes = Annotated[int, Field(gt=0, le=MAX_GRAPH_BYTES)]
+
+
+class Onnx(Frozen):
+    """Two graphs of ONNX that were made elsewhere; the file of weights holds them as bytes."""
+
+    kind: Literal["onnx"] = "onnx"
+    encoder_bytes: GraphBytes
+    """Size (bytes) of the tensor encoder.onnx."""
+    decoder_bytes: GraphBytes
+    """Size (bytes) of the tensor decoder.onnx."""
+    encoder_layout: Layout = "channels_first"
+    decoder_layout: Layout = "channels_first"
+    encoder_pixels: Literal["unit", "levels"] = "unit"
+    """Images that the encoder takes: in [0, 1], or grey levels 0 to 255."""
+    decoder_pixels: Literal["unit", "levels", "logits"] = "unit"
+    """What the decoder returns: images in [0, 1], grey levels 0 to 255, or logits."""
+    posterior: Literal["mu_logvar", "joined", "point"] = "mu_logvar"
+    """What the encoder returns: mu and ln sigma^2, both in one array, or a latent without sigma."""
+
+
+class Package(Frozen):
+    """A network of an installed package, which registers it as an entry point of zserve.networks."""
+
+    kind: Literal["package"] = "package"
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """Name of the entry point."""
+    package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """Distribution that registers it."""
+    settings: dict[str, JsonValue] = {}
+    """Settings that the package validates."""
+
+
+Network = Annotated[MLP | Conv | Residual | Onnx | Package, Field(discriminator="kind")]
 
 
 class Flow(Frozen):
@@ -151,6 +188,15 @@ class ModelSpec(Frozen):
         if self.prior is not None and self.latent < 2:
             raise ValueError(
                 "a flow needs at least two latent dimensions: it computes one half from the other"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_that_graphs_have_no_further_parts(self) -> Self:
+        parts = (self.prior, self.logvar_bound)
+        if isinstance(self.network, Onnx) and (any(parts) or self.likelihood != "bernoulli"):
+            raise ValueError(
+                "graphs of ONNX have neither a flow nor a logvar_bound, and Bernoulli pixels"
             )
         return self
 

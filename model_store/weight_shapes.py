@@ -1,6 +1,6 @@
 """The names, shapes and types of a model's weights, derived from its spec without torch.
 
-They equal those of `VAE(spec).state_dict()`. Names count the layers of each `nn.Sequential`, the
+They equal those of `VAE(spec).state_dict()`; graphs of ONNX are two arrays of bytes. Names count the layers of each `nn.Sequential`, the
 ones without weights included: `encoder.1.weight` follows the `nn.Flatten` at place 0.
 """
 
@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from model_store.spec import MLP, Conv, Flow, ImageShape, ModelSpec, Residual
+from model_store.spec import MLP, Conv, Flow, ImageShape, ModelSpec, Onnx, Package, Residual
 
 
 class WeightShape(NamedTuple):
     """Shape and type of one weight, as the network computes with it."""
 
     shape: tuple[int, ...]
-    dtype: Literal["float32", "int64"] = "float32"
+    dtype: Literal["float32", "int64", "uint8"] = "float32"
 
     def __str__(self) -> str:
         return f"{self.shape} {self.dtype}"
@@ -28,8 +28,25 @@ _NO_WEIGHTS: Shapes = {}
 
 
 def weight_shapes(spec: ModelSpec) -> dict[str, WeightShape]:
-    """Return name -> shape and type of every weight that the spec requires."""
-    encoder, decoder, features = _trunks(spec)
+    """Return name -> shape and type of every weight that the spec requires.
+
+    Raises TypeError for the network of a package.
+    """
+    match spec.network:
+        case Onnx(encoder_bytes=encoder_bytes, decoder_bytes=decoder_bytes):
+            return {
+                "encoder.onnx": WeightShape((encoder_bytes,), "uint8"),
+                "decoder.onnx": WeightShape((decoder_bytes,), "uint8"),
+            }
+        case Package(name=name):
+            raise TypeError(f"only its package has the shapes of the network {name}")
+        case _:
+            return _own_shapes(spec, spec.network)
+
+
+def _own_shapes(spec: ModelSpec, network: MLP | Conv | Residual) -> dict[str, WeightShape]:
+    """Return the weights of a network of model_store.vae."""
+    encoder, decoder, features = _trunks(spec, network)
     parts: dict[str, Shapes] = {
         "encoder": _sequence(encoder),
         "to_mu": _linear(features, spec.latent),
@@ -44,9 +61,11 @@ def weight_shapes(spec: ModelSpec) -> dict[str, WeightShape]:
     return shapes
 
 
-def _trunks(spec: ModelSpec) -> tuple[list[Shapes], list[Shapes], int]:
+def _trunks(
+    spec: ModelSpec, network: MLP | Conv | Residual
+) -> tuple[list[Shapes], list[Shapes], int]:
     """Return the layers of encoder and decoder, and the number of features between them."""
-    match spec.network:
+    match network:
         case MLP(hidden=hidden):
             encoder = [_NO_WEIGHTS, *_linear_and_activation((spec.image.pixels, *hidden))]
             sizes = (spec.latent, *reversed(hidden))

@@ -46,14 +46,16 @@ from model_store.errors import (
     FigureNotFoundError,
     FileNotInVersionError,
     FloatWeightsNotFoundError,
+    GraphError,
     ManifestError,
     NonFiniteError,
     NotFoundError,
     ShapeError,
     SnapshotsNotFoundError,
 )
+from model_store.graphs.network import DECODER, ENCODER, checked_graphs
 from model_store.network_size import excess
-from model_store.spec import Description, FileRecord, Manifest, ModelSpec, Sha256
+from model_store.spec import Description, FileRecord, Manifest, ModelSpec, Onnx, Package, Sha256
 from model_store.store.backend import VersionFiles
 from model_store.store.checksums import (
     CHECKSUMS,
@@ -471,7 +473,15 @@ def check_encoded_images(ref: str, description: Description, encoded: EncodedIma
 
 
 def check_weights(ref: str, spec: ModelSpec, weights: Mapping[str, Array]) -> None:
-    """Raise ShapeError or NonFiniteError unless the weights are what the spec asks for."""
+    """Raise ShapeError or NonFiniteError unless the weights are what the spec asks for.
+
+    The graphs of ONNX are read, which raises GraphError. The names and shapes of a package's weights
+    are checked when its network is built.
+    """
+    if isinstance(spec.network, Package):
+        for name, weight in weights.items():
+            _check_finite(ref, name, weight)
+        return
     expected = weight_shapes(spec)
     for name in sorted(expected.keys() | weights.keys()):
         if name not in weights:
@@ -484,11 +494,20 @@ def check_weights(ref: str, spec: ModelSpec, weights: Mapping[str, Array]) -> No
                 f"{ref}: tensor {name} is {weight.shape} {weight.dtype}, "
                 f"the spec asks for {wanted}; republish it"
             )
-        bad = int(np.count_nonzero(~np.isfinite(weight)))
-        if bad:
-            raise NonFiniteError(
-                f"{ref}: tensor {name} holds {bad} values that are NaN or infinite; retrain it"
-            )
+        _check_finite(ref, name, weight)
+    if isinstance(spec.network, Onnx):
+        try:
+            checked_graphs(weights[ENCODER].tobytes(), weights[DECODER].tobytes())
+        except GraphError as error:
+            raise GraphError(f"{ref}: {error}") from error
+
+
+def _check_finite(ref: str, name: str, weight: Array) -> None:
+    bad = int(np.count_nonzero(~np.isfinite(weight)))
+    if bad:
+        raise NonFiniteError(
+            f"{ref}: tensor {name} holds {bad} values that are NaN or infinite; retrain it"
+        )
 
 
 def _computed_in(weight: Array) -> np.dtype[np.generic]:

@@ -25,6 +25,8 @@ def build_encoder(spec: ModelSpec) -> tuple[nn.Module, int]:
             return conv_encoder(spec.image, conv), conv.hidden
         case Residual() as residual:
             return residual_encoder(spec.image, residual), residual.hidden
+        case other:
+            raise TypeError(f"networks of the kind {other.kind} are not built here")
 
 
 def build_decoder(spec: ModelSpec) -> nn.Module:
@@ -36,6 +38,8 @@ def build_decoder(spec: ModelSpec) -> nn.Module:
             return conv_decoder(spec.image, conv, spec.latent)
         case Residual() as residual:
             return residual_decoder(spec.image, residual, spec.latent)
+        case other:
+            raise TypeError(f"networks of the kind {other.kind} are not built here")
 
 
 def mlp_encoder(image: ImageShape, hidden: tuple[int, ...]) -> nn.Module:

@@ -2,12 +2,20 @@
 
 import torch
 
+from model_store.spec import Onnx
 from model_store.store import StoredModel
 from model_store.vae import TrainedVAE, build_vae
 
 
 def served_vae(stored: StoredModel, device: torch.device | str = "cpu") -> TrainedVAE:
     """Return the VAE that computes the images of a version, on a device."""
+    if isinstance(stored.spec.network, Onnx):
+        from model_store.graphs.network import DECODER, ENCODER, GraphNetwork  # noqa: PLC0415 - same
+        from model_store.vae.graphs import GraphVAE  # noqa: PLC0415 - same
+
+        encoder, decoder = (stored.weights[name].tobytes() for name in (ENCODER, DECODER))
+        threads = torch.get_num_threads()
+        return GraphVAE(GraphNetwork(stored.spec, encoder, decoder, threads))
     if stored.network is None:
         return build_vae(stored.spec, stored.weights).to(device)
     from model_store.vae.exact import ExactVAE  # noqa: PLC0415 - loads ONNX Runtime

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from model_store.network_size import network_size
-from model_store.spec import MLP, ModelSpec, Residual
+from model_store.spec import MLP, ModelSpec, Onnx, Package, Residual
 from training.config import Preset
 from training.data.images import affordable_batch
 from training.errors import OutOfMemoryError
@@ -121,6 +121,8 @@ def _kept_maps(spec: ModelSpec) -> int:
     network = spec.network
     if isinstance(network, MLP):
         return 6 * sum(network.hidden)
+    if isinstance(network, Onnx | Package):  # unknown
+        return 0
     heights, widths = network.sizes(spec.image.height), network.sizes(spec.image.width)
     maps = [
         channels * height * width
