@@ -2,6 +2,7 @@
 
 on a CPU    exact versions by ONNX Runtime or numpy, float versions by PyTorch
 on a GPU    all versions by PyTorch
+anywhere    imported graphs of ONNX by ONNX Runtime, on the CPU
 """
 
 import importlib.util
@@ -11,7 +12,9 @@ from app.errors import TorchMissingError
 from app.inference.devices import Device
 from app.inference.exact_executor import ExactExecutor, fastest
 from app.inference.executor import Executor
+from app.inference.graph_executor import GraphExecutor
 from model_store.arithmetic.model import ExactModel
+from model_store.spec import Onnx
 from model_store.store import StoredModel
 
 
@@ -37,6 +40,8 @@ class ChosenBackend:
             make = partial(fastest, threads=self._threads)
             model = ExactModel(stored.network, stored.spec, make)
             return ExactExecutor(model, with_to_z=stored.directions.before_flow)
+        if isinstance(stored.spec.network, Onnx) and stored.network is None:
+            return GraphExecutor(stored, self._threads)
         if importlib.util.find_spec("torch") is None:
             raise TorchMissingError(
                 f"{stored.manifest.ref} is a float version, which needs PyTorch, and PyTorch is "
