@@ -1,5 +1,6 @@
 """`python -m training evaluate`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,10 +8,13 @@ import typer
 from training.cli import options
 from training.devices import Device, choose_device, prepare_torch
 from training.evaluation.level import EvaluationLevel
+from training.publishing.options import Figures, ReleaseOptions
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from model_store.spec import ModelRef
+    from model_store.store import Store
     from training.evaluation.verify import Check, Verification
 
 WIDTH = 110
@@ -34,7 +38,8 @@ def evaluate(
         typer.Option(
             "--quick",
             help="Check only the latents of the test split, the `quick_` numbers of its first "
-            "images, and that manifest and card agree: seconds instead of minutes.",
+            "images, and that manifest and card agree: seconds instead of minutes. With --data: leave "
+            "out the NLL, the directions and what a judge measures.",
         ),
     ] = False,
     exhaustive: Annotated[
@@ -46,6 +51,14 @@ def evaluate(
         ),
     ] = False,
     threads: options.Threads = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Measure an imported version, which has no numbers yet, on this data set: mnist, "
+            "fashion-mnist or a folder of images. The next version has the numbers.",
+        ),
+    ] = None,
 ) -> None:
     """Measure a published version again, and check its card and manifest against the result.
 
@@ -69,6 +82,10 @@ def evaluate(
     stderr = Console(stderr=True)
     if which:
         stderr.print(which, highlight=False)
+    if data is not None:
+        level = EvaluationLevel.BOUND if quick else _level(quick=False, exhaustive=exhaustive)
+        _measure_imported(models, ref, data, data_dir or settings.data_dir, level, device)
+        return
     stage = "reading"
 
     def show_stage(name: str) -> None:
@@ -105,6 +122,32 @@ def evaluate(
         typer.echo(f"{ref}: card and weights disagree on {', '.join(disagreeing)}")
         raise typer.Exit(1)
     typer.echo(f"{ref}: card and weights agree on {len(verification.checks)} numbers")
+
+
+def _measure_imported(  # noqa: PLR0917 - the parts of one measurement
+    models: "Store",
+    ref: "ModelRef",
+    data: str,
+    data_dir: Path,
+    level: EvaluationLevel,
+    device: Device,
+) -> None:
+    """Publish the next version of an imported one, with numbers."""
+    from training.cli.run_and_show import show_warnings
+    from training.publishing.imported import data_of, measure_and_publish
+
+    manifest = measure_and_publish(
+        models,
+        models.load(ref),
+        data_of(data),
+        data_dir,
+        ReleaseOptions(level=level, figures=Figures.MODEL),
+        device=choose_device(device),
+        report=lambda stage: typer.echo(f"{ref}: {stage}", err=True),
+    )
+    show_warnings(manifest)
+    typer.echo(f"published {manifest.ref} in {models.place(manifest.ref)}")
+    typer.echo(f"it computes in {manifest.arithmetic}")
 
 
 def _level(*, quick: bool, exhaustive: bool) -> EvaluationLevel:

@@ -158,7 +158,8 @@ def _data(record: TrainingRecord) -> Data:
         return Data.model_validate(record.settings.get("data"))
     except ValidationError as error:
         raise SettingError(
-            f"the manifest does not say which data of {record.dataset} the model was trained on"
+            f"the manifest does not say which data of {record.dataset} the model was trained on; "
+            "measure an imported version by: evaluate NAME@VERSION --data DATASET"
         ) from error
 
 

@@ -3,7 +3,15 @@
 from collections.abc import Iterable, Mapping
 
 from model_store.arithmetic import ARITHMETIC
-from model_store.spec import Description, Metric, ModelRef, ModelSpec, TrainingRecord
+from model_store.spec import (
+    Description,
+    Metric,
+    ModelRef,
+    ModelSpec,
+    Onnx,
+    Package,
+    TrainingRecord,
+)
 from training.evaluation.class_metrics import COLUMNS, by_class
 from training.publishing import card_summary
 from training.publishing.directions_card import directions_section
@@ -32,6 +40,13 @@ The network computes with integers, so that an image has the same bytes on every
 of the trained float weights without training it again. All numbers and figures are those of the
 network that is served; only the numbers that begin with `float_` are those of the float weights, for
 comparison.\
+"""
+
+_KINDS = {"onnx": "imported graphs of ONNX", "package": "the network of a package"}
+
+_FLOAT = """\
+The network is {kind}, and computes with floating-point numbers: the last bits of its results, and so single grey
+levels, may differ from machine to machine.\
 """
 
 _CLASSES = """\
@@ -105,7 +120,7 @@ def write(
         _RECOMPUTE.format(ref=ref),
         *_class_table(description),
         *_other_kinds(description),
-        *([f"### Arithmetic: {ARITHMETIC}", _EXACT] if exact else []),
+        *_arithmetic(spec, exact=exact),
         *(["### What the accuracies mean", _ACCURACY] if judged else []),
         *directions_section(description),
         "## Figures",
@@ -122,6 +137,15 @@ def write(
         _numbers(overall),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _arithmetic(spec: ModelSpec, *, exact: bool) -> list[str]:
+    """Return a section about the arithmetic, or nothing for a float version of our networks."""
+    if exact:
+        return [f"### Arithmetic: {ARITHMETIC}", _EXACT]
+    if isinstance(spec.network, Onnx | Package):
+        return ["### Arithmetic: float", _FLOAT.format(kind=_KINDS[spec.network.kind])]
+    return []
 
 
 def _warnings(warnings: Iterable[str]) -> list[str]:

@@ -21,6 +21,7 @@ from model_store.encoded_images import EncodedImages
 from model_store.snapshots import Snapshots
 from model_store.spec import Description, Manifest, Metric, ModelSpec, TrainingRecord
 from model_store.store import Store
+from model_store.store.tensors import Weights
 from model_store.typicality import Typicality
 from model_store.vae import VAE, TrainedVAE
 from training.classifier.model import Judge, judge_for
@@ -51,7 +52,7 @@ class Release:
     """Everything that a version contains; the store chooses its number."""
 
     description: Description
-    weights: dict[str, Tensor] | None
+    weights: Weights | None
     class_latents: ClassLatents
     figures: dict[str, bytes]
     network: ExactNetwork | None = None
@@ -109,8 +110,34 @@ def prepare_release(
         report("the float weights")
         numbers = _float_numbers(vae, splits, evaluation, options, judge, float_numbers or {})
         evaluation = replace(evaluation, metrics=evaluation.metrics | numbers)
-    table = evaluation.typicality or typicality.fit(served, splits)
     pixels = None if network is None else _pixel_table(network, vae.spec, splits, report)
+    kept = None if network is not None and not options.float_weights else weights
+    release = complete_release(
+        served,
+        splits,
+        record,
+        options,
+        evaluation,
+        judge,
+        other_figures=other_figures,
+        report=report,
+    )
+    return replace(release, weights=kept, network=network, pixels=pixels, snapshots=snapshots)
+
+
+def complete_release(  # noqa: PLR0917 - the parts of one measurement
+    served: TrainedVAE,
+    splits: Splits,
+    record: TrainingRecord,
+    options: ReleaseOptions,
+    evaluation: Evaluation,
+    judge: Judge | None,
+    *,
+    other_figures: Mapping[str, bytes] | None = None,
+    report: Callable[[str], None] = _ignore,
+) -> Release:
+    """Add directions, figures and description to the evaluation of a network; it has no weights yet."""
+    table = evaluation.typicality or typicality.fit(served, splits)
     directions = MeasuredDirections()
     if options.level.includes(EvaluationLevel.FULL):
         report("directions")
@@ -118,26 +145,22 @@ def prepare_release(
     report("figures")
     drawn = dict(other_figures or {}) | draw(served, splits, evaluation, record, options.figures)
     description = Description(
-        spec=vae.spec,
+        spec=served.spec,
         training=record,
         metrics=evaluation.metrics,
         latents=evaluation.latents,
         classes=splits.classes,
         directions=directions.table,
-        warnings=find_warnings(evaluation.metrics, vae.spec.latent, training_of(record, splits)),
+        warnings=find_warnings(evaluation.metrics, served.spec.latent, training_of(record, splits)),
     )
-    kept = None if network is not None and not options.float_weights else weights
     return Release(
         description,
-        kept,
+        None,
         evaluation.class_latents,
         drawn,
-        network,
-        pixels,
-        directions.vectors,
-        table,
-        evaluation.encoded_images,
-        snapshots,
+        directions=directions.vectors,
+        typicality=table,
+        encoded_images=evaluation.encoded_images,
     )
 
 
