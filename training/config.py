@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from model_store.network_size import excess
-from model_store.spec import Arithmetic, Frozen, ModelRef, ModelSpec, Name
+from model_store.spec import Arithmetic, Frozen, ModelRef, ModelSpec, Name, Package
 from training.errors import PresetNotFoundError, SettingError
 from training.suggestions import MOST_LISTED, advice, nearest
 
@@ -244,10 +244,18 @@ class Preset(Section):
     @model_validator(mode="after")
     def _check_that_latents_can_be_standardised(self) -> Self:
         bounded = self.model.logvar_bound is not None
-        if self.objective.standardise_latents and (self.model.prior or bounded):
+        foreign = isinstance(self.model.network, Package)
+        if self.objective.standardise_latents and (self.model.prior or bounded or foreign):
             raise ValueError(
-                "objective.standardise_latents works with neither a flow nor a logvar_bound"
+                "objective.standardise_latents works with neither a flow nor a logvar_bound nor the "
+                "network of a package"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_that_the_network_can_be_trained(self) -> Self:
+        if self.model.network.kind == "onnx":
+            raise ValueError("model.network: graphs of ONNX are imported, and are not trained")
         return self
 
 
@@ -412,7 +420,7 @@ def _validate(tree: Mapping[str, Any], keys: tuple[str, ...]) -> Preset:
 
 def _without_tags(key: str) -> str:
     """Remove the kind of a network, which pydantic inserts, from a dotted key."""
-    return re.sub(r"^model\.network\.(mlp|conv|residual)\.", "model.network.", key)
+    return re.sub(r"^model\.network\.(mlp|conv|residual|onnx|package)\.", "model.network.", key)
 
 
 def _valid_keys(tree: Mapping[str, Any]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from model_store.spec import Package
 from model_store.vae.model import VAE
 
 _FEW_CHANNELS = 4
@@ -52,9 +53,12 @@ def _has_onednn_prepack() -> bool:
 def compile_for_inference(vae: VAE, device: torch.device, batch: int = 16) -> VAE:
     """Return a copy that computes the same on a device, in evaluation mode and faster.
 
-    The copy accepts any number of rows, and is fastest for `batch` rows.
+    The copy accepts any number of rows, and is fastest for `batch` rows. The network of a package is
+    copied as it is.
     """
     compiled = copy.deepcopy(vae).eval().to(device)
+    if isinstance(vae.spec.network, Package):  # it may use its layers in ways of its own
+        return compiled.requires_grad_(False)
     for name, module in reversed(list(compiled.named_modules())):  # inner modules first
         if type(module) is nn.Sequential:
             parent, _, own_name = name.rpartition(".")

@@ -5,7 +5,7 @@ Kingma & Welling 2014, "Auto-encoding variational Bayes".
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model_store.arithmetic.program import LATENT_LIMIT
-from model_store.spec import ModelSpec
+from model_store.spec import ModelSpec, Package
 from model_store.vae.flow import Coupling, RealNVP
 from model_store.vae.gaussian import standard_normal_log_density
 from model_store.vae.likelihood import (
@@ -21,6 +21,7 @@ from model_store.vae.likelihood import (
     discretised_logistic_log_likelihood,
 )
 from model_store.vae.networks import build_decoder, build_encoder
+from model_store.vae.packages import build_networks
 
 
 class VAE(nn.Module):
@@ -30,10 +31,13 @@ class VAE(nn.Module):
         super().__init__()
         self.spec = spec
         self.clamps_latents = False
-        self.encoder, features = build_encoder(spec)
-        self.to_mu = nn.Linear(features, spec.latent)
-        self.to_logvar = nn.Linear(features, spec.latent)
-        self.decoder = build_decoder(spec)
+        if isinstance(spec.network, Package):
+            self.encoder, self.decoder = build_networks(spec, spec.network)
+        else:
+            self.encoder, features = build_encoder(spec)
+            self.to_mu = nn.Linear(features, spec.latent)
+            self.to_logvar = nn.Linear(features, spec.latent)
+            self.decoder = build_decoder(spec)
         self.flow = RealNVP(spec.prior, spec.latent) if spec.prior else None
         if spec.likelihood == "discretised_logistic":
             self.log_scale = nn.Parameter(torch.full((spec.image.channels, 1, 1), -2.0))
@@ -41,7 +45,12 @@ class VAE(nn.Module):
     @property
     def device(self) -> torch.device:
         """Return the device that the weights are on."""
-        return self.to_mu.weight.device
+        return next(self.parameters()).device
+
+    @property
+    def uses_labels(self) -> bool:
+        """Return True if training gives the encoder the labels of images; see vae/packages.py."""
+        return bool(getattr(self.encoder, "uses_labels", False))
 
     @property
     def has_flow(self) -> bool:
@@ -55,11 +64,24 @@ class VAE(nn.Module):
 
         x is (batch, channels, height, width) in [0, 1].
         """
-        features = self.encoder(x)
-        mu, logvar = self.to_mu(features), self.to_logvar(features)
-        if self.spec.logvar_bound is not None:
-            logvar = logvar.clamp(-self.spec.logvar_bound, self.spec.logvar_bound)
-        return mu, logvar
+        if isinstance(self.spec.network, Package):
+            mu, logvar = self.encoder(x)
+        else:
+            features = self.encoder(x)
+            mu, logvar = self.to_mu(features), self.to_logvar(features)
+        return mu, self._bounded(logvar)
+
+    def labelled_posterior(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return mu and logvar of q(z | x, label), (batch, latent), and nats to add to the loss, (batch,).
+
+        labels (batch,) are those of the images. Only for networks that use labels.
+        """
+        mu, logvar, further = cast(Any, self.encoder).with_labels(x, labels)
+        return mu, self._bounded(logvar), further
+
+    def _bounded(self, logvar: Tensor) -> Tensor:
+        bound = self.spec.logvar_bound
+        return logvar if bound is None else logvar.clamp(-bound, bound)
 
     def log_prior(self, z: Tensor) -> Tensor:
         """Return ln p(z); (batch, latent) -> (batch,), nats."""

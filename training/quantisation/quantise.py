@@ -34,6 +34,7 @@ from model_store.arithmetic.program import (
     SiluLevels,
 )
 from model_store.arithmetic.proof import ProofError, prove
+from model_store.spec import Package
 from model_store.vae import VAE
 from model_store.vae.compiled import fold_batch_norm
 from model_store.vae.flow import Coupling as FloatCoupling
@@ -98,6 +99,8 @@ def quantise(vae: VAE, images: Tensor) -> ExactNetwork:
     """
     if not all(weight.isfinite().all() for weight in vae.state_dict().values()):
         raise NoExactFormError("a weight is NaN or infinite")
+    if isinstance(vae.spec.network, Package):
+        raise NoExactFormError(f"it is the network {vae.spec.network.name} of a package")
     network = _quantise(vae.eval(), images)
     try:
         prove(network, vae.spec)
