@@ -157,7 +157,9 @@ def create_app(
     app.add_middleware(AdmissionMiddleware, gate=gate)
     if settings.telemetry:
         app.add_middleware(MetricsMiddleware, telemetry=telemetry, request_log=request_log)
-    app.add_middleware(RequestContextMiddleware, tracing=tracing)
+    app.add_middleware(
+        RequestContextMiddleware, tracing=tracing, frame_ancestors=settings.frame_ancestors
+    )
     if settings.trusted_proxies or settings.root_path:
         app.add_middleware(
             ProxyMiddleware, trusted=settings.trusted_proxies, root_path=settings.root_path

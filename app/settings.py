@@ -36,6 +36,9 @@ _SERVICE_LINK = re.compile(
 """Variables that Kubernetes sets in each container beside a service whose name begins with zserve."""
 
 
+_SITE = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:\d{1,5})?", re.ASCII)
+
+
 class Settings(BaseSettings):
     """Settings of the service; the field max_images is the variable ZSERVE_MAX_IMAGES."""
 
@@ -81,6 +84,11 @@ class Settings(BaseSettings):
         default=None, description="Address of a documentation site, which /docs then links to."
     )
 
+    frame_ancestors: str = Field(
+        default="",
+        description="Other sites that may show the page in a frame, separated by spaces, such as "
+        "https://huggingface.co; by default none.",
+    )
     openai_api: bool = Field(
         default=False,
         description="Answer POST /v1/images/generations and GET /v1/models in the form of OpenAI's API, "
@@ -360,6 +368,16 @@ class Settings(BaseSettings):
             kind = "is not a folder" if store.exists() else "the folder does not exist"
             raise ValueError(f"{kind}; create it, or name the folder with the models")
         return store
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _check_frame_ancestors(cls, sites: str) -> str:
+        for site in sites.split():
+            if not _SITE.fullmatch(site):
+                raise ValueError(
+                    f"{site[:80]!r} is no site; write https://host or https://host:port"
+                )
+        return " ".join(sites.split())
 
     @field_validator("mcp")
     @classmethod

@@ -1,18 +1,30 @@
 """Headers that every answer has, so that a browser trusts it with as little as possible."""
 
-SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
-    (
-        b"content-security-policy",
-        (
-            b"default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; "
-            b"img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
-            b"base-uri 'none'; frame-ancestors 'self'"
-        ),
-    ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"SAMEORIGIN"),
-    (b"referrer-policy", b"no-referrer"),
-)
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+def security_headers(frame_ancestors: str = "") -> Headers:
+    """Return the headers; `frame_ancestors` are the other sites that may show the page in a frame.
+
+    X-Frame-Options cannot name sites, and is left out if there are some.
+    """
+    policy = (
+        "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; "
+        "img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+        "base-uri 'none'; frame-ancestors 'self'"
+    )
+    if frame_ancestors:
+        policy = f"{policy} {frame_ancestors}"
+    same_origin = () if frame_ancestors else ((b"x-frame-options", b"SAMEORIGIN"),)
+    return (
+        (b"content-security-policy", policy.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        *same_origin,
+        (b"referrer-policy", b"no-referrer"),
+    )
+
+
+SECURITY_HEADERS = security_headers()
 """One policy for the page and for everything else: the page is the only answer that loads others.
 
 The page assembles WebAssembly, which decodes by itself; `wasm-unsafe-eval` allows that, but no `eval`.

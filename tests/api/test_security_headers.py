@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import pytest
 
-from tests.api.service import Service
+from app.errors import SettingsError
+from app.settings import Settings, read_settings
+from tests.api.service import Service, started
 
 
 @pytest.mark.parametrize(
@@ -30,6 +34,24 @@ def test_every_answer_tells_browsers_not_to_trust_it(service: Service, path: str
     assert "frame-ancestors 'self'" in policy
     scripts = [directive for directive in policy if directive.startswith("script-src")]
     assert scripts == ["script-src 'self' 'wasm-unsafe-eval'"]
+
+
+def test_sites_that_are_named_may_show_the_page_in_a_frame(store: Path) -> None:
+    sites = "https://huggingface.co  https://*.example.org:8443"
+    settings = Settings(store=store, device="cpu", log_requests=False, frame_ancestors=sites)
+    with started(settings) as service:
+        headers = service.get("/").headers
+    assert "x-frame-options" not in headers
+    policy = headers["content-security-policy"].split("; ")
+    assert policy[-1] == (
+        "frame-ancestors 'self' https://huggingface.co https://*.example.org:8443"
+    )
+
+
+@pytest.mark.parametrize("sites", ["*", "huggingface.co", "https://a; script-src *", "https://a/b"])
+def test_what_is_no_site_is_refused(sites: str) -> None:
+    with pytest.raises(SettingsError, match=r"--frame-ancestors: .* is no site"):
+        read_settings(frame_ancestors=sites)
 
 
 def test_each_security_header_is_sent_once(service: Service) -> None:

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.headers import header
 from app.api.problems import is_out_of_files, respond
-from app.api.security_headers import SECURITY_HEADERS
+from app.api.security_headers import security_headers
 from app.observability.logs import REQUEST, RequestLabels
 from app.observability.tracing import Trace
 
@@ -28,8 +28,9 @@ class RequestContextMiddleware:
     name a span of the service within it, or OpenTelemetry's span if OpenTelemetry traces requests.
     """
 
-    def __init__(self, app: ASGIApp, *, tracing: bool) -> None:
+    def __init__(self, app: ASGIApp, *, tracing: bool, frame_ancestors: str = "") -> None:
         self._app = app
+        self._headers = security_headers(frame_ancestors)
         self._trace_of = Trace.current if tracing else Trace.continued
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +53,7 @@ class RequestContextMiddleware:
                 started = True
                 headers = [
                     *message.get("headers", ()),
-                    *SECURITY_HEADERS,
+                    *self._headers,
                     (b"x-request-id", request_id.encode()),
                 ]
                 if trace is not None:
