@@ -14,6 +14,8 @@ export const ROLLS = 10;
 const SEEDS = 2 ** 32;
 /** Images that the model makes to find out which dimensions of z are informative. */
 const RANKING_IMAGES = 16;
+/** How many of them the service is asked about at once, until the page computes by itself: a busy service refuses many. */
+const RANKING_AT_ONCE = 2;
 
 export const hasFlow = (model) => !!model.manifest.spec.prior;
 
@@ -108,5 +110,9 @@ export async function rankedInZ(model, decoder, signal) {
   const latents = Array.from({ length: RANKING_IMAGES }, (_, i) => standardNormal(i, model.latent));
   const pictures = await decoder.decode(latents, { signal });
   const posterior = async (picture) => (decoder.local ? decoder.posterior(picture, { signal }) : meanVariantOf(model, await pngOf(model, picture), signal));
-  return byInformation(await Promise.all(pictures.map(posterior)));
+  const posteriors = [];
+  while (posteriors.length < pictures.length) {
+    posteriors.push(...await Promise.all(pictures.slice(posteriors.length, posteriors.length + RANKING_AT_ONCE).map(posterior)));
+  }
+  return byInformation(posteriors);
 }
