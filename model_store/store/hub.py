@@ -175,6 +175,14 @@ class Hub:
         """Refuse: a version is added by a push."""
         raise _read_only()
 
+    def remove(
+        self,
+        name: str,  # noqa: ARG002 - nothing is written
+        version: int,  # noqa: ARG002
+    ) -> None:
+        """Refuse: versions of a repository are removed on the hub itself."""
+        raise _read_only()
+
     def seal(
         self,
         name: str,  # noqa: ARG002 - nothing is written

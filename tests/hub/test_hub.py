@@ -99,7 +99,7 @@ def test_the_readme_has_the_header_that_the_hub_reads(hub: FakeHub, store: Path)
     assert header["pipeline_tag"] == "unconditional-image-generation"
     assert "datasets" not in header  # the hub has no data set of this name
     card = ModelCard(text)  # by the reader of the hub itself
-    assert card.data.pipeline_tag == "unconditional-image-generation"
+    assert card.data.to_dict()["pipeline_tag"] == "unconditional-image-generation"
     assert "# tiny@2" in card.text
 
 
@@ -116,7 +116,8 @@ def test_metrics_and_data_sets_are_named_as_the_hub_names_them(hub: FakeHub, shi
     manifest = json.loads((shipped_lab / "lab" / "4" / "manifest.json").read_text())
     assert metrics["test_negative_elbo"] == manifest["metrics"]["test_negative_elbo"]["value"]
     assert "samples_frechet_distance" in metrics
-    read = {result.metric_type: result.metric_value for result in ModelCard(text).data.eval_results}
+    data: Any = ModelCard(text).data
+    read = {result.metric_type: result.metric_value for result in data.eval_results}
     assert read == metrics  # by the reader of the hub itself
     samples = root_files(hub, "org/lab")["samples.png"]
     assert Image.open(io.BytesIO(samples)).format == "PNG"

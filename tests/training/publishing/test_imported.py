@@ -1,6 +1,7 @@
 """Models of tutorials: trained by their recipe, imported without their code, and measured."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,8 +155,9 @@ def write_graphs(model: PyTorchExamplesVAE, encoder: Path, decoder: Path) -> Non
         }
         state = {k: numpy_helper.from_array(v.numpy(), k) for k, v in model.state_dict().items()}
         used = {name for _, inputs, _ in nodes for name in inputs}
+        options: dict[str, dict[str, Any]] = {"Gemm": {"transB": 1}}
         made = [
-            helper.make_node(kind, inputs, [output], **({"transB": 1} if kind == "Gemm" else {}))
+            helper.make_node(kind, inputs, [output], **options.get(kind, {}))
             for kind, inputs, output in nodes
         ]
         graph = helper.make_graph(
