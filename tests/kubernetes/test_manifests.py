@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # its stubs would be one more requirement
+import jsonschema
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs would be one more requirement
 
