@@ -129,6 +129,17 @@ test-jobs: $(VENV)/.installed-dev ## test large jobs into an object store on a r
 test-install: $(VENV)/.installed-dev ## build the wheels, and use them in empty environments of each Python that is here
 	$(PY) -m pytest -m install tests/install $(ARGS)
 
+CLUSTER := build/cluster
+
+$(CLUSTER)/.installed: tests/cluster/requirements.txt pyproject.toml $(VENV)/.installed-dev
+	$(VENV)/bin/uv venv --quiet --clear --python $(PY) $(CLUSTER)/venv
+	$(VENV)/bin/uv pip install --quiet --python $(CLUSTER)/venv/bin/python $(addprefix --torch-backend=,$(filter-out cuda,$(TORCH))) \
+		--requirement tests/cluster/requirements.txt --requirement pyproject.toml --group train
+	@touch $@
+
+test-cluster: $(CLUSTER)/.installed ## test serving and tuning on Ray, on three nodes that run on this machine
+	$(CLUSTER)/venv/bin/python -m pytest -o addopts=-ra -W default --disable-warnings tests/cluster $(ARGS)
+
 CONTRACT := build/contract
 
 $(CONTRACT)/.installed-python: tests/contract/requirements.txt $(VENV)/.installed-dev
@@ -213,6 +224,9 @@ chaos: $(VENV)/.installed-dev ## stop, kill, suspend and block the service under
 bench-overload: $(VENV)/.installed-dev ## offer zserve, FastAPI and LitServe five times what they can answer (ARGS=--quick)
 	$(PY) -m benchmarks.serving.overload $(ARGS)
 
+bench-ray: $(VENV)/.installed-dev $(CLUSTER)/.installed ## compare zserve on Ray, behind its default and its fast proxy, with zserve alone (ARGS="--rounds 3")
+	$(PY) -m benchmarks.serving.ray_proxies --interpreter $(CLUSTER)/venv/bin/python $(ARGS)
+
 bench-queueing: $(VENV)/.installed-dev ## compare the latency under Poisson arrivals with a queueing model (ARGS="--model lab --n 1")
 	$(PY) -m benchmarks.serving.queueing $(ARGS)
 
@@ -265,6 +279,6 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help install serve clients train betas test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-store test-jobs test-monitoring test-kubernetes manifests test-clients test-schema test-slow coverage check format
-.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-shards bench-overload bench-queueing fuzz bench-digits
+.PHONY: always help install serve clients train betas test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-store test-jobs test-cluster test-monitoring test-kubernetes manifests test-clients test-schema test-slow coverage check format
+.PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-shards bench-overload bench-ray bench-queueing fuzz bench-digits
 .PHONY: test-install page page-fresh page-screenshots docs docs-site requirements wheels docker-build docker-multiarch docker-pins docker-smoke test-proxy clean sbom audit soak

@@ -32,10 +32,14 @@ class Area:
 
 
 AREAS = (
-    Area(("app", "model_store"), extras=("object-store", "redis", "torch")),
-    Area(("training",), groups=("data", "train")),
+    Area(("app", "model_store"), extras=("object-store", "ray", "redis", "torch")),
+    Area(("training",), groups=("data", "ray", "train")),
     Area(("clients/zserve_client",), "clients/pyproject.toml", extras=("images", "object-store")),
-    Area(("docker", "scripts", "tests"), groups=("dev", "fuzz", "kubernetes"), extras=("otel",)),
+    Area(
+        ("docker", "scripts", "tests"),
+        groups=("dev", "fuzz", "kubernetes", "ray"),
+        extras=("otel", "ray"),
+    ),
 )
 """The other systems that benchmarks compare with have environments of their own."""
 

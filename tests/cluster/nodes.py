@@ -75,13 +75,15 @@ class Node:
         for pid in self._pids():
             _set_priority(pid, 0)
 
-    def kill(self) -> None:
-        """End all processes of the node at once, as a power cut does."""
+    def kill(self) -> float:
+        """End all processes of the node at once, as a power cut does; return the time at that moment."""
         pids = list(self._pids())
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        killed = time.monotonic()
         self._process.wait(timeout=30)
+        return killed
 
     def stop(self) -> None:
         """Stop the node, and end what is left of it."""
@@ -148,9 +150,9 @@ class Cluster:
         until(is_alive)
         node.settle()
 
-    def kill_one(self) -> None:
-        """Kill a node that is not the head."""
-        self._others.pop().kill()
+    def kill_one(self) -> float:
+        """Kill a node that is not the head; return the time at which it was dead."""
+        return self._others.pop().kill()
 
     def alive(self) -> int:
         """Return the number of nodes that Ray believes to be alive."""
