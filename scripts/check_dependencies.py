@@ -32,7 +32,8 @@ class Area:
 
 
 AREAS = (
-    Area(("app", "model_store"), extras=("object-store", "ray", "redis", "torch")),
+    Area(("app", "model_store"), extras=("hub", "mcp", "object-store", "ray", "redis", "torch")),
+    Area(("zserve",), extras=("parquet", "torch")),
     Area(("training",), groups=("data", "ray", "train")),
     Area(("clients/zserve_client",), "clients/pyproject.toml", extras=("images", "object-store")),
     Area(

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, ParamSpec, Protocol
 import numpy as np
 from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types import ToolAnnotations
+from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from app.api.problems import find_remedy
