@@ -107,6 +107,37 @@ models_rename = _of_store("rename")
 models_prune = _of_store("prune")
 
 
+# --- models in this process --------------------------------------------------------------------
+
+
+def _latents(arguments: Sequence[str]) -> int:
+    from zserve.latents_command import main  # noqa: PLC0415
+
+    return main(arguments)
+
+
+def _latents_options(parser: ArgumentParser) -> None:
+    from zserve.latents_command import add_options  # noqa: PLC0415
+
+    add_options(parser)
+
+
+def _mcp(arguments: Sequence[str]) -> int:
+    from zserve.mcp_command import main  # noqa: PLC0415
+
+    return main(arguments)
+
+
+def _mcp_options(parser: ArgumentParser) -> None:
+    from zserve.mcp_command import add_options  # noqa: PLC0415
+
+    add_options(parser)
+
+
+latents = Command("write the latents of many images as a table", _latents, _latents_options)
+mcp = Command("offer tools that return images to agents, over stdin and stdout", _mcp, _mcp_options)
+
+
 # --- training ----------------------------------------------------------------------------------
 
 

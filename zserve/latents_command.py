@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import ServiceError
+from model_store.command_line import ArgumentParser
 from model_store.errors import ImageError, StoreError
 from zserve.latents import LatentsError, read_images, write_latents
 from zserve.vae import load
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="zserve latents",
         description="Encode image files, folders of them, or arrays (.npy, .npz) in this process, and "
         "write mu, logvar and KL of each image.",

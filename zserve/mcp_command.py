@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model_store.command_line import ArgumentParser
+
 if TYPE_CHECKING:
     from zserve.mcp_models import LocalModels
 
@@ -47,7 +49,7 @@ def _models(options: argparse.Namespace) -> "LocalModels":
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="zserve mcp",
         description="Offer five tools that return images to a client of the Model Context Protocol, "
         "over stdin and stdout. Models run in this process.",

@@ -175,12 +175,8 @@ class Hub:
         """Refuse: a version is added by a push."""
         raise _read_only()
 
-    def remove(
-        self,
-        name: str,  # noqa: ARG002 - nothing is written
-        version: int,  # noqa: ARG002
-    ) -> None:
-        """Refuse: versions of a repository are removed on the hub itself."""
+    def remove(self, name: str, version: int) -> None:  # noqa: ARG002 - nothing is written
+        """Refuse: a version is removed on the hub itself."""
         raise _read_only()
 
     def seal(

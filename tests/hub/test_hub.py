@@ -116,8 +116,8 @@ def test_metrics_and_data_sets_are_named_as_the_hub_names_them(hub: FakeHub, shi
     manifest = json.loads((shipped_lab / "lab" / "4" / "manifest.json").read_text())
     assert metrics["test_negative_elbo"] == manifest["metrics"]["test_negative_elbo"]["value"]
     assert "samples_frechet_distance" in metrics
-    data: Any = ModelCard(text).data
-    read = {result.metric_type: result.metric_value for result in data.eval_results}
+    results: Any = ModelCard(text).data
+    read = {result.metric_type: result.metric_value for result in results.eval_results}
     assert read == metrics  # by the reader of the hub itself
     samples = root_files(hub, "org/lab")["samples.png"]
     assert Image.open(io.BytesIO(samples)).format == "PNG"
@@ -237,6 +237,8 @@ def test_a_store_on_the_hub_resolves_versions_and_production(hub: FakeHub, store
         remote.set_alias("tiny", "production", 1)
     with pytest.raises(PublishError, match="written by `models push` alone"):
         publish_tiny(remote)
+    with pytest.raises(StoreError, match="written by `models push` alone"):
+        remote.remove(ModelRef.parse("tiny@1"))
 
 
 def test_load_and_the_service_read_the_hub(hub: FakeHub, store: Path, tmp_path: Path):

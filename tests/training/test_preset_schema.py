@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # its stubs would be one more requirement
 import pytest
 
 from scripts.write_preset_schema import PATH, schema
