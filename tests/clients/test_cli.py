@@ -420,6 +420,21 @@ def test_shells_complete_commands_options_and_values(capsys, shell: str):
     ) in (script)
 
 
+def describe_with_a_missing_package(_parser: object) -> None:
+    raise ModuleNotFoundError(name="a_package_that_nobody_has")
+
+
+def test_a_command_whose_extra_is_missing_is_completed_without_options(
+    monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.setattr(
+        exit_with_the_number_of, "add_options", describe_with_a_missing_package, raising=False
+    )
+    install(monkeypatch, count=f"{__name__}:exit_with_the_number_of")
+    main(["completion", "bash"])
+    assert "count" in capsys.readouterr().out
+
+
 def test_bash_completes_what_is_typed(tmp_path: Path, capsys):
     main(["completion", "bash"])
     script = capsys.readouterr().out

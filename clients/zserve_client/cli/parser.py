@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 
@@ -119,7 +120,8 @@ def complete_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
         described = target.add_parser(second or first, help=summary)
         add_options = plugins.add_options_of(name)
         if add_options is not None:
-            add_options(described)
+            with contextlib.suppress(ModuleNotFoundError):  # an extra is not installed
+                add_options(described)
     return parser
 
 
