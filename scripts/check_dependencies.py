@@ -35,7 +35,11 @@ AREAS = (
     Area(("app", "model_store"), extras=("hub", "mcp", "object-store", "ray", "redis", "torch")),
     Area(("zserve",), extras=("parquet", "torch")),
     Area(("training",), groups=("data", "ray", "train")),
-    Area(("clients/zserve_client",), "clients/pyproject.toml", extras=("images", "object-store")),
+    Area(
+        ("clients/zserve_client",),
+        "clients/pyproject.toml",
+        extras=("completion", "images", "object-store"),
+    ),
     Area(
         ("docker", "scripts", "tests"),
         groups=("dev", "fuzz", "kubernetes", "ray"),
