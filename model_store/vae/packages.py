@@ -47,7 +47,12 @@ def build_networks(spec: ModelSpec, network: Package) -> tuple[nn.Module, nn.Mod
             f"the network {network.name} of the package {network.package} does not take these "
             f"settings: {json_files.first_problem(error)}; install the release that made the version"
         ) from error
-    return package.build_encoder(settings, spec), package.build_decoder(settings, spec)
+    try:
+        return package.build_encoder(settings, spec), package.build_decoder(settings, spec)
+    except (TypeError, ValueError) as error:
+        raise MissingPackageError(
+            f"the network {network.name} of the package {network.package} cannot be built: {error}"
+        ) from error
 
 
 def load_package(network: Package) -> NetworkPackage:

@@ -48,7 +48,13 @@ from training.evaluation.metrics import (
     over_test_split,
     share_metric,
 )
-from training.evaluation.posteriors import BATCH, Posteriors, encode_images, posteriors
+from training.evaluation.posteriors import (
+    BATCH,
+    Posteriors,
+    class_posteriors,
+    encode_images,
+    posteriors,
+)
 from training.evaluation.warnings import MIN_IMAGES_PER_CLASS
 
 QUICK_IMAGES = 1000
@@ -155,7 +161,7 @@ def fit_classes(
     """
     report("latents of the training split")
     before_flow = vae.has_flow if class_latents is None else class_latents.before_flow
-    train = encode_images(vae.posterior if before_flow else vae.encode, splits.train)
+    train = class_posteriors(vae, splits.train, before_flow=before_flow)
     if class_latents is None:
         report("mixtures of the classes")
         labels = splits.train.require_labels()

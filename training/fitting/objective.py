@@ -67,19 +67,34 @@ def bound(vae: VAE, x: Tensor, eps: Tensor) -> Bound:
     return _bound(vae, x, *posterior(vae, x), eps)
 
 
-def single_draw(vae: VAE, x: Tensor, eps: Tensor, beta: float, free_bits: float) -> Terms:
+def single_draw(
+    vae: VAE,
+    x: Tensor,
+    eps: Tensor,
+    beta: float,
+    free_bits: float,
+    *,
+    labels: Tensor | None = None,
+) -> Terms:
     """Return the terms of the ELBO with one draw; x (batch, c, h, w), eps (batch, latent).
 
-    `free_bits` is in nats per latent dimension.
+    `free_bits` is in nats per latent dimension. `labels` (batch,) are for networks that use labels.
     """
-    mu, logvar = posterior(vae, x)
+    mu, logvar, further = _training_posterior(vae, x, labels)
     parts = _bound(vae, x, mu, logvar, eps)
     loss = parts.loss(beta, free_bits)
-    return Terms(loss, loss, parts.log_px, parts.kl, mu, logvar)
+    surrogate = loss if further is None else loss + further
+    return Terms(loss, surrogate, parts.log_px, parts.kl, mu, logvar)
 
 
 def several_draws(
-    vae: VAE, x: Tensor, eps: Tensor, beta: float, *, doubly_reparameterised: bool
+    vae: VAE,
+    x: Tensor,
+    eps: Tensor,
+    beta: float,
+    *,
+    doubly_reparameterised: bool,
+    labels: Tensor | None = None,
 ) -> Terms:
     """Return the terms of the importance-weighted bound; eps ~ N(0, I) (draws, batch, latent).
 
@@ -89,7 +104,7 @@ def several_draws(
     out: Tucker et al. 2019, eq. 8; with one draw, Roeder et al. 2017.
     """
     k, batch, latent = eps.shape
-    mu, logvar = posterior(vae, x)
+    mu, logvar, further = _training_posterior(vae, x, labels)
     z = reparameterise(mu, logvar, eps)
     weighted = z.requires_grad and doubly_reparameterised
     q = (mu.detach(), logvar.detach()) if weighted else (mu, logvar)
@@ -102,9 +117,10 @@ def several_draws(
     v = log_w.detach().softmax(dim=0)
     if weighted:
         z.register_hook(lambda gradient: gradient * v.unsqueeze(2))  # type: ignore[no-untyped-call]
+    surrogate = -(v * log_w).sum(dim=0)
     return Terms(
         loss=(math.log(k) - log_w.logsumexp(dim=0)).detach(),
-        surrogate=-(v * log_w).sum(dim=0),
+        surrogate=surrogate if further is None else surrogate + further,
         log_px=log_px.mean(dim=0),
         kl=kl.mean(dim=0),
         mu=mu,
@@ -116,6 +132,16 @@ def posterior(vae: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mu and logvar of q(z | x), (batch, latent), in at least 32 bits."""
     mu, logvar = vae.posterior(x)
     return to_float32(mu), to_float32(logvar)
+
+
+def _training_posterior(
+    vae: VAE, x: Tensor, labels: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return mu, logvar, and nats of each image that are differentiated with the loss, or None."""
+    if labels is None:
+        return *posterior(vae, x), None
+    mu, logvar, further = (to_float32(each) for each in vae.labelled_posterior(x, labels))
+    return mu, logvar, further
 
 
 def kl_to_prior(vae: TrainedVAE, mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ shuffled once per epoch, Adam is fused, and statistics stay tensors between two 
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -120,12 +120,13 @@ class Trainer:
         started = time.perf_counter()
         sums = torch.zeros(3, device=self.device)
         # gathered once: each batch is then a view
-        shuffled = train.pixels[self._random_order(train)]
-        batches = torch.split(shuffled, self.optimiser.batch_size)
+        order = self._random_order(train)
+        batches = torch.split(train.pixels[order], self.optimiser.batch_size)
+        labels = self._label_batches(train, order, len(batches))
         images, reported = 0, started
-        for number, pixels in enumerate(batches, start=1):
+        for number, (pixels, label) in enumerate(zip(batches, labels, strict=True), start=1):
             epochs = self._epochs_done(len(train))
-            sums += self.step(as_floats(pixels), epochs) * len(pixels)
+            sums += self.step(as_floats(pixels), epochs, label) * len(pixels)
             images += len(pixels)
             now = time.perf_counter()
             due = number % REPORT_EVERY == 0 or now - reported > REPORT_EVERY_S
@@ -176,6 +177,13 @@ class Trainer:
                 elapsed_s = time.perf_counter() - started
                 yield EpochProgress(epoch, images, averages, images / elapsed_s)
 
+    def _label_batches(self, train: Images, order: Tensor, batches: int) -> Sequence[Tensor | None]:
+        """Return the labels of each batch, or None for each if the network uses none."""
+        if not self.vae.uses_labels:
+            return [None] * batches
+        labels = train.require_labels().to(self.device)
+        return torch.split(labels[order], self.optimiser.batch_size)
+
     def _random_order(self, train: Images) -> Tensor:
         """Return the indices of the images of one epoch, in a new order for each pass."""
         passes = range(self.optimiser.passes or 1)
@@ -186,8 +194,10 @@ class Trainer:
         """Return a new generator for measurements, which do not change the course of the training."""
         return torch.Generator(self.device).manual_seed(self.seed)
 
-    def step(self, x: Tensor, epochs: float) -> Tensor:
+    def step(self, x: Tensor, epochs: float, labels: Tensor | None = None) -> Tensor:
         """Take one optimiser step on a batch; `epochs` is the number of epochs done.
+
+        `labels` (batch,) are given to networks that use labels.
 
         Returns the batch's mean loss, log_px and kl before the step; (3,).
         """
@@ -200,7 +210,7 @@ class Trainer:
             x = augment_some(x, objective.augment_probability, objective.augmentation, self.noise)
         x = as_targets(x, objective, self.noise)
         with self.autocast:
-            terms = self._terms(x, epochs, copies=len(x) // batch)
+            terms = self._terms(x, epochs, labels, copies=len(x) // batch)
             loss = terms.surrogate.mean()
             if consistent:
                 loss = loss + objective.consistency * _inconsistency(terms).mean()
@@ -228,7 +238,7 @@ class Trainer:
     def _learning_rate_at(self, epochs: float) -> float:
         return learning_rate_at(self.optimiser, epochs, self.objective.prior_only_epochs)
 
-    def _terms(self, x: Tensor, epochs: float, copies: int) -> Terms:
+    def _terms(self, x: Tensor, epochs: float, labels: Tensor | None, copies: int) -> Terms:
         """Return the terms of this process's rows; each image is `copies` times in x."""
         objective, beta = self.objective, beta_at(self.objective, epochs)
         k = objective.importance_samples if epochs >= objective.importance_after_epochs else 1
@@ -237,10 +247,17 @@ class Trainer:
         )
         x = self.processes.own(x, copies).contiguous(memory_format=self.memory_format)
         eps = self.processes.own(eps, copies, dim=1)
+        if labels is not None:
+            labels = self.processes.own(labels.repeat(copies), copies)
         if k == 1 and not objective.doubly_reparameterised:
-            return self.single_draw(self.vae, x, eps[0], beta, objective.free_bits)
+            return self.single_draw(self.vae, x, eps[0], beta, objective.free_bits, labels=labels)
         return self.several_draws(
-            self.vae, x, eps, beta, doubly_reparameterised=objective.doubly_reparameterised
+            self.vae,
+            x,
+            eps,
+            beta,
+            doubly_reparameterised=objective.doubly_reparameterised,
+            labels=labels,
         )
 
     def beta(self, images: int) -> float:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
-from model_store.spec import MLP
+from model_store.spec import MLP, Package
 from training.config import Compute, Preset, changed
 from training.data.images import Splits
 from training.errors import NonFiniteLossError, TuningError
@@ -174,7 +174,10 @@ def _settings_of_study(text: str) -> dict[str, Any] | None:
 
 
 def suggest(trial: "optuna.Trial", preset: Preset) -> dict[str, object]:
-    """Choose the settings of a trial, by dotted key: optimisation and size of the network."""
+    """Choose the settings of a trial, by dotted key: optimisation and size of the network.
+
+    Of the network of a package, the setting `hidden` is searched if its preset has it.
+    """
     settings: dict[str, object] = {
         "optimiser.learning_rate": trial.suggest_float(
             "optimiser.learning_rate", 2e-4, 5e-3, log=True
@@ -184,11 +187,20 @@ def suggest(trial: "optuna.Trial", preset: Preset) -> dict[str, object]:
             "optimiser.schedule", ["constant", "cosine"]
         ),
         "optimiser.step_epochs": (),
-        "model.latent": trial.suggest_int("model.latent", 8, 64, log=True)
-        if preset.model.latent > 2
-        else preset.model.latent,  # a preset with two latents needs two, to draw their plane
     }
-    if isinstance(preset.model.network, MLP):
+    network = preset.model.network
+    if isinstance(network, Package):
+        # which numbers of latents a package takes is unknown
+        if isinstance(network.settings.get("hidden"), int):
+            key = "model.network.settings.hidden"
+            settings[key] = trial.suggest_int(key, 64, 512, log=True)
+        return settings
+    settings["model.latent"] = (
+        trial.suggest_int("model.latent", 8, 64, log=True)
+        if preset.model.latent > 2
+        else preset.model.latent  # a preset with two latents needs two, to draw their plane
+    )
+    if isinstance(network, MLP):
         width = trial.suggest_int("model.network.hidden", 128, 1024, log=True)
         settings["model.network.hidden"] = (width,)
     else:
