@@ -18,6 +18,7 @@ _ALL = (
     "clients/**/*.md",
     "docker/**/*.md",
     "docs/**/*.md",
+    "examples/**/*.md",
     "weights/**/*.md",
 )
 
