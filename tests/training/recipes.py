@@ -1,7 +1,5 @@
 """The networks of tutorials, as their authors write them, trained for a few steps."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -73,23 +71,3 @@ def as_pythae(model: PyTorchExamplesVAE) -> dict[str, Tensor]:
         for here, there in names.items()
         for part in ("weight", "bias")
     }
-
-
-def keras_vae(keras: Any, latent: int = 2) -> tuple[Any, Any]:
-    """Return encoder and decoder of keras.io/examples/generative/vae, without the sampling layer."""
-    layers = keras.layers
-    source = keras.Input(shape=(28, 28, 1))
-    x = layers.Conv2D(32, 3, activation="relu", strides=2, padding="same")(source)
-    x = layers.Conv2D(64, 3, activation="relu", strides=2, padding="same")(x)
-    x = layers.Flatten()(x)
-    x = layers.Dense(16, activation="relu")(x)
-    z_mean = layers.Dense(latent, name="z_mean")(x)
-    z_log_var = layers.Dense(latent, name="z_log_var")(x)
-    encoder = keras.Model(source, [z_mean, z_log_var], name="encoder")
-    latents = keras.Input(shape=(latent,))
-    x = layers.Dense(7 * 7 * 64, activation="relu")(latents)
-    x = layers.Reshape((7, 7, 64))(x)
-    x = layers.Conv2DTranspose(64, 3, activation="relu", strides=2, padding="same")(x)
-    x = layers.Conv2DTranspose(32, 3, activation="relu", strides=2, padding="same")(x)
-    image = layers.Conv2DTranspose(1, 3, activation="sigmoid", padding="same")(x)
-    return encoder, keras.Model(latents, image, name="decoder")

@@ -1,5 +1,9 @@
 """Models of tutorials: trained by their recipe, imported without their code, and measured."""
 
+import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +272,30 @@ def test_the_keras_layout_pads_as_keras_does(tmp_path: Path) -> None:
     weight = kernel["conv2d_transpose_2"].permute(3, 2, 0, 1)
     h = torch.nn.functional.conv_transpose2d(h, weight, bias["conv2d_transpose_2"], padding=1)
     np.testing.assert_allclose(image, torch.sigmoid(h).numpy(), atol=1e-5)
+
+
+@pytest.mark.processes
+def test_a_model_of_keras_is_imported_by_its_layout(tmp_path: Path) -> None:
+    if importlib.util.find_spec("keras") is None:
+        pytest.skip("Keras is not installed; `uv pip install keras` installs it")
+    recipe = Path(__file__).parents[1] / "keras_recipe.py"
+    subprocess.run(
+        [sys.executable, str(recipe), str(tmp_path)],
+        env=os.environ | {"KERAS_BACKEND": "torch"},
+        check=True,
+        capture_output=True,
+    )
+    store = tmp_path / "store"
+    assert store_main([
+        "import", "--safetensors", str(tmp_path / "weights.safetensors"), "--layout", "keras-example",
+        "--name", "mine", "--upload", "digit", "--store", str(store),
+    ]) == 0  # fmt: skip
+    stored = load(store)
+    graphs = [stored.weights[name].tobytes() for name in (ENCODER, DECODER)]
+    network = GraphNetwork(stored.spec, graphs[0], graphs[1])
+    with np.load(tmp_path / "results.npz") as results:
+        mu, logvar = network.encode(results["x"].transpose(0, 3, 1, 2))
+        np.testing.assert_allclose(mu, results["mean"], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(logvar, results["log_var"], rtol=1e-3, atol=1e-4)
+        expected = results["image"].transpose(0, 3, 1, 2)
+        np.testing.assert_allclose(network.decode(results["z"]), expected, rtol=1e-3, atol=1e-4)
