@@ -6,7 +6,8 @@ from app.inference.executor import Function
 from app.typing import Floats
 from model_store.arithmetic.executors.onnx_runtime import onnxruntime
 from model_store.arithmetic.importance import log_standard_normal
-from model_store.graphs.network import DECODER, ENCODER, GraphNetwork
+from model_store.graphs.network import GraphNetwork
+from model_store.graphs.pair import DECODER, ENCODER
 from model_store.store import StoredModel
 
 NAME = f"graphs-onnxruntime-{onnxruntime.__version__}"

@@ -4,6 +4,7 @@
     reading    the bytes of a file -> a graph, or GraphError
     operators  the operators that may be run
     writing    a graph -> bytes of which every field was read and checked
+    pair       the two graphs of a version, checked without running them
     sessions   ONNX Runtime with bounds of memory and time
     network    an encoder and a decoder as a VAE, between numpy arrays
 

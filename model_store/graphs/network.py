@@ -5,15 +5,12 @@ from numpy.typing import NDArray
 
 from model_store.errors import GraphError
 from model_store.graphs.graph import Array, OnnxGraph
-from model_store.graphs.operators import check_graph
-from model_store.graphs.reading import read_graph
+from model_store.graphs.pair import DECODER, ENCODER, checked_graphs
 from model_store.graphs.sessions import GraphSession
 from model_store.spec import ImageShape, Layout, ModelSpec, Onnx
 
 Floats = NDArray[np.float32]
 
-ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
-"""Names of the tensors that hold the graphs in the file of weights."""
 POINT_LOGVAR = -9.0
 """ln sigma^2 of an encoder that returns a latent alone: sigma is 0.011, a point for most purposes."""
 MAX_LOGIT = 16.0
@@ -107,22 +104,6 @@ class GraphNetwork:
         except (TypeError, ValueError) as error:
             raise GraphError(f"{DECODER}: its output is not what the spec says: {error}") from error
         _check(DECODER, decoded, (2, *image.shape))
-
-
-def checked_graphs(encoder: bytes, decoder: bytes) -> tuple[OnnxGraph, OnnxGraph]:
-    """Read two graphs, and check that each has one input; raises GraphError."""
-    return _one_input(ENCODER, encoder), _one_input(DECODER, decoder)
-
-
-def _one_input(name: str, content: bytes) -> OnnxGraph:
-    try:
-        graph = read_graph(content)
-        check_graph(graph)
-    except GraphError as error:
-        raise GraphError(f"{name}: {error}") from error
-    if len(graph.inputs) != 1:
-        raise GraphError(f"{name}: it has {len(graph.inputs)} inputs, expected one")
-    return graph
 
 
 def onnx_of(spec: ModelSpec) -> Onnx:

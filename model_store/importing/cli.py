@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from model_store.errors import CorruptVersionError, ShapeError, StoreError
-from model_store.graphs.network import DECODER, ENCODER, GraphNetwork
+from model_store.graphs.network import GraphNetwork
+from model_store.graphs.pair import DECODER, ENCODER
 from model_store.importing.card import card, description
 from model_store.importing.detection import Wishes, detect
 from model_store.importing.files import FilesBeside, read_regular_file

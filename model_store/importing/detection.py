@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from model_store import json_files
 from model_store.errors import GraphError
 from model_store.graphs.graph import Array, OnnxGraph, Value
-from model_store.graphs.network import DECODER, ENCODER, PROBE_S, channels_first, in_layout
+from model_store.graphs.network import PROBE_S, channels_first, in_layout
+from model_store.graphs.pair import DECODER, ENCODER
 from model_store.graphs.reading import ExternalData, read_graph
 from model_store.graphs.sessions import GraphSession
 from model_store.graphs.writing import write_graph

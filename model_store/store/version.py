@@ -53,7 +53,7 @@ from model_store.errors import (
     ShapeError,
     SnapshotsNotFoundError,
 )
-from model_store.graphs.network import DECODER, ENCODER, checked_graphs
+from model_store.graphs.pair import DECODER, ENCODER, checked_graphs
 from model_store.network_size import excess
 from model_store.spec import Description, FileRecord, Manifest, ModelSpec, Onnx, Package, Sha256
 from model_store.store.backend import VersionFiles

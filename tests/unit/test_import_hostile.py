@@ -10,15 +10,17 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from pydantic import ValidationError
 
 from model_store.__main__ import main
 from model_store.errors import CorruptVersionError, GraphError
-from model_store.graphs.network import DECODER, ENCODER, GraphNetwork
+from model_store.graphs.network import GraphNetwork
+from model_store.graphs.pair import DECODER, ENCODER
 from model_store.graphs.reading import MAX_FIELDS, MAX_NODES, read_graph
 from model_store.graphs.sessions import GraphSession
 from model_store.protobuf import content as bytes_field
 from model_store.protobuf import integer, tag
-from model_store.spec import ModelRef
+from model_store.spec import ModelRef, ModelSpec
 from model_store.store import Store
 from model_store.store.tensors import to_safetensors
 from tests.unit.models import replace_file
@@ -346,3 +348,28 @@ def test_a_graph_that_does_not_fit_the_manifest_is_refused_before_it_serves(tmp_
         CorruptVersionError, match=r"what the spec says|spec asks for|cannot be run"
     ):
         GraphNetwork(other, graphs[0], graphs[1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"network": {"encoder_bytes": 2**40}}, "less than or equal to 268435456"),
+        ({"network": {"encoder_bytes": 0}}, "greater than 0"),
+        ({"network": {"decoder_layout": "sideways"}}, "'channels_first'"),
+        ({"prior": {"couplings": 2}}, "neither a flow"),
+        ({"likelihood": "discretised_logistic"}, "Bernoulli pixels"),
+        ({"logvar_bound": 3.0}, "nor a logvar_bound"),
+    ],
+)
+def test_what_a_manifest_may_say_of_graphs_is_bounded(changes: dict[str, Any], reason: str) -> None:
+    network = {"kind": "onnx", "encoder_bytes": 1, "decoder_bytes": 1} | changes.get("network", {})
+    tree = {"latent": 3} | changes | {"network": network}
+    with pytest.raises(ValidationError, match=reason):
+        ModelSpec.model_validate(tree)
+
+
+@pytest.mark.parametrize("name", ["../evil", "os.system; x", "a b", ""])
+def test_the_names_of_a_package_are_no_paths(name: str) -> None:
+    for fields in ({"name": name, "package": "p"}, {"name": "n", "package": name}):
+        with pytest.raises(ValidationError):
+            ModelSpec.model_validate({"latent": 3, "network": {"kind": "package"} | fields})

@@ -12,7 +12,8 @@ from model_store.__main__ import main
 from model_store.arithmetic.executors.onnx_executor import OnnxExecutor
 from model_store.arithmetic.model import ExactModel, fixed_inputs
 from model_store.graphs.graph import OnnxGraph
-from model_store.graphs.network import DECODER, ENCODER, GraphNetwork
+from model_store.graphs.network import GraphNetwork
+from model_store.graphs.pair import DECODER, ENCODER
 from model_store.graphs.reading import read_graph
 from model_store.graphs.writing import write_graph
 from model_store.preprocessing import to_bytes

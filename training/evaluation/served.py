@@ -10,7 +10,8 @@ from model_store.vae import TrainedVAE, build_vae
 def served_vae(stored: StoredModel, device: torch.device | str = "cpu") -> TrainedVAE:
     """Return the VAE that computes the images of a version, on a device."""
     if isinstance(stored.spec.network, Onnx):
-        from model_store.graphs.network import DECODER, ENCODER, GraphNetwork  # noqa: PLC0415 - same
+        from model_store.graphs.network import GraphNetwork  # noqa: PLC0415 - same
+        from model_store.graphs.pair import DECODER, ENCODER  # noqa: PLC0415 - same
         from model_store.vae.graphs import GraphVAE  # noqa: PLC0415 - same
 
         encoder, decoder = (stored.weights[name].tobytes() for name in (ENCODER, DECODER))

@@ -13,7 +13,8 @@ import safetensors.torch
 import torch
 
 from model_store.__main__ import main as store_main
-from model_store.graphs.network import DECODER, ENCODER, GraphNetwork
+from model_store.graphs.network import GraphNetwork
+from model_store.graphs.pair import DECODER, ENCODER
 from model_store.spec import MLP, ModelRef
 from model_store.store import Store, StoredModel
 from model_store.vae import build_vae
