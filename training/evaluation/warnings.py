@@ -21,6 +21,8 @@ FEW_STEPS = 1000
 """Optimiser steps below which a network has hardly begun to learn."""
 LEAST_EXPLAINED = 0.1
 """Share of the variance of the pixels below which an image is as good as the mean image."""
+FEW_TEST_IMAGES = 50
+"""Test images below which classes at chance alone are no fault: 70 % and 50 % are too near to tell."""
 NOISY_EXPLAINED = 0.5
 """Share below which latents that are all active are taken for noise."""
 MAX_EXACT_LOSS = 0.02
@@ -126,7 +128,9 @@ def _about_the_result(values: Mapping[str, float], latent: int, training: Traini
         )
     chance = _accuracy_at_chance(values, training)
     blurred = explained is not None and explained < NOISY_EXPLAINED
-    if active == latent >= MANY_LATENTS and (chance or blurred):
+    if training.test_images < FEW_TEST_IMAGES and not blurred:
+        chance = ""
+    if active == latent >= MANY_LATENTS and blurred:
         lines.append(
             f"the latents look like noise: all {latent} are active, and yet "
             f"{chance or f'reconstructions explain only {explained:.0%} of the variance'}; train for more steps, "

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -46,7 +48,11 @@ def test_a_version_that_measured_little_and_a_run_that_is_not_known_have_no_warn
         ({"variance_explained": -3.0}, ["no better than the mean image", "0%"]),
         ({"active_units": 0}, ["collapsed", "free_bits", "beta"]),
         ({"knn_accuracy": 0.52}, ["classes apart", "52%", "50%", "by chance"]),
-        ({"active_units": 16, "knn_accuracy": 0.5}, ["noise", "all 16", "model.latent=4"]),
+        (
+            {"active_units": 16, "variance_explained": 0.3, "knn_accuracy": 0.5},
+            ["noise", "all 16", "50%", "model.latent=4"],
+        ),
+        ({"active_units": 16, "knn_accuracy": 0.5}, ["classes apart", "50%"]),
         ({"active_units": 16, "variance_explained": 0.3}, ["noise", "30%"]),
         (
             {"test_negative_elbo": 10_605.7, "float_test_negative_elbo": 8572.4},
@@ -64,6 +70,13 @@ def test_a_bad_result_is_named_with_its_number_and_a_remedy(
 @pytest.mark.parametrize(("accuracy", "warned"), [(0.56, True), (0.58, False)])
 def test_chance_is_the_largest_class_and_two_standard_errors(accuracy: float, *, warned: bool):
     assert bool(warnings(knn_accuracy=accuracy)) is warned  # sqrt(0.5 * 0.5 / 200) = 0.035
+
+
+def test_few_test_images_tell_nothing_about_classes_unless_the_images_are_blurred():
+    few = replace(RUN, test_images=30)
+    assert warnings(few, active_units=16, knn_accuracy=0.6) == ()
+    (line,) = warnings(few, active_units=16, knn_accuracy=0.6, variance_explained=0.3)
+    assert "60%" in line
 
 
 def test_the_better_of_two_classifiers_counts():
