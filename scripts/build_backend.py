@@ -53,6 +53,7 @@ COMMANDS = (
     ("python -m app.", "python -m zserve.app."),
     ("python -m model_store.", "python -m zserve.model_store."),
     ("python -m training.", "python -m zserve.training."),
+    ("serve run app.", "serve run zserve.app."),
     ("python -m app", "zserve serve"),
     ("python -m model_store", "zserve models"),
     ("python -m training", "zserve"),

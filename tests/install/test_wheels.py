@@ -25,6 +25,7 @@ VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 MODELS = ("mnist@8", "lab@4", "faces@2")
 IMPORT_ALL = """
 import importlib, pkgutil, sys, zserve
+EXTRAS = {"huggingface_hub", "mcp", "obstore", "pyarrow", "ray", "redis", "torch"}
 wanted = sys.argv[1:]
 names = [m.name for m in pkgutil.walk_packages(zserve.__path__, "zserve.", onerror=lambda _: None)]
 count = 0
@@ -34,7 +35,7 @@ for name in names:
             importlib.import_module(name)
             count += 1
         except ModuleNotFoundError as error:
-            assert error.name.partition(".")[0] in {"redis", "torch"}, (name, error)
+            assert error.name.partition(".")[0] in EXTRAS, (name, error)
 beside = {"app", "model_store", "training", "weights"} & set(sys.modules)
 assert not beside, beside
 print(count)
@@ -161,6 +162,29 @@ def test_the_bytes_are_those_of_the_checkout(environment: Environment, tmp_path:
             )
     assert len(hashes[0]) > 20
     assert hashes[0] == hashes[1]
+
+
+LOAD = """
+import sys
+import numpy as np
+from zserve import load
+ours = load("lab@4").sample(3, seed=7)
+with np.load("three.npz") as served:
+    assert ours.dtype == np.uint8 and any(np.array_equal(ours, served[key]) for key in served)
+assert not {"app", "model_store", "training"} & set(sys.modules)
+"""
+
+
+def test_a_program_loads_a_version_of_the_same_store(environment: Environment):
+    with served(environment, "--model", "lab") as url:
+        answer = httpx.get(f"{url}/generate?n=3&seed=7&model=lab@4&format=npz", timeout=LIMIT_S)
+    (environment.folder / "work" / "three.npz").write_bytes(answer.content)
+    environment.run("python", "-c", LOAD)
+
+
+def test_commands_of_all_areas_are_there(environment: Environment):
+    for words in ("models export", "models import", "latents", "models rm", "augment", "serve"):
+        assert "usage: " in environment.run("zserve", *words.split(), "--help"), words
 
 
 def test_the_doctor_finds_nothing_wrong_and_says_what_is(environment: Environment):
