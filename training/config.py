@@ -41,8 +41,8 @@ FORMER_KEYS = {
 
 LIST_PRESETS = "`python -m training presets` lists them"
 
-_BARE_WORD = re.compile(r"(?:[A-Za-z]|~?/|\.{1,2}/)[A-Za-z0-9_./-]*")
-"""A word or a path, which `--set` takes without quotes."""
+_BARE_WORD = re.compile(r"(?:[A-Za-z]|~?/|\.{1,2}/)[A-Za-z0-9_./@-]*")
+"""A word, a path or a reference such as lab@4, which `--set` takes without quotes."""
 
 
 Reference = Annotated[str, AfterValidator(lambda text: str(ModelRef.parse(text)))]
@@ -341,7 +341,7 @@ def _read(path: Path) -> dict[str, Any]:
 def parse_overrides(assignments: Iterable[str]) -> dict[str, object]:
     """Parse `["optimiser.epochs=3"]` into `{"optimiser.epochs": 3}`; raises SettingError.
 
-    A value is TOML, or a word or a path without quotes.
+    A value is TOML, or a word, a path or a reference without quotes.
     """
     return dict(_parse_override(assignment) for assignment in assignments)
 

@@ -79,6 +79,12 @@ def test_a_bare_word_needs_no_quotes():
     assert parse_overrides(["data.dataset=fashion-mnist"]) == {"data.dataset": "fashion-mnist"}
 
 
+@pytest.mark.parametrize("reference", ["lab@4", "mine@production", "mnist-beta-0.5@1"])
+def test_a_start_needs_no_quotes(reference: str):
+    overrides = parse_overrides([f"start={reference}"])
+    assert load_preset("lab", overrides).start == reference
+
+
 @pytest.mark.parametrize("text", ["optimiser.epochs", "=3", "epochs=", "epochs=[1", "a=1\nb=2"])
 def test_an_invalid_assignment_is_refused_with_an_example(text: str):
     with pytest.raises(SettingError, match="such as"):
