@@ -19,10 +19,12 @@ from model_store.store import DiskCache, Store, open_store
 
 def open_served_store(settings: Settings) -> Store:
     """Return the store; an object store has a cache. Raises StoreCacheError, InvalidAddressError."""
-    if not isinstance(settings.store, str):
-        return open_store(settings.store)
-    cache = DiskCache(settings.store_cache_folder, settings.store_cache_bytes)
-    return open_store(settings.store, cache=cache)
+    cache = None
+    if isinstance(settings.store, str):
+        cache = DiskCache(settings.store_cache_folder, settings.store_cache_bytes)
+    store = open_store(settings.store, cache=cache)
+    store.signed_by = settings.require_signature
+    return store
 
 
 def check_store(settings: Settings) -> None:

@@ -116,6 +116,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Total size (bytes) of these copies; the least recently used are deleted first.",
     )
+    require_signature: Path | None = Field(
+        default=None,
+        description="File of a public key (PEM). Only versions that are signed by it are served: "
+        "`zserve models push --sign` signs.",
+    )
     model: str = Field(default="mnist", description="Model to use when a request names none.")
     max_loaded_models: int = Field(
         default=4,
@@ -378,6 +383,18 @@ class Settings(BaseSettings):
                     f"{site[:80]!r} is no site; write https://host or https://host:port"
                 )
         return " ".join(sites.split())
+
+    @field_validator("require_signature")
+    @classmethod
+    def _check_public_key(cls, key: Path | None) -> Path | None:
+        if key is not None:
+            if importlib.util.find_spec("model_signing") is None:
+                raise ValueError(
+                    "signatures need the package model-signing: pip install 'zserve[sign]'"
+                )
+            if not key.is_file() or b"PUBLIC KEY" not in key.read_bytes():
+                raise ValueError("the file is no public key; name a PEM file with PUBLIC KEY in it")
+        return key
 
     @field_validator("mcp")
     @classmethod

@@ -21,6 +21,7 @@ StoreError
 └── CorruptVersionError        a version on disk that must not be served
     ├── ManifestError          manifest.json is missing, unreadable or of another format
     ├── ChecksumError          a file is missing or differs from the manifest
+    ├── SignatureError         the signature that is required is missing, wrong or by another key
     ├── ShapeError             the weights do not fit the spec
     ├── NonFiniteError         a tensor holds NaN or infinity
     ├── GoldenHashError        this machine's results differ from the golden hashes
@@ -118,6 +119,10 @@ class ManifestError(CorruptVersionError):
 
 class ChecksumError(CorruptVersionError):
     """A file is missing, or its size or checksum differs from the manifest."""
+
+
+class SignatureError(CorruptVersionError):
+    """A version is not signed, changed after it was signed, or signed by another key."""
 
 
 class ShapeError(CorruptVersionError):

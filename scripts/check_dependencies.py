@@ -32,7 +32,10 @@ class Area:
 
 
 AREAS = (
-    Area(("app", "model_store"), extras=("hub", "mcp", "object-store", "ray", "redis", "torch")),
+    Area(
+        ("app", "model_store"),
+        extras=("hub", "mcp", "object-store", "ray", "redis", "sign", "torch"),
+    ),
     Area(("zserve",), extras=("parquet", "torch")),
     Area(("training",), groups=("data", "ray", "train")),
     Area(

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from model_store.arithmetic import golden
 from model_store.command_line import ArgumentParser
@@ -57,8 +58,11 @@ def verify(store: Store, options: argparse.Namespace) -> int:
     for ref in refs:
         try:
             manifest = store.verify(ref, executors)
+            if options.key is not None:
+                store.check_signature(ref, options.key)
             unsealed = "" if store.sealed(ref) else _unsealed(manifest)
-            print(f"ok      {_summary(manifest)}{_proved(manifest, executors)}{unsealed}")
+            signed = "" if options.key is None else f", signed by {options.key.name}"
+            print(f"ok      {_summary(manifest)}{_proved(manifest, executors)}{unsealed}{signed}")
         except StoreError as error:
             failures += 1
             print(f"FAILED  {error}")
@@ -74,8 +78,9 @@ def push(store: Store, options: argparse.Namespace) -> int:
     """Copy versions to another store, or to a repository of the hub."""
     location, refs = hub_cli.split_address(options.refs, options.to, "--to")
     if is_hub(location):
-        return hub_cli.push_to_hub(store, location, refs, options.license)
-    return _transfer(store, open_store(location), refs, aliases=options.aliases)
+        return hub_cli.push_to_hub(store, location, refs, options.license, options.sign)
+    target = open_store(location)
+    return _transfer(store, target, refs, aliases=options.aliases, private_key=options.sign)
 
 
 def pull(store: Store, options: argparse.Namespace) -> int:
@@ -92,13 +97,20 @@ def sync(store: Store, options: argparse.Namespace) -> int:
     return _transfer(store, open_store(options.to), (), aliases=True)
 
 
-def _transfer(source: Store, target: Store, references: Sequence[str], *, aliases: bool) -> int:
+def _transfer(
+    source: Store,
+    target: Store,
+    references: Sequence[str],
+    *,
+    aliases: bool,
+    private_key: Path | None = None,
+) -> int:
     """Copy versions, and then aliases: a reader never sees an alias before its version."""
     refs = select(source, references)
     copied, failed = 0, set()
     for ref in refs:
         try:
-            if copy_version(source, ref, target):
+            if copy_version(source, ref, target, private_key=private_key):
                 copied += 1
                 print(f"copied  {_summary(source.manifest(ref))}", flush=True)
         except (CorruptVersionError, PublishError) as error:

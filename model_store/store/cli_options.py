@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 from model_store.arithmetic import golden
 from model_store.spec import PRODUCTION
@@ -32,6 +33,12 @@ def verify_options(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )
     parser.add_argument(
+        "--key",
+        type=Path,
+        metavar="PEM",
+        help="public key by which every version has to be signed",
+    )
+    parser.add_argument(
         "--against",
         metavar="STORE",
         help="also compare the manifests and aliases with those of another store",
@@ -52,6 +59,12 @@ def copy_options(option: str) -> Callable[[argparse.ArgumentParser], None]:
         parser.add_argument(option, metavar="STORE", help="folder or address of the other store")
         parser.add_argument("--aliases", action="store_true", help="copy their aliases as well")
         if option == "--to":
+            parser.add_argument(
+                "--sign",
+                type=Path,
+                metavar="KEY",
+                help="PEM file of a private elliptic-curve key, by which the copies are signed",
+            )
             parser.add_argument(
                 "--license",
                 default="unknown",

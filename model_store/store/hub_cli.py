@@ -1,6 +1,7 @@
 """Push to a repository of the Hugging Face hub, and pull from one, for the commands of the store."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from model_store.errors import CorruptVersionError, InvalidAddressError, PublishError
 from model_store.spec import PRODUCTION
@@ -24,8 +25,10 @@ def split_address(arguments: Sequence[str], option: str | None, name: str) -> tu
     return stores[0], references
 
 
-def push_to_hub(store: Store, url: str, references: Iterable[str], license_id: str) -> int:
-    """Push versions, each as a commit with a tag; return the exit status."""
+def push_to_hub(
+    store: Store, url: str, references: Iterable[str], license_id: str, private_key: Path | None
+) -> int:
+    """Push versions, each as a commit with a tag and perhaps signed; return the exit status."""
     refs = select(store, references)
     if len({ref.name for ref in refs}) > 1:
         raise InvalidAddressError(
@@ -34,7 +37,7 @@ def push_to_hub(store: Store, url: str, references: Iterable[str], license_id: s
     pushed, failed = 0, 0
     for ref in refs:
         try:
-            if push_version(store, ref, url, license_id=license_id):
+            if push_version(store, ref, url, license_id=license_id, private_key=private_key):
                 pushed += 1
                 print(f"pushed  {ref} to {url}", flush=True)
         except (CorruptVersionError, PublishError) as error:

@@ -16,7 +16,9 @@ from model_store.spec import ModelRef
 from model_store.store.checksums import CHECKSUMS, MANIFEST
 from model_store.store.hub import MAIN, asking, parse_hub, version_tag
 from model_store.store.hub_card import readme
+from model_store.store.signing import SIGNATURE
 from model_store.store.store import Store
+from model_store.store.transfer import signed_files
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -26,9 +28,15 @@ _CARD = "card.md"
 
 
 def push_version(
-    source: Store, ref: ModelRef, url: str, *, license_id: str, api: "HfApi | None" = None
+    source: Store,
+    ref: ModelRef,
+    url: str,
+    *,
+    license_id: str,
+    private_key: Path | None = None,
+    api: "HfApi | None" = None,
 ) -> bool:
-    """Push a version; return False if the repository has it already.
+    """Push a version, signed if there is a key; return False if the repository has it already.
 
     Raises CorruptVersionError if the version is damaged, StoreUnavailableError if the hub does not
     answer, and PublishError if the tag of the version is that of another one.
@@ -37,7 +45,7 @@ def push_version(
 
     address = parse_hub(url)
     api = HfApi(library_name="zserve") if api is None else api
-    files = source.files(ref)
+    files = signed_files(source, ref, private_key)
     manifest = source.manifest(ref)
     tag = version_tag(manifest.version)
     with asking(url):
@@ -81,7 +89,7 @@ def _commit(api: "HfApi", repo: str, branch: str, files: Mapping[str, bytes], re
 def _files_of(manifest: bytes | None) -> set[str]:
     """Return the files of the version that a manifest describes."""
     try:
-        return {*json.loads(manifest or b"{}").get("files", ()), MANIFEST, CHECKSUMS}
+        return {*json.loads(manifest or b"{}").get("files", ()), MANIFEST, CHECKSUMS, SIGNATURE}
     except (ValueError, AttributeError):
         return set()
 

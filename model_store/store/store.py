@@ -55,6 +55,7 @@ from model_store.spec import (
     ModelSpec,
     Name,
 )
+from model_store.store import signing
 from model_store.store import version as version_files
 from model_store.store.backend import ALIASES, Backend, VersionFiles
 from model_store.store.cached import Cached
@@ -63,6 +64,7 @@ from model_store.store.folder import Folder
 from model_store.store.hub import Hub
 from model_store.store.objects import Objects
 from model_store.store.publishing import add_version
+from model_store.store.signing import SIGNATURE
 from model_store.store.tensors import Array, Weights, to_arrays, to_safetensors
 from model_store.typicality import Typicality
 
@@ -118,10 +120,12 @@ class Store:
 
     Attributes:
         shipped: second folder that is read and never written, or None.
+        signed_by: PEM file of a public key; `load` refuses what is not signed by it. None loads all.
     """
 
     def __init__(self, root: Path | Backend, *, shipped: Path | None = None) -> None:
         self.shipped = shipped
+        self.signed_by: Path | None = None
         self._backend: Backend = Folder(root) if isinstance(root, Path) else root
         self._backends = (self._backend,) if shipped is None else (self._backend, Folder(shipped))
 
@@ -207,7 +211,10 @@ class Store:
         Raises NotFoundError, CorruptVersionError (of which ProofError is a subclass).
         """
         version = self._files(ref)
-        manifest = version_files.read_manifest(version)
+        if self.signed_by is None:
+            manifest = version_files.read_manifest(version)
+        else:  # the files below have the checksums of this manifest, and so are those that are signed
+            manifest = self.check_signature(ref, self.signed_by)
         with _refused(manifest.ref):
             files = version_files.read_files(version, manifest)
             network = version_files.parse_network(manifest, files)
@@ -387,7 +394,9 @@ class Store:
         return self._add(source.name, description, files | parts, card, source.arithmetic)
 
     def files(self, ref: ModelRef) -> dict[str, bytes]:
-        """Return all files of a version, checked; also its manifest, and SHA256SUMS if it has that.
+        """Return all files of a version, checked; also its manifest, SHA256SUMS and its signature.
+
+        The last two are left out if the version does not have them.
 
         Raises NotFoundError, CorruptVersionError.
         """
@@ -396,7 +405,22 @@ class Store:
         files = {file: version_files.read_file(version, manifest, file) for file in manifest.files}
         files[MANIFEST] = version.read(MANIFEST, MAX_MANIFEST_BYTES)
         sums = version_files.read_checksums(version)
-        return files if sums is None else files | {CHECKSUMS: sums}
+        if sums is not None:
+            files[CHECKSUMS] = sums
+        signature = version_files.read_signature(version)
+        if signature is not None:
+            files[SIGNATURE] = signature
+        return files
+
+    def check_signature(self, ref: ModelRef, public_key: Path) -> Manifest:
+        """Return the manifest of a version, if the version is signed by this key.
+
+        Raises NotFoundError, CorruptVersionError (of which SignatureError is a subclass).
+        """
+        files = self.files(ref)
+        manifest = version_files.parse_manifest(str(self.resolve(ref)), files[MANIFEST])
+        signing.check(str(manifest.ref), files, public_key)
+        return manifest
 
     def add(self, ref: ModelRef, files: Mapping[str, bytes]) -> bool:
         """Add a version of another store under its number, with the files that it has there.

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from model_store.errors import ModelNotFoundError, PublishError, StoreError
 from model_store.spec import Manifest, ModelRef
 from model_store.store.checksums import CHECKSUMS, MANIFEST, checksums, record
+from model_store.store.signing import SIGNATURE
 from model_store.store.store import Store, check_name
 from model_store.store.version import CARD
 
@@ -78,7 +79,10 @@ def rename_model(store: Store, old: str, new: str) -> list[ModelRef]:
 
 
 def _renamed(files: Mapping[str, bytes], old: ModelRef, new: ModelRef) -> dict[str, bytes]:
-    """Return the files of a version for another name: card, manifest and checksums change."""
+    """Return the files of a version for another name: card, manifest and checksums change.
+
+    A signature is left out: what it signs is another version.
+    """
     card = re.sub(
         rf"(?<![\w.-]){re.escape(str(old))}(?!\d)".encode(), str(new).encode(), files[CARD]
     )
@@ -88,7 +92,8 @@ def _renamed(files: Mapping[str, bytes], old: ModelRef, new: ModelRef) -> dict[s
     manifest = Manifest.model_validate(document)
     text = (manifest.model_dump_json(indent=2) + "\n").encode()
     changed = {CARD: card, MANIFEST: text, CHECKSUMS: checksums(manifest.files, text)}
-    return {**files, **changed}
+    kept = {name: content for name, content in files.items() if name != SIGNATURE}
+    return {**kept, **changed}
 
 
 def _check_owned(store: Store, refs: Iterable[ModelRef], purpose: str) -> None:

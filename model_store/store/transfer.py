@@ -5,9 +5,12 @@ interrupted is continued by starting it again.
 """
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from model_store.errors import ModelNotFoundError, PublishError
 from model_store.spec import ModelRef
+from model_store.store import signing
+from model_store.store.signing import SIGNATURE
 from model_store.store.store import Store
 
 
@@ -26,20 +29,36 @@ def select(store: Store, references: Iterable[str]) -> list[ModelRef]:
     return list(dict.fromkeys(refs))
 
 
-def copy_version(source: Store, ref: ModelRef, target: Store) -> bool:
+def copy_version(
+    source: Store, ref: ModelRef, target: Store, *, private_key: Path | None = None
+) -> bool:
     """Copy a version under its number; return False if the target has it already.
 
-    Raises PublishError if the target has another version of that number, or cannot be written, and
-    CorruptVersionError if a version is damaged.
+    With `private_key` the copy is signed. Raises PublishError if the target has another version of that
+    number, or this one without a signature that was asked for, or cannot be written;
+    CorruptVersionError if a version is damaged; and SignatureError if the key cannot sign.
     """
-    if not target.has(ref) and target.add(ref, source.files(ref)):
+    if not target.has(ref) and target.add(ref, signed_files(source, ref, private_key)):
         return True
     if target.has(ref) and target.manifest(ref) == source.manifest(ref):
+        if private_key is not None and SIGNATURE not in target.files(ref):
+            raise PublishError(
+                f"{target} has {ref} without a signature; remove it there, or publish it under a new "
+                "number"
+            )
         return False
     raise PublishError(
         f"{target} has another {ref}, or a publisher was killed there while it wrote one; "
         "publish the version under a new number"
     )
+
+
+def signed_files(store: Store, ref: ModelRef, private_key: Path | None) -> dict[str, bytes]:
+    """Return the files of a version, signed anew if there is a key; raises as `Store.files`."""
+    files = store.files(ref)
+    if private_key is None:
+        return files
+    return files | {SIGNATURE: signing.sign(files, private_key)}
 
 
 def copy_aliases(source: Store, name: str, target: Store) -> list[str]:

@@ -51,6 +51,7 @@ from model_store.errors import (
     NonFiniteError,
     NotFoundError,
     ShapeError,
+    SignatureError,
     SnapshotsNotFoundError,
 )
 from model_store.graphs.pair import DECODER, ENCODER, checked_graphs
@@ -64,6 +65,7 @@ from model_store.store.checksums import (
     checksums,
     record,
 )
+from model_store.store.signing import MAX_SIGNATURE_BYTES, SIGNATURE
 from model_store.store.tensors import Array, parse_safetensors, to_safetensors
 from model_store.typicality import Typicality
 from model_store.weight_shapes import weight_shapes
@@ -130,15 +132,9 @@ def read_manifest(version: VersionFiles) -> Manifest:
     try:
         link = version.find_link()
         content = version.read(MANIFEST, MAX_MANIFEST_BYTES)
-        manifest = Manifest.model_validate_json(content.removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise ManifestError(f"{ref}: cannot read {MANIFEST}: {error.strerror}") from error
-    except ValidationError as error:
-        raise ManifestError(
-            f"{ref}: {MANIFEST} is not valid: {json_files.first_problem(error)}"
-        ) from error
-    if str(manifest.ref) != ref:
-        raise ManifestError(f"{ref}: {MANIFEST} belongs to {manifest.ref}")
+    manifest = parse_manifest(ref, content)
     too_large = excess(manifest.spec)
     if too_large is not None:
         raise ManifestError(f"{ref}: {MANIFEST}: spec: {too_large}")
@@ -154,6 +150,29 @@ def read_manifest(version: VersionFiles) -> Manifest:
             "republish it"
         )
     return manifest
+
+
+def parse_manifest(ref: str, content: bytes) -> Manifest:
+    """Validate the manifest of the version `ref`; raises ManifestError."""
+    try:
+        manifest = Manifest.model_validate_json(content.removeprefix(codecs.BOM_UTF8))
+    except ValidationError as error:
+        raise ManifestError(
+            f"{ref}: {MANIFEST} is not valid: {json_files.first_problem(error)}"
+        ) from error
+    if str(manifest.ref) != ref:
+        raise ManifestError(f"{ref}: {MANIFEST} belongs to {manifest.ref}")
+    return manifest
+
+
+def read_signature(version: VersionFiles) -> bytes | None:
+    """Return the signature of a version, or None if it is not signed; raises SignatureError."""
+    try:
+        return version.read(SIGNATURE, MAX_SIGNATURE_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SignatureError(f"{version}: cannot read {SIGNATURE}: {error.strerror}") from error
 
 
 def _check_listed_files(manifest: Manifest) -> None:

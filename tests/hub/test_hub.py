@@ -28,6 +28,7 @@ from tests.api.service import started
 from tests.hub.server import FakeHub
 from tests.unit.exact_versions import publish_exact
 from tests.unit.models import publish_tiny
+from tests.unit.test_signing import make_keys
 from zserve import load
 
 URL = "hf://org/tiny"
@@ -269,6 +270,14 @@ def test_a_service_goes_on_with_its_copies_if_the_hub_fails(
     assert later.load(ModelRef.parse("tiny")).manifest == manifest
     with pytest.raises(StoreUnavailableError, match="hf://org/tiny"):
         open_store(URL).load(ModelRef.parse("tiny"))
+
+
+def test_a_signature_is_pushed_and_pulled(hub: FakeHub, store: Path, tmp_path: Path):
+    keys = make_keys(tmp_path, "ours")
+    assert push(store, "tiny@2", URL, "--sign", str(keys.private)) == 0
+    assert "model.sig" in root_files(hub)
+    assert pull(tmp_path / "copy", URL) == 0
+    assert main(["--store", str(tmp_path / "copy"), "verify", "--key", str(keys.public)]) == 0
 
 
 # --- what goes wrong -----------------------------------------------------------------------------
