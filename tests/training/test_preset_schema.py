@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # its stubs would be one more requirement
+import jsonschema
 import pytest
 
 from scripts.write_preset_schema import PATH, schema
