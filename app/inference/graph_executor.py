@@ -6,8 +6,7 @@ from app.inference.executor import Function
 from app.typing import Floats
 from model_store.arithmetic.executors.onnx_runtime import onnxruntime
 from model_store.arithmetic.importance import log_standard_normal
-from model_store.graphs.network import GraphNetwork
-from model_store.graphs.pair import DECODER, ENCODER
+from model_store.graphs.network import load_graphs
 from model_store.store import StoredModel
 
 NAME = f"graphs-onnxruntime-{onnxruntime.__version__}"
@@ -26,8 +25,8 @@ class GraphExecutor:
     always_off_loop = False
 
     def __init__(self, stored: StoredModel, threads: int = 1) -> None:
-        encoder, decoder = (stored.weights[name].tobytes() for name in (ENCODER, DECODER))
-        self._network = GraphNetwork(stored.spec, encoder, decoder, threads)
+        ref = str(stored.manifest.ref)
+        self._network = load_graphs(ref, stored.spec, stored.weights, threads)
         x, z = stored.spec.image.shape, (stored.spec.latent,)
         self.input_shapes: Mapping[Function, Sequence[tuple[int, ...]]] = {
             "encode": [x],

@@ -8,7 +8,8 @@ from pathlib import Path
 from model_store.durable_files import make_folder_durably, replace_durably
 from model_store.errors import CorruptVersionError, FloatWeightsNotFoundError, StoreError
 from model_store.exporting.onnx_exact import exact_graphs
-from model_store.spec import ModelRef
+from model_store.graphs.pair import DECODER, ENCODER
+from model_store.spec import ModelRef, Onnx
 from model_store.store import Store, StoredModel, open_store
 from model_store.store.options import add_store_option
 
@@ -42,9 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _onnx_files(stored: StoredModel) -> dict[str, bytes]:
-    """Return the graphs of a version; PyTorch is imported for float versions alone."""
+    """Return the graphs of a version; imported ones are those that are served.
+
+    PyTorch is imported for float versions of layers alone.
+    """
     if stored.network is not None:
         return exact_graphs(stored.network, stored.manifest)
+    if isinstance(stored.spec.network, Onnx):
+        return {name: stored.weights[name].tobytes() for name in (ENCODER, DECODER)}
     from model_store.exporting.onnx_float import float_graphs  # noqa: PLC0415 - imports torch
     from model_store.vae import build_vae  # noqa: PLC0415 - imports torch
 
@@ -60,7 +66,8 @@ def _torch_files(store: Store, stored: StoredModel) -> dict[str, bytes]:
     try:
         vae = build_vae(stored.spec, store.float_weights(stored.manifest.ref))
     except FloatWeightsNotFoundError:
-        assert stored.network is not None  # noqa: S101 - only exact versions lack float weights
+        if stored.network is None:  # graphs of ONNX
+            raise
         vae = derive_vae(stored.network, stored.spec)
     return torch_files(vae, stored.manifest)
 

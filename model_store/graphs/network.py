@@ -1,5 +1,8 @@
 """An encoder and a decoder of ONNX as a VAE, between numpy arrays whose first axis is the batch."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -90,20 +93,23 @@ class GraphNetwork:
         image = self.spec.image
         ramp = np.linspace(0, 1, image.pixels, dtype=np.float32).reshape(1, *image.shape)
         x = np.concatenate([ramp, np.zeros_like(ramp)])
-        try:
-            mu, logvar = self.encode(x, PROBE_S)
-        except (TypeError, ValueError) as error:
-            raise GraphError(
-                f"{ENCODER}: its outputs are not what the spec says: {error}"
-            ) from error
         latents = (2, self.spec.latent)
-        _check(ENCODER, mu, latents)
-        _check(ENCODER, logvar, latents)
-        try:
-            decoded = self.decode(mu, PROBE_S)
-        except (TypeError, ValueError) as error:
-            raise GraphError(f"{DECODER}: its output is not what the spec says: {error}") from error
-        _check(DECODER, decoded, (2, *image.shape))
+        with _named(ENCODER):
+            mu, logvar = self.encode(x, PROBE_S)
+            _check(mu, latents)
+            _check(logvar, latents)
+        with _named(DECODER):
+            _check(self.decode(mu, PROBE_S), (2, *image.shape))
+
+
+def load_graphs(
+    ref: str, spec: ModelSpec, weights: Mapping[str, Array], threads: int = 1
+) -> GraphNetwork:
+    """Return the graphs of a stored version; raises GraphError, which names the version."""
+    try:
+        return GraphNetwork(spec, weights[ENCODER].tobytes(), weights[DECODER].tobytes(), threads)
+    except GraphError as error:
+        raise GraphError(f"{ref}: {error}") from error
 
 
 def onnx_of(spec: ModelSpec) -> Onnx:
@@ -135,19 +141,26 @@ def channels_first(x: Array, image: ImageShape, layout: Layout) -> Array:
 
 
 def _session(name: str, graph: OnnxGraph, threads: int) -> GraphSession:
-    try:
+    with _named(name):
         return GraphSession(graph, threads)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Put the name of the graph before the message of an error."""
+    try:
+        yield
     except GraphError as error:
         raise GraphError(f"{name}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise GraphError(f"{name}: its result is not what the spec says: {error}") from error
 
 
-def _check(name: str, result: Array, shape: tuple[int, ...]) -> None:
+def _check(result: Array, shape: tuple[int, ...]) -> None:
     if result.shape != shape:
-        raise GraphError(
-            f"{name}: it gives {result.shape[1:]} for an image, the spec asks for {shape[1:]}"
-        )
+        raise GraphError(f"it gives {result.shape[1:]} for an image, the spec asks for {shape[1:]}")
     if not np.isfinite(result).all():
-        raise GraphError(f"{name}: it gives NaN or infinity; train it again")
+        raise GraphError("it gives NaN or infinity; train it again")
 
 
 def _floats(array: Array) -> Floats:

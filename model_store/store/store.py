@@ -54,6 +54,7 @@ from model_store.spec import (
     ModelRef,
     ModelSpec,
     Name,
+    Onnx,
 )
 from model_store.store import signing
 from model_store.store import version as version_files
@@ -273,7 +274,7 @@ class Store:
 
         The network of an exact version is proved, and its golden hashes are computed again by each
         of the executors; None means the fastest that is installed. Raises GoldenHashError if they
-        differ.
+        differ. Graphs of ONNX are run for two images.
         """
         model = self.load(ref)
         manifest, network = model.manifest, model.network
@@ -283,6 +284,12 @@ class Store:
                     version_files.read_float_weights(self._files(ref), manifest)
                 for executor in executors or (golden_hashes.fastest_installed(),):
                     golden_hashes.check(manifest.ref, network, model.spec, model.golden, executor)
+            elif isinstance(model.spec.network, Onnx):
+                from model_store.graphs.network import (  # noqa: PLC0415 - loads ONNX Runtime
+                    load_graphs,
+                )
+
+                load_graphs(str(manifest.ref), model.spec, model.weights)
         return manifest
 
     # --- writing ---

@@ -281,6 +281,11 @@ def read_float_weights(version: VersionFiles, manifest: Manifest) -> dict[str, A
 
     Raises FloatWeightsNotFoundError, CorruptVersionError.
     """
+    if isinstance(manifest.spec.network, Onnx):
+        raise FloatWeightsNotFoundError(
+            f"{manifest.ref} consists of graphs of ONNX, which have no layers to train or to write; "
+            "choose another version"
+        )
     if WEIGHTS not in manifest.files:
         raise FloatWeightsNotFoundError(
             f"{manifest.ref} is published without float weights; to train from them, choose a "

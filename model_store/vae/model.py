@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model_store.arithmetic.program import LATENT_LIMIT
+from model_store.errors import ShapeError
 from model_store.spec import ModelSpec, Package
 from model_store.vae.flow import Coupling, RealNVP
 from model_store.vae.gaussian import standard_normal_log_density
@@ -171,10 +172,27 @@ def build_vae(spec: ModelSpec, weights: Mapping[str, Tensor | NDArray[np.generic
     """Return the network of a spec with these weights, in evaluation mode.
 
     The network uses the memory of the weights, which must not be changed afterwards. Raises
-    RuntimeError if names or shapes do not fit the spec.
+    RuntimeError if names or shapes do not fit the spec; for the network of a package, ShapeError, and
+    MissingPackageError if it is not installed.
     """
     with torch.device("meta"):
         vae = VAE(spec)
     tensors = {name: torch.as_tensor(weight) for name, weight in weights.items()}
+    if isinstance(spec.network, Package):
+        _check_shapes(vae, tensors)
+        with torch.random.fork_rng(devices=[]):
+            vae = VAE(spec)  # may have tensors that are no weights, and so need memory
     vae.load_state_dict(tensors, strict=True, assign=True)
     return vae.eval().requires_grad_(False)
+
+
+def _check_shapes(vae: VAE, tensors: Mapping[str, Tensor]) -> None:
+    """Raise ShapeError unless the weights are those of a network; it may be on the device `meta`."""
+    expected = {name: tuple(weight.shape) for name, weight in vae.state_dict().items()}
+    for name in sorted(expected.keys() | tensors.keys()):
+        shape = tuple(tensors[name].shape) if name in tensors else None
+        if shape != expected.get(name):
+            raise ShapeError(
+                f"tensor {name} is {shape or 'missing'}, the installed package asks for "
+                f"{expected.get(name, 'none of that name')}; install the release that made the version"
+            )

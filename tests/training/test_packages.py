@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from app.settings import Settings
-from model_store.errors import MissingPackageError
+from model_store.errors import MissingPackageError, ShapeError
 from model_store.spec import ModelRef, ModelSpec, Package
 from model_store.store import Store
 from model_store.vae import VAE, build_vae
@@ -175,6 +175,39 @@ def test_settings_that_a_package_refuses_are_named(template: Path, examples: Non
         VAE(ModelSpec(network=network, latent=3))
     with pytest.raises(MissingPackageError, match="2 classes need as many latent dimensions"):
         VAE(conditional(latent=2))
+
+
+def test_weights_of_another_release_are_refused(template: Path) -> None:
+    network = Package(name="mine", package="my-network", settings={"hidden": 8})
+    spec = ModelSpec(network=network, latent=3)
+    weights = initialise(spec, seed=0).state_dict()
+    for changed in (
+        weights | {"decoder.0.weight": torch.zeros(2, 2)},
+        {name: each for name, each in weights.items() if name != "decoder.0.weight"},
+        weights | {"decoder.9.weight": torch.zeros(1)},
+    ):
+        with pytest.raises(ShapeError, match=r"tensor decoder\..*\.weight is"):
+            build_vae(spec, changed)
+
+
+def test_tensors_that_are_no_weights_are_made_when_a_network_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (EXAMPLES / "template" / "my_network.py").read_text()
+    buffer = 'self.register_buffer("size", torch.full((1,), 2.0), persistent=False)\n        # ---'
+    code = code.replace("        # ---\n        sizes", f"        {buffer}\n        sizes")
+    code = code.replace("x.flatten(1)", "self.size * x.flatten(1)")
+    folder = tmp_path / "buffered"
+    folder.mkdir()
+    project = (EXAMPLES / "template" / "pyproject.toml").read_text()
+    (folder / "pyproject.toml").write_text(project.replace("my_network", "buffered"))
+    (folder / "buffered.py").write_text(code.replace("from torch", "import torch\nfrom torch", 1))
+    install(folder, tmp_path / "site", monkeypatch)
+    spec = ModelSpec(network=Package(name="mine", package="my-network"), latent=3)
+    first = initialise(spec, seed=0)
+    again = build_vae(spec, first.state_dict())
+    x = torch.rand(2, 1, 28, 28)
+    assert torch.equal(first.encode(x)[0], again.encode(x)[0])
 
 
 # --- the examples ------------------------------------------------------------------------------

@@ -350,6 +350,20 @@ def test_a_graph_that_does_not_fit_the_manifest_is_refused_before_it_serves(tmp_
         GraphNetwork(other, graphs[0], graphs[1])
 
 
+def test_a_version_whose_graphs_do_not_run_is_not_verified(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    assert main(["import", "--store", str(store), *write(tmp_path, encoder(), decoder())]) == 0
+    ref = ModelRef.parse("mine@1")
+    assert Store(store).verify(ref).ref == ref
+    folder = store / "mine" / "1"
+    manifest = (folder / "manifest.json").read_text()
+    weights = dict(Store(store).load(ref).weights)
+    (folder / "manifest.json").write_text(re.sub(r'"height": ?4', '"height": 5', manifest))
+    replace_file(folder, "weights.safetensors", to_safetensors(weights))
+    with pytest.raises(GraphError, match=r"mine@1: encoder\.onnx: "):
+        Store(store).verify(ref)
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

@@ -11,6 +11,7 @@ from onnx import external_data_helper, helper
 from model_store.__main__ import main
 from model_store.arithmetic.executors.onnx_executor import OnnxExecutor
 from model_store.arithmetic.model import ExactModel, fixed_inputs
+from model_store.errors import FloatWeightsNotFoundError
 from model_store.graphs.graph import OnnxGraph
 from model_store.graphs.network import GraphNetwork
 from model_store.graphs.pair import DECODER, ENCODER
@@ -186,3 +187,22 @@ def test_an_exported_version_comes_back_with_the_bytes_that_it_had(tmp_path: Pat
     mu, logvar = vae.encode(levels.astype(np.float32) / np.float32(255))
     for result, expected in zip((mu, logvar), model.encode(levels), strict=True):
         np.testing.assert_array_equal(result, expected)
+
+
+def test_an_imported_pair_is_exported_as_it_is_served(tmp_path: Path) -> None:
+    stored = imported(tmp_path, encoder(), decoder())
+    store, out = str(tmp_path / "store"), tmp_path / "out"
+    assert main(["export", "mine", "--store", store, "--onnx", str(out)]) == 0
+    assert (out / "decoder.onnx").read_bytes() == stored.weights[DECODER].tobytes()
+    onnx.checker.check_model(onnx.load(str(out / "encoder.onnx")), full_check=True)
+
+
+def test_graphs_have_no_layers_to_train_or_to_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    imported(tmp_path, encoder(), decoder())
+    store = tmp_path / "store"
+    with pytest.raises(FloatWeightsNotFoundError, match="consists of graphs of ONNX"):
+        Store(store).float_weights(ModelRef.parse("mine"))
+    assert main(["export", "mine", "--store", str(store), "--torch", str(tmp_path / "out")]) == 2
+    assert "consists of graphs of ONNX" in capsys.readouterr().err

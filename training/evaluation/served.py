@@ -10,13 +10,11 @@ from model_store.vae import TrainedVAE, build_vae
 def served_vae(stored: StoredModel, device: torch.device | str = "cpu") -> TrainedVAE:
     """Return the VAE that computes the images of a version, on a device."""
     if isinstance(stored.spec.network, Onnx):
-        from model_store.graphs.network import GraphNetwork  # noqa: PLC0415 - same
-        from model_store.graphs.pair import DECODER, ENCODER  # noqa: PLC0415 - same
+        from model_store.graphs.network import load_graphs  # noqa: PLC0415 - same
         from model_store.vae.graphs import GraphVAE  # noqa: PLC0415 - same
 
-        encoder, decoder = (stored.weights[name].tobytes() for name in (ENCODER, DECODER))
-        threads = torch.get_num_threads()
-        return GraphVAE(GraphNetwork(stored.spec, encoder, decoder, threads))
+        ref, threads = str(stored.manifest.ref), torch.get_num_threads()
+        return GraphVAE(load_graphs(ref, stored.spec, stored.weights, threads))
     if stored.network is None:
         return build_vae(stored.spec, stored.weights).to(device)
     from model_store.vae.exact import ExactVAE  # noqa: PLC0415 - loads ONNX Runtime
