@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.settings import CHECKOUT
+from tests.e2e.server import CHECKOUT
 
 EXAMPLES = CHECKOUT / "examples"
 

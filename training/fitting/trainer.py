@@ -126,7 +126,8 @@ class Trainer:
         images, reported = 0, started
         for number, (pixels, label) in enumerate(zip(batches, labels, strict=True), start=1):
             epochs = self._epochs_done(len(train))
-            sums += self.step(as_floats(pixels), epochs, label) * len(pixels)
+            labelled = () if label is None else (label,)
+            sums += self.step(as_floats(pixels), epochs, *labelled) * len(pixels)
             images += len(pixels)
             now = time.perf_counter()
             due = number % REPORT_EVERY == 0 or now - reported > REPORT_EVERY_S
