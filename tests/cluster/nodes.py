@@ -43,9 +43,11 @@ VARIABLES = {
 class Node:
     """The processes of one node."""
 
-    def __init__(self, address: str, variables: Mapping[str, str], *words: str) -> None:
+    def __init__(
+        self, folder: Path, address: str, variables: Mapping[str, str], *words: str
+    ) -> None:
         self._mark = uuid.uuid4().hex
-        self.log = Path(tempfile.mkstemp(prefix="zr-log-")[1])
+        self.log = folder / f"node-{self._mark}.log"
         command = [program("ray"), "start", "--block", "--disable-usage-stats"]
         command += ["--node-ip-address", HOST, "--num-cpus", "1", "--num-gpus", "0"]
         command += ["--object-store-memory", str(80 * 2**20), "--include-log-monitor", "false"]
@@ -95,7 +97,6 @@ class Node:
             time.sleep(0.1)
         while any(self._pids()):
             self.kill()
-        self.log.unlink(missing_ok=True)
 
     def _pids(self) -> Iterator[int]:
         entry = f"{MARK}={self._mark}".encode()
@@ -111,8 +112,9 @@ class Cluster:
 
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         self.address = f"{HOST}:{free_port()}"
-        self._variables = variables
+        self._folder, self._variables = folder, variables
         self._head = Node(
+            folder,
             self.address,
             variables,
             *("--head", "--port", self.address.rpartition(":")[2]),
@@ -140,7 +142,7 @@ class Cluster:
 
     def _add_one(self) -> None:
         alive = self.alive()
-        node = Node(self.address, self._variables)
+        node = Node(self._folder, self.address, self._variables)
         self._others.append(node)
 
         def is_alive() -> bool:

@@ -68,7 +68,7 @@ def test_a_trial_has_the_value_that_it_has_without_ray(job: search.Search, worke
 
 def test_trials_that_diverge_are_pruned_and_leave_no_best_one(job: search.Search, workers: Workers):
     trials: list[search.TrialDone] = []
-    diverging = replace(job, preset=changed(job.preset, {"objective.beta": 1e38}))
+    diverging = replace(job, preset=changed(job.preset, {"objective.beta": 1e300}))
     with pytest.raises(TuningError, match="no trial of the study s was completed"):
         search_on_ray(diverging, workers, trials.append)
     assert [done.state for done in trials] == ["pruned"] * 3

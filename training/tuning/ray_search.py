@@ -8,6 +8,7 @@ the same number of epochs and trials as by Optuna's.
 import contextlib
 import logging
 import math
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,8 @@ from training.tuning.search import Search, TrialDone
 
 LOCAL = "local"
 """Address that starts Ray on this machine, for the search alone."""
+CONNECT_S = 10.0
+"""Longest time (s) until the head of the cluster accepts a connection."""
 _VALUE, _DIVERGED = "negative_elbo", "diverged"
 _CPU = torch.device("cpu")
 
@@ -72,8 +75,9 @@ def search_on_ray(
 def _connected(address: str) -> Iterator[None]:
     own = {"include_dashboard": False} if address == LOCAL else {}
     try:
+        _check_that_something_listens(address)
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise TuningError(
             f"cannot use the Ray cluster {address}: {reason}; `ray start --head` starts one here"
@@ -82,6 +86,13 @@ def _connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_that_something_listens(address: str) -> None:
+    """Raise OSError if nothing listens at host:port: Ray would try it for many minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), CONNECT_S).close()
 
 
 def _run(job: Search, workers: Workers, trials: int, reporter: "_Reporter") -> list[BaseException]:
