@@ -27,6 +27,21 @@ def _bentoml(launch: Launch) -> list[str]:
 
 _MOSEC = ("with_mosec.py", "--port", "{port}", "--address", HOST, "--log-level", "warning")
 
+RAY_VARIABLES = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    # Ray kills a proxy that is not ready in 5 s, which happens on a busy machine.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "120",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "120",
+    "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "{scratch}/haproxy/haproxy.cfg",
+    "RAY_SERVE_HAPROXY_SOCKET_PATH": "{scratch}/haproxy/admin.sock",
+    "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": "{scratch}/haproxy/metrics.sock",
+    "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": "{scratch}/haproxy",
+    "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": "{scratch}/haproxy/server-state",
+}
+"""Variables of Ray in its fast mode; `{scratch}` stands for a temporary folder."""
+
 PEER_SERVERS = (
     Server(
         TEXTBOOK,
@@ -86,19 +101,7 @@ PEER_SERVERS = (
             {"haproxy_threads": 1},
             {},
         ),
-        variables={
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_AUTH_MODE": "disabled",
-            "RAY_SERVE_ENABLE_HA_PROXY": "1",
-            # Ray kills a proxy that is not ready in 5 s, which happens on a busy machine.
-            "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "120",
-            "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "120",
-            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "{scratch}/haproxy/haproxy.cfg",
-            "RAY_SERVE_HAPROXY_SOCKET_PATH": "{scratch}/haproxy/admin.sock",
-            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": "{scratch}/haproxy/metrics.sock",
-            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": "{scratch}/haproxy",
-            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": "{scratch}/haproxy/server-state",
-        },
+        variables=RAY_VARIABLES,
         setting_variables={
             "throughput_optimized": "RAY_SERVE_THROUGHPUT_OPTIMIZED",
             "haproxy_threads": "RAY_SERVE_HAPROXY_NBTHREAD",
