@@ -11,7 +11,7 @@ import optuna
 import torch
 
 from tests.cluster.nodes import Cluster, cluster
-from tests.training.conftest import strokes
+from tests.training.conftest import call, strokes, write_mnist
 from training.config import changed, load_preset
 from training.data.images import Images, Splits
 from training.devices import Device
@@ -79,3 +79,14 @@ def test_a_search_ends_if_the_cluster_cannot_be_reached(job: search.Search, work
     with pytest.raises(TuningError, match=r"cannot use the Ray cluster 127\.0\.0\.1:1") as caught:
         search_on_ray(job, nowhere, lambda _: None)
     assert "\n" not in str(caught.value)
+
+
+def test_the_command_writes_the_best_preset_of_trials_on_a_cluster(
+    two_nodes: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_mnist(tmp_path / "data", train=128, test=32)
+    command = ["tune", "--preset", "lab", "--trials", "2", "--epochs", "1", "--threads", "1"]
+    command += ["--data-dir", str(tmp_path / "data"), "--runs-dir", str(tmp_path / "runs")]
+    assert call(*command, "--ray", two_nodes.address, "--device", "cpu") == 0
+    assert load_preset(str(tmp_path / "runs" / "tune" / "lab.toml")).optimiser.epochs == 10
+    assert "best of 2 trials" in capsys.readouterr().out
