@@ -38,8 +38,8 @@ function requestFor({ z, seed, steps, span, rows }, model) {
   return { path: "decode", query: { model: model.ref }, json: { z: [z] }, file: "image.png" };
 }
 
-/** Return the paragraph that explains strips of directions. */
-const directionsLede = () => h("p", { class: "lede" }, "Each strip moves ", term("z"), " along a direction with a name: what changes most along it, such as the slant, or the class that it leads to. The middle is the image itself, and ±1 is one standard deviation of the training images along it. Choose an image to continue from its z.");
+/** Return the sentences that explain strips of directions. */
+const aboutDirections = () => ["Each strip moves ", term("z"), " along a direction with a name: what changes most along it, such as the slant, or the class that it leads to. The middle is the image itself, and ±1 is one standard deviation of the training images along it. Choose an image to continue from its z."];
 
 export function mount(section, context) {
   const { store } = context;
@@ -51,9 +51,8 @@ export function mount(section, context) {
   let current = null;
 
   const title = section.querySelector("h2");
-  const titles = { dimensions: title.textContent, directions: "What each direction changes" };
-  const ledes = { dimensions: section.querySelector(".lede"), directions: directionsLede() };
-  ledes.dimensions.after(ledes.directions);
+  const lede = section.querySelector(".lede");
+  const headings = { dimensions: [title.textContent, [...lede.childNodes]], directions: ["What each direction changes", aboutDirections()] };
   const frame = h("div", { class: "slot-face", "data-result": "" });
   const seedInput = h("input", { type: "number", min: 0, max: 2 ** 32 - 1, step: 1, inputmode: "numeric", "aria-label": "Seed to start from", onchange: () => {
     if (seedInput.value !== "" && seedInput.reportValidity()) start({ seed: Number(seedInput.value), z: null });
@@ -224,12 +223,18 @@ export function mount(section, context) {
     return (await askJson(request, { signal })).images[0];
   }
 
+  function showHeading(rows) {
+    const [text, words] = headings[rows];
+    if (title.textContent === text) return;
+    title.textContent = text;
+    lede.replaceChildren(...words);
+  }
+
   function showControls(values, model) {
     fill(rows, [["dimensions", "One dimension each"], ["directions", "Named directions"]], values.rows);
     flowNote.hidden = model.space !== "u";
     rowsField.hidden = !model.directions.length;
-    title.textContent = titles[values.rows];
-    for (const [name, lede] of Object.entries(ledes)) lede.hidden = name !== values.rows;
+    showHeading(values.rows);
     dimensions.hidden = values.rows === "directions";
     directions.element.hidden = values.rows !== "directions";
     fill(steps, [...new Set([5, 7, 9, 11, 15, values.steps])].sort((a, b) => a - b).map((count) => [count, count]), values.steps);
