@@ -125,7 +125,7 @@ def test_sliders_fit_on_a_phone(visitor: Visitor) -> None:
     visitor.open("#draw?model=zmoving@1")
     visitor.drop(digit(5))
     visitor.shown.get_by_role("region", name="Edit").wait_for()
-    assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert visitor.is_as_wide_as_the_window()
 
 
 def test_a_saved_edit_opens_the_strips_around_its_start(visitor: Visitor) -> None:

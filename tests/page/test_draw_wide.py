@@ -27,7 +27,7 @@ def test_the_page_is_not_wider_than_the_window(visitor: Visitor, model: str, wid
     visitor.shown.locator(".typicality").wait_for()
     for summary in visitor.shown.locator("summary").all():
         summary.click()
-    assert visitor.page.evaluate("document.documentElement.scrollWidth") == width
+    assert visitor.is_as_wide_as_the_window()
     columns = visitor.shown.locator(".dimension")
     assert columns.count() == MODELS[model]
     boxes = [column.bounding_box() for column in columns.all()]

@@ -46,7 +46,7 @@ def test_every_part_fits_a_phone_in_either_theme(visitor: Visitor, theme: str) -
         visitor.part(part)
         if part == "Draw":
             visitor.draw((0.5, 0.15), (0.48, 0.85))
-        assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), part
+        assert visitor.is_as_wide_as_the_window(), part
     ground = visitor.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, ground[4:-1].split(","))) > 384) is (theme == "light")
 
@@ -163,7 +163,7 @@ def test_each_part_has_at_most_one_primary_action(visitor: Visitor, part: str) -
 @pytest.mark.parametrize("part", PARTS)
 def test_every_part_is_as_wide_as_the_window(visitor: Visitor, part: str, width: int) -> None:
     visitor.open(f"#{part.lower()}?model=lab@4")
-    assert visitor.page.evaluate("document.documentElement.scrollWidth") == width
+    assert visitor.is_as_wide_as_the_window()
     boxes = visitor.shown.locator("button:visible, input:visible, select:visible, canvas:visible")
     for box in boxes.evaluate_all("all => all.map(one => one.getBoundingClientRect().toJSON())"):
         is_clipped = box["width"] <= 1  # for screen readers

@@ -400,7 +400,7 @@ def test_the_diagram_fits_every_screen(visitor: Visitor, width: int) -> None:
     visitor.page.set_viewport_size({"width": width, "height": 900})
     for model in ("mnist@8", "notebook@3", "zcolour@1"):
         visitor.open(f"#home?model={model}&source=prior")
-        assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), model
+        assert visitor.is_as_wide_as_the_window(), model
 
 
 @pytest.mark.parametrize(

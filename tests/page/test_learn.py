@@ -206,7 +206,7 @@ def test_without_any_snapshots_the_part_says_how_to_get_some(visitor: Visitor):
 @pytest.mark.screen(width=390)
 def test_on_a_phone_time_and_pictures_are_in_view_together(visitor: Visitor):
     visitor.open("#learn?model=zbeta-1@1")
-    assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert visitor.is_as_wide_as_the_window()
     visitor.shown.locator(".learn-scatter").scroll_into_view_if_needed()
     expect(time(visitor)).to_be_in_viewport()
     expect(visitor.shown.locator(".learn-scatter")).to_be_in_viewport()

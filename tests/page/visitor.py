@@ -160,6 +160,11 @@ class Visitor:
         """The state in the address, with the #."""
         return str(self.page.evaluate("location.hash"))
 
+    def is_as_wide_as_the_window(self) -> bool:
+        """Return true if nothing is wider than the window without its scroll bar, which Firefox shows."""
+        script = "({scrollWidth, clientWidth}) => scrollWidth === clientWidth"
+        return bool(self.page.locator("html").evaluate(script))
+
     def captions(self) -> list[str]:
         return self.shown.locator("figcaption").all_inner_texts()
 
