@@ -45,7 +45,7 @@ AREAS = (
     ),
     Area(
         ("docker", "scripts", "tests"),
-        groups=("dev", "fuzz", "kubernetes", "ray"),
+        groups=("dev", "fuzz", "keras", "kubernetes", "ray"),
         extras=("otel", "ray"),
     ),
 )

@@ -278,7 +278,7 @@ def test_the_keras_layout_pads_as_keras_does(tmp_path: Path) -> None:
 @pytest.mark.processes
 def test_a_model_of_keras_is_imported_by_its_layout(tmp_path: Path) -> None:
     if importlib.util.find_spec("keras") is None:
-        pytest.skip("Keras is not installed; `uv pip install keras` installs it")
+        pytest.skip("Keras is not installed; `uv pip install --group keras` installs it")
     recipe = Path(__file__).parents[1] / "keras_recipe.py"
     subprocess.run(
         [sys.executable, str(recipe), str(tmp_path)],
