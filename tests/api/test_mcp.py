@@ -17,8 +17,9 @@ from PIL import Image
 
 from app.access.api_keys import add_key
 from app.asgi import create_app
+from app.errors import SettingsError
 from app.imaging.grid import enlarge
-from app.settings import Settings
+from app.settings import Settings, read_settings
 from tests.api import large_bodies
 from tests.api.heartbeat import Watched, watched
 from tests.api.service import digit, publish, publish_labelled, started
@@ -202,6 +203,18 @@ def test_it_is_offered_and_described_only_where_it_is_on(store: Path, served: Wa
     with started(Settings(store=store, device="cpu", log_requests=False)) as off:
         assert "/mcp" not in off.get("/openapi.json").json()["paths"]
         assert off.post("/mcp", json={}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "extra"), [("mcp", True, "mcp"), ("require_signature", "a.pem", "sign")]
+)
+def test_an_option_whose_package_is_missing_names_the_extra(
+    option: str, value: object, extra: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    name = f"--{option.replace('_', '-')}"
+    with pytest.raises(SettingsError, match=rf"{name}: .*pip install 'zserve\[{extra}\]'"):
+        read_settings(**{option: value})
 
 
 def test_pages_of_other_sites_cannot_call_a_service_of_this_machine(store: Path):

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs would be one more requirement
 from huggingface_hub import HfApi, ModelCard
@@ -25,6 +26,7 @@ from model_store.store import SHIPPED, DiskCache, Store, open_store
 from model_store.store.cli import main
 from model_store.store.hub import parse_hub
 from tests.api.service import started
+from tests.e2e.server import serving
 from tests.hub.server import FakeHub
 from tests.unit.exact_versions import publish_exact
 from tests.unit.models import publish_tiny
@@ -257,6 +259,24 @@ def test_load_and_the_service_read_the_hub(hub: FakeHub, store: Path, tmp_path: 
         answer = service.get("/generate?n=4&seed=7&metadata=false")
         assert answer.content == vae.png(vae.sample(4, seed=7))
         assert service.get("/models").json()["models"][0]["name"] == "exact"
+
+
+@pytest.mark.processes
+def test_a_server_starts_with_a_repository_and_goes_on_without_the_hub(
+    hub: FakeHub, store: Path, tmp_path: Path
+):
+    push(store, "exact", "hf://org/exact")
+    variables = {"ZSERVE_MODEL": "exact", "ZSERVE_STORE_CACHE": str(tmp_path / "cache")}
+    answers = []
+    for failing in (False, True):
+        hub.failing = failing
+        with serving("hf://org/exact", tmp_path / "log", **variables) as url:
+            answer = httpx.get(f"{url}/generate?n=2&seed=7")
+            assert answer.status_code == 200
+            answers.append(answer.content)
+            degraded = httpx.get(f"{url}/readyz").json().get("degraded")
+            assert bool(degraded) == failing
+    assert answers[0] == answers[1]
 
 
 def test_a_service_goes_on_with_its_copies_if_the_hub_fails(
