@@ -1,6 +1,5 @@
 """Places for stores, whose files a test can read and change behind the back of the store."""
 
-import os
 import uuid
 from pathlib import Path
 from typing import Protocol
@@ -11,9 +10,7 @@ from obstore.store import MemoryStore, S3Store
 
 from model_store.store import Store, open_store
 from model_store.store.objects import open_objects
-
-BUCKET = "ZSERVE_TEST_BUCKET"
-"""Variable with the address of an empty bucket of a real server, which `make test-store` sets."""
+from tests.object_store.server import running_server
 
 
 class Place(Protocol):
@@ -80,7 +77,7 @@ def new_place(kind: str, folder: Path) -> Place:
         case "memory":
             return ObjectPlace(f"memory://{uuid.uuid4().hex}")
         case _:
-            return ObjectPlace(f"{os.environ[BUCKET]}/{uuid.uuid4().hex}")
+            return ObjectPlace(running_server().new_address())
 
 
 def in_place(place: Place) -> Store:
