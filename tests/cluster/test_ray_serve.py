@@ -38,6 +38,7 @@ def fast_proxy(folder: Path) -> dict[str, str]:
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+        "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{folder}/haproxy.cfg",
         "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{folder}/admin.sock",
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": f"{folder}/metrics.sock",
@@ -109,6 +110,7 @@ def service(
         start += ["--proxy-location", "HeadOnly"]
         until(lambda: started.run(*start).returncode == 0)  # Ray gives a proxy 60 s to start
         yield Service(started, f"http://{HOST}:{port}")
+        serve.shutdown()  # otherwise this process would ask the controller of this cluster again
     shutil.rmtree(sockets)
 
 
