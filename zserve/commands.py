@@ -107,6 +107,34 @@ models_rename = _of_store("rename")
 models_prune = _of_store("prune")
 
 
+def _export(arguments: Sequence[str]) -> int:
+    from model_store.exporting.cli import main  # noqa: PLC0415
+
+    return main(arguments, prog="zserve models export")
+
+
+def _export_options(parser: ArgumentParser) -> None:
+    from model_store.exporting.cli import add_options  # noqa: PLC0415
+
+    add_options(parser)
+
+
+def _import(arguments: Sequence[str]) -> int:
+    from model_store.importing.cli import main  # noqa: PLC0415
+
+    return main(arguments, prog="zserve models import")
+
+
+def _import_options(parser: ArgumentParser) -> None:
+    from model_store.importing.cli import add_options  # noqa: PLC0415
+
+    add_options(parser)
+
+
+models_export = Command("write a version as ONNX or PyTorch", _export, _export_options)
+models_import = Command("publish a model that was made elsewhere", _import, _import_options)
+
+
 # --- models in this process --------------------------------------------------------------------
 
 

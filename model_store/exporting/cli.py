@@ -2,9 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from model_store.command_line import ArgumentParser
 from model_store.durable_files import make_folder_durably, replace_durably
 from model_store.errors import CorruptVersionError, FloatWeightsNotFoundError, StoreError
 from model_store.exporting.onnx_exact import exact_graphs
@@ -14,17 +15,20 @@ from model_store.store import Store, StoredModel, open_store
 from model_store.store.options import add_store_option
 
 PROGRAM = "python -m model_store export"
+DESCRIPTION = "Write a version for programs without zserve."
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = PROGRAM) -> int:
     """Export a version and return the exit status.
 
     The status is 0 on success, 1 if the version is damaged or cannot be written, and 2 if it does not
-    exist, has no such form, or an argument is wrong.
+    exist, has no such form, or an argument is wrong. `prog` is the command as help and messages name it.
     """
-    options = _parser().parse_args(arguments)
+    parser = ArgumentParser(prog=prog, description=DESCRIPTION)
+    add_options(parser)
+    options = parser.parse_args(arguments)
     if options.onnx is None and options.torch is None:
-        print(f"{PROGRAM}: say where to write it: --onnx FOLDER, --torch FOLDER", file=sys.stderr)
+        print(f"{prog}: say where to write it: --onnx FOLDER, --torch FOLDER", file=sys.stderr)
         return 2
     try:
         store = open_store(options.store)
@@ -34,10 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
         if options.torch is not None:
             _write(options.torch, _torch_files(store, stored))
     except (StoreError, ValueError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        print(f"{prog}: {error}", file=sys.stderr)
         return 1 if isinstance(error, CorruptVersionError) else 2
     except OSError as error:
-        print(f"{PROGRAM}: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"{prog}: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 
@@ -79,8 +83,8 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
         print(f"{folder / name}  {len(content):,} bytes")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command to a parser."""
     add_store_option(parser)
     parser.add_argument("ref", metavar="NAME[@VERSION|@ALIAS]")
     parser.add_argument(
@@ -96,4 +100,3 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="write vae.py and vae.safetensors, which need torch and safetensors but no zserve",
     )
-    return parser

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from model_store.command_line import ArgumentParser
 from model_store.errors import CorruptVersionError, ShapeError, StoreError
 from model_store.graphs.network import GraphNetwork
 from model_store.graphs.pair import DECODER, ENCODER
@@ -22,15 +23,17 @@ from model_store.store.options import add_store_option
 from model_store.store.tensors import parse_safetensors
 
 PROGRAM = "python -m model_store import"
+DESCRIPTION = "Publish a model that was made elsewhere, without its code."
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = PROGRAM) -> int:
     """Import a model and return the exit status.
 
     The status is 0 on success, 1 if a file is refused or the version cannot be written, and 2 if an
-    argument is wrong.
+    argument is wrong. `prog` is the command as help and messages name it.
     """
-    parser = _parser()
+    parser = ArgumentParser(prog=prog, description=DESCRIPTION)
+    add_options(parser)
     options = parser.parse_args(arguments)
     graphs = options.encoder is not None and options.decoder is not None
     weights = options.safetensors is not None and options.layout is not None
@@ -45,10 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
             options.name, about, converted.weights, card=lambda ref: card(ref, about)
         )
     except StoreError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        print(f"{prog}: {error}", file=sys.stderr)
         return 1 if isinstance(error, CorruptVersionError) else 2
     except OSError as error:
-        print(f"{PROGRAM}: cannot read {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"{prog}: cannot read {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
     print(f"published {manifest.ref} in {store.place(manifest.ref)}")
     print(_how_it_is_served(manifest.spec.network.kind))
@@ -119,8 +122,8 @@ def _image(text: str) -> ImageShape:
     return ImageShape.model_validate({"channels": channels, "height": height, "width": width})
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command to a parser."""
     add_store_option(parser)
     parser.add_argument("--name", required=True, help="name of the model in the store")
     parser.add_argument(
@@ -163,4 +166,3 @@ def _parser() -> argparse.ArgumentParser:
         metavar="A,B,...",
         help="names of the classes in the order of their labels",
     )
-    return parser
