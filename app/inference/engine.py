@@ -211,7 +211,7 @@ class Engine(ModelFunctions):
         target_s = self._admission.target_s
         late = expected_s + work_s > target_s
         return QueueFullError(
-            f"{rows} more images would wait about {expected_s:.2g} s for others, "
+            f"{rows} more {'image' if rows == 1 else 'images'} would wait about {expected_s:.2g} s for others, "
             + (
                 f"and be complete after {target_s:g} s" if late else "and the service is overloaded"
             ),
