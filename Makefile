@@ -39,10 +39,14 @@ betas: $(VENV)/.installed-train ## train the five models that the page compares 
 		$(PY) -m training train --preset beta --name mnist-beta-$$beta --set objective.beta=$$beta $(ARGS) || exit; \
 	done
 
-OWN_TARGETS := $(addprefix --ignore tests/,page proxy kubernetes/test_rollout.py monitoring/test_expressions.py)
+PROCESSES := training/cli/test_torchrun.py training/fitting/test_data_parallel.py
+OWN_TARGETS := $(addprefix --ignore tests/,page proxy kubernetes/test_rollout.py monitoring/test_expressions.py $(PROCESSES))
 
 test: $(VENV)/.installed-dev ## install the packages for tests and run all that need no browser and no server of others (ARGS="-k kl")
 	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations=15 --durations-min=1 $(OWN_TARGETS) $(ARGS)
+
+test-torchrun: $(VENV)/.installed-dev ## test training by several processes that share every batch
+	$(PY) -m pytest $(addprefix tests/,$(PROCESSES)) $(ARGS)
 
 fast: $(VENV)/.installed-dev ## check formatting, lint and imports, and run the quick unit tests, in less than a minute
 	$(VENV)/bin/ruff format --check
@@ -279,6 +283,6 @@ clean: ## remove .venv and caches; never data, runs or weights
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 always:
-.PHONY: always help install serve clients train betas test fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-store test-jobs test-cluster test-monitoring test-kubernetes manifests test-clients test-schema test-slow coverage check format
+.PHONY: always help install serve clients train betas test test-torchrun fast test-lowest test-page test-page-firefox test-page-chrome test-redis test-store test-jobs test-cluster test-monitoring test-kubernetes manifests test-clients test-schema test-slow coverage check format
 .PHONY: measure-loop bench-training bench-engine bench-objectives bench-bytes bench-serving chaos bench-uploads bench-shards bench-overload bench-ray bench-queueing fuzz bench-digits
 .PHONY: test-install page page-fresh page-screenshots docs docs-site requirements wheels docker-build docker-multiarch docker-pins docker-smoke test-proxy clean sbom audit soak

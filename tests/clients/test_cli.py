@@ -515,7 +515,7 @@ def test_promote_moves_an_alias_and_says_what_it_was(zserve, monkeypatch: pytest
     monkeypatch.setenv("ZSERVE_TOKEN", TOKEN)
     try:
         assert zserve("promote", "mnist@2") == "mnist@production is version 2 (was 1)\n"
-        assert "canary is version 1\n" in zserve("promote", "mnist@1", "--alias", "canary")
+        assert "canary is version 1\n" in zserve("promote", "named@1", "--alias", "canary")
     finally:
         assert zserve("promote", "mnist@1") == "mnist@production is version 1 (was 2)\n"
     for wrong in ("mnist", "mnist@canary", "@1"):
