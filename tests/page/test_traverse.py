@@ -5,7 +5,11 @@ from pathlib import Path
 
 from playwright.sync_api import Locator
 
+from tests.page.local_decoder import until_ready
 from tests.page.visitor import Visitor, run_in_a_shell
+
+PICTURE = "c => c.toDataURL()"
+PIXELS = "c => [...c.getContext('2d').getImageData(0, 0, 28, 28).data]"
 
 
 def strip(visitor: Visitor, dimension: int) -> Locator:
@@ -30,9 +34,7 @@ def test_choosing_an_image_sets_z_and_can_be_undone(visitor: Visitor) -> None:
     visitor.open("#traverse?model=digits@4&seed=5&steps=9")
     before = visitor.pixels(".side img")
     tile = strip(visitor, 10).get_by_role("radio").nth(0)
-    drawn = tile.locator("canvas").evaluate(
-        "c => [...c.getContext('2d').getImageData(0,0,28,28).data]"
-    )
+    drawn = tile.locator("canvas").evaluate(PIXELS)
     tile.click()
     visitor.settled()
     assert visitor.pixels(".side img") == [drawn]
@@ -60,6 +62,26 @@ def test_arrow_keys_move_along_a_strip_and_between_strips(visitor: Visitor) -> N
     visitor.page.keyboard.press("Control+z")
     visitor.settled()
     assert first.nth(5).get_attribute("aria-checked") == "true"
+
+
+def test_strips_follow_a_key_that_is_held_down_and_end_at_one_z(visitor: Visitor) -> None:
+    visitor.open("#traverse?model=digits@4&seed=5&steps=9")
+    until_ready(visitor, "digits@4")
+    strip(visitor, 11).get_by_role("radio").nth(0).click()
+    visitor.settled()
+    other = strip(visitor, 10).locator("canvas").nth(4)
+    before = other.evaluate(PICTURE)
+    visitor.page.keyboard.down("ArrowRight")
+    for _ in range(4):
+        visitor.page.keyboard.down("ArrowRight")  # the key repeats
+    visitor.until(lambda: other.evaluate(PICTURE) != before)
+    for _ in range(2):
+        visitor.page.keyboard.down("ArrowRight")
+    visitor.page.keyboard.up("ArrowRight")
+    visitor.settled()
+    moved = visitor.pixels(".side img, .strip canvas")
+    visitor.open(visitor.state)
+    assert visitor.pixels(".side img, .strip canvas") == moved
 
 
 def test_a_reopened_z_shows_the_same_pixels(visitor: Visitor) -> None:
