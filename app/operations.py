@@ -1,4 +1,4 @@
-"""What endpoints compute from seeds, labels, posteriors and directions, without HTTP.
+"""Compute latents and likelihoods from seeds, labels, posteriors and directions, without HTTP.
 
 The service, the MCP server and programs that use a model in their own process call these functions
 with an engine, or with `app.inference.direct.DirectFunctions`, and get the same numbers.

@@ -140,9 +140,9 @@ class Onnx(Frozen):
     encoder_pixels: Literal["unit", "levels"] = "unit"
     """Images that the encoder takes: in [0, 1], or grey levels 0 to 255."""
     decoder_pixels: Literal["unit", "levels", "logits"] = "unit"
-    """What the decoder returns: images in [0, 1], grey levels 0 to 255, or logits."""
+    """Output of the decoder: images in [0, 1], grey levels 0 to 255, or logits."""
     posterior: Literal["mu_logvar", "joined", "point"] = "mu_logvar"
-    """What the encoder returns: mu and ln sigma^2, both in one array, or a latent without sigma."""
+    """Output of the encoder: mu and ln sigma^2, both in one array, or a latent without sigma."""
 
 
 class Package(Frozen):

@@ -1,4 +1,4 @@
-"""What the tools of the Model Context Protocol read: images in base64, and the models of a store."""
+"""Read images in base64 and the models of a store, for the tools of the Model Context Protocol."""
 
 import base64
 import binascii

@@ -60,11 +60,11 @@ Seed = Annotated[
 
 
 class Models(Protocol):
-    """What the tools need of their surroundings."""
+    """The models that the tools can use, and the functions that compute them."""
 
     @property
     def functions(self) -> ModelFunctions:
-        """Return what computes."""
+        """Return the functions of a model as coroutines."""
 
     async def get(self, reference: str | None) -> LoadedModel:
         """Return a model, or the default model."""

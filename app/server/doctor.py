@@ -52,13 +52,13 @@ MARKS: dict[State, str] = {"ok": "ok", "note": "note", "wrong": "WRONG"}
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check saw.
+    """The result of one check.
 
     Attributes:
-        subject: What was looked at, such as `store`.
+        subject: Name of the part that was checked, such as `store`.
         state: `wrong` if something does not work, `note` if something could be better.
-        text: What was seen.
-        remedy: What to do, or an empty text.
+        text: The state in words.
+        remedy: A way to mend it, or an empty text.
     """
 
     subject: str

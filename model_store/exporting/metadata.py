@@ -1,4 +1,4 @@
-"""What an exported graph says about itself: the entries of `metadata_props` of an ONNX file."""
+"""The description inside an exported graph: the entries of `metadata_props` of an ONNX file."""
 
 import json
 

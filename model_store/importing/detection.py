@@ -39,7 +39,7 @@ Pixels = Literal["unit", "levels", "logits"]
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a user says about graphs that do not say it themselves."""
+    """Properties of graphs that a user states because the graphs leave them open."""
 
     image: ImageShape | None = None
     """Shape of the images, if the graphs leave it open."""

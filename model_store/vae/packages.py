@@ -26,7 +26,7 @@ GROUP = "zserve.networks"
 
 
 class NetworkPackage(Protocol):
-    """What an entry point of the group has to be."""
+    """The attributes that an object named by an entry point of the group must have."""
 
     Settings: type[BaseModel]
 

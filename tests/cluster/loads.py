@@ -24,7 +24,7 @@ class Failure:
 
 @dataclass
 class Load:
-    """What the clients of a load counted so far."""
+    """Answers and failures that the clients of a load have counted so far."""
 
     answers: int = 0
     failures: list[Failure] = field(default_factory=list)

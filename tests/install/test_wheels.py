@@ -1,4 +1,4 @@
-"""What a user gets from the wheels, in an empty environment: `make test-install`."""
+"""Use the wheels in an empty environment, as a user would: `make test-install`."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What a wheel is made of: every package below `zserve`, and nothing changed but names."""
+"""A wheel has every package below `zserve`, and nothing in them is changed but names."""
 
 import re
 import shutil

@@ -195,7 +195,7 @@ class _Picture:
 
     @property
     def description(self) -> str:
-        """What the image is, for `revised_prompt`."""
+        """Class, model and seed of the image in words, for `revised_prompt`."""
         what = "a sample" if self.class_name is None else f"class {self.class_name}"
         return f"{what} of {self.model.name}, seed {self.seed}"
 
