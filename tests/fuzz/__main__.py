@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import logging
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,9 @@ from tests.fuzz.target import SLOW_S, Target
 from tests.fuzz.targets import TARGETS
 
 CASES = Path(__file__).parent / "cases"
+HANG_S = 120
+"""Seconds of wall-clock time after which atheris ends a run that may never end; slow runs are found
+by their CPU time."""
 
 
 def main() -> int:
@@ -57,7 +61,7 @@ def _run(name: str, runs: int, seed: int, engine: str) -> int:
     else:
         faults = fuzz(TARGETS[name], runs, seed)
     seconds = time.perf_counter() - begin
-    print(f"{name}: {runs} runs in {seconds:.0f} s ({engine}), {len(faults)} faults")
+    print(f"{name}: {'at most ' * bool(faults)}{runs} runs in {seconds:.0f} s ({engine}), {len(faults)} faults")
     for fault in faults:
         print(f"  {fault}")
     return 1 if faults else 0
@@ -97,27 +101,37 @@ def _store(name: str, data: bytes) -> str:
     return path.name
 
 
-def _guided(target: Target, runs: int, seed: int) -> list[str]:
-    """Run a target under atheris, which ends its process at the first fault."""
+def _guided(target: Target, runs: int, seed: int, *, max_faults: int = 10) -> list[str]:
+    """Run a target under atheris, which ends its process at each fault and is started again."""
+    faults: list[str] = []
     with tempfile.TemporaryDirectory() as name:
-        corpus, dictionary, found = (Path(name, part) for part in ("corpus", "words", "faults"))
+        corpus, dictionary = Path(name, "corpus"), Path(name, "words")
         corpus.mkdir()
-        found.mkdir()
         for i, content in enumerate(target.seeds()):
             (corpus / str(i)).write_bytes(content)
         words = ("".join(f"\\x{byte:02x}" for byte in word) for word in target.words)
         dictionary.write_text("".join(f'"{word}"\n' for word in words))
-        options = [f"-runs={runs}", f"-seed={seed + 1}", f"-dict={dictionary}", "-max_len=65536"]
-        options += [f"-artifact_prefix={found}/", f"-timeout={SLOW_S:.0f}", "-verbosity=0"]
-        command = [sys.executable, "-m", "tests.fuzz.guided", target.name, *options, str(corpus)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        inputs = [path.read_bytes() for path in found.iterdir()]
-    if done.returncode != 0 and not inputs:
-        return [f"atheris failed: {done.stderr.strip().splitlines()[-1]}"]
-    return [
-        f"{fault_of(target, data) or 'not repeatable'} ({_store(target.name, data)})"
-        for data in inputs
-    ]
+        while runs > 0 and len(faults) < max_faults:
+            folder = Path(name, f"faults-{len(faults)}")
+            folder.mkdir()
+            options = [f"-runs={runs}", f"-seed={seed + 1}", f"-dict={dictionary}"]
+            options += ["-max_len=65536", f"-artifact_prefix={folder}/", f"-timeout={HANG_S}"]
+            options += ["-verbosity=0", "-print_final_stats=1"]
+            command = [sys.executable, "-m", "tests.fuzz.guided", target.name, *options]
+            done = subprocess.run(
+                [*command, str(corpus)], capture_output=True, text=True, check=False
+            )
+            inputs = [path.read_bytes() for path in folder.iterdir()]
+            executed = re.search(r"number_of_executed_units: *(\d+)", done.stderr)
+            if executed is None or (done.returncode != 0 and not inputs):
+                return [*faults, f"atheris failed: {done.stderr.strip().splitlines()[-1:]}"]
+            faults += [
+                f"{fault_of(target, data) or 'not repeatable'} ({_store(target.name, data)})"
+                for data in inputs
+            ]
+            runs -= int(executed[1])
+            seed += 1
+    return faults
 
 
 if __name__ == "__main__":
