@@ -170,6 +170,30 @@ def test_every_part_is_as_wide_as_the_window(visitor: Visitor, part: str, width:
         assert is_clipped or -1 <= box["left"] <= box["right"] <= width + 1, box
 
 
+@pytest.mark.parametrize(
+    "width",
+    [pytest.param(w, marks=pytest.mark.screen(width=w)) for w in (390, 768, 1440, 2560)],
+)
+def test_header_navigation_and_parts_have_the_same_edges(visitor: Visitor, width: int) -> None:
+    visitor.open("#generate?n=4")
+    for part in PARTS:
+        visitor.part(part)
+        bar, links, main = (visitor.page.locator(each) for each in (".bar", "nav.parts", "main"))
+        edges = [
+            each.evaluate(
+                """box => {
+                    const { left, right } = box.getBoundingClientRect();
+                    const style = getComputedStyle(box);
+                    return [left + parseFloat(style.paddingLeft),
+                            right - parseFloat(style.paddingRight)];
+                }"""
+            )
+            for each in (bar, links, main)
+        ]
+        assert edges[1] == pytest.approx(edges[0], abs=1), part
+        assert edges[2] == pytest.approx(edges[0], abs=1), part
+
+
 def test_every_part_can_be_reached_by_keyboard(visitor: Visitor) -> None:
     visitor.open()
     visitor.page.get_by_role("navigation").get_by_role("link", name="Home").focus()
