@@ -61,7 +61,9 @@ def _run(name: str, runs: int, seed: int, engine: str) -> int:
     else:
         faults = fuzz(TARGETS[name], runs, seed)
     seconds = time.perf_counter() - begin
-    print(f"{name}: {'at most ' * bool(faults)}{runs} runs in {seconds:.0f} s ({engine}), {len(faults)} faults")
+    print(
+        f"{name}: {'at most ' * bool(faults)}{runs} runs in {seconds:.0f} s ({engine}), {len(faults)} faults"
+    )
     for fault in faults:
         print(f"  {fault}")
     return 1 if faults else 0
@@ -104,15 +106,15 @@ def _store(name: str, data: bytes) -> str:
 def _guided(target: Target, runs: int, seed: int, *, max_faults: int = 10) -> list[str]:
     """Run a target under atheris, which ends its process at each fault and is started again."""
     faults: list[str] = []
-    with tempfile.TemporaryDirectory() as name:
-        corpus, dictionary = Path(name, "corpus"), Path(name, "words")
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus, dictionary = Path(scratch, "corpus"), Path(scratch, "words")
         corpus.mkdir()
         for i, content in enumerate(target.seeds()):
             (corpus / str(i)).write_bytes(content)
         words = ("".join(f"\\x{byte:02x}" for byte in word) for word in target.words)
         dictionary.write_text("".join(f'"{word}"\n' for word in words))
         while runs > 0 and len(faults) < max_faults:
-            folder = Path(name, f"faults-{len(faults)}")
+            folder = Path(scratch, f"faults-{len(faults)}")
             folder.mkdir()
             options = [f"-runs={runs}", f"-seed={seed + 1}", f"-dict={dictionary}"]
             options += ["-max_len=65536", f"-artifact_prefix={folder}/", f"-timeout={HANG_S}"]
@@ -121,13 +123,14 @@ def _guided(target: Target, runs: int, seed: int, *, max_faults: int = 10) -> li
             done = subprocess.run(
                 [*command, str(corpus)], capture_output=True, text=True, check=False
             )
-            inputs = [path.read_bytes() for path in folder.iterdir()]
+            # atheris names a file by what it noticed: crash-..., timeout-..., oom-...
+            inputs = [(path.stem.split("-")[0], path.read_bytes()) for path in folder.iterdir()]
             executed = re.search(r"number_of_executed_units: *(\d+)", done.stderr)
             if executed is None or (done.returncode != 0 and not inputs):
                 return [*faults, f"atheris failed: {done.stderr.strip().splitlines()[-1:]}"]
             faults += [
-                f"{fault_of(target, data) or 'not repeatable'} ({_store(target.name, data)})"
-                for data in inputs
+                f"{fault_of(target, data) or f'not repeatable: {kind}'} ({_store(target.name, data)})"
+                for kind, data in inputs
             ]
             runs -= int(executed[1])
             seed += 1
