@@ -113,6 +113,9 @@ class Objective(Section):
     prior_only_epochs: NonNegativeInt = 0
     """Number of last epochs in which only the flow prior is trained, on draws from q(z | x): fast,
     because nothing is decoded. Their learning rate starts again and falls along a cosine."""
+    judged_rounds: NonNegativeInt = 0
+    """Number of times that the flow prior is fitted again after the last epoch: to draws from
+    q(z | x), and to those of its own draws of which the data set's judge is sure."""
     free_bits: NonNegativeFloat = 0.0
     """Nats of KL per latent dimension (batch mean) below which the KL is not penalised."""
     targets: Literal["grey", "binary", "mixed"] = "grey"
@@ -229,7 +232,7 @@ class Preset(Section):
 
     @model_validator(mode="after")
     def _check_that_there_is_a_prior_to_learn(self) -> Self:
-        for key in ("freeze_vae_epochs", "prior_only_epochs"):
+        for key in ("freeze_vae_epochs", "prior_only_epochs", "judged_rounds"):
             if getattr(self.objective, key) and self.model.prior is None:
                 raise ValueError(f"objective.{key} needs a model.prior, which is a flow")
         return self

@@ -50,7 +50,7 @@ def add_version(
             created_at=datetime.now(UTC).replace(microsecond=0),
             files={file: record(complete[file]) for file in sorted(complete)},
         )
-        text = (manifest.model_dump_json(indent=2) + "\n").encode()
+        text = (manifest.model_dump_json(indent=1) + "\n").encode()
         complete |= {MANIFEST: text, CHECKSUMS: checksums(manifest.files, text)}
         if backend.create(name, version, complete):
             return manifest

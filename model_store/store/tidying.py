@@ -90,7 +90,7 @@ def _renamed(files: Mapping[str, bytes], old: ModelRef, new: ModelRef) -> dict[s
     document["name"] = new.name
     document["files"][CARD] = record(card).model_dump()
     manifest = Manifest.model_validate(document)
-    text = (manifest.model_dump_json(indent=2) + "\n").encode()
+    text = (manifest.model_dump_json(indent=1) + "\n").encode()
     changed = {CARD: card, MANIFEST: text, CHECKSUMS: checksums(manifest.files, text)}
     kept = {name: content for name, content in files.items() if name != SIGNATURE}
     return {**kept, **changed}

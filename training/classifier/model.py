@@ -135,28 +135,38 @@ def judge_for(
 ) -> Judge | None:
     """Load the judge that a VAE's preset names, or that of its data set, on the VAE's device.
 
-    `classes` are those of the data set. Returns None if the preset names no judge and there is none
-    for its data set or for images of this shape. Raises JudgeError if the judge that the preset
-    names is missing, or takes other images or classes.
+    `classes` are those of the data set. Returns None and raises as `judge_for_data`.
     """
     data = record.settings.get("data")
     data = data if isinstance(data, dict) else {}
     named = data.get("judge")
-    dataset = str(named or data.get("dataset"))
+    return judge_for_data(
+        None if named is None else str(named), str(data.get("dataset")), vae, classes
+    )
+
+
+def judge_for_data(
+    named: str | None, dataset: str, vae: TrainedVAE, classes: tuple[str, ...] | None = None
+) -> Judge | None:
+    """Load the judge of this name, or else that of the data set, on the VAE's device.
+
+    Returns None if no judge is named and there is none for the data set or for images of this shape.
+    Raises JudgeError if the judge that is named is missing, or takes other images or classes.
+    """
     if named is None and not (JUDGES / f"{dataset}.json").exists():
         return None
-    judge, card = load_judge(dataset)
+    judge, card = load_judge(named or dataset)
     if vae.spec.image != card.image:
         if named is None:
             return None
         raise JudgeError(
-            f"data.judge: {dataset} takes images of {card.image.shape}, the model's are "
+            f"data.judge: {named} takes images of {card.image.shape}, the model's are "
             f"{vae.spec.image.shape} (channels, height, width); leave out data.judge"
         )
     if classes is not None and card.class_names and card.class_names != classes:
         raise JudgeError(
-            f"data.judge: {dataset} knows the classes {_listed(card.class_names)}; the data set has "
-            f"{_listed(classes)}; leave out data.judge"
+            f"data.judge: {named or dataset} knows the classes {_listed(card.class_names)}; the data "
+            f"set has {_listed(classes)}; leave out data.judge"
         )
     return judge.to(vae.device)
 

@@ -39,6 +39,7 @@ from training.runs.checkpoint import RunState
 from training.runs.events import Event, Measuring, Notice, StageProgress, Started
 from training.runs.follower import Course
 from training.runs.job import Job
+from training.runs.judged_flow import fit_flow_again, judge_of_rounds
 from training.runs.run_log import RunLog
 from training.runs.sheets import Sheets
 from training.runs.snapshots import SnapshotRecorder
@@ -93,6 +94,7 @@ def _run(job: Job, report: Callable[[Event], None], processes: Processes) -> Out
     check_memory(preset, len(splits.train) + len(splits.test), free)
     data_sha256 = sha256(splits)
     splits = replace(splits, train=splits.train.to(device), test=splits.test.to(device))
+    judge = judge_of_rounds(preset, splits, vae) if preset.objective.judged_rounds else None
     if start is not None:
         load_start(vae, start, splits.train)
     vae = vae.to(device)
@@ -126,25 +128,14 @@ def _run(job: Job, report: Callable[[Event], None], processes: Processes) -> Out
     else:
         checkpoint.clear(job.folder)
     processes.send(Course(preset, data_sha256, trainer.epochs).to_json())
-    if not state.finished:
-        report(Notice(f"computing: {choice.reasons}"))
-    weights = sum(weight.numel() for weight in vae.parameters())
-    epochs = preset.optimiser.epochs
-    report(
-        Started(
-            splits.title,
-            len(splits.train),
-            epochs,
-            weights,
-            device.type,
-            epochs_done=state.epoch,
-            passes=preset.optimiser.passes or 1,
-        )
-    )
+    _report_start(splits, preset, state, vae, report)
     if not state.finished:
         state = _train(job, trainer, splits, state, report, recorder=recorder)
     epoch = _epoch_to_publish(job, trainer, splits, state, report)
     trainer.trained.to(memory_format=torch.contiguous_format)
+    if judge is not None:
+        report(Measuring("fitting the flow to draws that the judge is sure of"))
+        fit_flow_again(trainer.trained, judge, splits, preset.objective.judged_rounds, job.seed)
     release = prepare_release(
         trainer.trained,
         splits,
@@ -158,6 +149,25 @@ def _run(job: Job, report: Callable[[Event], None], processes: Processes) -> Out
         checkpoint.mark_as_published(job.folder, state, str(manifest.ref))
     images_per_s = median(done.images_per_s for done in state.history)
     return Outcome(manifest, images_per_s, _peak_bytes(device))
+
+
+def _report_start(
+    splits: Splits, preset: Preset, state: RunState, vae: VAE, report: Callable[[Event], None]
+) -> None:
+    """Report what is about to be trained, and how it is computed."""
+    if not state.finished:
+        report(Notice(f"computing: {state.compute_choice or 'as the run began'}"))
+    report(
+        Started(
+            splits.title,
+            len(splits.train),
+            preset.optimiser.epochs,
+            sum(weight.numel() for weight in vae.parameters()),
+            state.device,
+            epochs_done=state.epoch,
+            passes=preset.optimiser.passes or 1,
+        )
+    )
 
 
 @contextlib.contextmanager
