@@ -13,10 +13,18 @@ from model_store.errors import CorruptVersionError, ShapeError, StoreError
 from model_store.graphs.network import GraphNetwork
 from model_store.graphs.pair import DECODER, ENCODER
 from model_store.importing.card import card, description
-from model_store.importing.detection import Wishes, detect
+from model_store.importing.detection import Pixels, Wishes, detect
 from model_store.importing.files import FilesBeside, read_regular_file
 from model_store.importing.keras import keras_graphs
-from model_store.importing.layouts import KERAS, LAYOUTS, Converted, convert_mlp
+from model_store.importing.layouts import (
+    KERAS,
+    LAYOUTS,
+    MLP_LAYOUTS,
+    PYTORCH_VAE,
+    Converted,
+    convert_mlp,
+)
+from model_store.importing.pytorch_vae import pytorch_vae_graphs
 from model_store.spec import ImageShape
 from model_store.store import open_store
 from model_store.store.options import add_store_option
@@ -24,6 +32,13 @@ from model_store.store.tensors import parse_safetensors
 
 PROGRAM = "python -m model_store import"
 DESCRIPTION = "Publish a model that was made elsewhere, without its code."
+_GRAPHS = {KERAS: keras_graphs, PYTORCH_VAE: pytorch_vae_graphs}
+"""Layouts whose weights become graphs."""
+_PIXELS: dict[Pixels | None, str] = {
+    "unit": "in [0, 1]",
+    "signed": "in [-1, 1]",
+    "logits": "in [0, 1], given by the decoder as logits",
+}
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROGRAM) -> int:
@@ -39,9 +54,12 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROGRAM) -> int:
     weights = options.safetensors is not None and options.layout is not None
     if graphs == weights or (options.encoder is None) != (options.decoder is None):
         parser.error("give --encoder and --decoder, or --safetensors and --layout")
+    if options.pixels and options.layout in MLP_LAYOUTS:
+        parser.error(f"the layout {options.layout} gives logits: leave --pixels out")
     try:
         converted = _from_graphs(options) if graphs else _from_weights(options)
         source = _graph_source(options) if graphs else f"weights of the layout {options.layout}"
+        source += ", with pixels in [-1, 1]" if converted.pixels == "signed" else ""
         about = description(converted.spec, source, options.classes)
         store = open_store(options.store)
         manifest = store.publish(
@@ -54,6 +72,11 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROGRAM) -> int:
         print(f"{prog}: cannot read {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
     print(f"published {manifest.ref} in {store.place(manifest.ref)}")
+    if converted.pixels in _PIXELS:
+        print(
+            f"Pixels of its graphs are taken to be {_PIXELS[converted.pixels]}; if they are not, import it "
+            "again with --pixels."
+        )
     print(_how_it_is_served(manifest.spec.network.kind))
     return 0
 
@@ -71,12 +94,12 @@ def _from_weights(options: argparse.Namespace) -> Converted:
         tensors = parse_safetensors(read_regular_file(options.safetensors))
     except ValueError as error:
         raise CorruptVersionError(f"{options.safetensors} is unreadable: {error}") from error
-    if options.layout != KERAS:
+    if options.layout in MLP_LAYOUTS:
         return convert_mlp(options.layout, tensors, options.image, options.upload)
     try:
-        encoder, decoder = keras_graphs(tensors)
+        encoder, decoder = _GRAPHS[options.layout](tensors)
     except ValueError as error:
-        raise ShapeError(f"{KERAS}: {error}") from error
+        raise ShapeError(f"{options.layout}: {error}") from error
     return _detected(encoder, decoder, _wishes(options))
 
 
@@ -89,12 +112,13 @@ def _detected(
     detected = detect(encoder, decoder, wishes, beside)
     GraphNetwork(detected.spec, detected.encoder, detected.decoder)  # loads as the service does
     contents = {ENCODER: detected.encoder, DECODER: detected.decoder}
-    return Converted(detected.spec, {k: np.frombuffer(v, np.uint8) for k, v in contents.items()})
+    arrays = {name: np.frombuffer(content, np.uint8) for name, content in contents.items()}
+    return Converted(detected.spec, arrays, detected.pixels)
 
 
 def _wishes(options: argparse.Namespace) -> Wishes:
     names = tuple(options.encoder_outputs.split(",")) if options.encoder_outputs else ()
-    return Wishes(options.image, names, options.upload)
+    return Wishes(options.image, names, options.upload, options.pixels)
 
 
 def _graph_source(options: argparse.Namespace) -> str:
@@ -154,6 +178,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="resize",
         help="preparation of uploads: placed as MNIST places digits, or cropped and resized (default: "
         "%(default)s)",
+    )
+    parser.add_argument(
+        "--pixels",
+        choices=("unit", "signed", "logits"),
+        help="pixels of the networks: in [0, 1], in [-1, 1], or given as logits (default: as 16 drawn images "
+        "show)",
     )
     parser.add_argument(
         "--encoder-outputs",

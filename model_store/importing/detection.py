@@ -18,6 +18,7 @@ from model_store.graphs.pair import DECODER, ENCODER
 from model_store.graphs.reading import ExternalData, read_graph
 from model_store.graphs.sessions import GraphSession
 from model_store.graphs.writing import write_graph
+from model_store.importing.pixels import ends_in_tanh, giving_unit, taking_unit
 from model_store.spec import MAX_LATENT, ImageShape, Layout, ModelSpec, Onnx
 
 PROBED = 16
@@ -33,8 +34,13 @@ _LOGVAR = ("logvar", "log_var", "lnvar", "ln_var")
 _CHANNELS = (1, 3)
 _FLOAT32, _UINT8 = 1, 2
 _GREATEST_GREY = 255
+_DARK = -0.25
+"""A tanh that learnt images in [0, 1] seldom gives less: it misses black by less than that."""
+_DARK_SHARE = 0.01
+"""Share of pixels below `_DARK` from which on images are taken to be in [-1, 1]."""
 
-Pixels = Literal["unit", "levels", "logits"]
+Pixels = Literal["unit", "signed", "levels", "logits"]
+"""Pixels of a decoder: in [0, 1], in [-1, 1], grey levels 0 to 255, or logits."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class Wishes:
     encoder_outputs: tuple[str, ...] = ()
     """Names of the outputs mu and ln sigma^2, or of the only output."""
     upload: Literal["digit", "resize"] = "resize"
+    pixels: Literal["unit", "signed", "logits"] | None = None
+    """Pixels of both graphs (the encoder never takes logits); found out if None."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class Detected:
     spec: ModelSpec
     encoder: bytes
     decoder: bytes
+    pixels: Pixels
+    """Pixels of the decoder as it was given; the stored one never has signed ones."""
 
 
 def detect(
@@ -80,8 +90,12 @@ def detect(
         draws = np.random.default_rng(0).standard_normal((PROBED, latent)).astype(np.float32)
         (result,) = _probed(decoding, draws)
         shown_in = _output_layout(result, image)
-        given = _output_pixels(result)
+        given = wishes.pixels or _output_pixels(decoding, result)
+        if result.dtype == np.uint8 and given != "levels":
+            raise GraphError("it gives grey levels 0 to 255, as uint8; leave --pixels out")
+        decoding = giving_unit(decoding) if given == "signed" else decoding
     with _named(ENCODER):
+        encoding = taking_unit(encoding) if (given, taken) == ("signed", "unit") else encoding
         images = in_layout(_in_unit(channels_first(result, image, shown_in), given), layout)
         levels = np.rint(images * _GREATEST_GREY).astype(np.uint8)
         posterior = _posterior(_probed(encoding, levels if taken == "levels" else images), latent)
@@ -92,11 +106,11 @@ def detect(
         encoder_layout=layout,
         decoder_layout=shown_in,
         encoder_pixels=taken,
-        decoder_pixels=given,
+        decoder_pixels="unit" if given == "signed" else given,
         posterior=posterior,
     )
     spec = ModelSpec(network=network, latent=latent, image=image, upload=wishes.upload)
-    return Detected(spec, encoder, decoder)
+    return Detected(spec, encoder, decoder, given)
 
 
 # --- inputs ------------------------------------------------------------------------------------
@@ -237,17 +251,23 @@ def _output_layout(result: Array, image: ImageShape) -> Layout:
     )
 
 
-def _output_pixels(result: Array) -> Pixels:
-    """Return what a decoder gives: what lies outside of [0, 1] are logits."""
+def _output_pixels(graph: OnnxGraph, result: Array) -> Pixels:
+    """Return what a decoder gives: what lies outside of [0, 1], and is no tanh, are logits."""
     if result.dtype == np.uint8:
         return "levels"
-    return "unit" if float(result.min()) >= 0 and float(result.max()) <= 1 else "logits"
+    if float(result.min()) >= 0 and float(result.max()) <= 1:
+        return "unit"
+    if not ends_in_tanh(graph):
+        return "logits"
+    return "signed" if float((result < _DARK).mean()) > _DARK_SHARE else "unit"
 
 
 def _in_unit(result: Array, pixels: Pixels) -> Array:
     match pixels:
         case "unit":
-            return result.astype(np.float32)
+            return np.clip(result, 0, 1).astype(np.float32)
+        case "signed":
+            return (np.clip(result, -1, 1) / 2 + 0.5).astype(np.float32)
         case "levels":
             return (result / _GREATEST_GREY).astype(np.float32)
         case "logits":

@@ -12,16 +12,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from model_store.graphs.graph import Array, Attribute, Node, OnnxGraph, Value
-from model_store.graphs.writing import write_graph
+from model_store.graphs.graph import Array
+from model_store.importing.building import GraphBuilder, ints
 
-OPSET = 17
 _ENCODER = ("conv2d", "conv2d", "dense", "z_mean", "z_log_var")
 _DECODER = ("dense", "conv2d_transpose", "conv2d_transpose", "conv2d_transpose")
 _LAYER = re.compile(
     r"(?:.*/)?(?P<kind>[a-z][a-z0-9_]*?)(?:_(?P<number>[0-9]+))?/(?P<part>kernel|bias)"
 )
-_FLOAT32, _INTS, _INT = 1, 7, 2
 
 Layers = dict[str, list[dict[str, Array]]]
 
@@ -47,18 +45,16 @@ def keras_graphs(tensors: Mapping[str, Array]) -> tuple[bytes, bytes]:
         encoder.dense(value, layers[name][0], output=name)
     decoder = _Builder("latents", (latent,))
     value = decoder.add("Relu", [decoder.dense("latents", first)])
-    shape = np.array([-1, side, side, up[0]["kernel"].shape[3]], np.int64)
-    value = decoder.transpose(
-        decoder.add("Reshape", [value, decoder.constant(shape)]), (0, 3, 1, 2)
-    )
+    value = decoder.reshape(value, (side, side, up[0]["kernel"].shape[3]))
+    value = decoder.transpose(value, (0, 3, 1, 2))
     for layer in up[:2]:
         value = decoder.add("Relu", [decoder.transposed_convolution(value, layer, 2)])
     value = decoder.add("Sigmoid", [decoder.transposed_convolution(value, up[2], 1)])
     decoder.transpose(value, (0, 2, 3, 1), output="image")
     image = (4 * side, 4 * side, up[2]["kernel"].shape[2])
     return (
-        encoder.file([("z_mean", (latent,)), ("z_log_var", (latent,))]),
-        decoder.file([("image", image)]),
+        encoder.file({"z_mean": (latent,), "z_log_var": (latent,)}),
+        decoder.file({"image": image}),
     )
 
 
@@ -99,33 +95,8 @@ def _small_side(first: dict[str, Array], up: dict[str, Array]) -> int:
     return side
 
 
-class _Builder:
-    """A graph under construction, whose values have the axes (batch, channels, height, width)."""
-
-    def __init__(self, source: str, shape: tuple[int, ...]) -> None:
-        self._source = Value(source, _FLOAT32, (None, *shape))
-        self._nodes: list[Node] = []
-        self._constants: dict[str, Array] = {}
-
-    def add(
-        self,
-        operator: str,
-        inputs: list[str],
-        attributes: Mapping[str, Attribute] | None = None,
-        output: str = "",
-    ) -> str:
-        """Add a node and return the name of its result."""
-        output = output or f"v{len(self._nodes)}"
-        self._nodes.append(Node(operator, tuple(inputs), (output,), attributes or {}))
-        return output
-
-    def constant(self, array: Array) -> str:
-        name = f"c{len(self._constants)}"
-        self._constants[name] = np.ascontiguousarray(array)
-        return name
-
-    def transpose(self, value: str, order: tuple[int, ...], output: str = "") -> str:
-        return self.add("Transpose", [value], {"perm": Attribute(_INTS, order)}, output)
+class _Builder(GraphBuilder):
+    """A graph of Keras' layers, whose values have the axes (batch, channels, height, width)."""
 
     def dense(self, value: str, layer: dict[str, Array], output: str = "") -> str:
         parts = [self.constant(layer[part]) for part in ("kernel", "bias")]
@@ -143,12 +114,6 @@ class _Builder:
         kernel = layer["kernel"]  # (height, width, in, out), or out, in for transposed ones
         missing = kernel.shape[0] - stride
         pads = (missing // 2,) * 2 + (missing - missing // 2,) * 2
-        attributes = {"strides": Attribute(_INTS, (stride, stride)), "pads": Attribute(_INTS, pads)}
+        attributes = {"strides": ints(stride, stride), "pads": ints(*pads)}
         parts = [self.constant(kernel.transpose(3, 2, 0, 1)), self.constant(layer["bias"])]
         return self.add(operator, [value, *parts], attributes)
-
-    def file(self, outputs: list[tuple[str, tuple[int, ...]]]) -> bytes:
-        """Return the file of the graph."""
-        values = tuple(Value(name, _FLOAT32, (None, *shape)) for name, shape in outputs)
-        nodes = tuple(self._nodes)
-        return write_graph(OnnxGraph(OPSET, nodes, self._constants, (self._source,), values))

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from model_store import json_files
 from model_store.errors import ShapeError
+from model_store.importing.detection import Pixels
 from model_store.spec import MLP, ImageShape, ModelSpec
 from model_store.store.tensors import Array
 
@@ -40,8 +41,8 @@ MLP_LAYOUTS: Mapping[str, Mapping[str, str]] = {
 pytorch-examples  the VAE of github.com/pytorch/examples
 pythae-mlp        the default encoder and decoder of pythae's VAE
 """
-KERAS = "keras-example"
-LAYOUTS = (*MLP_LAYOUTS, KERAS)
+KERAS, PYTORCH_VAE = "keras-example", "pytorch-vae"
+LAYOUTS = (*MLP_LAYOUTS, KERAS, PYTORCH_VAE)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Converted:
 
     spec: ModelSpec
     weights: Mapping[str, Array]
+    pixels: Pixels | None = None
+    """Pixels of the graphs that were converted; None for networks of the store."""
 
 
 def convert_mlp(

@@ -21,7 +21,7 @@ from model_store.preprocessing import to_bytes
 from model_store.spec import ModelRef, Onnx
 from model_store.store import SHIPPED, Store, StoredModel
 from tests.unit import onnx_models
-from tests.unit.onnx_models import IMAGE, LATENT, PIXELS, changed, decoder, encoder, write
+from tests.unit.onnx_models import IMAGE, LATENT, PIXELS, Array, changed, decoder, encoder, write
 
 Z = np.random.default_rng(1).standard_normal((5, LATENT)).astype(np.float32)
 X = np.random.default_rng(2).random((5, *IMAGE)).astype(np.float32)
@@ -86,6 +86,60 @@ def test_logits_are_told_from_images_by_their_range(tmp_path: Path) -> None:
     stored = imported(tmp_path, encoder(), decoder(last="Identity"))
     assert onnx_of(stored).decoder_pixels == "logits"
     np.testing.assert_allclose(network(stored).decode(Z), onnx_models.expected_mean(Z), atol=1e-6)
+
+
+def signed_expectation() -> Array:
+    mean = onnx_models.expected_mean(Z)
+    shifted: Array = np.tanh(np.log(mean) - np.log1p(-mean)) / 2 + 0.5
+    return shifted
+
+
+def test_pixels_of_a_tanh_are_shifted_from_minus_1_to_0(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = imported(tmp_path, encoder(), decoder(last="Tanh"))
+    assert "taken to be in [-1, 1]" in capsys.readouterr().out
+    vae = network(stored)
+    np.testing.assert_allclose(vae.decode(Z), signed_expectation(), atol=1e-6)
+    for result, expected in zip(
+        vae.encode(X), onnx_models.expected_posterior(2 * X - 1), strict=True
+    ):
+        np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+def test_a_user_may_say_which_pixels_graphs_have(tmp_path: Path) -> None:
+    def mean(pixels: str, last: str) -> Array:
+        folder = tmp_path / f"{pixels}-{last}"
+        folder.mkdir()
+        return network(imported(folder, encoder(), decoder(last=last), "--pixels", pixels)).decode(
+            Z
+        )
+
+    logits = np.log(onnx_models.expected_mean(Z)) - np.log1p(-onnx_models.expected_mean(Z))
+    np.testing.assert_allclose(mean("unit", "Identity"), logits.clip(0, 1), atol=1e-6)
+    np.testing.assert_allclose(mean("signed", "Identity"), ((logits + 1) / 2).clip(0, 1), atol=1e-6)
+    np.testing.assert_allclose(
+        mean("logits", "Tanh"), 1 / (1 + np.exp(-np.tanh(logits))), atol=1e-6
+    )
+
+
+def test_pixels_are_not_said_of_uint8_and_of_networks_that_give_logits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "lab", "--store", str(SHIPPED), "--onnx", str(tmp_path)]) == 0
+    grey = [
+        "--encoder",
+        str(tmp_path / "encoder.onnx"),
+        "--decoder",
+        str(tmp_path / "decoder.onnx"),
+    ]
+    common = ["--name", "mine", "--store", str(tmp_path / "store"), "--pixels", "signed"]
+    assert main(["import", *grey, *common]) == 1
+    assert "grey levels 0 to 255, as uint8; leave --pixels out" in capsys.readouterr().err
+    weights = ["--safetensors", "weights.safetensors", "--layout", "pytorch-examples"]
+    with pytest.raises(SystemExit, match="2"):
+        main(["import", *weights, *common])
+    assert "leave --pixels out" in capsys.readouterr().err
 
 
 def test_likelihoods_of_images_and_of_logits_agree(tmp_path: Path) -> None:
