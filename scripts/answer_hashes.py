@@ -39,7 +39,7 @@ MODELS = (
     "fashion@3",
     "fashion-flow@5",
     "faces@2",
-    "letters@2",
+    "letters@3",
     "digits@4",
     "lab@4",
     "notebook@3",

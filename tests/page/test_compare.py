@@ -73,7 +73,7 @@ def test_a_version_alone_in_its_data_set_is_paired_with_none_by_default(visitor:
     visitor.click("Add a version")
     assert len(columns(visitor)) == 2
     verdict = visitor.shown.locator(".verdict")
-    expect(verdict).to_contain_text("Not ranked: letters@2 was trained on Letters, ")
+    expect(verdict).to_contain_text("Not ranked: letters@3 was trained on Letters, ")
     groups = visitor.shown.locator("select optgroup")
     labels = {group.get_attribute("label") for group in groups.all()}
     assert {"Letters", "Faces"} <= labels
