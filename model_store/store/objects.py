@@ -44,6 +44,7 @@ _ABANDONED_AFTER = timedelta(days=1)
 _ACCESS_PROBLEMS = {
     "http://169.254.": "no credentials are set, and the machine has no role",
     "NoSuchBucket": "there is no such bucket",
+    "ContainerNotFound": "there is no such container",
     "401 Unauthorized": "the credentials are refused",
     "403 Forbidden": "the credentials are refused",
 }
@@ -222,8 +223,9 @@ class Objects:
         import obstore  # noqa: PLC0415 - optional
 
         path = f".write-check-{uuid.uuid4().hex}"
-        self._ask(lambda: obstore.put(self._store, path, b"zserve"))
-        self._ask(lambda: obstore.delete(self._store, path))
+        self._put(path, b"zserve", "overwrite")
+        with contextlib.suppress(FileNotFoundError):  # deleted by an attempt whose answer was lost
+            self._ask(lambda: obstore.delete(self._store, path))
 
     # --- single objects ---
 
@@ -290,6 +292,8 @@ class Objects:
             self._ask(lambda: obstore.put(self._store, path, content, mode=mode))
         except (AlreadyExistsError, PreconditionError):
             return False
+        except FileNotFoundError as error:
+            raise self._no_bucket() from error
         return True
 
     def _list(self, prefix: str) -> list[Mapping[str, Any]]:
@@ -298,7 +302,10 @@ class Objects:
         try:
             return list(self._ask(lambda: obstore.list(self._store, prefix or None).collect()))
         except FileNotFoundError as error:
-            raise StoreAccessError(f"{self._url}: there is no such bucket") from error
+            raise self._no_bucket() from error
+
+    def _no_bucket(self) -> StoreAccessError:
+        return StoreAccessError(f"{self._url}: there is no such {_bucket(self._url)}")
 
     def _manifests(self, prefix: str) -> Iterator[str]:
         """Yield the paths of the manifests of complete versions."""
@@ -379,6 +386,11 @@ def is_url(location: str) -> bool:
     return "://" in location
 
 
+def _bucket(url: str) -> str:
+    """Return what the cloud of an address calls the place that has the objects."""
+    return "container" if url.startswith("az:") else "bucket"
+
+
 def check_url(url: str) -> None:
     """Raise InvalidAddressError if a URL cannot name an object store."""
     scheme, _, rest = url.partition("://")
@@ -388,7 +400,8 @@ def check_url(url: str) -> None:
             "az://container/prefix, hf://org/name, or a folder"
         )
     if not rest.strip("/") and scheme != "memory":
-        raise InvalidAddressError(f"{url} names no bucket; write {scheme}://bucket/prefix")
+        bucket = _bucket(url)
+        raise InvalidAddressError(f"{url} names no {bucket}; write {scheme}://{bucket}/prefix")
     if importlib.util.find_spec("obstore") is None:
         raise InvalidAddressError(
             "object stores need the package obstore: pip install 'zserve[object-store]'"
@@ -418,7 +431,10 @@ def open_objects(url: str, patience: Patience = LONG) -> Objects:
             retry_config={"max_retries": 0},
         )
     except (exceptions.BaseError, ValueError) as error:
-        raise InvalidAddressError(f"{url} cannot be opened: {_reason(error)}") from error
+        reason = _reason(error)
+        if "Account must be specified" in reason:
+            reason += "; set AZURE_STORAGE_ACCOUNT_NAME"
+        raise InvalidAddressError(f"{url} cannot be opened: {reason}") from error
     return Objects(url, store, patience)
 
 

@@ -105,11 +105,34 @@ def test_a_version_that_another_tool_is_copying_is_not_touched():
         ("http://bucket/x", "http:// is no kind of store"),
         ("s3://", "names no bucket"),
         ("gs:///", "names no bucket"),
+        ("az://", "names no container; write az://container/prefix"),
     ],
 )
 def test_an_address_that_is_none_is_refused(address: str, problem: str):
     with pytest.raises(InvalidAddressError, match=problem):
         open_store(address)
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({}, "Account must be specified; set AZURE_STORAGE_ACCOUNT_NAME"),
+        ({"AZURE_STORAGE_ACCOUNT_KEY": "not base64"}, "Invalid Access Key"),
+        ({"AZURE_STORAGE_SAS_TOKEN": "nonsense"}, "Missing component in SAS query pair"),
+        ({"AZURE_STORAGE_ENDPOINT": "localhost"}, "Url: localhost"),
+    ],
+)
+def test_variables_of_azure_that_mean_nothing_are_one_line(
+    variables: dict[str, str], problem: str, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("ACCOUNT_NAME", "ACCOUNT_KEY", "SAS_TOKEN", "ENDPOINT", "USE_EMULATOR"):
+        monkeypatch.delenv(f"AZURE_STORAGE_{name}", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidAddressError, match=problem) as refused:
+        open_store("az://models/prefix")
+    assert "\n" not in str(refused.value)
 
 
 def test_a_version_without_checksums_is_sealed():
