@@ -1,4 +1,4 @@
-"""Shards in an object store: jobs with SeaweedFS, a real S3 server."""
+"""Shards in an object store: jobs with SeaweedFS, a real S3 server, and with Azurite."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.clients.test_shards import LABELLED, options, tree
-from tests.object_store.server import Server, environment, running_server
+from tests.object_store.server import SCHEMES, Server, running_server
 from zserve_client import InputError, StorageError
 from zserve_client._shards.job import run_job
 from zserve_client._shards.storage import ObjectStorage, open_storage
@@ -23,9 +23,9 @@ PART_BYTES = 5 * 2**20
 """Above this size, an upload has several parts."""
 
 
-@pytest.fixture(scope="module")
-def server() -> Server:
-    return running_server()
+@pytest.fixture(scope="module", params=SCHEMES)
+def server(request: pytest.FixtureRequest) -> Server:
+    return running_server(request.param)
 
 
 @pytest.fixture
@@ -99,38 +99,33 @@ def test_a_prefix_with_other_objects_is_left_alone(address: str, url: str):
         run_job(url, address, options(), processes=1)
 
 
-@pytest.mark.parametrize(
-    ("place", "variables", "words"),
-    [
-        ("s3://no-such-bucket/set", {}, "s3://no-such-bucket/set: "),
-        ("s3://models/set", {"AWS_SECRET_ACCESS_KEY": "wrong"}, "s3://models/set: "),
-        ("s3://models/set", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "s3://models/set: "),
-    ],
-)
-def test_a_store_that_cannot_be_used_is_one_line(
-    server: Server, place: str, variables: dict[str, str], words: str, url: str
-):
+@pytest.mark.parametrize("problem", ["no bucket", "credentials", "away"])
+def test_a_store_that_cannot_be_used_is_one_line(server: Server, problem: str, url: str):
+    bucket = "no-such-bucket" if problem == "no bucket" else "models"
+    place = f"{server.scheme}://{bucket}/set"
+    variables = server.environment(9 if problem == "away" else server.port)
+    if problem == "credentials":
+        variables[server.secret] = server.wrong_secret
     command = [sys.executable, "-m", "zserve_client", "generate", "--n", "5", "--out", place]
     done = subprocess.run(
         [*command, "--url", url],
-        env=os.environ | environment(server.port) | variables,
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith(f"zserve: {words}")
+    assert done.stderr.startswith(f"zserve: {place}: ")
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
 
 
 def test_a_store_that_refuses_raises_an_error_of_the_client(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, address: str, monkeypatch: pytest.MonkeyPatch
 ):
-    for name, value in environment(server.port, secret="wrong").items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(server.secret, server.wrong_secret)
     with pytest.raises(StorageError):
-        open_storage("s3://models/set").sizes()
+        open_storage(address).sizes()
 
 
 def test_the_index_of_a_bucket_lists_what_is_there(address: str, url: str):

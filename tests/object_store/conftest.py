@@ -3,19 +3,25 @@ from collections.abc import Iterator
 import pytest
 
 from tests.object_store.fault_proxy import FaultProxy, fault_proxy
-from tests.object_store.server import running_server
+from tests.object_store.server import SCHEMES, Server, running_server
+
+
+@pytest.fixture(params=SCHEMES)
+def server(request: pytest.FixtureRequest) -> Server:
+    """A server of each kind."""
+    return running_server(request.param)
 
 
 @pytest.fixture
-def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+def proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
     """Let all clients reach the server through a proxy."""
-    server = running_server()
     with fault_proxy(server.port) as proxy:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+        for name, value in server.environment(proxy.port).items():
+            monkeypatch.setenv(name, value)
         yield proxy
 
 
 @pytest.fixture
-def address() -> str:
+def address(server: Server) -> str:
     """Return an address in the server under which there is nothing."""
-    return running_server().new_address()
+    return server.new_address()

@@ -15,7 +15,7 @@ from model_store.spec import ModelRef
 from model_store.store import SHIPPED, Store, open_store
 from tests.e2e.server import run, serving
 from tests.object_store.fault_proxy import Asked, Fault, FaultProxy
-from tests.object_store.server import environment
+from tests.object_store.server import Server
 
 pytestmark = pytest.mark.objects
 
@@ -209,11 +209,11 @@ def refusal(address: str, folder: Path, **variables: str) -> str:
 
 
 def test_wrong_credentials_keep_it_from_starting_even_with_a_cache(
-    proxy: FaultProxy, store: Store, address: str, tmp_path: Path
+    proxy: FaultProxy, store: Store, server: Server, address: str, tmp_path: Path
 ):
     with service(address, tmp_path) as client:
         served(client)
-    wrong = environment(proxy.port, secret="wrong")
+    wrong = {server.secret: server.wrong_secret}
     assert "the credentials are refused" in refusal(address, tmp_path, **wrong)
 
 

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Protocol
 
 import obstore
-import pytest
-from obstore.store import MemoryStore, S3Store
+from obstore.store import AzureStore, MemoryStore, S3Store
 
 from model_store.store import Store, open_store
 from model_store.store.objects import open_objects
-from tests.object_store.server import running_server
+from tests.object_store.server import SCHEMES, running_server
 
 
 class Place(Protocol):
@@ -50,7 +49,7 @@ class FolderPlace:
 class ObjectPlace:
     def __init__(self, location: str) -> None:
         self.location = location
-        self._raw: MemoryStore | S3Store = open_objects(location)._store  # type: ignore[assignment]
+        self._raw: AzureStore | MemoryStore | S3Store = open_objects(location)._store  # type: ignore[assignment]
 
     def read(self, path: str) -> bytes:
         return bytes(obstore.get(self._raw, path).bytes())
@@ -65,7 +64,7 @@ class ObjectPlace:
         return sorted(entry["path"] for entry in obstore.list(self._raw).collect())
 
 
-KINDS = ["folder", "memory", pytest.param("server", marks=pytest.mark.objects)]
+KINDS = ["folder", "memory", *SCHEMES]
 """Parameters of a fixture that makes an empty place of each kind."""
 
 
@@ -77,7 +76,7 @@ def new_place(kind: str, folder: Path) -> Place:
         case "memory":
             return ObjectPlace(f"memory://{uuid.uuid4().hex}")
         case _:
-            return ObjectPlace(running_server().new_address())
+            return ObjectPlace(running_server(kind).new_address())
 
 
 def in_place(place: Place) -> Store:

@@ -94,7 +94,7 @@ def flips(place: Place, path: str, offsets: Iterator[int] | range) -> Iterator[i
 
 
 def over_network(place: Place) -> bool:
-    return place.location.startswith("s3:")
+    return place.location.startswith(("s3:", "az:"))
 
 
 SMALL = ("manifest.json", "SHA256SUMS", "card.md", "golden.json", "samples.png")

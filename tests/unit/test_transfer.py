@@ -16,7 +16,16 @@ def publish(store: Store, name: str = "tiny", seed: int = 0) -> int:
     return store.publish(name, tiny_description(), tiny_weights(seed), card=a_card).version
 
 
-@pytest.fixture(params=list(itertools.product(["folder", "memory"], repeat=2)))
+PAIRS = [
+    *itertools.product(["folder", "memory"], repeat=2),
+    *(
+        pytest.param(pair, marks=pytest.mark.objects)
+        for pair in [("s3", "az"), ("az", "s3"), ("az", "folder"), ("folder", "az")]
+    ),
+]
+
+
+@pytest.fixture(params=PAIRS, ids=str)
 def places(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Place, Place]:
     here, there = request.param
     return new_place(here, tmp_path / "here"), new_place(there, tmp_path / "there")
