@@ -343,15 +343,45 @@ class Client:
         The body is streamed to a temporary file that replaces `path` at the end, so a zip may be
         larger than memory, and a failed download changes nothing.
         """
-        path = Path(path)
         samples = {"n": n, "seed": seed, "temperature": temperature, "label": label}
-        output = {"format": _requests.download_format(path), "scale": scale, "metadata": metadata}
+        output = {"scale": scale, "metadata": metadata}
         request = post("/generate", {"model": model}, samples, output)
-        with _requests.replacing(path) as part:
-            image = read_image(self._transport.send(replace(request, save_to=part)))
-        return Download(
-            path=path, model=image.model, weights_sha256=image.weights_sha256, seed=image.seed
-        )
+        return self._download(request, Path(path))
+
+    def download_decoded(
+        self,
+        path: str | os.PathLike[str],
+        z: Any,
+        *,
+        model: str | None = None,
+        scale: int = 1,
+        metadata: bool = True,
+    ) -> Download:
+        """Write the images of latents to a .zip, .npz, .json or .png file; `z` as for `decode`."""
+        output = {"scale": scale, "metadata": metadata}
+        rows = _requests.latent_rows(z)
+        request = post("/decode", {"model": model}, output, json={"z": rows})
+        return self._download(request, Path(path))
+
+    def download_variants(
+        self,
+        path: str | os.PathLike[str],
+        image: ImageSource,
+        n: int = 16,
+        *,
+        seed: int | None = None,
+        model: str | None = None,
+        temperature: float = 1.0,
+        preprocess: Preprocess = "auto",
+        scale: int = 1,
+        metadata: bool = True,
+    ) -> Download:
+        """Write n variants of an image, those of `augment`, to a .zip, .npz, .json or .png file."""
+        source = {"model": model, "preprocess": preprocess}
+        samples = {"n": n, "seed": seed, "temperature": temperature}
+        output = {"scale": scale, "metadata": metadata}
+        request = post("/augment", source, samples, output, files=uploads(image))
+        return self._download(request, Path(path))
 
     def export(
         self,
@@ -412,6 +442,16 @@ class Client:
         return _responses.read_health(self._transport.poll(READY, timeout_s))
 
     # --- shared by the methods above -----------------------------------------------------------
+
+    def _download(self, request: Request, path: Path) -> Download:
+        """Stream the answer to a temporary file that replaces `path` at the end."""
+        params = {**request.params, "format": _requests.download_format(path)}
+        with _requests.replacing(path) as part:
+            reply = self._transport.send(replace(request, params=params, save_to=part))
+            image = read_image(reply)
+        return Download(
+            path=path, model=image.model, weights_sha256=image.weights_sha256, seed=image.seed
+        )
 
     def _image(self, request: Request, numbers: bool) -> ImageFile:
         """Return an image, with the JSON document of the same images if `numbers` is true."""

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -507,6 +508,46 @@ def test_augment_saves_the_variants_of_the_service(zserve, client, drawing: Path
     assert printed == "variants.png: 4 variants by mnist@1, seed 7\n"
     expected = client.augment(drawing, 4, seed=7, temperature=0.5)
     assert (tmp_path / "variants.png").read_bytes() == expected.content
+
+
+def test_decode_and_augment_write_the_formats_of_the_service(
+    zserve, client, url: str, drawing: Path, tmp_path: Path
+):
+    rows = [[0.0, 0.5, -1.0], [1.0, 0.0, 0.25], [0.0, 0.0, 0.0]]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    image = {"image": drawing.read_bytes()}
+    for suffix in ("zip", "npz", "json", "png"):
+        form = f"format={suffix}"
+        zserve("decode", "rows.json", "--out", f"decoded.{suffix}")
+        answer = httpx.post(f"{url}/decode?{form}", json={"z": rows})
+        assert (tmp_path / f"decoded.{suffix}").read_bytes() == answer.content
+        printed = zserve("augment", drawing, "--n", 3, "--seed", 7, "--out", f"variants.{suffix}")
+        assert printed == f"variants.{suffix}: 3 variants by mnist@1, seed 7\n"
+        answer = httpx.post(f"{url}/augment?n=3&seed=7&{form}", files=image)
+        assert (tmp_path / f"variants.{suffix}").read_bytes() == answer.content
+    with zipfile.ZipFile(tmp_path / "variants.zip") as archive:
+        assert sum(name.endswith(".png") for name in archive.namelist()) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("decode", "rows.json"),
+        ("augment", "{drawing}"),
+        ("reconstruct", "{drawing}"),
+        ("interpolate", "1", "2"),
+        ("traverse", "--seed", "1"),
+        ("models", "mnist", "--figure", "loss"),
+    ],
+)
+def test_a_picture_is_not_saved_under_the_name_of_another_format(
+    zserve, drawing: Path, tmp_path: Path, arguments: tuple[str, ...]
+):
+    (tmp_path / "rows.json").write_text("[[0, 0.5, -1]]")
+    words = [word.format(drawing=drawing) for word in arguments]
+    with pytest.raises(SystemExit, match=r"picture\.jpg has none of the suffixes .*png"):
+        zserve(*words, "--out", "picture.jpg")
+    assert not (tmp_path / "picture.jpg").exists()
 
 
 def test_promote_moves_an_alias_and_says_what_it_was(zserve, monkeypatch: pytest.MonkeyPatch):

@@ -8,7 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from zserve_client import Client
+from zserve_client import Client, InputError
+from zserve_client._requests import DOWNLOAD_FORMATS
+
+FILE_FORMATS = f": .{', .'.join(DOWNLOAD_FORMATS)}"
+"""Help for --out of a subcommand that downloads a file."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,13 @@ def connect(options: argparse.Namespace) -> Client:
 def token_of_environment() -> str | None:
     """Return ZSERVE_TOKEN; an option would show the key to everybody who can list processes."""
     return os.environ.get("ZSERVE_TOKEN") or None
+
+
+def check_picture(path: Path, *animations: str) -> None:
+    """Raise InputError if the name of a file to which a picture is saved says another format."""
+    suffixes = (".png", *animations)
+    if path.suffix and path.suffix.lower() not in suffixes:
+        raise InputError(f"{path} has none of the suffixes {', '.join(suffixes)}; name --out so")
 
 
 def add_model_option(parser: argparse.ArgumentParser) -> None:

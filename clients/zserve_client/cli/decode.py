@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from zserve_client import InputError
-from zserve_client.cli.command import Command, add_image_options, connect
+from zserve_client.cli.command import FILE_FORMATS, Command, add_image_options, connect
 
 EXAMPLES = """\
   zserve decode latents.json --out images.png          the latents that `zserve encode` wrote
+  zserve decode latents.json --out images.zip          one PNG file for each; also .npz and .json
   zserve decode latents.csv --model mnist@8            columns z0, z1 ... or mu0, mu1 ...
   echo '[[0, 0.5, -1]]' | zserve decode - --model tiny rows of numbers as JSON, from stdin
 
@@ -24,15 +25,17 @@ A manifest.csv of `zserve generate --out FOLDER` has the latents of its images, 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `zserve decode`."""
     parser.add_argument("latents", type=Path, help=".json or .csv file, or - for JSON on stdin")
-    add_image_options(parser, "decoded.png")
+    add_image_options(parser, "decoded.png", FILE_FORMATS)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Save the images as a grid."""
+    """Save the images in the format of --out: a grid, or a file of all."""
     rows = _read(options.latents)
     with connect(options) as client:
-        grid = client.decode(rows, model=options.model, scale=options.scale)
-    print(f"{grid.save(options.out)}: {grid.n} images of {grid.model}")
+        download = client.download_decoded(
+            options.out, rows, model=options.model, scale=options.scale
+        )
+    print(f"{download.path}: {len(rows)} images of {download.model}")
 
 
 def _read(path: Path) -> list[list[float]]:

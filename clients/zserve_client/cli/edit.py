@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 
 from zserve_client import InputError
-from zserve_client.cli.command import Command, add_image_options, add_upload_options, connect
+from zserve_client.cli.command import (
+    Command,
+    add_image_options,
+    add_upload_options,
+    check_picture,
+    connect,
+)
 
 EXAMPLES = """\
   zserve edit digit.png --move slant=2                 the digit, leaning to the right
@@ -34,6 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Save the edited reconstructions as one row."""
+    check_picture(options.out)
     if bool(options.images) == (options.seed is not None):
         raise InputError("name image files, or --seed, and not both")
     with connect(options) as client:

@@ -6,9 +6,8 @@ import argparse
 from typing import Any
 
 from zserve_client import Client, InputError
-from zserve_client._requests import DOWNLOAD_FORMATS
 from zserve_client.cli import shards
-from zserve_client.cli.command import Command, add_image_options, connect
+from zserve_client.cli.command import FILE_FORMATS, Command, add_image_options, connect
 from zserve_client.cli.progress import ProgressBar
 
 EXAMPLES = """\
@@ -52,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="do not write the parameters into each file",
     )
-    formats = f": .{', .'.join(DOWNLOAD_FORMATS)}, a folder, or s3://bucket/prefix"
+    formats = f"{FILE_FORMATS}, a folder, or s3://bucket/prefix"
     add_image_options(parser, "samples.png", formats, shards.place)
     shards.add_options(parser)
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from zserve_client.cli.command import Command, add_image_options, add_upload_options, connect
+from zserve_client.cli.command import (
+    Command,
+    add_image_options,
+    add_upload_options,
+    check_picture,
+    connect,
+)
 
 EXAMPLES = """\
   zserve interpolate 1 2                               from seed 1 to seed 2, eight frames
@@ -31,6 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Save the frames as a row, or as an animation if the suffix is .gif or .apng."""
+    check_picture(options.out, ".gif", ".apng")
     suffix = options.out.suffix.removeprefix(".").lower()
     animated = suffix in {"gif", "apng"}
     with connect(options) as client:

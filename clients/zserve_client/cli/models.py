@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from zserve_client import Model
-from zserve_client.cli.command import Command, connect
+from zserve_client.cli.command import Command, check_picture, connect
 
 HEADLINE_METRICS = ("test_nll", "test_negative_elbo", "test_kl", "active_units")
 EXAMPLES = """\
@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> None:
     """Save a figure, print one version, or list all models."""
     with connect(options) as client:
         if options.figure:
+            check_picture(options.out)
             figure = client.figure(options.figure, options.ref)
             print(f"{figure.save(options.out)}: {options.figure} of {figure.model}")
         elif options.ref:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from zserve_client import InputError, Reconstructions, UploadError
 from zserve_client.cli.batch import Batch
-from zserve_client.cli.command import Command, add_image_options, add_upload_options, connect
+from zserve_client.cli.command import (
+    Command,
+    add_image_options,
+    add_upload_options,
+    check_picture,
+    connect,
+)
 
 if TYPE_CHECKING:
     from zserve_client import Client
@@ -36,6 +42,7 @@ def run(options: argparse.Namespace) -> None:
     Files that are no images are named and skipped. Photos that are too large to be sent together
     are prepared one after the other.
     """
+    check_picture(options.out)
     batch = Batch(options.images)
     with connect(options) as client:
         try:

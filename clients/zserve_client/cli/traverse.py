@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from zserve_client.cli.command import Command, add_image_options, add_upload_options, connect
+from zserve_client.cli.command import (
+    Command,
+    add_image_options,
+    add_upload_options,
+    check_picture,
+    connect,
+)
 
 EXAMPLES = """\
   zserve traverse                                      around z = 0, the most informative
@@ -38,6 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Save the rows, and print the dimension of each."""
+    check_picture(options.out)
     with connect(options) as client:
         rows = client.traverse(
             options.image or options.seed,
