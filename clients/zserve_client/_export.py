@@ -224,8 +224,8 @@ def read_plan(folder: Path, options: ExportOptions) -> Plan | None:
             if before[name] != now[name]
         ]
         raise InputError(
-            f"{folder} holds another export ({'; '.join(changes)}); choose another folder, or "
-            "change nothing but n to a larger number"
+            f"{folder} holds another export ({'; '.join(changes)}); repeat its options, with a "
+            "larger n if it should grow, or choose another folder"
         )
     return plan
 

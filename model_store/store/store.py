@@ -508,7 +508,7 @@ class Store:
             if named and not (last and self.versions(ref.name) == (version,)):
                 raise StoreError(
                     f"cannot remove {resolved}: {', '.join(sorted(named))} names it; promote another "
-                    f"version first, or remove the whole model with `rm {ref.name} --all`"
+                    f"version first, or remove the whole model with `models rm {ref.name} --all`"
                 )
             self._backend.remove(ref.name, version)
             return b"{}\n" if named or content is None else content

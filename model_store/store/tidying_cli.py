@@ -18,7 +18,7 @@ def remove(store: Store, options: argparse.Namespace) -> int:
             return 2
         if not options.all and ref.version is None:
             print(
-                f"model_store: {text} names no version: write {ref.name}@3, or `rm {ref.name} --all` to "
+                f"model_store: {text} names no version: write {ref.name}@3, or `models rm {ref.name} --all` to "
                 "remove every version",
                 file=sys.stderr,
             )
@@ -52,8 +52,11 @@ def prune(store: Store, options: argparse.Namespace) -> int:
         if options.yes:
             store.remove(ref)
         print(f"{'removed' if options.yes else 'would remove'} {ref}")
-    kept = f"what an alias names and the newest {options.keep} of each model are kept"
-    print(f"{len(unused)} versions, {size / 1e6:.1f} MB; {kept}")
+    newest = {0: "", 1: " and the newest of each model"}.get(
+        options.keep, f" and the newest {options.keep} of each model"
+    )
+    number = "1 version" if len(unused) == 1 else f"{len(unused)} versions"
+    print(f"{number}, {size / 1e6:.1f} MB; what an alias names{newest} is kept")
     if unused and not options.yes:
         print("nothing was removed; add --yes to remove them")
     return 0

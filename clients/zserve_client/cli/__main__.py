@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 
-from zserve_client import ZserveError
+from zserve_client import ProblemError, ZserveError
 from zserve_client.cli import (
     augment,
     bench,
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         _run(arguments)
     except (ZserveError, plugins.NotInstalledError) as error:
-        sys.exit(f"zserve: {error}{_meant(arguments)}")
+        sys.exit(f"zserve: {error}{_token_hint(error)}{_meant(arguments)}")
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""
         sys.exit(f"zserve: {file}{error.strerror or error}")
@@ -85,6 +86,12 @@ def _run(arguments: Sequence[str]) -> None:
         parser.print_help(sys.stderr)
         sys.exit(EXIT_USAGE)
     options.run(options)
+
+
+def _token_hint(error: Exception) -> str:
+    """Return how the shell passes a token if the service asks for one."""
+    refused = isinstance(error, ProblemError) and error.status == HTTPStatus.UNAUTHORIZED
+    return "; the shell takes it from the variable ZSERVE_TOKEN" if refused else ""
 
 
 def _meant(arguments: Sequence[str]) -> str:

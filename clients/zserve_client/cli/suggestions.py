@@ -26,7 +26,10 @@ class ArgumentParser(argparse.ArgumentParser):
         if choice := _INVALID_CHOICE.search(message):
             return suggestion(choice[1], re.findall(r"[\w.-]+", choice[2]))
         if option := _UNRECOGNISED.match(message):
-            return suggestion(option[1], _options(self))
+            options = _options(self)
+            if option[1] in options:
+                return "; other commands have that option"
+            return suggestion(option[1], options)
         return ""
 
 
