@@ -168,7 +168,7 @@ def test_an_interrupted_export_grows_and_an_interrupted_growth_continues(
 def test_an_export_never_shrinks(client: Client, tmp_path: Path):
     client.export(tmp_path / "set", 5)
     before = tree(tmp_path / "set")
-    with pytest.raises(InputError, match=r"n 5, not 4.*n to a larger number"):
+    with pytest.raises(InputError, match=r"n 5, not 4.*with a larger n"):
         client.export(tmp_path / "set", 4)
     with pytest.raises(InputError, match="n 5, not 6; temperature"):
         client.export(tmp_path / "set", 6, temperature=0.5)
