@@ -37,7 +37,7 @@ MODELS = (
     "mnist-flow@5",
     "mnist-gaussian@2",
     "fashion@3",
-    "fashion-flow@5",
+    "fashion-flow@7",
     "faces@2",
     "letters@3",
     "digits@4",

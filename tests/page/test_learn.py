@@ -132,8 +132,9 @@ def test_a_member_of_the_family_becomes_the_model_of_the_page(visitor: Visitor):
     assert "model=zbeta-10@1" in visitor.state
     picker = visitor.page.get_by_label("Model", exact=True)
     assert picker.input_value() == "zbeta-10"
-    group = picker.locator("optgroup", has=visitor.page.locator("option[value=zbeta-10]"))
-    assert group.locator("option").evaluate_all("all => all.map(o => o.value)") == [
+    # Firefox 153 crashes if Playwright looks for options in a group by nested locators
+    group = "select => [...select.selectedOptions[0].parentElement.children].map(o => o.value)"
+    assert picker.evaluate(group) == [
         "zbeta-0",
         "zbeta-1",
         "zbeta-10",

@@ -38,7 +38,7 @@ def complete(
 
     These are directions, the typicality table and latents of test images. The new version has the
     same weights, figures and numbers; nothing that it has is measured again unless --classes asks for
-    it, and nothing is published if it has all parts.
+    it, and nothing is published if it has all parts and no figure is left out.
     """
     from rich.console import Console
 
@@ -56,14 +56,15 @@ def complete(
     ref = options.resolve(models, reference)
     stored = models.load(ref)
     missing = (*missing_parts(stored.manifest), *(["new classes"] if classes else []))
-    if not missing:
+    if not missing and not left_out:
         typer.echo(f"{ref} lacks nothing; nothing is published")
         return
     check_destination(models, ref.name)
     torch_device = choose_device(device)
     splits = load_splits(stored.manifest, data_dir or settings.data_dir, torch_device)
     stderr = Console(stderr=True)
-    stderr.print(f"{ref} lacks {', '.join(missing)}", highlight=False)
+    if missing:
+        stderr.print(f"{ref} lacks {', '.join(missing)}", highlight=False)
     parts = measure_missing(
         stored,
         served_vae(stored, torch_device),
@@ -71,7 +72,7 @@ def complete(
         lambda stage: stderr.print(f"{ref}: {stage}", highlight=False),
         classes=classes,
     )
-    if parts.empty:
+    if parts.empty and not left_out:
         typer.echo(f"{ref}: its data set tells no {', '.join(missing)}; nothing is published")
         return
     manifest = publish_with(models, stored, parts, left_out=left_out or ())
