@@ -184,5 +184,6 @@ def test_a_figure_is_left_out_of_the_files_and_of_the_card(
     assert complete(store, data, "strokes@1", "--leave-out", "traversal") == 0
     assert "traversal" not in store.manifest(TWO).figures
     assert "traversal.png" not in store.card(TWO)
-    assert complete(store, data, "strokes@2", "--leave-out", "samples") == 0  # which lacks nothing else
+    lacks_nothing_else = "strokes@2"
+    assert complete(store, data, lacks_nothing_else, "--leave-out", "samples") == 0
     assert "samples" not in store.manifest(ModelRef.parse("strokes@3")).figures
