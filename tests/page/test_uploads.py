@@ -158,6 +158,8 @@ def test_a_file_that_cannot_be_read_has_a_remedy(visitor: Visitor) -> None:
         visitor.page.get_by_role("alert").filter(has_text=words).wait_for()
         assert "What to do: " in visitor.problem()
         assert not visitor.page.get_by_role("button", name="Try again").is_visible()
+    # Firefox itself reports XML that ends too early
+    visitor.errors[:] = [error for error in visitor.errors if "unclosed token" not in error]
 
 
 def test_a_damaged_file_that_the_service_knows_has_its_answer(visitor: Visitor) -> None:
