@@ -82,13 +82,13 @@ def fit_to_sure_draws(
 def _sure_draws(
     vae: VAE, classes: Classes, shares: Tensor, draws: int, noise: torch.Generator
 ) -> _SureDraws:
-    """Draw from the flow, and keep what the classifier is sure of."""
+    """Draw from the flow; keep what the classifier is sure of, and of whose class there are images."""
     flow = cast(RealNVP, vae.flow).eval()
     u = torch.randn((draws, vae.spec.latent), generator=noise, device=vae.device)
     z = torch.cat([flow.inverse(part) for part in torch.split(u, BATCH)])
     labels = classes(z).to(vae.device)
-    sure = labels >= 0
-    z, labels = z[sure], labels[sure]
+    used = (labels >= 0) & (shares[labels] > 0)
+    z, labels = z[used], labels[used]
     drawn = torch.bincount(labels, minlength=len(shares)).clamp(min=1)
     return _SureDraws(z, (shares / drawn)[labels])
 

@@ -29,7 +29,7 @@ def judge_of_rounds(preset: Preset, splits: Splits, vae: VAE) -> Judge:
     return judge
 
 
-def fit_flow_again(vae: VAE, judge: Judge, splits: Splits, rounds: int, seed: int) -> None:
+def fit_flow_again(vae: VAE, judge: Judge, splits: Splits, rounds: Rounds, seed: int) -> None:
     """Fit the flow of a VAE to the draws that a judge is sure of, in place."""
     noise = torch.Generator(vae.device).manual_seed(seed)
     labels = splits.train.require_labels().long()
@@ -39,7 +39,7 @@ def fit_flow_again(vae: VAE, judge: Judge, splits: Splits, rounds: int, seed: in
         encode(vae, splits.train, noise),
         sure_classes(vae, judge.to(vae.device)),
         counts / counts.sum(),
-        Rounds(rounds),
+        rounds,
         seed=seed,
     )
 

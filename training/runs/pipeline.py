@@ -25,6 +25,7 @@ from training.fitting.data_parallel import ALONE, Processes
 from training.fitting.events import EpochDone, EpochProgress
 from training.fitting.latent_standardisation import standardise_latents
 from training.fitting.memory import check_memory
+from training.fitting.sure_draws import Rounds
 from training.fitting.trainer import Trainer, initialise
 from training.progress import following
 from training.publishing import provenance
@@ -135,7 +136,9 @@ def _run(job: Job, report: Callable[[Event], None], processes: Processes) -> Out
     trainer.trained.to(memory_format=torch.contiguous_format)
     if judge is not None:
         report(Measuring("fitting the flow to draws that the judge is sure of"))
-        fit_flow_again(trainer.trained, judge, splits, preset.objective.judged_rounds, job.seed)
+        fit_flow_again(
+            trainer.trained, judge, splits, Rounds(preset.objective.judged_rounds), job.seed
+        )
     release = prepare_release(
         trainer.trained,
         splits,

@@ -81,17 +81,20 @@ def test_networks_other_than_the_flow_stay_as_they_are(two_dimensions: VAE) -> N
     assert all(name.startswith("flow.") for name in changed)
 
 
-def test_a_flow_of_whose_draws_the_classifier_is_never_sure_stays_as_it_is() -> None:
-    spec = ModelSpec(network=MLP(hidden=(4,)), latent=2, prior=Flow(couplings=2, hidden=16))
-    vae = initialise(spec, seed=0)
+@pytest.mark.parametrize(
+    "label",
+    [pytest.param(-1, id="never sure"), pytest.param(1, id="sure of a class without images")],
+)
+def test_a_flow_without_sure_draws_stays_as_it_is(two_dimensions: VAE, label: int) -> None:
     encoded = EncodedImages(torch.zeros(IMAGES, 2), torch.zeros(IMAGES, 2), 0.0)
 
-    def never(z: Tensor) -> Tensor:
-        return torch.full((len(z),), -1)
+    def classes(z: Tensor) -> Tensor:
+        return torch.full((len(z),), label)
 
-    before = {k: v.clone() for k, v in vae.state_dict().items()}
-    fit_to_sure_draws(vae, encoded, never, torch.tensor([1.0]), FEW, seed=3)
-    assert all(torch.equal(v, before[k]) for k, v in vae.state_dict().items())
+    before = {k: v.clone() for k, v in two_dimensions.state_dict().items()}
+    shares = torch.tensor([1.0, 0.0])
+    fit_to_sure_draws(two_dimensions, encoded, classes, shares, FEW, seed=3)
+    assert all(torch.equal(v, before[k]) for k, v in two_dimensions.state_dict().items())
 
 
 def test_judged_rounds_need_a_flow() -> None:
