@@ -351,3 +351,24 @@ def test_the_last_stroke_can_be_undone_after_a_reload(visitor: Visitor) -> None:
         visitor.click("Undo")
     visitor.settled()
     assert visitor.pixels(".pad, .triptych img") == one
+
+
+def test_another_model_is_not_asked_to_edit_latents_of_the_last_one(visitor: Visitor) -> None:
+    """The pen rests while the other model reconstructs; latents of the last one have another size."""
+    visitor.open("#draw")
+    scroll_to_canvas(visitor)
+    visitor.draw(*SEVEN)
+    visitor.page.evaluate("""() => {
+        const send = window.fetch;
+        window.fetch = async (address, options) => {
+            if (/reconstruct.*model=notebook/.test(address)) {
+                await new Promise(resolve => setTimeout(resolve, 1000));
+            }
+            return send(address, options);
+        };
+    }""")
+    visitor.page.get_by_label("Model", exact=True).select_option("notebook")
+    visitor.page.locator(".dimension").nth(2).wait_for(state="detached")
+    visitor.page.wait_for_timeout(1000)
+    visitor.settled()
+    assert visitor.page.get_by_role("alert").is_hidden()

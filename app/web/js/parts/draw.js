@@ -154,7 +154,10 @@ export function mount(section, context) {
   // --- showing ---
 
   async function show({ image }, selected) {
-    if (model !== selected) view.build(selected);
+    if (model !== selected) {
+      view.build(selected);
+      answered = null; // latents of another model are neither edited nor scored by this one
+    }
     model = selected;
     if (sampledFrom !== model.ref) showSamples();
     sampledFrom = model.ref;
