@@ -135,7 +135,8 @@ def judge_for(
 ) -> Judge | None:
     """Load the judge that a VAE's preset names, or that of its data set, on the VAE's device.
 
-    `classes` are those of the data set. Returns None and raises as `judge_for_data`.
+    `classes` are those of the data set. Returns None if no judge is named and none fits. Raises
+    JudgeError if the judge that is named is missing, or takes other images or classes.
     """
     data = record.settings.get("data")
     data = data if isinstance(data, dict) else {}

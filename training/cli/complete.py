@@ -46,7 +46,7 @@ def complete(
     from training.cli.run_and_show import show_warnings
     from training.evaluation.served import served_vae
     from training.evaluation.verify import load_splits
-    from training.publishing.completion import measure_missing, missing_parts, publish_with
+    from training.publishing.completion import Parts, measure_missing, missing_parts, publish_with
     from training.publishing.destination import check_destination
     from training.settings import TrainingSettings
 
@@ -61,17 +61,18 @@ def complete(
         return
     check_destination(models, ref.name)
     torch_device = choose_device(device)
-    splits = load_splits(stored.manifest, data_dir or settings.data_dir, torch_device)
     stderr = Console(stderr=True)
+    parts = Parts()
     if missing:
+        splits = load_splits(stored.manifest, data_dir or settings.data_dir, torch_device)
         stderr.print(f"{ref} lacks {', '.join(missing)}", highlight=False)
-    parts = measure_missing(
-        stored,
-        served_vae(stored, torch_device),
-        splits,
-        lambda stage: stderr.print(f"{ref}: {stage}", highlight=False),
-        classes=classes,
-    )
+        parts = measure_missing(
+            stored,
+            served_vae(stored, torch_device),
+            splits,
+            lambda stage: stderr.print(f"{ref}: {stage}", highlight=False),
+            classes=classes,
+        )
     if parts.empty and not left_out:
         typer.echo(f"{ref}: its data set tells no {', '.join(missing)}; nothing is published")
         return

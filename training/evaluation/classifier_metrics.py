@@ -136,11 +136,17 @@ def predict_images(judge: Judge, images: Images) -> Predictions:
     return _joined(parts)
 
 
-def predict_latents(vae: TrainedVAE, judge: Judge, z: Tensor) -> Predictions:
-    """Run the judge on the images that z (images, latent), on the CPU, decodes to."""
+def predict_latents(
+    vae: TrainedVAE, judge: Judge, z: Tensor, *, before_flow: bool = False
+) -> Predictions:
+    """Run the judge on the images of z (images, latent), on any device.
+
+    z has the prior N(0, I), or if `before_flow`, is in the space of q(z | x), where the flow is the prior.
+    """
     device = vae.device
+    decode = vae.logits if before_flow else vae.decode
     parts = [
-        judge_images(judge, vae.mean_image(vae.decode(part.to(device))))
+        judge_images(judge, vae.mean_image(decode(part.to(device))))
         for part in tracked(torch.split(z, BATCH))
     ]
     return _joined(parts)

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from model_store.class_latents import ClassLatents, GaussianMixture
 from model_store.vae import TrainedVAE
-from training.classifier.model import Judge, judge_images
+from training.classifier.model import Judge
 from training.evaluation.class_mixtures import IMAGES_PER_DIMENSION, draw_of_class
+from training.evaluation.classifier_metrics import predict_latents
 from training.evaluation.gaussian_mixture import fit_mixture
-from training.evaluation.posteriors import BATCH
 from training.progress import tracked
 
 MOST_DRAWS = 2000
@@ -39,7 +39,8 @@ def fit_to_right_draws(
         mixtures = []
         for label, mixture in enumerate(classes.mixtures):
             z = draw_of_class(classes, label, min(int(images[label]), MOST_DRAWS), noise)
-            right = z[_judged(vae, judge, classes, z) == label]
+            judged = predict_latents(vae, judge, z, before_flow=classes.before_flow)
+            right = z[judged.labels.cpu() == label]
             mixtures.append(_fitted_again(mixture, right, seed))
         classes = replace(classes, mixtures=tuple(mixtures))
     return classes
@@ -54,13 +55,3 @@ def _fitted_again(mixture: GaussianMixture, z: Tensor, seed: int) -> GaussianMix
     return fit_mixture(
         z, components=components, covariance="full", seed=seed, iterations=ITERATIONS
     )
-
-
-def _judged(vae: TrainedVAE, judge: Judge, classes: ClassLatents, z: Tensor) -> Tensor:
-    """Return the class that the judge gives to each image; z (draws, latent) -> (draws,)."""
-    decode = vae.logits if classes.before_flow else vae.decode
-    parts = [
-        judge_images(judge, vae.mean_image(decode(part.to(vae.device)))).labels.cpu()
-        for part in torch.split(z, BATCH)
-    ]
-    return torch.cat(parts)

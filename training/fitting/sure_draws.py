@@ -72,7 +72,7 @@ def fit_to_sure_draws(
     for _ in tracked(range(rounds.number)):
         sure = _sure_draws(vae, classes, shares.to(vae.device), rounds.draws, noise)
         if len(sure.z) < rounds.fewest_draws:
-            return
+            break
         averaged = _fit(vae, encoded, sure, rounds, noise)
         flow.load_state_dict(averaged.state_dict())
     flow.requires_grad_(requires_grad=False).eval()

@@ -4,15 +4,13 @@ import torch
 from torch import Tensor
 
 from model_store.vae import VAE
-from training.classifier.model import SURE_PROBABILITY, Judge, judge_for_data, judge_images
+from training.classifier.model import SURE_PROBABILITY, Judge, judge_for_data
 from training.config import Preset
 from training.data.images import Splits
 from training.errors import RunError
+from training.evaluation.classifier_metrics import predict_latents
 from training.fitting.prior import encode
 from training.fitting.sure_draws import Classes, Rounds, fit_to_sure_draws
-
-BATCH = 500
-"""Images that are decoded and judged at a time."""
 
 
 def judge_of_rounds(preset: Preset, splits: Splits, vae: VAE) -> Judge:
@@ -49,10 +47,7 @@ def sure_classes(vae: VAE, judge: Judge) -> Classes:
 
     @torch.no_grad()
     def classes(z: Tensor) -> Tensor:
-        labels = []
-        for part in torch.split(z, BATCH):
-            judged = judge_images(judge, vae.mean_image(vae.logits(part)))
-            labels.append(torch.where(judged.confidence >= SURE_PROBABILITY, judged.labels, -1))
-        return torch.cat(labels)
+        judged = predict_latents(vae, judge, z, before_flow=True)
+        return torch.where(judged.confidence >= SURE_PROBABILITY, judged.labels, -1)
 
     return classes

@@ -129,7 +129,7 @@ def _run(job: Job, report: Callable[[Event], None], processes: Processes) -> Out
     else:
         checkpoint.clear(job.folder)
     processes.send(Course(preset, data_sha256, trainer.epochs).to_json())
-    _report_start(splits, preset, state, vae, report)
+    _report_start(splits, state, vae, choice.reasons, report)
     if not state.finished:
         state = _train(job, trainer, splits, state, report, recorder=recorder)
     epoch = _epoch_to_publish(job, trainer, splits, state, report)
@@ -155,20 +155,21 @@ def _run(job: Job, report: Callable[[Event], None], processes: Processes) -> Out
 
 
 def _report_start(
-    splits: Splits, preset: Preset, state: RunState, vae: VAE, report: Callable[[Event], None]
+    splits: Splits, state: RunState, vae: VAE, reasons: str, report: Callable[[Event], None]
 ) -> None:
-    """Report what is about to be trained, and how it is computed."""
+    """Report what is about to be trained, and `reasons` for how it is computed."""
+    optimiser = state.preset.optimiser
     if not state.finished:
-        report(Notice(f"computing: {state.compute_choice or 'as the run began'}"))
+        report(Notice(f"computing: {reasons}"))
     report(
         Started(
             splits.title,
             len(splits.train),
-            preset.optimiser.epochs,
+            optimiser.epochs,
             sum(weight.numel() for weight in vae.parameters()),
             state.device,
             epochs_done=state.epoch,
-            passes=preset.optimiser.passes or 1,
+            passes=optimiser.passes or 1,
         )
     )
 
