@@ -34,7 +34,7 @@ NAMES = {
     "models/lab/5/",
     "pull --from",
 }
-"""What the tables mention and is no line of its own."""
+"""Words in the tables that are no lines to run."""
 
 __all__ = ["hub"]
 

@@ -106,35 +106,39 @@ def _store(name: str, data: bytes) -> str:
 def _guided(target: Target, runs: int, seed: int, *, max_faults: int = 10) -> list[str]:
     """Run a target under atheris, which ends its process at each fault and is started again."""
     faults: list[str] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        corpus, dictionary = Path(scratch, "corpus"), Path(scratch, "words")
+    with tempfile.TemporaryDirectory() as name:
+        corpus, dictionary = Path(name, "corpus"), Path(name, "words")
         corpus.mkdir()
         for i, content in enumerate(target.seeds()):
             (corpus / str(i)).write_bytes(content)
         words = ("".join(f"\\x{byte:02x}" for byte in word) for word in target.words)
         dictionary.write_text("".join(f'"{word}"\n' for word in words))
         while runs > 0 and len(faults) < max_faults:
-            folder = Path(scratch, f"faults-{len(faults)}")
-            folder.mkdir()
-            options = [f"-runs={runs}", f"-seed={seed + 1}", f"-dict={dictionary}"]
-            options += ["-max_len=65536", f"-artifact_prefix={folder}/", f"-timeout={HANG_S}"]
-            options += ["-verbosity=0", "-print_final_stats=1"]
-            command = [sys.executable, "-m", "tests.fuzz.guided", target.name, *options]
-            done = subprocess.run(
-                [*command, str(corpus)], capture_output=True, text=True, check=False
-            )
-            # atheris names a file by what it noticed: crash-..., timeout-..., oom-...
-            inputs = [(path.stem.split("-")[0], path.read_bytes()) for path in folder.iterdir()]
-            executed = re.search(r"number_of_executed_units: *(\d+)", done.stderr)
-            if executed is None or (done.returncode != 0 and not inputs):
-                return [*faults, f"atheris failed: {done.stderr.strip().splitlines()[-1:]}"]
-            faults += [
-                f"{fault_of(target, data) or f'not repeatable: {kind}'} ({_store(target.name, data)})"
-                for kind, data in inputs
-            ]
-            runs -= int(executed[1])
             seed += 1
+            options = [f"-runs={runs}", f"-seed={seed}", f"-dict={dictionary}", str(corpus)]
+            executed, found = _run_atheris(target, options)
+            faults += found
+            runs -= executed or runs
     return faults
+
+
+def _run_atheris(target: Target, options: list[str]) -> tuple[int, list[str]]:
+    """Run atheris until a fault or the end; return the number of runs, 0 if unknown, and the faults."""
+    with tempfile.TemporaryDirectory() as found:
+        command = [sys.executable, "-m", "tests.fuzz.guided", target.name, "-max_len=65536"]
+        command += [f"-artifact_prefix={found}/", f"-timeout={HANG_S}", "-verbosity=0"]
+        command += ["-print_final_stats=1", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        faults = []
+        for path in Path(found).iterdir():
+            data = path.read_bytes()
+            noticed = path.name.partition("-")[0]  # crash, timeout or oom
+            fault = fault_of(target, data) or f"not repeatable: {noticed}"
+            faults.append(f"{fault} ({_store(target.name, data)})")
+    if done.returncode != 0 and not faults:
+        faults = [f"atheris failed: {done.stderr.strip().splitlines()[-1]}"]
+    executed = re.search(r"number_of_executed_units: *(\d+)", done.stderr)
+    return int(executed[1]) if executed else 0, faults
 
 
 if __name__ == "__main__":
