@@ -154,9 +154,13 @@ class Admission:
         self._usage.add(client, work_s, now_s)
         self._count(0, now_s)
 
-    def refused(self, expected_wait_s: float, now_s: float) -> None:
-        """Record a request that was refused."""
-        if not self.overloaded and expected_wait_s + self._usual_s > self.target_s:
+    def refused(self, expected_wait_s: float, now_s: float, *, room_s: float = math.inf) -> None:
+        """Record a request that was refused.
+
+        `room_s` is the computing time of the images for which the queue still has room.
+        """
+        usual_is_late = expected_wait_s + self._usual_s > self.target_s
+        if not self.overloaded and (usual_is_late or self._usual_s > room_s):
             self.overloaded = True
             self._period_began_s, self._asked, self._refused = now_s, 0, 0
         self._count(1, now_s)

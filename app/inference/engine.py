@@ -154,14 +154,12 @@ class Engine(ModelFunctions):
         if self._closed:
             raise ShuttingDownError("the service is being stopped")
         n = len(inputs[0])
-        if self._waiting + n > self._limit:
-            raise QueueFullError(
-                f"{self._waiting} images are waiting, and {n} more are too many", limit=self._limit
-            )
         loop = asyncio.get_running_loop()
         ticket = TICKET.get()
         row_s = model.pace.seconds_per_row(function)
         client = "" if ticket is None else ticket.client
+        if self._waiting + n > self._limit:
+            raise self._full(client, model, n, row_s)
         job = Job(model, function, inputs, n, loop.create_future(), client, row_s)
         if self._waiting or self._admission.overloaded:
             self._admit(job, ticket)
@@ -199,13 +197,9 @@ class Engine(ModelFunctions):
         self, client: str, model: LoadedModel, rows: int, row_s: float, now: float
     ) -> QueueFullError | None:
         """Return the error for a request that would wait too long, and count it; else None."""
-        factor = self._slowdown.factor
-        work_s, turn_s = rows * row_s, model.max_batch * row_s
-        waiting_s = wait_s(self._queue.backlog(client), work_s, turn_s)
-        expected_s = (waiting_s + self._announced_s.get(client, 0.0)) * factor
-        expected_s += max(0.0, self._running_until - now)
-        work_s *= factor
-        if self._admission.admits(client, work_s, expected_s, turn_s, now):
+        work_s = rows * row_s * self._slowdown.factor
+        expected_s = self._expected_wait_s(client, model, rows, row_s, now)
+        if self._admission.admits(client, work_s, expected_s, model.max_batch * row_s, now):
             return None
         self._admission.refused(expected_s, now)
         target_s = self._admission.target_s
@@ -218,6 +212,27 @@ class Engine(ModelFunctions):
             limit=target_s,
             retry_after_s=expected_s,
         )
+
+    def _full(self, client: str, model: LoadedModel, rows: int, row_s: float) -> QueueFullError:
+        """Return the error for a request whose images do not fit into the queue, and count it."""
+        now = time.perf_counter()
+        expected_s = self._expected_wait_s(client, model, rows, row_s, now)
+        room_s = (self._limit - self._waiting) * row_s * self._slowdown.factor
+        self._admission.refused(expected_s, now, room_s=room_s)
+        return QueueFullError(
+            f"{self._waiting} images are waiting, and {rows} more are too many",
+            limit=self._limit,
+            retry_after_s=expected_s,
+        )
+
+    def _expected_wait_s(
+        self, client: str, model: LoadedModel, rows: int, row_s: float, now: float
+    ) -> float:
+        """Return an estimate of the time (s) for which a request that arrives now would wait."""
+        backlog = self._queue.backlog(client)
+        waiting_s = wait_s(backlog, rows * row_s, model.max_batch * row_s)
+        expected_s = (waiting_s + self._announced_s.get(client, 0.0)) * self._slowdown.factor
+        return expected_s + max(0.0, self._running_until - now)
 
     def _time_out(self, job: Job) -> None:
         if not job.answer.done():

@@ -55,6 +55,8 @@ class Server:
     target_s: float | None = 2.0
     """Target of the admission; None admits everything."""
     model: LoadedModel = field(default_factory=lambda: a_model(1))
+    most_rows: int | None = None
+    """Maximum number of rows that are queued or being computed."""
     busy_s: float = 0.0
     ends: float = 0.0
     """End of the running batch."""
@@ -79,6 +81,14 @@ class Server:
         outcome = Outcome(arrival)
         work_s, turn_s = arrival.rows * self.row_s, self.model.max_batch * self.row_s
         waiting = bool(self.running or self.queue.clients)
+        if self.most_rows is not None:
+            room = self.most_rows - sum(
+                job.rows for job, each in self.outcomes.items() if each.ended is None
+            )
+            if arrival.rows > room:
+                expected = wait_s(self.queue.backlog(arrival.client), work_s, turn_s)
+                self.admission.refused(expected, arrival.at, room_s=room * self.row_s)
+                return outcome
         if self.target_s is not None and (waiting or self.admission.overloaded):
             expected = wait_s(self.queue.backlog(arrival.client), work_s, turn_s)
             expected += max(0.0, self.ends - arrival.at)

@@ -145,6 +145,24 @@ def test_an_overload_leaves_goodput_and_the_waits_of_the_admitted_as_they_are(
     assert server.admission.overloaded
 
 
+def test_a_queue_that_is_full_before_the_target_is_an_overload_too() -> None:
+    quiet = Server(row_s=0.01).run(poisson(80, SECONDS))
+    server = Server(row_s=0.01, most_rows=100)
+    outcomes = server.run(poisson(200, SECONDS))
+    done = [e for e in outcomes if e.ended is not None and ONSET_S <= e.ended < SECONDS]
+    assert len(done) * 0.01 >= 0.99 * (SECONDS - ONSET_S)
+    assert percentile(outcomes, 99, ONSET_S) <= 2 * percentile(quiet, 99)
+    assert server.admission.overloaded
+
+
+def test_a_large_request_that_does_not_fit_is_no_overload_while_usual_ones_do() -> None:
+    server = Server(row_s=0.01, most_rows=100)
+    usual = [Arrival(i * 1e-6) for i in range(50)]
+    outcomes = server.run([*usual, Arrival(1e-3, rows=60), Arrival(2e-3)])
+    assert [each.ended is not None for each in outcomes] == [True] * 50 + [False, True]
+    assert not server.admission.overloaded
+
+
 def test_an_overload_by_many_clients_with_one_request_each_is_no_different() -> None:
     quiet = Server(row_s=0.01).run(poisson(80, SECONDS))
     stream = poisson(500, SECONDS)

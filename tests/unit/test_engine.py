@@ -101,6 +101,7 @@ def test_a_full_queue_refuses_and_names_the_limit() -> None:
         with pytest.raises(QueueFullError, match="18 images are waiting") as refused:
             await engine.decode(model, np.zeros((3, 3), np.float32))
         assert refused.value.limit == 20
+        assert refused.value.retry_after_s is not None
         engine.resume()
         assert (await waiting).shape == (18, 1, 28, 28)
         await engine.decode(model, np.zeros((20, 3), np.float32))
