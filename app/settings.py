@@ -170,10 +170,12 @@ class Settings(BaseSettings):
         ge=1,
         description="Maximum number of requests in one batch; 1 switches batching off.",
     )
-    queue_images: int = Field(
-        default=4096,
-        ge=1,
-        description="Maximum number of images that are queued or being computed.",
+    queue_mib: float = Field(
+        default=256.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Maximum memory (MiB) of the images that are queued or being computed; a request is "
+        "admitted to an empty queue whatever its size.",
     )
     target_wait_s: float = Field(
         default=2.0,
@@ -433,15 +435,6 @@ class Settings(BaseSettings):
         if not Path(parent).is_absolute():  # a user without a home
             parent = tempfile.gettempdir()
         return Path(parent) / "zserve"
-
-    @model_validator(mode="after")
-    def _check_queue_size(self) -> Self:
-        if self.queue_images < self.max_images:
-            raise ValueError(
-                f"queue_images is {self.queue_images}, max_images {self.max_images}: "
-                "the largest request must fit into the queue"
-            )
-        return self
 
     @field_validator("trusted_proxies")
     @classmethod

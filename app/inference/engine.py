@@ -44,19 +44,20 @@ class Engine(ModelFunctions):
         self,
         backend: Backend,
         *,
-        queue_images: int,
         timeout_s: float,
+        queue_bytes: float = 2.0**28,
         target_wait_s: float = 2.0,
         batch_requests: int = 64,
         hooks: EngineHooks | None = None,
     ) -> None:
         self.backend = backend
-        self._limit = queue_images
+        self._queue_bytes = queue_bytes
         self._batch_requests = batch_requests
         self._timeout_s = timeout_s
         self._deadlines = DeadlineTimer(timeout_s, self._time_out)
         self._hooks = hooks or NullHooks()
         self._waiting = 0
+        self._waiting_bytes = 0
         self._shown_waiting = 0
         self._queue = FairQueue()
         self._admission = Admission(target_wait_s)
@@ -158,7 +159,8 @@ class Engine(ModelFunctions):
         ticket = TICKET.get()
         row_s = model.pace.seconds_per_row(function)
         client = "" if ticket is None else ticket.client
-        if self._waiting + n > self._limit:
+        n_bytes = n * model.row_bytes
+        if self._waiting and self._waiting_bytes + n_bytes > self._queue_bytes:
             raise self._full(client, model, n, row_s)
         job = Job(model, function, inputs, n, loop.create_future(), client, row_s)
         if self._waiting or self._admission.overloaded:
@@ -167,6 +169,7 @@ class Engine(ModelFunctions):
             ticket.admitted = True
         self._queue.add(job)
         self._waiting += n
+        self._waiting_bytes += n_bytes
         self._deadlines.start(job)
         self._wake(loop)
         try:
@@ -176,6 +179,7 @@ class Engine(ModelFunctions):
             raise
         finally:
             self._waiting -= n
+            self._waiting_bytes -= n_bytes
             self._deadlines.cancel(job)
             if not self._awake:
                 self._show_waiting()
@@ -217,11 +221,14 @@ class Engine(ModelFunctions):
         """Return the error for a request whose images do not fit into the queue, and count it."""
         now = time.perf_counter()
         expected_s = self._expected_wait_s(client, model, rows, row_s, now)
-        room_s = (self._limit - self._waiting) * row_s * self._slowdown.factor
+        room = (self._queue_bytes - self._waiting_bytes) / model.row_bytes
+        room_s = room * row_s * self._slowdown.factor
         self._admission.refused(expected_s, now, room_s=room_s)
+        limit_mib = self._queue_bytes / 2**20
         return QueueFullError(
-            f"{self._waiting} images are waiting, and {rows} more are too many",
-            limit=self._limit,
+            f"{self._waiting} images are waiting, and {rows} more do not fit into the "
+            f"{limit_mib:g} MiB of the queue",
+            limit=limit_mib,
             retry_after_s=expected_s,
         )
 

@@ -1,5 +1,6 @@
 """One version of a model, ready to run."""
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -65,6 +66,12 @@ class LoadedModel:
             unused.add(WEIGHTS)
         names = {name for name in self.manifest.files if name.endswith(".safetensors")} - unused
         return sum(self.manifest.files[name].size_bytes for name in names)
+
+    @cached_property
+    def row_bytes(self) -> int:
+        """Memory (bytes) of the inputs and results of one row of a function, at most."""
+        spec = self.manifest.spec
+        return 4 * (math.prod(spec.image.shape) + 2 * spec.latent)
 
     @property
     def latent(self) -> int:

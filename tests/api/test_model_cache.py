@@ -43,7 +43,7 @@ def store(tmp_path: Path) -> CountingStore:
 
 
 def an_engine() -> Engine:
-    return Engine(ChosenBackend("cpu"), queue_images=64, timeout_s=30)
+    return Engine(ChosenBackend("cpu"), timeout_s=30)
 
 
 def in_cache(

@@ -296,7 +296,7 @@ def test_a_version_that_is_not_in_memory_is_found_beside_the_event_loop(tmp_path
             return super().resolve(ref)
 
     async def run() -> None:
-        engine = Engine(ChosenBackend("cpu"), queue_images=64, timeout_s=30)
+        engine = Engine(ChosenBackend("cpu"), timeout_s=30)
         cache = ModelCache(SlowDisk(tmp_path), engine, default="mnist", capacity=4)
         await cache.get()
         slow = asyncio.create_task(cache.get("other"))

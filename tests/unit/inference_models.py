@@ -72,7 +72,7 @@ def warm(spec: ModelSpec) -> LoadedModel:
 def an_engine(
     *,
     device: Device = "cpu",
-    queue_images: int = 1000,
+    queue_bytes: float = 2.0**28,
     timeout_s: float = 30.0,
     target_wait_s: float = 3600.0,
     batch_requests: int = 64,
@@ -80,7 +80,7 @@ def an_engine(
 ) -> Engine:
     return Engine(
         ChosenBackend(device),
-        queue_images=queue_images,
+        queue_bytes=queue_bytes,
         timeout_s=timeout_s,
         target_wait_s=target_wait_s,
         batch_requests=batch_requests,

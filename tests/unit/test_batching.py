@@ -116,7 +116,7 @@ def test_a_thousand_cancelled_requests_cost_one_batch() -> None:
     model = loaded(TINY)
 
     async def run() -> None:
-        engine = an_engine(queue_images=4096, hooks=diary)
+        engine = an_engine(hooks=diary)
         engine.pause()
         cancelled = [
             asyncio.create_task(engine.decode(model, np.zeros((4, 3), np.float32)))

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from app.errors import DeviceError, QueueFullError, ShuttingDownError, TimedOutError
+from app.inference.backend import ChosenBackend
+from app.inference.engine import Engine
 from app.inference.executor import Function
 from app.sampling import latents
 from app.typing import Floats
@@ -94,17 +96,35 @@ def test_a_full_queue_refuses_and_names_the_limit() -> None:
     model = loaded(TINY)
 
     async def run() -> None:
-        engine = an_engine(queue_images=20)
+        engine = an_engine(queue_bytes=20 * model.row_bytes)
         engine.pause()
         waiting = asyncio.create_task(engine.decode(model, np.zeros((18, 3), np.float32)))
         await asyncio.sleep(0)
         with pytest.raises(QueueFullError, match="18 images are waiting") as refused:
             await engine.decode(model, np.zeros((3, 3), np.float32))
-        assert refused.value.limit == 20
+        assert refused.value.limit == 20 * model.row_bytes / 2**20
         assert refused.value.retry_after_s is not None
         engine.resume()
         assert (await waiting).shape == (18, 1, 28, 28)
         await engine.decode(model, np.zeros((20, 3), np.float32))
+        await engine.decode(model, np.zeros((21, 3), np.float32))  # as large as it is, but alone
+        engine.close()
+
+    asyncio.run(run())
+
+
+def test_a_burst_of_three_hundred_requests_is_queued_whole_by_default() -> None:
+    model = loaded(TINY)
+
+    async def run() -> None:
+        engine = Engine(ChosenBackend("cpu"), timeout_s=30.0)
+        engine.pause()
+        z = np.zeros((16, 3), np.float32)
+        waiting = [asyncio.create_task(engine.decode(model, z)) for _ in range(300)]
+        await asyncio.sleep(0)
+        assert engine.waiting_images == 4800
+        engine.resume()
+        assert len(await asyncio.gather(*waiting)) == 300
         engine.close()
 
     asyncio.run(run())
@@ -233,13 +253,13 @@ def test_seeded_requests_of_any_size_beside_any_others_give_the_same_bytes(
     random = np.random.default_rng(1)
 
     async def one_by_one() -> list[bytes]:
-        engine = an_engine(queue_images=4096)
+        engine = an_engine()
         images = [await engine.decode(model, z[i : i + 1]) for i in range(seeds)]
         engine.close()
         return [image.tobytes() for image in images]
 
     async def several_at_once(expected: list[bytes], requests: int) -> int:
-        engine = an_engine(queue_images=4096)
+        engine = an_engine()
         compared = 0
         while requests > 0:
             at_once = int(random.integers(1, 33))

@@ -116,7 +116,7 @@ def test_a_warm_exact_model_takes_batches_of_any_size(version: StoredModel, kind
     (expected,) = an_executor(version).run("decode", [z])
 
     async def run() -> None:
-        engine = Engine(ChosenBackend("cpu"), queue_images=1000, timeout_s=30)
+        engine = Engine(ChosenBackend("cpu"), timeout_s=30)
         model = await engine.warm_up(version)
         assert model.exact
         assert model.arithmetic == "exact-1"
