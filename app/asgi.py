@@ -192,7 +192,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         log.log(level, "no GPU can be used (%s): computing on the CPU", unusable_reason())
     engine = Engine(
         ChosenBackend(device, settings.torch_threads),
-        queue_bytes=settings.queue_mib * 2**20,
+        queue_bytes=settings.queue_bytes,
         timeout_s=settings.request_timeout_s,
         target_wait_s=settings.target_wait_s,
         batch_requests=settings.batch_requests,

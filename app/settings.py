@@ -170,12 +170,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Maximum number of requests in one batch; 1 switches batching off.",
     )
-    queue_mib: float = Field(
-        default=256.0,
-        gt=0,
-        allow_inf_nan=False,
-        description="Maximum memory (MiB) of the images that are queued or being computed; a request is "
-        "admitted to an empty queue whatever its size.",
+    queue_bytes: int = Field(
+        default=2**28,
+        ge=1,
+        description="Maximum memory (bytes) of the images that are queued or being computed; an empty "
+        "queue takes a request of any size.",
     )
     target_wait_s: float = Field(
         default=2.0,

@@ -13,7 +13,6 @@ neither.
 
 import argparse
 import asyncio
-import math
 import statistics
 import time
 from collections.abc import Callable
@@ -68,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _measure(name: str, device: Device, rounds: int, seconds: float) -> tuple[Rates, Rates]:
     """Return the rates of the network alone and of the engine."""
-    engine = Engine(ChosenBackend(device), queue_bytes=math.inf, timeout_s=600)
+    engine = Engine(ChosenBackend(device), queue_bytes=2**40, timeout_s=600)
     store = Store(SHIPPED)
     model = await engine.warm_up(store.load(store.resolve(ModelRef.parse(name))))
     clock = time.process_time if device == "cpu" else time.perf_counter

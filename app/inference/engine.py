@@ -45,7 +45,7 @@ class Engine(ModelFunctions):
         backend: Backend,
         *,
         timeout_s: float,
-        queue_bytes: float = 2.0**28,
+        queue_bytes: int = 2**28,
         target_wait_s: float = 2.0,
         batch_requests: int = 64,
         hooks: EngineHooks | None = None,
@@ -224,11 +224,10 @@ class Engine(ModelFunctions):
         room = (self._queue_bytes - self._waiting_bytes) / model.row_bytes
         room_s = room * row_s * self._slowdown.factor
         self._admission.refused(expected_s, now, room_s=room_s)
-        limit_mib = self._queue_bytes / 2**20
         return QueueFullError(
             f"{self._waiting} images are waiting, and {rows} more do not fit into the "
-            f"{limit_mib:g} MiB of the queue",
-            limit=limit_mib,
+            f"{self._queue_bytes:,} bytes of the queue",
+            limit=self._queue_bytes,
             retry_after_s=expected_s,
         )
 

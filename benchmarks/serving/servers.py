@@ -137,7 +137,7 @@ def _folder_with_model_store(scratch: Path) -> Path:
 
 
 _NO_LIMITS = {
-    "ZSERVE_QUEUE_MIB": "10000",
+    "ZSERVE_QUEUE_BYTES": "10000000000",
     "ZSERVE_REQUEST_TIMEOUT_S": "60",
     "ZSERVE_TARGET_WAIT_S": "60",
     "ZSERVE_DEVICE": "cpu",

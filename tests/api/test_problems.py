@@ -76,7 +76,7 @@ def test_a_client_that_disconnects_while_sending_is_not_an_error(
 
 
 def test_a_full_queue_answers_503_with_retry_after(store: Path) -> None:
-    with started(Settings(store=store, queue_mib=0.05)) as service:
+    with started(Settings(store=store, queue_bytes=50_000)) as service:
         engine: Engine = service.app.state.services.engine
         engine.pause()
         waiting = service.portal.start_task_soon(service.client.get, "/generate?n=5")
@@ -84,7 +84,7 @@ def test_a_full_queue_answers_503_with_retry_after(store: Path) -> None:
             time.sleep(0.001)
         answer = service.get("/generate?n=16")
         refusal = problem(answer, 503, "queue-full")
-        assert refusal["limit"] == 0.05
+        assert refusal["limit"] == 50_000
         assert "Retry-After" in refusal["remedy"]
         assert answer.headers["retry-after"] == "1"
         service.portal.call(engine.resume)

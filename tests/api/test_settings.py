@@ -52,7 +52,7 @@ def test_the_token_is_not_shown_by_accident(monkeypatch: pytest.MonkeyPatch) -> 
         ("ZSERVE_PORT", "70000", "ZSERVE_PORT"),
         ("ZSERVE_DEVICE", "tpu", "ZSERVE_DEVICE"),
         ("ZSERVE_MAX_IMAGES", "0", "ZSERVE_MAX_IMAGES"),
-        ("ZSERVE_QUEUE_MIB", "0", "ZSERVE_QUEUE_MIB"),
+        ("ZSERVE_QUEUE_BYTES", "0", "ZSERVE_QUEUE_BYTES"),
         ("ZSERVE_MODEL", "No Such Name", "not a model reference"),
         ("ZSERVE_REQUEST_TIMEOUT_S", "nan", "ZSERVE_REQUEST_TIMEOUT_S"),
         ("ZSERVE_DOCS_URL", "javascript:alert(1)", "ZSERVE_DOCS_URL"),

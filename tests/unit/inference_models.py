@@ -72,7 +72,7 @@ def warm(spec: ModelSpec) -> LoadedModel:
 def an_engine(
     *,
     device: Device = "cpu",
-    queue_bytes: float = 2.0**28,
+    queue_bytes: int = 2**28,
     timeout_s: float = 30.0,
     target_wait_s: float = 3600.0,
     batch_requests: int = 64,

@@ -102,7 +102,7 @@ def test_a_full_queue_refuses_and_names_the_limit() -> None:
         await asyncio.sleep(0)
         with pytest.raises(QueueFullError, match="18 images are waiting") as refused:
             await engine.decode(model, np.zeros((3, 3), np.float32))
-        assert refused.value.limit == 20 * model.row_bytes / 2**20
+        assert refused.value.limit == 20 * model.row_bytes
         assert refused.value.retry_after_s is not None
         engine.resume()
         assert (await waiting).shape == (18, 1, 28, 28)
