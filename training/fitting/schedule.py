@@ -1,4 +1,4 @@
-"""Beta and learning rate as pure functions of the number of epochs that are done.
+"""Beta, learning rate and stage as pure functions of the number of epochs that are done.
 
 `epochs` counts optimiser steps and is a fraction within an epoch: 0.3 after 3 of 10 steps.
 """
@@ -35,6 +35,12 @@ def learning_rate_at(optimiser: Optimiser, epochs: float, prior_only_epochs: int
     if epochs < optimiser.warmup_epochs:
         warmup = epochs / optimiser.warmup_epochs
     return optimiser.learning_rate * warmup * _factor(optimiser, epochs)
+
+
+def is_flow_only(objective: Objective, optimiser: Optimiser, epoch: int) -> bool:
+    """Return True if only the flow learns in this epoch (from 1), and the networks stay as they are."""
+    first_at_the_end = optimiser.epochs - objective.prior_only_epochs + 1
+    return epoch <= objective.freeze_vae_epochs or epoch >= first_at_the_end
 
 
 def _factor(optimiser: Optimiser, epochs: float) -> float:

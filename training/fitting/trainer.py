@@ -24,7 +24,7 @@ from training.fitting.ema import MovingAverage
 from training.fitting.events import Averages, EpochDone, EpochProgress
 from training.fitting.latent_standardisation import standardise_latents
 from training.fitting.objective import Terms, bound, several_draws, single_draw
-from training.fitting.schedule import beta_at, learning_rate_at
+from training.fitting.schedule import beta_at, is_flow_only, learning_rate_at
 from training.fitting.targets import as_targets
 from training.progress import tracked
 
@@ -143,8 +143,7 @@ class Trainer:
         return self.optimiser.epochs - self.objective.prior_only_epochs + 1
 
     def _is_flow_only(self, epoch: int) -> bool:
-        """Return True if the networks, with their batch-norm statistics, stay as they are."""
-        return epoch <= self.objective.freeze_vae_epochs or epoch >= self._first_prior_only_epoch
+        return is_flow_only(self.objective, self.optimiser, epoch)
 
     def _measure(self, test: Images) -> Averages:
         if self.encoded is None:

@@ -23,6 +23,7 @@ from model_store.spec import Frozen
 from training.config import Preset
 from training.errors import CheckpointError
 from training.fitting.events import EpochDone
+from training.fitting.schedule import is_flow_only
 
 KEPT = 2
 """Number of newest checkpoints to keep: the last, and the one before in case it is damaged. The one
@@ -108,8 +109,21 @@ def save(folder: Path, state: RunState, tensors: Mapping[str, Tensor]) -> None:
 
 
 def best_epoch(state: RunState) -> int:
-    """Return the epoch with the lowest test loss, the last of several; 0 before the first one."""
-    best = min(state.history, key=lambda done: (done.test.loss, -done.epoch), default=None)
+    """Return the epoch with the lowest test loss, the last of several; 0 before the first one.
+
+    Epochs of the flow alone are measured on grey images, and the others on `objective.targets`. Only the
+    epochs since the last change from one to the other are therefore compared.
+    """
+    preset = state.preset
+    alone = [is_flow_only(preset.objective, preset.optimiser, e.epoch) for e in state.history]
+    comparable = 0
+    while comparable < len(alone) and alone[-1 - comparable] == alone[-1]:
+        comparable += 1
+    best = min(
+        state.history[len(alone) - comparable :],
+        key=lambda done: (done.test.loss, -done.epoch),
+        default=None,
+    )
     return best.epoch if best else 0
 
 

@@ -8,18 +8,20 @@ import safetensors.torch
 import torch
 
 from model_store.vae import VAE
-from training.config import load_preset
+from training.config import Preset, load_preset
 from training.errors import CheckpointError
 from training.fitting.events import Averages, EpochDone
 from training.runs.checkpoint import RunState, best_epoch, load, load_epoch, save
 
 
-def run_state(epoch: int, losses: Sequence[float] = (3.0,) * 9) -> RunState:
+def run_state(
+    epoch: int, losses: Sequence[float] = (3.0,) * 9, preset: Preset | None = None
+) -> RunState:
     averages = [Averages(loss=loss, reconstruction=2.0, kl=1.0) for loss in losses[:epoch]]
     history = tuple(EpochDone(n, each, each, 1.0) for n, each in enumerate(averages, start=1))
     return RunState(
         preset_name="lab",
-        preset=load_preset("lab"),
+        preset=preset or load_preset("lab"),
         seed=0,
         data_sha256="0" * 64,
         device="cpu",
@@ -116,3 +118,17 @@ def test_a_better_epoch_replaces_the_best_checkpoint(tmp_path: Path, vae: VAE):
         save(tmp_path, run_state(epoch, losses), state(vae, epoch))
     kept = sorted(path.stem for path in tmp_path.glob("*.json"))
     assert kept == ["checkpoint-0004", "checkpoint-0005", "checkpoint-0006"]
+
+
+def test_the_best_epoch_is_among_those_that_were_measured_as_the_last_one_was():
+    mnist = load_preset("mnist")
+    changes = {"freeze_vae_epochs": 2, "prior_only_epochs": 3}
+    preset = mnist.model_copy(
+        update={
+            "objective": mnist.objective.model_copy(update=changes),
+            "optimiser": mnist.optimiser.model_copy(update={"epochs": 8}),
+        }
+    )
+    losses = (1.0, 2.0, 5.0, 4.0, 4.5, 9.0, 7.0, 8.0)
+    best = [best_epoch(run_state(epoch, losses, preset)) for epoch in range(9)]
+    assert best == [0, 1, 1, 3, 4, 4, 6, 7, 7]
