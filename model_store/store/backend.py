@@ -1,7 +1,8 @@
 """The operations that a store needs of the place where it keeps models.
 
-`folder` keeps them on a disk, and `objects` in an object store. Names, numbers, checks and parsing
-stand above, once for both.
+`folder` keeps them on a disk, `objects` in an object store, and `hub` reads them from the Hugging Face
+hub; `cached` keeps copies of the latter two. Rules for names and numbers, checks and parsing are not
+part of a backend: `store` and `version` have them, for all backends.
 """
 
 from collections.abc import Callable, Mapping

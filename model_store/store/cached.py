@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class Cached:
-    """Backend over an object store and a cache."""
+    """Backend over an object store or a repository of the hub, and a cache."""
 
     def __init__(self, objects: Objects | Hub, cache: DiskCache) -> None:
         self._objects = objects

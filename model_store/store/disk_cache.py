@@ -123,9 +123,10 @@ class DiskCache:
 
     @contextlib.contextmanager
     def lock(self, key: str, *, wait: bool) -> Iterator[bool]:
-        """Hold the lock of a key; yields False if another process or thread holds it.
+        """Hold the lock of a key while the block runs; yields True, or False without the lock.
 
-        With `wait` this is after a minute, so that a process that hangs cannot stop all others.
+        Another process or thread may hold the lock. With `wait`, False is yielded only after a minute, so
+        that a process that hangs cannot stop all others; without it, at once.
         """
         digit = hashlib.sha256(key.encode()).hexdigest()[0]
         lock = FileLock(self._locks / digit, timeout=_LOCK_TIMEOUT_S if wait else 0)

@@ -6,7 +6,8 @@
 The files of a version lie at the root of the repository, so a revision holds one version; main holds
 the version that `production` means. Files are read at the commit that a branch or tag has, so that a
 push does not mix two versions, and the checksums of the manifest are checked as in any store. No code
-of the repository is run. `hub_push` writes such a repository.
+of the repository is run. `hub_push` writes such a repository. Only this module, `hub_push` and `hub_card`
+import huggingface_hub.
 """
 
 import errno
@@ -81,7 +82,7 @@ def version_tag(version: int) -> str:
 
 
 class Hub:
-    """Backend over one repository, which it only reads. It and `hub_push` know huggingface_hub.
+    """Backend over one repository, which it only reads.
 
     Endpoint and token are those of the hub's own tools: HF_ENDPOINT, HF_TOKEN, `hf auth login`.
     """
@@ -95,7 +96,7 @@ class Hub:
         self._lock = threading.Lock()
         self._commits: tuple[_Commit, ...] = ()
         self._listed_at: float | None = None
-        self._known: dict[str, _Commit] = {}
+        self._described: dict[str, _Commit] = {}
 
     def __str__(self) -> str:
         return self._url
@@ -148,7 +149,8 @@ class Hub:
     ) -> Fetched | None:
         """Return a manifest, SHA256SUMS or aliases.json by its path in a store, for a cache.
 
-        The ETag is the commit. Raises NotModified if it is `etag`.
+        The ETag is the commit, and None for aliases.json. Raises NotModified if the ETag is `etag`, and
+        OSError if the file is larger than `max_bytes`.
         """
         name, _, rest = path.partition("/")
         if rest == ALIASES:
@@ -232,7 +234,7 @@ class Hub:
 
     def _describe(self, sha: str) -> _Commit | None:
         """Return which version a commit holds, or None; the manifest itself is checked later."""
-        if sha not in self._known:
+        if sha not in self._described:
             content = self._file(sha, MANIFEST, MAX_MANIFEST_BYTES)
             if content is None:
                 return None
@@ -243,8 +245,8 @@ class Hub:
                 raise StoreUnavailableError(
                     f"{self._url}: {MANIFEST} of commit {sha[:12]} is not that of a version"
                 ) from error
-            self._known[sha] = commit
-        return self._known[sha]
+            self._described[sha] = commit
+        return self._described[sha]
 
     def _commit(self, name: str, version: int) -> _Commit:
         for commit in self._revisions():

@@ -14,7 +14,7 @@ DATASETS: Mapping[str, str] = {
     "mnist": "ylecun/mnist",
     "fashion-mnist": "zalando-datasets/fashion_mnist",
 }
-"""Data sets of a manifest, in lower case, by their names on the hub; others are not named there."""
+"""Name of a data set in a manifest, in lower case -> its name on the hub; others are left out."""
 
 _METRICS = {
     "samples_frechet_distance": "Frechet distance of samples, features of the judge (not FID)",
@@ -28,7 +28,7 @@ _METRICS = {
     "reconstruction_label_agreement": "Reconstructions that keep their class",
     "active_units": "Active latent dimensions",
 }
-"""Metrics of the model index, if the version has them, and their names."""
+"""Metric of a manifest -> its title on the hub; those that the version has are shown."""
 
 
 def readme(manifest: Manifest, card: str, license_id: str) -> str:

@@ -17,7 +17,7 @@ from model_store.store.transfer import select
 
 
 def list_versions(store: Store, options: argparse.Namespace) -> int:
-    """Print one line for each version, with the quality of its samples, its size and its age."""
+    """Print one line for each version: quality of its samples, size, age; return the exit status."""
     entries = {ref: manifest_or_error(store, ref) for ref in all_versions(store)}
     refs = select(store, options.names) if options.names else list(entries)
     if options.json:

@@ -30,8 +30,9 @@ def open_store(location: str | Path | None = None, *, cache: DiskCache | None = 
     """Return the store in a folder or at an address.
 
     None means OWN. In a checkout it is read as one store with SHIPPED; an installed zserve copies the
-    shipped versions into it. With a cache, an object store is asked briefly, and its copies are used
-    if it does not answer. Raises InvalidAddressError if an address names no object store.
+    shipped versions into it. With a cache, requests to an object store or the hub are given up early,
+    and copies are used if it does not answer. Raises InvalidAddressError if an address names neither
+    an object store nor a repository of the hub, or if the package for it is missing.
     """
     if location is None and places.INSTALLED:
         return seeded_store(OWN, SHIPPED)

@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Patience:
-    """How long an operation is tried."""
+    """When an operation on an object store is given up: its number of requests and their times."""
 
     attempts: int
     """Number of requests of one operation."""
@@ -194,7 +194,7 @@ class Objects:
                 self._ask(functools.partial(obstore.delete, self._store, unused))
 
     def seal(self, name: str, version: int, content: bytes) -> None:
-        """Create SHA256SUMS of a version."""
+        """Create SHA256SUMS of a version; raises FileExistsError if there is one with other content."""
         if not self._create(f"{name}/{version}/{CHECKSUMS}", content):
             raise FileExistsError(errno.EEXIST, f"there is another {CHECKSUMS}")
 
@@ -219,7 +219,7 @@ class Objects:
                 raise TimeoutError(f"other processes kept changing {path} for {timeout_s:.3g} s")
 
     def check_writable(self) -> None:
-        """Create and delete an object; raises StoreUnavailableError."""
+        """Check by creating and deleting an object; raises StoreUnavailableError if that fails."""
         import obstore  # noqa: PLC0415 - optional
 
         path = f".write-check-{uuid.uuid4().hex}"

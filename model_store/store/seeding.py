@@ -27,8 +27,8 @@ LOCK_TIMEOUT_S = 120.0
 def seeded_store(own: Path, shipped: Path) -> Store:
     """Return the store in the user's folder, with all shipped versions in it.
 
-    If they cannot be copied, such as on a full or read-only disk, the two folders are read as one
-    store.
+    If they cannot be copied, for example because the disk is full or read-only, the two folders are
+    read as one store, and a warning is logged.
     """
     store, source = Store(own), Store(shipped)
     offered = [

@@ -117,7 +117,7 @@ class StoredModel:
 
 
 class Store:
-    """The models under a folder, or in another backend. Cheap to make; holds no state of its own.
+    """The models under a folder, or in another backend. Cheap to make; keeps no models in memory.
 
     Attributes:
         shipped: second folder that is read and never written, or None.
@@ -151,12 +151,15 @@ class Store:
         return self._backend.unavailable
 
     def connect(self) -> None:
-        """Ask an object store for its versions; raises StoreUnavailableError."""
+        """Ask an object store or the hub for its versions, to see that it answers; a folder is not asked.
+
+        Raises StoreUnavailableError.
+        """
         if isinstance(self._backend, Cached | Hub | Objects):
             self._backend.listing()
 
     def place(self, ref: ModelRef) -> str:
-        """Return where the files of a version are, for people."""
+        """Return the path or address of the files of a version, as text for people."""
         return f"{self._backend}/{ref.name}/{ref.version}"
 
     # --- finding ---
@@ -209,12 +212,13 @@ class Store:
     def load(self, ref: ModelRef) -> StoredModel:
         """Read a version, check it, and prove its network if it is exact.
 
-        Raises NotFoundError, CorruptVersionError (of which ProofError is a subclass).
+        Raises NotFoundError, CorruptVersionError (of which ProofError is a subclass), and SignatureError
+        if `signed_by` is set and the version is not signed by this key.
         """
         version = self._files(ref)
         if self.signed_by is None:
             manifest = version_files.read_manifest(version)
-        else:  # the files below have the checksums of this manifest, and so are those that are signed
+        else:  # the signature covers this manifest, whose checksums the files read below must have
             manifest = self.check_signature(ref, self.signed_by)
         with _refused(manifest.ref):
             files = version_files.read_files(version, manifest)
@@ -614,7 +618,7 @@ class Store:
 
 @contextlib.contextmanager
 def _refused(ref: ModelRef) -> Iterator[None]:
-    """Turn an exception that no check names into CorruptVersionError; StoreErrors are passed on."""
+    """Turn an unexpected exception into CorruptVersionError, which names `ref`; pass StoreErrors on."""
     try:
         yield
     except StoreError:

@@ -1,6 +1,7 @@
-"""Remove versions, rename models, and find the versions that nobody needs.
+"""Remove versions, rename models, and find the versions that no alias names.
 
-Numbers are never given twice: a model that was removed and is published again goes on counting.
+A number is never given to two versions: if a model was removed and is published again, its next
+version gets a number that no version had before.
 """
 
 import json

@@ -13,6 +13,7 @@
     *.png                       figures
     manifest.json               what it is, how it was made, size and SHA-256 of all of the above
     SHA256SUMS                  SHA-256 of all of the above; older versions have none, see checksums.py
+    model.sig                   signature of all of the above, if the version is signed; see signing.py
 
 Files are checked as they are read: the bytes whose checksum was verified are the bytes used. All
 files are checked when a version is loaded, also those that people look at, such as figures.
@@ -312,7 +313,10 @@ def parse_weights(manifest: Manifest, files: Contents) -> dict[str, Array]:
 
 
 def parse_network(manifest: Manifest, files: Contents) -> ExactNetwork | None:
-    """Prove the exact network of a version and return it; return None for a float version."""
+    """Prove the exact network of a version and return it; return None for a float version.
+
+    Raises CorruptVersionError, and its subclass ProofError.
+    """
     if manifest.arithmetic == "float":
         return None
     try:
@@ -324,7 +328,10 @@ def parse_network(manifest: Manifest, files: Contents) -> ExactNetwork | None:
 
 
 def parse_golden(manifest: Manifest, files: Contents) -> dict[str, str]:
-    """Return the golden hashes, function -> SHA-256, or {} for a float version."""
+    """Return the golden hashes, function -> SHA-256, or {} for a float version.
+
+    Raises CorruptVersionError.
+    """
     if manifest.arithmetic == "float":
         return {}
     try:
@@ -348,7 +355,10 @@ def exact_files(network: ExactNetwork, golden: Mapping[str, str]) -> dict[str, b
 
 
 def parse_pixels(manifest: Manifest, files: Contents) -> CountedPixels | None:
-    """Check the pixel table of a version and return it, or None if the version has none."""
+    """Check the pixel table of a version and return it, or None if the version has none.
+
+    Raises CorruptVersionError.
+    """
     if PIXELS not in files:
         return None
     try:
@@ -358,7 +368,10 @@ def parse_pixels(manifest: Manifest, files: Contents) -> CountedPixels | None:
 
 
 def parse_typicality(manifest: Manifest, files: Contents) -> Typicality | None:
-    """Check the typicality table of a version and return it, or None if the version has none."""
+    """Check the typicality table of a version and return it, or None if the version has none.
+
+    Raises CorruptVersionError.
+    """
     if TYPICALITY not in files:
         return None
     try:
@@ -368,7 +381,10 @@ def parse_typicality(manifest: Manifest, files: Contents) -> Typicality | None:
 
 
 def parse_encoded_images(manifest: Manifest, files: Contents) -> EncodedImages | None:
-    """Check the latents of test images and return them, or None if the version has none."""
+    """Check the latents of test images and return them, or None if the version has none.
+
+    Raises CorruptVersionError (of which ShapeError is a subclass).
+    """
     if ENCODED_IMAGES not in files:
         return None
     try:
@@ -399,7 +415,10 @@ def check_snapshots(manifest: Manifest, files: Contents) -> None:
 
 
 def parse_class_latents(manifest: Manifest, files: Contents) -> ClassLatents:
-    """Check the mixture of each class and return them, or NO_CLASSES if the version has none."""
+    """Check the mixture of each class and return them, or NO_CLASSES if the version has none.
+
+    Raises CorruptVersionError (of which ShapeError is a subclass).
+    """
     if CLASS_LATENTS not in files:
         return NO_CLASSES
     try:
@@ -416,7 +435,10 @@ def class_latents_file(class_latents: ClassLatents) -> bytes:
 
 
 def parse_directions(manifest: Manifest, files: Contents) -> Directions:
-    """Check the directions of a version and return them, or NO_DIRECTIONS if it has none."""
+    """Check the directions of a version and return them, or NO_DIRECTIONS if it has none.
+
+    Raises CorruptVersionError (of which ShapeError is a subclass).
+    """
     names = manifest.direction_names
     if DIRECTIONS not in files:
         if names:
