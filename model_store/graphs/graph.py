@@ -32,7 +32,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Node:
-    """One operation; an input "" is left out."""
+    """One operation; "" among the inputs stands for an optional input that is not used."""
 
     operator: str
     inputs: tuple[str, ...]

@@ -39,7 +39,10 @@ class GraphNetwork:
         self._probe()
 
     def encode(self, x: Floats, limit_s: float | None = None) -> tuple[Floats, Floats]:
-        """Return mu and ln sigma^2, both (batch, latent), of images in [0, 1]."""
+        """Return mu and ln sigma^2, both (batch, latent), of x (batch, channels, height, width) in [0, 1].
+
+        Raises GraphError if the graph fails, or runs longer than `limit_s` seconds.
+        """
         results = self._encoder.run({self._inputs[0]: self._to_encoder(x)}, limit_s)
         latent = self.spec.latent
         match self._onnx.posterior:
@@ -52,7 +55,10 @@ class GraphNetwork:
         return _floats(mu), _floats(logvar)
 
     def decode(self, z: Floats, limit_s: float | None = None) -> Floats:
-        """Return mean images (batch, channels, height, width) in [0, 1] of z (batch, latent)."""
+        """Return mean images (batch, channels, height, width) in [0, 1] of z (batch, latent).
+
+        Raises GraphError if the graph fails, or runs longer than `limit_s` seconds.
+        """
         result = self._decode(z, limit_s)
         match self._onnx.decoder_pixels:
             case "logits":
@@ -113,7 +119,7 @@ def load_graphs(
 
 
 def onnx_of(spec: ModelSpec) -> Onnx:
-    """Return the network of a spec of graphs."""
+    """Return the network of a spec, whose kind the caller has checked to be `onnx`."""
     assert isinstance(spec.network, Onnx)  # noqa: S101 - the caller chooses by the kind
     return spec.network
 

@@ -1,4 +1,4 @@
-"""The operators of ONNX that a graph of others may have.
+"""The operators of ONNX that an imported graph may have.
 
 They compute values from values. Left out are those that run a subgraph (If, Loop, Scan), that draw
 random numbers, that handle strings, sequences or optional values, and that make a large value out of

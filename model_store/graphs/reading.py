@@ -43,7 +43,7 @@ ExternalData = Callable[[str, int, int], bytes]
 def read_graph(content: bytes, external: ExternalData | None = None) -> OnnxGraph:
     """Return the graph of an ONNX file; raises GraphError.
 
-    `external` reads constants that lie in another file; without it they are refused.
+    `external` reads parts of other files, for constants that lie there; None refuses such constants.
     """
     if len(content) > MAX_GRAPH_BYTES:
         raise GraphError(f"it has {len(content):,} bytes, at most {MAX_GRAPH_BYTES:,} are read")
@@ -316,19 +316,19 @@ class _Reader:
 
 def _check_names(graph: OnnxGraph) -> None:
     """Raise GraphError unless every value is made once, and before it is used."""
-    known = {*graph.constants, *(value.name for value in graph.inputs), ""}
+    defined = {*graph.constants, *(value.name for value in graph.inputs), ""}
     for node in graph.nodes:
-        missing = set(node.inputs) - known
+        missing = set(node.inputs) - defined
         if missing:
             raise GraphError(
                 f"{node.operator[:80]} reads {min(missing)[:80]!r}, which nothing made"
             )
         made = [name for name in node.outputs if name]
-        if known.intersection(made) or len(set(made)) < len(made):
+        if defined.intersection(made) or len(set(made)) < len(made):
             raise GraphError(f"{node.operator[:80]} makes {made[0][:80]!r} for the second time")
-        known.update(made)
+        defined.update(made)
     for value in graph.outputs:
-        if value.name not in known:
+        if value.name not in defined:
             raise GraphError(f"nothing makes the output {value.name[:80]!r}")
 
 

@@ -44,9 +44,9 @@ class GraphSession:
         self._outputs = [value.name for value in graph.outputs]
 
     def run(self, inputs: Mapping[str, Array], limit_s: float | None = None) -> list[Array]:
-        """Return the outputs; raises GraphError if it fails.
+        """Return the outputs of the graph, in its order; raises GraphError if the run fails.
 
-        With a limit, no operator is started after this time, and GraphError is raised.
+        After `limit_s` seconds no further operator is started, and GraphError is raised; None sets no limit.
         """
         with _as_graph_error("it cannot be run"):
             if limit_s is None:
@@ -59,7 +59,7 @@ class GraphSession:
 
 @contextmanager
 def _terminated_after(run_options: "onnxruntime.RunOptions", limit_s: float) -> Iterator[None]:
-    """Let a run end after its time, from a thread of its own."""
+    """Stop the run inside of the block from another thread, once it has taken `limit_s` seconds."""
 
     def terminate() -> None:
         run_options.terminate = True

@@ -1,4 +1,4 @@
-"""Write a graph as a file of ONNX, of nothing but what was read; equal graphs give equal bytes."""
+"""Write an `OnnxGraph` as an ONNX file, and nothing else; equal graphs give equal bytes."""
 
 import numpy as np
 
