@@ -1,4 +1,4 @@
-"""Build a graph of ONNX of weights, layer by layer."""
+"""Build an ONNX graph layer by layer, with weights as its constants."""
 
 from collections.abc import Mapping, Sequence
 
@@ -63,7 +63,7 @@ class GraphBuilder:
         return self.add("Reshape", [value, self.constant(np.array([-1, *shape], np.int64))])
 
     def file(self, outputs: Mapping[str, Sequence[int]]) -> bytes:
-        """Return the file of the graph; each output has the shape of one row."""
+        """Return the content of an ONNX file; `outputs` are name -> shape of one row."""
         values = tuple(Value(name, _FLOAT32, (None, *shape)) for name, shape in outputs.items())
         nodes = tuple(self._nodes)
         return write_graph(OnnxGraph(OPSET, nodes, self._constants, (self._source,), values))

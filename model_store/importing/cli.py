@@ -44,8 +44,8 @@ _PIXELS: dict[Pixels | None, str] = {
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROGRAM) -> int:
     """Import a model and return the exit status.
 
-    The status is 0 on success, 1 if a file is refused or the version cannot be written, and 2 if an
-    argument is wrong. `prog` is the command as help and messages name it.
+    The status is 0 on success, 1 if a file is refused or cannot be read, and 2 if the version cannot be
+    written or an argument is wrong. `prog` is the command as help and messages name it.
     """
     parser = ArgumentParser(prog=prog, description=DESCRIPTION)
     add_options(parser)

@@ -52,6 +52,7 @@ class Wishes:
     encoder_outputs: tuple[str, ...] = ()
     """Names of the outputs mu and ln sigma^2, or of the only output."""
     upload: Literal["digit", "resize"] = "resize"
+    """Preparation of uploads, as in `ModelSpec.upload`."""
     pixels: Literal["unit", "signed", "logits"] | None = None
     """Pixels of both graphs (the encoder never takes logits); found out if None."""
 
@@ -64,7 +65,7 @@ class Detected:
     encoder: bytes
     decoder: bytes
     pixels: Pixels
-    """Pixels of the decoder as it was given; the stored one never has signed ones."""
+    """Pixels of the decoder before it was converted; the stored decoder never gives "signed"."""
 
 
 def detect(
@@ -90,13 +91,13 @@ def detect(
         draws = np.random.default_rng(0).standard_normal((PROBED, latent)).astype(np.float32)
         (result,) = _probed(decoding, draws)
         shown_in = _output_layout(result, image)
-        given = wishes.pixels or _output_pixels(decoding, result)
-        if result.dtype == np.uint8 and given != "levels":
+        pixels = wishes.pixels or _output_pixels(decoding, result)
+        if result.dtype == np.uint8 and pixels != "levels":
             raise GraphError("it gives grey levels 0 to 255, as uint8; leave --pixels out")
-        decoding = giving_unit(decoding) if given == "signed" else decoding
+        decoding = giving_unit(decoding) if pixels == "signed" else decoding
     with _named(ENCODER):
-        encoding = taking_unit(encoding) if (given, taken) == ("signed", "unit") else encoding
-        images = in_layout(_in_unit(channels_first(result, image, shown_in), given), layout)
+        encoding = taking_unit(encoding) if (pixels, taken) == ("signed", "unit") else encoding
+        images = in_layout(_in_unit(channels_first(result, image, shown_in), pixels), layout)
         levels = np.rint(images * _GREATEST_GREY).astype(np.uint8)
         posterior = _posterior(_probed(encoding, levels if taken == "levels" else images), latent)
     encoder, decoder = write_graph(encoding), write_graph(decoding)
@@ -106,11 +107,11 @@ def detect(
         encoder_layout=layout,
         decoder_layout=shown_in,
         encoder_pixels=taken,
-        decoder_pixels="unit" if given == "signed" else given,
+        decoder_pixels="unit" if pixels == "signed" else pixels,
         posterior=posterior,
     )
     spec = ModelSpec(network=network, latent=latent, image=image, upload=wishes.upload)
-    return Detected(spec, encoder, decoder, given)
+    return Detected(spec, encoder, decoder, pixels)
 
 
 # --- inputs ------------------------------------------------------------------------------------
@@ -252,7 +253,10 @@ def _output_layout(result: Array, image: ImageShape) -> Layout:
 
 
 def _output_pixels(graph: OnnxGraph, result: Array) -> Pixels:
-    """Return what a decoder gives: what lies outside of [0, 1], and is no tanh, are logits."""
+    """Return the kind of pixels that a decoder gives, by a result and by its last operator.
+
+    Values outside of [0, 1] are logits, unless the graph ends in tanh.
+    """
     if result.dtype == np.uint8:
         return "levels"
     if float(result.min()) >= 0 and float(result.max()) <= 1:
@@ -278,7 +282,11 @@ def _in_unit(result: Array, pixels: Pixels) -> Array:
 
 
 def _probed(graph: OnnxGraph, rows: Array) -> list[Array]:
-    """Return the results for rows; raises GraphError if they are wrong whatever they mean."""
+    """Run a graph for rows (PROBED, ...), and return its results (PROBED, ...).
+
+    Raises GraphError if it takes too long, if a result has another type or number of rows or is not
+    finite, or if a row's result depends on the other rows. The caller checks the other axes.
+    """
     session = GraphSession(graph)
     name = graph.inputs[0].name if graph.inputs else ""
     if not name:

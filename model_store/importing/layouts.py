@@ -58,7 +58,11 @@ class Converted:
 def convert_mlp(
     layout: str, tensors: Mapping[str, Array], image: ImageShape | None, upload: Upload
 ) -> Converted:
-    """Rename the tensors of an MLP; raises ShapeError if they are not those of the layout."""
+    """Return an MLP of the store with the tensors of a layout of MLP_LAYOUTS under its own names.
+
+    `image` is the shape of the images; None means square ones, grey if that is possible. `upload` is
+    the preparation of uploads. Raises ShapeError if the tensors are not those of the layout.
+    """
     names = MLP_LAYOUTS[layout]
     weights = {}
     for there, here in names.items():

@@ -22,7 +22,7 @@ def ends_in_tanh(graph: OnnxGraph) -> bool:
 
 
 def taking_unit(graph: OnnxGraph) -> OnnxGraph:
-    """Return an encoder of images in [0, 1] that computes what `graph` does for 2 x - 1."""
+    """Return an encoder that takes images x in [0, 1], and passes 2 x - 1 on to `graph`."""
     source = graph.inputs[0]
     names = _free_names(graph, 4)
     taken, doubled, two, one = names
@@ -40,7 +40,7 @@ def taking_unit(graph: OnnxGraph) -> OnnxGraph:
 
 
 def giving_unit(graph: OnnxGraph) -> OnnxGraph:
-    """Return a decoder whose images are (x + 1) / 2 of those of `graph`."""
+    """Return a decoder that gives (x + 1) / 2 for each image x in [-1, 1] that `graph` gives."""
     (output,) = graph.outputs
     result, raised, one, half = _free_names(graph, 4)
     nodes = (
