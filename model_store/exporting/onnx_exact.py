@@ -17,7 +17,10 @@ from model_store.spec import Manifest, ModelSpec
 
 
 def exact_graphs(network: ExactNetwork, manifest: Manifest) -> dict[str, bytes]:
-    """Return the files of an exact network: name -> content of encoder.onnx, decoder.onnx, flow.onnx."""
+    """Return the files of an exact network: name -> content of encoder.onnx, decoder.onnx, flow.onnx.
+
+    flow.onnx is there only if the prior is a flow.
+    """
     spec = manifest.spec
     latents = (spec.latent,)
     files = {

@@ -20,11 +20,14 @@ GREATEST_GREY = 255
 
 
 class NotExportableError(ValueError):
-    """A network with a module that has no ONNX form here."""
+    """A network has a module that cannot be exported: it has no form in ONNX or plain PyTorch here."""
 
 
 def float_graphs(vae: VAE, manifest: Manifest) -> dict[str, bytes]:
-    """Return the files of a float VAE: name -> content of encoder.onnx, decoder.onnx, flow.onnx."""
+    """Return the files of a float VAE: name -> content of encoder.onnx, decoder.onnx, flow.onnx.
+
+    flow.onnx is there only if the prior is a flow. Raises NotExportableError.
+    """
     image = Value("image", "uint8", vae.spec.image.shape)
     mu, logvar, latents = (
         Value(name, "float32", (vae.spec.latent,)) for name in ("mu", "logvar", "latents")

@@ -152,7 +152,7 @@ def load(path: "str | Path" = Path(__file__).with_name("{weights}")) -> VAE:
 
 
 def torch_files(vae: VAE, manifest: Manifest) -> dict[str, bytes]:
-    """Return the file of code and the file of weights of a VAE: name -> content."""
+    """Return vae.py and vae.safetensors of a VAE: name -> content; raises NotExportableError."""
     arrays = to_arrays(vae.state_dict())
     entries = {"zserve": json.dumps(metadata(manifest, "vae"))}
     return {CODE: source(vae, manifest).encode(), WEIGHTS: safetensors.numpy.save(arrays, entries)}
