@@ -51,8 +51,8 @@ class ExactFlow:
         u, factors = np.split(self._forward(z), [self._latent], axis=1)
         logs = rounding.log(factors.astype(np.float64))
         total = np.zeros(len(z), np.float64)
-        for of_coupling in np.split(logs, self._factor_ends[:-1], axis=1):
-            total += rounding.sequential_sum(of_coupling)
+        for coupling_logs in np.split(logs, self._factor_ends[:-1], axis=1):
+            total += rounding.sequential_sum(coupling_logs)
         return np.ascontiguousarray(u), total.astype(np.float32)
 
     def gaussian_forward(self, mu: Floats, logvar: Floats) -> tuple[Floats, Floats]:

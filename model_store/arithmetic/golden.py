@@ -66,10 +66,13 @@ def check(
     golden: Mapping[str, str],
     executor: ExecutorName,
 ) -> None:
-    """Raise GoldenHashError unless an executor reproduces the golden hashes of a version."""
-    found = compute(network, spec, executor)
+    """Raise GoldenHashError unless an executor reproduces the golden hashes of a version.
+
+    Raises ModuleNotFoundError if the executor's library is not installed.
+    """
+    hashes = compute(network, spec, executor)
     different = sorted(
-        name for name in found.keys() | golden.keys() if found.get(name) != golden.get(name)
+        name for name in hashes.keys() | golden.keys() if hashes.get(name) != golden.get(name)
     )
     if different:
         raise GoldenHashError(

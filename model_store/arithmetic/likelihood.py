@@ -14,7 +14,7 @@ from model_store.arithmetic.program import SIGMOID_EXPONENT, SIGMOID_LIMIT, Byte
 
 LIMIT = SIGMOID_LIMIT * 2**SIGMOID_EXPONENT
 NATS = 2.0**20
-"""Units of a table entry in one nat."""
+"""Number of units of a table entry that make one nat."""
 FINE = 16
 """Steps of the mean within one grey level, for the discretised logistic."""
 

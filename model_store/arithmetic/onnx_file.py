@@ -34,7 +34,11 @@ class Value:
 class Graph:
     """A graph under construction: nodes in order, and constants.
 
-    A portable graph uses the operators of ONNX alone, and no other that ONNX Runtime has.
+    Attributes:
+        nodes: NodeProto messages.
+        constants: TensorProto messages.
+        names: Number of names that were made up for values so far.
+        portable: True if only the operators of ONNX itself may be used, none of ONNX Runtime's own.
     """
 
     nodes: list[bytes] = field(default_factory=list)

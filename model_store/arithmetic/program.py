@@ -78,7 +78,7 @@ class Deconvolution:
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """Per-channel a * clamp(rint(x), -limit, limit) + b, times 2^-exponent; any shape."""
+    """Per channel 2^-exponent (scale * clamp(rint(x), -limit, limit) + bias); any shape."""
 
     scale: Int16
     bias: Int32
