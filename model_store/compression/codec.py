@@ -59,7 +59,8 @@ class Codec:
     def compress(self, levels: Bytes) -> bytes:
         """Compress grey levels 0..255, (images, channels, height, width), to one file.
 
-        The same images give the same file on every machine.
+        The same images give the same file on every machine. Raises ValueError if there is no image, or an
+        image does not have the shape of the model.
         """
         header = self._header(len(levels))
         if levels.shape[1:] != header.shape or levels.dtype != np.uint8:
@@ -161,7 +162,7 @@ class Step:
 
 
 def steps(header: Header) -> Iterator[Step]:
-    """Return the steps in order: 1, 2, 4, ... images, and at most as many as the file has lanes."""
+    """Yield the steps in order: 1, 2, 4, ... images, and at most as many as the file has lanes."""
     begin, size, lanes = 0, 1, 1
     while begin < header.images:
         end = min(begin + size, header.images)

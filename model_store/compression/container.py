@@ -50,7 +50,7 @@ class Header:
 
     @property
     def lanes(self) -> int:
-        """Number of states."""
+        """Number of lanes, each of which has one state in the file."""
         return max(1, min(MOST_LANES, self.images // IMAGES_PER_LANE))
 
     def to_bytes(self) -> bytes:
