@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _Done(Generic[T]):
-    """A result, and the times (s) of the begin and the end of its computation."""
+    """A result, and the times (s, by perf_counter) at which its computation began and ended."""
 
     result: T
     began: float
@@ -51,7 +51,16 @@ class _Done(Generic[T]):
 
 
 class Compressor:
-    """Compresses and decompresses with the versions of a store. Use it from one event loop."""
+    """Compresses and decompresses with the versions of a store. Use it from one event loop.
+
+    Args:
+        store: Where versions are loaded from.
+        timeout_s: Longest time from a call to its result.
+        target_wait_s: Longest estimated time until a file is ready. A file that would be ready later
+            is refused, unless no other file is before it.
+        threads: CPU threads of ONNX Runtime.
+        hooks: Receives the times of each file.
+    """
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class DirectFunctions(ModelFunctions):
-    """The functions of models, computed at once. Threads take turns."""
+    """The functions of models, computed in the thread that calls them, one call at a time."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()

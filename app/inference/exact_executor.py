@@ -83,7 +83,7 @@ class ExactExecutor:
 
 
 def fastest(program: Program, shape: Sequence[int], threads: int = 1) -> FunctionExecutor:
-    """Return the executor that computes a function fastest on this CPU; inputs (batch, *shape).
+    """Time ONNX Runtime and numpy, and return the executor that is faster; inputs (batch, *shape).
 
     numpy is tried for functions of linear layers only: its convolutions are slow, and a flow, which has
     many small operations, takes it 2.7 to 5 times as long as ONNX Runtime.

@@ -71,7 +71,7 @@ class FairQueue:
         self.work_s = 0.0
         """Estimated computing time (s) of all rows that wait."""
         self.clients: dict[str, ClientJobs] = {}
-        """Jobs by client; only clients with jobs."""
+        """Client -> its jobs; a client without jobs has no entry."""
 
     def backlog(self, client: str) -> Backlog:
         """Return the work before a request that this client would add now."""

@@ -18,7 +18,10 @@ class ModelFunctions(ABC):
     """Encode, decode and the other functions of a model, in terms of `_run`."""
 
     async def encode(self, model: LoadedModel, x: Floats) -> tuple[Floats, Floats]:
-        """Encode x (batch, channels, height, width) in [0, 1]; mu, logvar (batch, latent)."""
+        """Return mu and logvar, both (batch, latent), in the space of u, where the prior is N(0, I).
+
+        x is (batch, channels, height, width) in [0, 1].
+        """
         mu, logvar = await self._run(model, "encode", x)
         return mu, logvar
 
@@ -40,22 +43,22 @@ class ModelFunctions(ABC):
         return z
 
     async def decode(self, model: LoadedModel, z: Floats) -> Floats:
-        """Decode z (batch, latent) to mean images (batch, channels, height, width) in [0, 1]."""
+        """Decode z ~ N(0, I) (batch, latent) to mean images in [0, 1], (batch, channels, height, width)."""
         (images,) = await self._run(model, "decode", z)
         return from_bytes(images) if images.dtype == np.uint8 else images
 
     async def decode_levels(self, model: LoadedModel, z: Floats) -> Bytes:
-        """Decode z (batch, latent) to grey levels 0..255, (batch, channels, height, width)."""
+        """Decode z ~ N(0, I) (batch, latent) to levels 0..255, (batch, channels, height, width)."""
         (images,) = await self._run(model, "decode", z)
         return images if images.dtype == np.uint8 else to_bytes(images)
 
     async def log_likelihood(self, model: LoadedModel, x: Floats, z: Floats) -> Floats:
-        """Return ln p(x | z) of each pair; (batch, ...), (batch, latent) -> (batch,), nats."""
+        """Return ln p(x | z) of each pair, (batch,), nats; x (batch, ...), z ~ N(0, I) (batch, latent)."""
         (log_px,) = await self._run(model, "log_likelihood", x, z)
         return log_px
 
     async def posterior(self, model: LoadedModel, x: Floats) -> tuple[Floats, Floats]:
-        """Return mu and logvar of q(z | x), before a flow; x (batch, ...) in [0, 1]."""
+        """Return mu and logvar of q(z | x), before a flow, both (batch, latent); x (batch, ...) in [0, 1]."""
         mu, logvar = await self._run(model, "posterior" if model.has_flow else "encode", x)
         return mu, logvar
 

@@ -49,7 +49,7 @@ MAX_ON_LOOP_S = 0.005
 
 
 _TIMED_AS: Mapping[Function, Function] = {"posterior": "encode", "log_joint": "log_likelihood"}
-"""Functions that are not measured, because they run the networks of others."""
+"""Function that is not timed -> the function whose time it gets, because both run the same network."""
 
 
 def warm_up(
