@@ -28,6 +28,7 @@ class ConnectionLimits:
     """Limits of one connection, and of their number."""
 
     connections: int = 2048
+    """Largest number of open connections of a worker."""
     head_bytes: int = 64 * 1024
     """Size of the request line and the headers, or of the trailers of a body."""
     head_timeout_s: float = 10.0
@@ -41,9 +42,9 @@ class ConnectionLimits:
     held_bytes: int = 256 * 1024 * 1024
     """Bytes of all connections that wait for the rest of a body, or for a client that reads."""
     retry_after_s: int = 1
-    """Value of Retry-After if there are too many connections."""
+    """Value of Retry-After (s) if there are too many connections."""
     root_path: str = ""
-    """Prefix of the types of problems."""
+    """Prefix under which a proxy publishes the service; the types of problems begin with it."""
 
     @classmethod
     def of(cls, settings: Settings) -> "ConnectionLimits":
@@ -105,7 +106,7 @@ class ConnectionTable:
         return len(self._open)
 
     def add(self, connection: Connection) -> bool:
-        """Add a new connection and make room for it; return False if there is none."""
+        """Add a new connection and make room for it; return False if there is no room."""
         self._open.add(connection)
         if not self._sweeping:
             self._sweeping = True
@@ -148,7 +149,7 @@ class ConnectionTable:
             self._sweep_in(_SWEEP_S)
 
     def _free_memory(self) -> None:
-        """Close the connections with the most bytes while clients make the service hold too many."""
+        """Close the connections that hold the most bytes, until all together hold at most `held_bytes`."""
         sizes = {each: each.held_bytes for each in (*self.waiting, *self.stalled)}
         total = sum(sizes.values())
         for connection in sorted(sizes, key=lambda each: -sizes[each]):

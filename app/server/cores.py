@@ -1,4 +1,4 @@
-"""How many workers this machine, or this container, has room for."""
+"""Choose the number of workers by the cores and the memory of this machine or container."""
 
 import contextlib
 import importlib.util

@@ -51,13 +51,13 @@ class Drain:
         self._stopping = stopping
         self._idle_since: dict[Any, float] = {}
 
-    async def run(self, patience_s: float) -> None:
-        """Answer what has been sent, for at most `patience_s`, and cut the rest.
+    async def run(self, grace_s: float) -> None:
+        """Answer the requests that have been sent, for at most `grace_s`, and cancel the others.
 
-        A forced exit (a second Ctrl-C) cuts it at once.
+        A forced exit (a second Ctrl-C) cancels them at once.
         """
         now = asyncio.get_running_loop().time
-        deadline = now() + patience_s
+        deadline = now() + grace_s
         # An answer with this header closes its connection; requests that begin from now on have it.
         self._state.default_headers = [*self._state.default_headers, _CLOSE]
         for connection in self._connections:
@@ -76,7 +76,7 @@ class Drain:
         return bool(self._connections or self._state.tasks)
 
     def _is_done(self, now: float) -> bool:
-        """Close idle connections; return True if none is left."""
+        """Close idle connections; return True if no connection and no request is left."""
         self._close_idle(now)
         return not self._has_work()
 
@@ -106,12 +106,12 @@ class Drain:
             task.cancel()
         await _poll(lambda: not self._has_work(), CUT_S)
         for connection in list(self._connections):
-            connection.transport.abort()  # of a client that does not read
+            connection.transport.abort()  # its client does not read the answer
         await _poll(lambda: not self._connections, CUT_S)
 
 
 async def _poll(condition: Callable[[], bool], timeout_s: float = math.inf) -> None:
-    """Wait until a condition holds, for at most `timeout_s`; uvicorn has no events for these."""
+    """Wait until a condition holds, for at most `timeout_s`; uvicorn has no event to wait for."""
     now = asyncio.get_running_loop().time
     deadline = now() + timeout_s
     while not condition() and now() < deadline:  # noqa: ASYNC110

@@ -1,7 +1,7 @@
-"""The folder in which several workers keep their metrics, removed by whoever ends last.
+"""The folder in which several workers keep their metrics; the last process that uses it removes it.
 
 The supervisor and its workers share one lock on the folder, which the kernel releases when the last
-of them has ended. So a folder without a lock belongs to nobody, also after kill -9.
+of them has ended, also after kill -9. A folder without a lock is therefore not used any more.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from pathlib import Path
 
 _PREFIX = "zserve-metrics-"
 _YOUNG_S = 60.0
-"""Age (s) of a folder from which it counts as abandoned: a new one may not be locked yet."""
+"""Age (s) up to which a folder is kept though it is not locked: its service may be just starting."""
 
 
 class MetricsFolder:
@@ -33,7 +33,7 @@ class MetricsFolder:
 
 
 def remove_abandoned() -> None:
-    """Remove the folders of services all of whose processes were killed."""
+    """Remove the folders that services left behind because all of their processes were killed."""
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > _YOUNG_S:

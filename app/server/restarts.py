@@ -1,4 +1,4 @@
-"""When workers that ended are replaced, and which ones a restart has still to replace."""
+"""The delay before a worker that ended is replaced, and the workers that a restart has yet to replace."""
 
 from collections.abc import Container, Iterable
 
@@ -52,10 +52,10 @@ class RollingRestart:
         self.outdated = [pid for pid in pids if pid != self.replacement]
 
     def keep(self, pids: Container[int]) -> None:
-        """Forget workers that have ended; they are replaced as all others that end."""
+        """Keep only the workers `pids` on the list; one that has ended is replaced like any other."""
         self.outdated = [pid for pid in self.outdated if pid in pids]
 
     def abandon(self) -> None:
-        """Keep the workers that are left."""
+        """End the restart: the outdated workers that are left go on working."""
         self.outdated = []
         self.replacement = None

@@ -70,9 +70,9 @@ class Server(uvicorn.Server):
             await asyncio.sleep(self._delay_s)
         if self._reporter is None or self._reporter.orphaned:  # else the supervisor does it
             refuse_new_clients(sockets or ())
-        patience_s = self.config.timeout_graceful_shutdown
+        grace_s = self.config.timeout_graceful_shutdown
         drain = Drain(self, sockets or (), self._stopping)
-        await drain.run(math.inf if patience_s is None else patience_s)
+        await drain.run(math.inf if grace_s is None else grace_s)
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await self.lifespan.shutdown()

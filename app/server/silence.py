@@ -9,9 +9,10 @@ import socket
 def end_if_silent(transport: asyncio.Transport) -> bool:
     """End the sending half of a connection, unless bytes of its client have arrived unread.
 
-    Return True if the connection may be closed. A connection that is closed with unread bytes is
-    reset, and the request in them is lost. The event loop closes connections a moment later; a
-    client that looks before it sends its next request sees the end from now on.
+    Return True if the connection may be closed. If a connection is closed while bytes of a request are
+    unread, the kernel resets it, and the request is lost. The sending half is ended at once, because the
+    event loop closes a connection only a moment after `close`: a client that checks its connection
+    before it sends the next request then finds that it has ended.
     """
     fd = transport.get_extra_info("socket").fileno()
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as connection:

@@ -1,7 +1,7 @@
-"""Write to stderr from a thread, so that a reader who has stopped reading does not stop the service.
+"""Write to stderr from a thread, so that a pipe that nothing reads does not stop the service.
 
-A pipe takes 64 KiB until somebody reads it. Then each write waits, and with it the event loop that
-logs a line.
+A pipe holds 64 KiB. Once it is full, each write blocks until the program at its other end reads, and
+so would the event loop when it logs a line.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 MAX_WAITING_BYTES = 1024 * 1024
 """Bytes that wait while stderr is blocked; what comes later is dropped and counted."""
 FLUSH_S = 1.0
-"""Longest time (s) that flush() waits for stderr."""
+"""Longest time (s) that `drain` waits for stderr."""
 
 
 class ThreadedStderr(io.TextIOBase):
@@ -68,7 +68,7 @@ class ThreadedStderr(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: lines are written as soon as possible, and nobody should wait for them."""
+        """Do nothing: the thread writes lines as soon as possible, and no caller has to wait for it."""
 
     def drain(self, timeout_s: float = FLUSH_S) -> None:
         """Wait until everything is written, for at most `timeout_s`."""
@@ -116,6 +116,6 @@ def threaded_stderr() -> Iterator[None]:
 
 
 def drain_stderr() -> None:
-    """Wait a moment until stderr has taken what was written; call it before a process ends."""
+    """Wait until the thread has written all lines, for at most FLUSH_S; call it before a process ends."""
     if isinstance(sys.stderr, ThreadedStderr):
         sys.stderr.drain()

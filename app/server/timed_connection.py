@@ -1,7 +1,7 @@
-"""A connection that gives its client a time for everything, and closes in order.
+"""Deadlines of one connection: for requests, bodies and the reading of answers; and how it is closed.
 
-A deadline is an attribute, which `ConnectionTable` compares with the clock once per second, so that a
-request pays for no timer.
+A deadline is an attribute, which `ConnectionTable` compares with the clock once per second. This is
+cheaper than a timer for each request.
 """
 
 import asyncio
@@ -33,22 +33,25 @@ A connection that is closed with unread bytes is reset, and the reset may overta
 
 
 class Phase(enum.Enum):
-    """Message or event that the connection waits for."""
+    """State of a connection: what it waits for its client to do."""
 
     IDLE = enum.auto()
-    """A further request, or nothing."""
+    """All requests are answered; the client may send another one, or nothing."""
     HEAD = enum.auto()
-    """A request, or the rest of its headers."""
+    """The client has to send a request, or the rest of its headers."""
     BODY = enum.auto()
-    """The rest of a body."""
+    """The client has to send the rest of a body."""
     COMPLETE = enum.auto()
-    """Nothing: the newest request is complete, and is being answered."""
+    """The newest request has arrived and is being answered; nothing is expected of the client."""
     CLOSING = enum.auto()
-    """That it reads the last answer; whatever it sends is dropped."""
+    """The client has to read the last answer; bytes that it sends are dropped."""
 
 
 class HoldableFlow(FlowControl):
-    """Flow control that does not resume reading while the connection holds enough bytes."""
+    """Flow control that does not resume reading between `hold` and `release`.
+
+    A connection holds it while the unparsed bytes of later requests fill its buffer.
+    """
 
     held = False
 
@@ -63,7 +66,7 @@ class HoldableFlow(FlowControl):
         self.pause_reading()
 
     def release(self) -> None:
-        """Resume reading."""
+        """Resume reading, and let the app pause and resume it again."""
         self.held = False
         self.resume_reading()
 
@@ -73,7 +76,7 @@ class TimedConnection(SheddingProtocol):
 
     Attributes:
         phase: What the connection expects of the client.
-        deadline: Time of the event loop at which the client must have done so.
+        deadline: Time, by the clock of the event loop, at which the client must have done that.
         head_fed: Bytes that were parsed since the head began, or since the last part of the body.
         unparsed: Bytes that have to wait until earlier requests are answered.
     """

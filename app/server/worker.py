@@ -1,4 +1,4 @@
-"""A worker process: its reports to the supervisor, and what the supervisor knows of it."""
+"""A worker process: the reports that it sends, and the state that the supervisor keeps of it."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ class Reporter:
         self._write(b"%b%d;" % (_BEAT, connections))
 
     def ready(self) -> None:
-        """Report that requests are answered from now on."""
+        """Report that this worker answers requests from now on."""
         self._write(_READY)
 
     def failed(self, reason: str) -> None:
@@ -77,7 +77,7 @@ class WorkerProcess:
     kill_at: float | None = None
 
     def read(self) -> None:
-        """Read the reports that have come."""
+        """Read the reports that have come, and update the state by them."""
         try:
             data = os.read(self.pipe, 65536)
         except BlockingIOError:
