@@ -1,4 +1,4 @@
-"""Read what /compress and /decompress are sent: images to keep without loss, compressed files."""
+"""Bodies of /compress and /decompress: their content types, and the header of a compressed file."""
 
 from app.settings import Settings
 from app.typing import Bytes

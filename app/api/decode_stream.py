@@ -117,7 +117,10 @@ async def decode_and_render(
 
 
 async def _stream(task: DecodeTask, output: OutputOptions, services: Services) -> Response:
-    """Decode the first piece before the answer begins, so that an error can still be answered."""
+    """Answer with an archive that is made while it is sent.
+
+    The first piece is decoded before the answer begins, so that its errors still become problems.
+    """
     first = await _decode_piece(task, 0, services)
     return StreamingResponse(
         _pieces(task, output, services, first),

@@ -63,10 +63,10 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _path_with_other_slash(request: Request) -> str | None:
-    """Return the path with its last slash added or removed, if only that one has a route.
+    """Return the path with a slash added or removed at its end, if only that path has a route; else None.
 
-    The address is relative to the host, unlike starlette's own redirect: Host is what the client
-    or a cache says it is, and must not decide where a client is sent.
+    The address has no host, unlike that of starlette's own redirect: the header Host comes from the
+    client or from a cache, and must not decide where a client is sent.
     """
     path: str = request.scope["path"]
     if "endpoint" in request.scope or path == "/":

@@ -1,4 +1,4 @@
-"""Read images in base64 and the models of a store, for the tools of the Model Context Protocol."""
+"""What both users of `mcp_tools` need: images in base64, and manifests and samples of a store."""
 
 import base64
 import binascii

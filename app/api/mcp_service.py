@@ -63,10 +63,11 @@ def session_manager(services: Services) -> StreamableHTTPSessionManager:
 
 
 def _security(settings: Settings) -> TransportSecuritySettings:
-    """Let pages of other sites not call a service that only this machine is meant to reach.
+    """Return the settings that keep pages of other sites from calling a service on this machine alone.
 
-    Such a page reaches it under a name of its own that has the address of this machine, so Host and
-    Origin must be of this machine. Behind a proxy, and on other addresses, the name is not known.
+    By DNS rebinding, such a page reaches the service under a name of its own whose address is that of
+    this machine. Host and Origin must therefore name this machine. If the service is behind a proxy or
+    listens on another address, its names are not known, and nothing is checked.
     """
     if settings.host not in _LOOPBACK or settings.trusted_proxies:
         return TransportSecuritySettings(enable_dns_rebinding_protection=False)

@@ -19,7 +19,7 @@ from app.typing import Bytes, Floats
 from model_store.preprocessing import to_bytes
 
 _MAX_LISTED = 20
-"""Names of directions in a message."""
+"""Largest number of names of directions in a message."""
 _NUMBER = re.compile(r"[+-]?(\d{1,9}(\.\d{0,15})?|\.\d{1,15})", re.ASCII)
 
 

@@ -1,4 +1,4 @@
-"""Parse multipart forms, with the files that some clients send without a plain `filename`."""
+"""Parse multipart forms, also those whose files have no parameter `filename`."""
 
 import asyncio
 import sys

@@ -60,7 +60,8 @@ _cached = lru_cache(maxsize=256)(_best)
 def qualities(header: str) -> dict[str, float]:
     """Parse an Accept header to media range -> quality, RFC 9110 section 12.5.1.
 
-    Accept-Encoding has the same form, with content codings instead of media ranges. A quality that cannot be parsed counts as 1.
+    Accept-Encoding has the same form, with content codings instead of media ranges. A quality that
+    cannot be parsed counts as 1.
     """
     ranges = {}
     for item in header.lower().split(",")[:_MAX_RANGES]:

@@ -1,4 +1,4 @@
-"""Sizes of pictures by width and height, for clients that do not ask for a whole factor."""
+"""Sizes of pictures as width and height, for the endpoints of OpenAI's API, which have no `scale`."""
 
 import re
 from collections.abc import Mapping

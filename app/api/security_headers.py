@@ -1,4 +1,4 @@
-"""Headers that every answer has, so that a browser trusts it with as little as possible."""
+"""Headers that every answer has, by which a browser restricts what it loads, runs and frames."""
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -6,7 +6,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 def security_headers(frame_ancestors: str = "") -> Headers:
     """Return the headers; `frame_ancestors` are the other sites that may show the page in a frame.
 
-    X-Frame-Options cannot name sites, and is left out if there are some.
+    X-Frame-Options cannot name sites, so it is left out if `frame_ancestors` names some.
     """
     policy = (
         "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; "

@@ -1,4 +1,4 @@
-"""Believe what trusted proxies say about a request: its client, its scheme, and its path's prefix."""
+"""Set client, scheme and prefix of the path of a request by the headers of trusted proxies."""
 
 from typing import Any, cast
 

@@ -22,10 +22,10 @@ VALID_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 class RequestContextMiddleware:
     """Assign a request id, continue the trace, and turn uncaught exceptions into a 500 problem.
 
-    Each answer also has the headers that tell browsers what it may do.
     The id is returned in X-Request-ID. A client may send its own id in that header; an id that
     could not be logged safely is replaced. A trace in `traceparent` is continued: log and answer
     name a span of the service within it, or OpenTelemetry's span if OpenTelemetry traces requests.
+    Security headers, which limit what a browser may do with an answer, are added to every answer.
     """
 
     def __init__(self, app: ASGIApp, *, tracing: bool, frame_ancestors: str = "") -> None:
