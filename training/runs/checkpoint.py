@@ -68,6 +68,7 @@ class _File(Frozen):
     """Content of checkpoint-*.json."""
 
     sha256: str
+    """SHA-256 of the tensors file."""
     progress: RunState
 
 

@@ -7,7 +7,7 @@ from training.fitting.events import EpochDone, EpochProgress
 
 @dataclass(frozen=True)
 class Started:
-    """The data is in memory and the first epoch begins."""
+    """The data is in memory, and the remaining epochs begin."""
 
     dataset: str
     images: int
@@ -37,7 +37,7 @@ class Measuring:
 
 @dataclass(frozen=True)
 class StageProgress:
-    """Part that is done of what is being measured, during training or after it."""
+    """Progress of the measurement that runs now, during training or after it."""
 
     fraction: float
     """From 0 to 1."""

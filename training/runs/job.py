@@ -16,12 +16,15 @@ class Job:
     preset_name: str
     preset: Preset
     data_dir: Path
+    """Folder of the data sets."""
     store: Store
+    """Store into which the version is published."""
     name: str
     """Name of the model in the store."""
     folder: Path
     """Folder of the run: checkpoints, logs, history.csv."""
     seed: int = 0
+    """Seed of the initial weights, the order of the images, and all noise."""
     device: Device = Device.AUTO
     threads: Threads | None = None
     """CPU threads; None keeps the number that PyTorch has."""
@@ -33,6 +36,7 @@ class Job:
     restart: bool = False
     """Discard an unfinished run in the folder."""
     tensorboard: bool = True
+    """Write TensorBoard's event files into the folder."""
     best: bool | None = None
     """Publish the epoch with the lowest test loss (True), the last one (False), or the last one
     unless the best is clearly better (None)."""

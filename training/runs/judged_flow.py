@@ -28,7 +28,10 @@ def judge_of_rounds(preset: Preset, splits: Splits, vae: VAE) -> Judge:
 
 
 def fit_flow_again(vae: VAE, judge: Judge, splits: Splits, rounds: Rounds, seed: int) -> None:
-    """Fit the flow of a VAE to the draws that a judge is sure of, in place."""
+    """Fit the flow of a VAE to the draws that a judge is sure of, in place.
+
+    `splits` must have labels. VAE and images must be on one device.
+    """
     noise = torch.Generator(vae.device).manual_seed(seed)
     labels = splits.train.require_labels().long()
     counts = torch.bincount(labels, minlength=judge.head.out_features)

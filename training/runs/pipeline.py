@@ -87,7 +87,7 @@ def _run(job: Job, report: Callable[[Event], None], processes: Processes) -> Out
     check_space(job.folder, _checkpoint_bytes(vae, preset), "keeping checkpoints")
     if job.store.in_folder:
         check_space(job.store.root, _weight_bytes(vae), "publishing the version")
-    # whatever can fail is found before a data set is downloaded
+    # The checks above come first, so that they fail before a data set is downloaded.
     splits = loading.load(preset.data, job.data_dir, preset.model, download=job.download)
     for line in splits.notices:
         report(Notice(line))
@@ -224,7 +224,7 @@ def _train(
 
 
 def _draw(draw: Callable[[VAE], None], vae: VAE, report: Callable[[Event], None]) -> None:
-    """Draw the sheets; a disk that refuses them does not end the training."""
+    """Draw the sheets; report a notice if they cannot be written, and go on with the training."""
     try:
         draw(vae)
     except OSError as error:
@@ -238,7 +238,10 @@ def _epoch_to_publish(
     state: RunState,
     report: Callable[[Event], None],
 ) -> int:
-    """Choose the last epoch or the best; give the trainer its weights, and return the epoch."""
+    """Choose the last epoch or the best one, load its weights into the trainer, and return its number.
+
+    If the checkpoint of the best epoch is damaged, the last epoch is chosen, and a notice reported.
+    """
     best = checkpoint.best_epoch(state)
     losses = {done.epoch: done.test.loss for done in state.history}
     last_loss, best_loss = losses[state.epoch], losses[best]

@@ -14,12 +14,10 @@ from model_store.durable_files import replace_durably
 from model_store.vae import VAE
 from training.errors import CheckpointError
 from training.fitting.events import EpochDone
+from training.runs.sheets import sample_images
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
-
-SAMPLES = 64
-SEED = 0
 
 COLUMNS = (
     "epoch",
@@ -102,11 +100,12 @@ def scalars(done: EpochDone) -> dict[str, float]:
 
 @torch.no_grad()
 def sample_grid(vae: VAE) -> torch.Tensor:
-    """Decode the same z ~ N(0, I) in each epoch; (3, height, width) in [0, 1]."""
+    """Arrange the images of `sheets.sample_images` in one; (3, height, width) in [0, 1].
+
+    The VAE is left in evaluation mode.
+    """
     vae.eval()
-    z = torch.randn((SAMPLES, vae.spec.latent), generator=torch.Generator().manual_seed(SEED))
-    images = vae.mean_image(vae.decode(z.to(next(vae.parameters()).device)))
-    grid: torch.Tensor = make_grid(images.cpu(), nrow=8, padding=2)
+    grid: torch.Tensor = make_grid(sample_images(vae).cpu(), nrow=8, padding=2)
     return grid
 
 

@@ -1,7 +1,8 @@
 """Sheets of images in a run's folder, which show from the first minute on what is learnt.
 
-`samples.png` decodes the same latents each time, `reconstructions.png` shows the same test images
-above their reconstructions. They stay in the run's folder: the second one shows the data set.
+`samples.png` has the images of the same latents each time, `reconstructions.png` the same test images
+above their reconstructions. The sheets are not published, because reconstructions.png shows images of
+the data set.
 """
 
 import io
@@ -24,7 +25,7 @@ RECONSTRUCTED_IMAGES = 16
 COLUMNS = 8
 SEED = 0
 TILE_PIXELS = 64
-"""Images are magnified to about this side."""
+"""Side in pixels to which images are magnified at most."""
 FIRST_S = 20.0
 """Time (s) after which the first sheets of a run are drawn; each later wait is twice as long."""
 LONGEST_S = 300.0
@@ -33,7 +34,7 @@ SHORTEST_S = 1.0
 
 
 class Sheets:
-    """The sheets of one run; `clock` returns the time in s."""
+    """The sheets of one run; `clock` returns a monotonic time in seconds."""
 
     def __init__(
         self, folder: Path, test: Images, clock: Callable[[], float] = time.monotonic
@@ -48,7 +49,7 @@ class Sheets:
         self.originals = test.batch(first)
 
     def draw_in_epoch(self, vae: VAE) -> None:
-        """Draw if it is time for the next sheets."""
+        """Draw both sheets if the current wait is over: FIRST_S, then twice as long, up to LONGEST_S."""
         if self.clock() - self.drawn_s >= self.wait_s:
             self.wait_s = min(2 * self.wait_s, LONGEST_S)
             self.draw(vae)

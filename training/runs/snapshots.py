@@ -146,7 +146,7 @@ class SnapshotRecorder:
 
     @torch.no_grad()
     def _take(self, vae: VAE, epochs: float) -> None:
-        """Take a snapshot; the network stays in its mode, and no generator of the training moves."""
+        """Take a snapshot, without changing the mode of the network or the training's random numbers."""
         training = vae.training
         vae.eval()
         noise = torch.Generator(vae.device).manual_seed(SEED)

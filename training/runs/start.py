@@ -59,12 +59,12 @@ def _evenly_spaced(train: Images, most: int) -> Tensor:
 
 
 def _weights(start: VAE, vae: VAE) -> dict[str, Tensor]:
-    """Return the weights of the start, with the flow of the VAE if theirs differ in form."""
-    own = {k: v for k, v in vae.state_dict().items() if k.startswith("flow.")}
-    theirs = start.state_dict()
+    """Return the weights of the start; if the priors differ, with the flow of the VAE instead of its own."""
+    flow = {k: v for k, v in vae.state_dict().items() if k.startswith("flow.")}
+    weights = start.state_dict()
     if start.spec.prior != vae.spec.prior:
-        theirs = {k: v for k, v in theirs.items() if not k.startswith("flow.")}
-    return own | theirs
+        weights = {k: v for k, v in weights.items() if not k.startswith("flow.")}
+    return flow | weights
 
 
 def _start(store: Store, ref: ModelRef) -> VAE:
