@@ -1,4 +1,4 @@
-"""The beginning of a card: what a reader wants to know first, in sentences."""
+"""The section "In short" of a card: subject, quality, weaknesses and use of a version, in sentences."""
 
 from collections.abc import Mapping, Sequence
 

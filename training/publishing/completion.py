@@ -35,7 +35,7 @@ CLASSES = "classes"
 
 @dataclass(frozen=True)
 class Parts:
-    """Measured parts of a version; those that it has, or whose data set tells nothing, are empty."""
+    """Measured parts that a version lacks; empty are those that it has or that its data cannot give."""
 
     directions: Directions = NO_DIRECTIONS
     table: DirectionTable | None = None

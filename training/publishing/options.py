@@ -26,6 +26,7 @@ class ReleaseOptions:
     """Options for measuring, storing and illustrating a version."""
 
     level: EvaluationLevel = EvaluationLevel.FULL
+    """Amount of measuring."""
     storage: Storage = Storage.FLOAT32
     figures: Figures = Figures.ALL
     arithmetic: Arithmetic = "exact-1"

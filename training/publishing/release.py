@@ -96,8 +96,8 @@ def prepare_release(
     """Quantise, measure and draw figures; `report` is called with the name of each stage.
 
     `other_figures` (name -> PNG) are added unchanged. `float_numbers` are metrics of these weights
-    in float, which are measured if any is missing. `snapshots` are those of the training. VAE and images must be on one device. Raises
-    SettingError if rounding to 16 bits costs too much.
+    in float, which are measured if any is missing. `snapshots` are those of the training. VAE and
+    images must be on one device. Raises SettingError if rounding to 16 bits costs too much.
     """
     weights = stored_weights(vae, options.storage)
     if options.storage is Storage.FLOAT16:
@@ -206,11 +206,11 @@ def _float_numbers(  # noqa: PLR0917 - the parts of one measurement
     evaluation: Evaluation,
     options: ReleaseOptions,
     judge: Judge | None,
-    known: Mapping[str, Metric],
+    measured: Mapping[str, Metric],
 ) -> dict[str, Metric]:
-    """Return the metrics of the float weights: `known` if they are complete, else new ones."""
-    if float_metrics.are_complete(known, evaluation.metrics):
-        return dict(known)
+    """Return the metrics of the float weights: `measured` if they are complete, else new ones."""
+    if float_metrics.are_complete(measured, evaluation.metrics):
+        return dict(measured)
     return float_metrics.measure(vae, splits, options.level, judge)
 
 
@@ -226,7 +226,7 @@ def stored_weights(vae: VAE, storage: Storage) -> dict[str, Tensor]:
 def draw(
     vae: TrainedVAE, splits: Splits, evaluation: Evaluation, record: TrainingRecord, which: Figures
 ) -> dict[str, bytes]:
-    """Draw the figures of a version; name -> PNG."""
+    """Draw the figures of a version, and return name -> PNG; VAE and images must be on one device."""
     if isinstance(vae, VAE):
         vae.eval()
     device = splits.test.pixels.device
