@@ -1,6 +1,6 @@
 """The attributes of images: as the data set states them, or measured in the images themselves.
 
-An instrument tells an attribute of any image, so that images that a model made can be measured too.
+An instrument measures or predicts the attributes of any image, also of images that a model made.
 Digits are measured by `digit_measures`. Everything that a data set states, such as the weight of a
 font, is predicted by a ridge regression on the features of the judge, or on small grey pixels if
 there is none; its R^2 on the test split says how well.
@@ -41,9 +41,10 @@ def known_attributes(images: Images, dataset: str) -> dict[str, Array]:
 
 @dataclass(frozen=True)
 class Instrument:
-    """Tells the attributes of any images."""
+    """Measures or predicts the attributes of any images."""
 
     how: str
+    """Description of the way, for the protocol of a metric."""
     stds: Mapping[str, float]
     """Standard deviation of each attribute over training images."""
     tell: Callable[[Tensor], Mapping[str, Array]]
@@ -60,10 +61,10 @@ class Instrument:
         scores: dict[str, float] = {}
         for name, values in predicted.items():
             stated = few.attributes[name].double().numpy() if name in few.attributes else None
-            known = np.isfinite(stated) if stated is not None else np.zeros(0, bool)
-            if stated is not None and known.sum() > 1 and stated[known].std() > 0:
-                error = values[known] - stated[known]
-                scores[name] = round(float(1 - (error**2).mean() / stated[known].var()), 4)
+            has_value = np.isfinite(stated) if stated is not None else np.zeros(0, bool)
+            if stated is not None and has_value.sum() > 1 and stated[has_value].std() > 0:
+                error = values[has_value] - stated[has_value]
+                scores[name] = round(float(1 - (error**2).mean() / stated[has_value].var()), 4)
         return scores
 
 
@@ -85,9 +86,9 @@ def make_instrument(
     how = f"attributes predicted by ridge regression on {source}, fitted to the same images"
     rows = features(images.batch(torch.arange(len(images), device=images.pixels.device)))
     predictors = {
-        name: _ridge(rows[known], each[known])
+        name: _ridge(rows[has_value], each[has_value])
         for name, each in values.items()
-        if (known := np.isfinite(each)).any()
+        if (has_value := np.isfinite(each)).any()
     }
 
     def tell(x: Tensor) -> dict[str, Array]:

@@ -98,9 +98,9 @@ def fit_class_mixtures(
 ) -> ClassLatents:
     """Fit one mixture to the posteriors of each class, in the order of the labels.
 
-    mu, logvar (images, latent), labels (images,); every class must occur. `before_flow` is True if mu and
-    logvar are those of q(z | x) under a flow. None chooses `affordable_components`, or a component for
-    each image of a small class.
+    mu, logvar (images, latent), labels (images,); every class must occur. `components` is their number
+    per class; None chooses `affordable_components`, or a component for each image of a small class.
+    `before_flow` is True if mu and logvar are those of q(z | x) under a flow.
     """
     variance = logvar.exp()
     counts = torch.bincount(labels)

@@ -134,12 +134,13 @@ def _attribute_steps(
     """
     columns: dict[str, Array] = {}
     for name, values in attributes.items():
-        known = np.isfinite(values)
-        if known.sum() < MIN_IMAGES or (spread := values[known].std()) == 0:
+        has_value = np.isfinite(values)
+        if has_value.sum() < MIN_IMAGES or (spread := values[has_value].std()) == 0:
             continue
         within = np.zeros(len(values))
-        within[known] = _without_class_means(values[known, None], labels[known])[:, 0] / spread
-        if within[known].std() >= MIN_WITHIN:
+        centred = _without_class_means(values[has_value, None], labels[has_value])[:, 0]
+        within[has_value] = centred / spread
+        if within[has_value].std() >= MIN_WITHIN:
             columns[name] = within
     if not columns:
         return {}
@@ -205,8 +206,8 @@ def _measure(  # noqa: PLR0917 - the parts of one measurement
     judge: Judge | None,
     vectors: Directions,
 ) -> DirectionTable:
-    known = {name: values for name, values in attributes.items() if name in vectors.names}
-    instrument = make_instrument(fitted, known, judge)
+    named = {name: values for name, values in attributes.items() if name in vectors.names}
+    instrument = make_instrument(fitted, named, judge)
     moves = sum(len(_sizes(name)) for name in vectors.names)
     test = _subset(splits.test, max(1, min(MOVED_IMAGES, MAX_DECODED // moves)))
     z = encode_images(vae.posterior, test).mu
@@ -254,10 +255,10 @@ def _share(kept: Tensor) -> float | None:
 
 
 def _mean_change(after: Array, before: Array) -> float:
-    """Return the mean difference over the images that both are known of; 0 if there are none."""
+    """Return the mean difference over the images that have both values; 0 if there are none."""
     difference = after - before
-    known = np.isfinite(difference)
-    return float(difference[known].mean()) if known.any() else 0.0
+    has_both = np.isfinite(difference)
+    return float(difference[has_both].mean()) if has_both.any() else 0.0
 
 
 def _sizes(name: str) -> tuple[float, ...]:

@@ -7,8 +7,9 @@ ln of that mean is at most ln p(x) in expectation and rises to it with L (Burda 
 overestimated. The effective sample size (sum w)^2 / sum w^2, between 1 and L (Kong 1992), shows how
 well q fits.
 
-A few images may lie where the network computes something wild, such as a flow far beyond the latents
-that it learnt. The mean over images would then say nothing, so an image counts `most_nats` at most.
+For a few images the estimate may be absurdly large, for example because their latents lie far beyond
+those that a flow was trained on. They would dominate the mean over images, so an image counts
+`most_nats` at most.
 
 Images are binarized again for each seed (Salakhutdinov & Murray 2008), because the likelihood of a
 grey image under a Bernoulli model is not a density.
@@ -137,7 +138,8 @@ def vae_importance_estimate(
     """Estimate -ln p(x) of images x (images, channels, height, width); q is the VAE's encoder.
 
     If `log_prior` is None, the VAE's prior is used. `images_at_once` times `chunk` latents are
-    decoded at a time, fewer if images are large. A `noise` generator on the CPU gives the same draws for any device of x.
+    decoded at a time, fewer if images are large. A `noise` generator on the CPU gives the same draws
+    for any device of x.
     """
     log_prior = log_prior or vae.log_prior
     at_once = affordable_batch(images_at_once, vae.spec.image.pixels)

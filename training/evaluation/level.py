@@ -7,7 +7,7 @@ class EvaluationLevel(StrEnum):
     """Amount of measuring; each level includes the ones before it.
 
     quick       latents and KL over the whole test split, everything else over its first images
-    bound       the test -ELBO and its parts, linear probe, nearest neighbours
+    bound       the test -ELBO and its parts, typicality, linear probe, nearest neighbours
     full        NLL, and what the judge measures
     exhaustive  the NLL of a few images by thousands of draws
     """

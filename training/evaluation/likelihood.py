@@ -157,7 +157,7 @@ def nll_5000_metrics(vae: TrainedVAE, splits: Splits) -> dict[str, Metric]:
 
 
 def importance_nll(vae: TrainedVAE, images: Images, samples: int, seeds: Sequence[int]) -> MeanNLL:
-    """Return the mean NLL for each seed, in nats."""
+    """Return the mean NLL of images in nats, by `samples` draws of z per image and seed."""
     x = images.batch(torch.arange(len(images), device=images.pixels.device))
     if vae.spec.likelihood == "bernoulli":
         return binarized_nll(vae, x, samples, seeds)

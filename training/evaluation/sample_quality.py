@@ -20,7 +20,9 @@ class ClassQuality:
     right: float
     """Share of the generated images that the judge assigns to this class."""
     precision: float
+    """Share of the generated images within the manifold of the real images of the class."""
     recall: float
+    """Share of the real images of the class within the manifold of the generated images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,7 @@ class Quality:
     """Quality of a set of images, compared with a reference set; shares in [0, 1]."""
 
     sure_share: float
+    """Share of the images that the judge is sure of."""
     relative_sure_share: float
     """sure_share divided by that of the reference; 0 if the judge is sure of no reference image."""
     class_distance: float
@@ -35,6 +38,7 @@ class Quality:
     frechet_distance: float
     """Frechet distance in the judge's features."""
     precision: float
+    """Share of the images within the manifold of the reference images."""
     density: float
     """See `DensityCoverage.density`; can be above 1."""
     recalled: Tensor

@@ -1,4 +1,4 @@
-"""Fit the typicality table of a version, and measure what its score tells apart.
+"""Fit the typicality table of a version, and measure how well its score detects images of other kinds.
 
 The statistics are standardised by training images alone. Test images give the quantiles, and images
 of other kinds only show how well the score works.
@@ -101,7 +101,10 @@ def measure(vae: TrainedVAE, splits: Splits, table: Typicality) -> dict[str, Met
 
 @torch.no_grad()
 def statistics(vae: TrainedVAE, images: Images) -> Doubles:
-    """Return the statistics of images, (images, 4), as the service computes them."""
+    """Return the statistics of images, (images, 4), as the service computes them.
+
+    `model_store.typicality.statistics` defines them.
+    """
     parts = []
     for index in batch_indices(len(images), _ROWS):
         x = images.batch(index.to(images.pixels.device))

@@ -122,7 +122,7 @@ def verify(
 def by_many_draws(
     measured: Mapping[str, Metric], stated: Mapping[str, Metric]
 ) -> dict[str, Metric]:
-    """Return the measured likelihoods by many draws that are not stated."""
+    """Return the likelihoods by 5,000 draws, and those to compare with, that a version does not state."""
     names = (NLL_5000, NLL_128_SAME_IMAGES)
     return {name: measured[name] for name in names if name in measured and name not in stated}
 
@@ -134,7 +134,10 @@ def check_statements(
     level: EvaluationLevel,
     directions: DirectionTable | None = None,
 ) -> Verification:
-    """Compare what manifest and card state with a new evaluation, and with directions if measured."""
+    """Compare the numbers of manifest and card with those of a new evaluation.
+
+    `directions` are measured again, or None if they were not.
+    """
     checks = [
         *_check_metrics(manifest.metrics, evaluation, level),
         *check_latents(manifest, evaluation.latents),
