@@ -1,9 +1,9 @@
 """Draw cartoon faces with known factors: the style ToonHead, drawn by DiceBear.
 
-ToonHead is by Johan Melin, CC BY 4.0. The style has a few hairstyles, mouths, eyes and clothes. What
-is continuous is chosen here: skin and hair along ramps of the style's colours, clothes and background
-by their hue, the length of long hair and the height of the eyebrows. Everything follows from the seed
-and the number of an image, so a smaller data set is the beginning of a larger one.
+ToonHead is by Johan Melin, CC BY 4.0. The style has a few hairstyles, mouths, eyes and clothes. This
+module chooses the continuous factors: skin and hair along ramps of the style's colours, the hue of
+clothes and background, the length of long hair and the height of the eyebrows. An image follows from
+the seed and its number, so a smaller data set is the beginning of a larger one.
 """
 
 import colorsys
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from dicebear import Style
 
 PACKAGES = ("dicebear-core", "dicebear-styles", "resvg-py")
-SIZES = (32, 64)
 
 _STYLE = "toon-head"
 _SKIN = ("#5c3829", "#80503b", "#a36b4f", "#c68e7a", "#f1c3a5")

@@ -5,7 +5,7 @@ and diagnostics for representation learning", JMLR 20), computed by numpy alone:
 
     thickness   pixels    twice the mean distance to the paper along the skeleton of the stroke
     slant       degrees   shear of the second moments; positive if the digit leans to the right
-    width       pixels    of the parallelogram with this shear that has 98 % of the ink in each axis
+    width       pixels    of the parallelogram with this slant that contains 98 % of the ink along each axis
     height      pixels    of the same parallelogram
     length      pixels    of the skeleton
 

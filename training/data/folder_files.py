@@ -1,7 +1,7 @@
-"""Find the image files of a folder, its splits and its classes, and say what is not read.
+"""Find the image files of a folder, its splits and its classes, and report what is not read.
 
-Links to folders are followed. Nothing is left out silently: files that are no images by the ends of
-their names, hidden files, broken links and folders that cannot be listed are all counted.
+Links to folders are followed. Files without the suffix of an image (other than DESCRIPTIONS), hidden
+files, broken links and folders that cannot be listed are not read, and all of them are counted.
 """
 
 import os

@@ -4,9 +4,9 @@
     FOLDER/...                          a fraction is held out as test, the same one each time
 
 Subfolders for classes are optional: if all images are in two or more subfolders, the names of these
-are the classes. They may be links. FOLDER/attributes.csv may state numbers about each image: see
-attributes.py; FOLDER/classes.csv may name the classes: see class_names.py. Images are prepared by the function that also prepares the service's uploads, as
-the preset's `model.upload` says.
+are the classes. Subfolders may be links. FOLDER/attributes.csv may state numbers about each image: see
+attributes.py; FOLDER/classes.csv may name the classes: see class_names.py. Images are prepared by the
+function that also prepares the service's uploads, as the preset's `model.upload` says.
 """
 
 import contextlib
@@ -176,7 +176,7 @@ def _read(
 
 @cache
 def _read_heif() -> None:
-    """Let Pillow open HEIC photos; without the library they are named as files that it cannot open."""
+    """Let Pillow open HEIC photos, if the library pi_heif is installed; otherwise it cannot open them."""
     with contextlib.suppress(ImportError):
         from pi_heif import register_heif_opener  # noqa: PLC0415 - for such folders only
 

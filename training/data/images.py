@@ -50,7 +50,7 @@ class Images:
         return self._at(slice(images, None))
 
     def every(self, step: int) -> "Images":
-        """Return the first of each `step` images."""
+        """Return the images 0, `step`, 2 `step` and so on."""
         return self._at(slice(None, None, step))
 
     def shuffled(self, seed: int) -> "Images":
