@@ -16,7 +16,7 @@ from model_store.vae import VAE, reparameterise
 from training.data.images import affordable_batch
 
 BATCH = 500
-"""Images at once, at most."""
+"""Largest number of images that are computed at once."""
 
 
 class _Sums:

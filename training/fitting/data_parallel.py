@@ -31,7 +31,10 @@ class Processes:
         return 1 / self.size if batch < self.size else (stop - start) / batch
 
     def own(self, rows: Tensor, copies: int = 1, dim: int = 0) -> Tensor:
-        """Return the rows of this process; `copies` is how often the images follow each other."""
+        """Return the rows of this process, along the axis `dim`.
+
+        The rows are `copies` times the images of a batch, one copy after the other.
+        """
         if self.size == 1:
             return rows
         batch = rows.shape[dim] // copies
@@ -63,7 +66,7 @@ class Processes:
         return values
 
     def send(self, text: str) -> str:
-        """Return the text of the first process."""
+        """Return the text of the first process in every process; the texts of the others are ignored."""
         if self.size == 1:
             return text
         content = torch.tensor(list(text.encode()), dtype=torch.uint8)

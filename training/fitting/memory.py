@@ -68,7 +68,7 @@ def estimate_memory(preset: Preset, images: int) -> Memory:
 
 
 def check_memory(preset: Preset, images: int, available: int | None) -> None:
-    """Raise OutOfMemoryError if a training needs more than is available; None is not known."""
+    """Raise OutOfMemoryError if a training needs more than `available` bytes; None checks nothing."""
     needed = estimate_memory(preset, images)
     if available is not None and needed.total > available:
         raise OutOfMemoryError(

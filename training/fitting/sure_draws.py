@@ -21,7 +21,7 @@ from training.fitting.prior import EncodedImages
 from training.progress import tracked
 
 BATCH = 500
-"""Latents that are drawn at a time."""
+"""Number of latents that pass through the flow at a time."""
 WEIGHT_DECAY = 1e-3
 WARMUP_STEPS = 100
 CLIP_NORM = 5.0
@@ -82,7 +82,7 @@ def fit_to_sure_draws(
 def _sure_draws(
     vae: VAE, classes: Classes, shares: Tensor, draws: int, noise: torch.Generator
 ) -> _SureDraws:
-    """Draw from the flow; keep what the classifier is sure of, and of whose class there are images."""
+    """Draw from the flow; keep draws of a class that the classifier is sure of and that has images."""
     flow = cast(RealNVP, vae.flow).eval()
     u = torch.randn((draws, vae.spec.latent), generator=noise, device=vae.device)
     z = torch.cat([flow.inverse(part) for part in torch.split(u, BATCH)])

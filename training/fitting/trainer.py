@@ -111,7 +111,10 @@ class Trainer:
             )
 
     def epoch(self, train: Images, epoch: int = 1) -> Iterator[EpochProgress]:
-        """Pass over the images; the last progress report covers all of them."""
+        """Train one epoch in place, and yield its progress; the last report covers all images.
+
+        `epoch` is its number, from 1.
+        """
         if self._is_flow_only(epoch):
             yield from self._prior_epoch(train, epoch)
             return
@@ -136,7 +139,7 @@ class Trainer:
                 _check_that_it_is_finite(averages, epoch)
                 yield EpochProgress(epoch, images, averages, images / (now - started))
                 reported = time.perf_counter()
-                started += reported - now  # what the receiver does takes no time of training
+                started += reported - now  # leaves out the caller's time for the report
 
     @property
     def _first_prior_only_epoch(self) -> int:
