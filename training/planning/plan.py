@@ -1,7 +1,7 @@
 """Plan a training from the survey of a folder: a preset, and for each choice the reason.
 
-All functions here are pure. Steps are what a network learns by, so that they are chosen first, and
-epochs, averaging and warm-up follow from their number.
+All functions here are pure. How much a network learns depends on the number of optimiser steps. That
+number is therefore chosen first, and epochs, averaging and warm-up follow from it.
 """
 
 import math
