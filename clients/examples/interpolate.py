@@ -17,8 +17,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Save one row: A, the frames between the reconstructions, B."
     )
-    parser.add_argument("a", help="the start: a image file, or a seed")
-    parser.add_argument("b", help="the end: a image file, or a seed")
+    parser.add_argument("a", help="the start: an image file, or a seed")
+    parser.add_argument("b", help="the end: an image file, or a seed")
     parser.add_argument("--steps", type=int, default=8, help="number of frames (default: 8)")
     parser.add_argument("--path", choices=["linear", "slerp"], default="linear")
     parser.add_argument("--model", help="name, name@version or name@alias")

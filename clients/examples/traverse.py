@@ -16,7 +16,7 @@ def main() -> None:
         description="Save one row for each latent dimension, the most informative first."
     )
     start = parser.add_mutually_exclusive_group()
-    start.add_argument("--image", type=Path, help="the start: a image file")
+    start.add_argument("--image", type=Path, help="the start: an image file")
     start.add_argument("--seed", type=int, help="the start: a seed (default: z = 0)")
     parser.add_argument("--dims", help="dimensions, separated by commas (default: all)")
     parser.add_argument("--steps", type=int, default=7, help="images in each row (default: 7)")

@@ -40,7 +40,7 @@ DEFAULT_URL = "http://localhost:8000"
 
 
 class AsyncClient:
-    """Client of a zserve service; use it in an `async with` block, or `close()` it.
+    """Client of a zserve service; use it as a context manager, or `close()` it.
 
     Every method raises ZserveError: ProblemError if the service refuses the request, NoAnswerError
     if the connection fails. A request is repeated if the service is busy (429, 503) or the

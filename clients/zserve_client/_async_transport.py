@@ -60,11 +60,14 @@ class AsyncTransport:
         await self._http.aclose()
 
     async def send(self, request: Request) -> Reply:
-        """Return the reply to a request; raises ProblemError and NoAnswerError."""
+        """Return the reply to a request; raises ProblemError, NoAnswerError and InputError."""
         return check(await self.exchange(request))
 
     async def exchange(self, request: Request) -> Reply:
-        """Return the reply to a request, also if it is an error; raises NoAnswerError."""
+        """Return the reply to a request, also if it is an error.
+
+        Raises NoAnswerError, and InputError if the request cannot be sent at all.
+        """
         policy = self._policy if request.retry else NO_RETRIES
         attempt = 0
         while True:

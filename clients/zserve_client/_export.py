@@ -65,12 +65,12 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image is in an export.
+    """Label and number of an image in an export.
 
     Attributes:
         label: Name of its class.
         number: Its number among the images of the label; it has the seed of the plan + number.
-        end: The images of the label before this number are fetched one after the other.
+        end: Value of n in the call that fetches the image; file names have enough digits for it.
     """
 
     label: str | None

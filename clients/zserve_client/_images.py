@@ -89,7 +89,7 @@ def _from_array(array: NDArray[Any]) -> Image:
 
 
 def images_upload(images: NDArray[np.uint8]) -> tuple[str, bytes]:
-    """Return the name and content of an npy file with the images; raises InputError."""
+    """Return name and content of an npy file with images (n, height, width[, 3]); raises InputError."""
     require("numpy")
     import numpy as np  # noqa: PLC0415 - an extra
 

@@ -16,7 +16,8 @@ from zserve_client._results import SEED_COUNT
 from zserve_client.errors import ProblemError
 
 PAUSE_AFTER_REFUSAL_S = 0.01
-"""A refusal takes little time; without a pause, refused clients would flood the service."""
+"""Pause (s) of a client after a refusal, which takes little time: without it, clients would flood the
+service with requests."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,17 @@ class Load:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """The measured rates and latencies, in milliseconds from request to the end of the reply."""
+    """The measured rates and latencies.
+
+    Attributes:
+        duration_s: Time from the end of the warm-up to the last reply, in seconds.
+        answers: Number of answers in this time.
+        refused: Number of refusals by problem type.
+        p50_ms: Median latency from the request to the end of its reply, in milliseconds; p95_ms,
+            p99_ms and worst_ms are the same for 95 %, 99 % and all of the answers.
+        queue_p50_ms: Median time in the queue of the service, None if it is not reported.
+        inference_p50_ms: Median time of the computation, None if it is not reported.
+    """
 
     model: str
     n: int

@@ -482,7 +482,15 @@ class ModelVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """The state of the service; `degraded` lists promotions that it refused."""
+    """The state of the service.
+
+    Attributes:
+        status: `live` or `ready`.
+        model: The loaded default version, `name@version`, if the service is ready.
+        device: Device that it runs on, if the service is ready.
+        degraded: A line for each promotion that was refused, for each exact version that the machine
+            computes wrongly, and for a store that does not answer.
+    """
 
     status: str
     model: str | None = None

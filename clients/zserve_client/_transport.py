@@ -60,11 +60,14 @@ class Transport:
         self._http.close()
 
     def send(self, request: Request) -> Reply:
-        """Return the reply to a request; raises ProblemError and NoAnswerError."""
+        """Return the reply to a request; raises ProblemError, NoAnswerError and InputError."""
         return check(self.exchange(request))
 
     def exchange(self, request: Request) -> Reply:
-        """Return the reply to a request, also if it is an error; raises NoAnswerError."""
+        """Return the reply to a request, also if it is an error.
+
+        Raises NoAnswerError, and InputError if the request cannot be sent at all.
+        """
         policy = self._policy if request.retry else NO_RETRIES
         attempt = 0
         while True:

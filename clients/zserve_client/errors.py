@@ -13,8 +13,8 @@ ZserveError
     ├── UploadError            an uploaded file that cannot be read
     │   └── TooLargeError      an upload with too many bytes, pixels or images, or that takes too long
     ├── NotFoundError          an unknown model, version, alias or figure
-    ├── ForbiddenError         a missing or wrong token
-    ├── UnavailableError       the service is busy; the same request may succeed later
+    ├── ForbiddenError         a token that is missing, wrong or not permitted to do this
+    ├── UnavailableError       the service is busy, not ready, or refuses too many requests
     └── ServerError            an internal error of the service
 """
 
@@ -103,11 +103,14 @@ class NotFoundError(ProblemError):
 
 
 class ForbiddenError(ProblemError):
-    """The token is missing or wrong."""
+    """The token is missing or wrong, or does not permit the request."""
 
 
 class UnavailableError(ProblemError):
-    """The service is busy. The same request may succeed after `retry_after_s` seconds."""
+    """The service is busy or not ready, or this client has reached its rate limit.
+
+    The same request may succeed after `retry_after_s` seconds.
+    """
 
 
 class ServerError(ProblemError):

@@ -102,8 +102,9 @@ class JobPlan:
         """Read the content of job.json; raises InputError, which names the place."""
         try:
             document = json.loads(content)
-            known = document.pop("format") == FORMAT
-            plan = cls(options=JobOptions(**document.pop("asked")), **document) if known else None
+            readable = document.pop("format") == FORMAT
+            options = JobOptions(**document.pop("asked")) if readable else None
+            plan = None if options is None else cls(options=options, **document)
         except (ValueError, KeyError, TypeError, AttributeError):
             plan = None
         if plan is None:

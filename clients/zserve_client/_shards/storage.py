@@ -61,13 +61,13 @@ def open_storage(place: str) -> Storage:
     if not separator:
         return Folder(Path(place))
     if scheme not in SCHEMES:
-        known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise InputError(f"{place} begins with none of {known}; for a folder, give its path")
+        schemes = ", ".join(f"{name}://" for name in SCHEMES)
+        raise InputError(f"{place} begins with none of {schemes}; for a folder, give its path")
     return ObjectStorage(place)
 
 
 class Folder:
-    """A local folder; files are written beside their place, and then renamed."""
+    """A local folder; files are written into its subfolder .parts, and then moved to their names."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -157,7 +157,7 @@ class ObjectStorage:
     def __init__(self, address: str) -> None:
         try:
             import obstore  # noqa: PLC0415 - the client needs httpx alone
-            import obstore.store  # noqa: PLC0415 - the same
+            import obstore.store  # noqa: PLC0415 - the client needs httpx alone
         except ModuleNotFoundError as error:
             raise MissingExtraError(
                 f"{address} needs obstore, which is not installed: "

@@ -1,4 +1,4 @@
-"""Files of a batch that cannot be used: name each of them, and go on with the others."""
+"""Skip the files of a command line that cannot be used: print the name of each, go on with the others."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ EXAMPLES = """\
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `zserve interpolate`."""
-    parser.add_argument("a", help="the start: a image file, or a seed")
-    parser.add_argument("b", help="the end: a image file, or a seed")
+    parser.add_argument("a", help="the start: an image file, or a seed")
+    parser.add_argument("b", help="the end: an image file, or a seed")
     parser.add_argument("--steps", type=int, default=8, help="number of frames (default: 8)")
     parser.add_argument("--path", choices=["linear", "slerp"], default="linear")
     parser.add_argument(

@@ -79,13 +79,8 @@ def add_options_of(name: str) -> Callable[[argparse.ArgumentParser], None] | Non
 def split(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
     """Return the name of the subcommand that arguments begin with, and the arguments after it."""
     first, rest = arguments[0], arguments[1:]
-    if first == "models" and rest:
-        known = {
-            *STORE_COMMANDS,
-            *(n.partition(" ")[2] for n in names() if n.startswith("models ")),
-        }
-        if rest[0] in known:
-            return f"models {rest[0]}", rest[1:]
+    if first == "models" and rest and rest[0] in store_commands():
+        return f"models {rest[0]}", rest[1:]
     return first, rest
 
 

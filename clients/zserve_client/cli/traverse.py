@@ -24,7 +24,7 @@ EXAMPLES = """\
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `zserve traverse`."""
     start = parser.add_mutually_exclusive_group()
-    start.add_argument("--image", type=Path, help="the start: a image file")
+    start.add_argument("--image", type=Path, help="the start: an image file")
     start.add_argument("--seed", type=int, help="the start: a seed (default: z = 0)")
     rows = parser.add_mutually_exclusive_group()
     rows.add_argument(
