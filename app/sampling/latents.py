@@ -43,7 +43,7 @@ _MULTIPLIER = np.uint64(0xD1342543DE82EF95)
 _INCREMENT = np.uint64(0x5851F42D4C957F2D)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_S11, _S27, _S30, _S31, _S32 = (np.uint64(shift) for shift in (11, 27, 30, 31, 32))
+_S11, _S27, _S30, _S31 = (np.uint64(shift) for shift in (11, 27, 30, 31))
 _LOW_32 = np.uint64(0xFFFFFFFF)
 
 
