@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MODELS = (
-    "mnist@8",
+    "mnist@9",
     "mnist-flow@5",
     "mnist-gaussian@2",
     "fashion@3",

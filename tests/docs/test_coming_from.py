@@ -30,7 +30,7 @@ NAMES = {
     "model.prior",
     "mnist-flow",
     "beta",
-    "mnist@8",
+    "mnist@9",
     "models/lab/5/",
     "pull --from",
 }

@@ -15,7 +15,7 @@ from model_store.spec import ModelRef
 from model_store.store import SHIPPED, Store
 from tests.page.visitor import Visitor
 
-DEFAULT = "mnist@8"
+DEFAULT = "mnist@9"
 NEIGHBOURS = 5
 
 

@@ -42,7 +42,7 @@ def test_a_pinned_result_is_kept(visitor: Visitor) -> None:
 
 
 def test_two_models_are_shown_with_the_same_seeds(visitor: Visitor) -> None:
-    visitor.open("#compare?model=mnist@8&other=lab@4&n=4&seed=8")
+    visitor.open("#compare?model=mnist@9&other=lab@4&n=4&seed=8")
     seeds = ["8", "9", "10", "11"]
     assert visitor.captions() == seeds + seeds
     pictures = visitor.pixels(".tiles img")
