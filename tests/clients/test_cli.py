@@ -322,6 +322,11 @@ def exit_with_the_number_of(arguments: list[str]) -> int:
     return len(arguments)
 
 
+def import_the_first_argument(arguments: list[str]) -> int:
+    """A subcommand that needs a package which is not installed."""
+    raise ModuleNotFoundError(f"No module named {arguments[0]!r}", name=arguments[0])
+
+
 def test_a_subcommand_of_another_package_gets_the_arguments_and_sets_the_status(
     monkeypatch: pytest.MonkeyPatch, capsys
 ):
@@ -338,6 +343,27 @@ def test_a_subcommand_that_lacks_a_package_names_it(monkeypatch: pytest.MonkeyPa
     install(monkeypatch, serve="a_package_that_nobody_has:main")
     with pytest.raises(SystemExit, match=r"serve needs a_package_that_nobody_has, .*make install"):
         main(["serve"])
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [
+        ("huggingface_hub", "hub"),
+        ("huggingface_hub.utils", "hub"),
+        ("model_signing.verifying", "sign"),
+        ("obstore", "object-store"),
+        ("torch", "torch"),
+        ("typer", "train"),
+    ],
+)
+def test_a_subcommand_that_lacks_the_package_of_an_extra_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, module: str, extra: str
+):
+    install(monkeypatch, **{"models push": f"{__name__}:import_the_first_argument"})
+    with pytest.raises(SystemExit) as ended:
+        main(["models", "push", module])
+    assert f"`pip install 'zserve[{extra}]'`" in str(ended.value)
+    assert "did you mean" not in str(ended.value)
 
 
 @pytest.mark.parametrize("name", ["serve", "train"])

@@ -96,9 +96,10 @@ def _token_hint(error: Exception) -> str:
 
 def _meant(arguments: Sequence[str]) -> str:
     """Return a suggestion if `zserve models` got a word that resembles one of its commands."""
-    if arguments[:1] != ["models"] or len(arguments) < 2:
+    commands = plugins.store_commands()
+    if arguments[:1] != ["models"] or len(arguments) < 2 or arguments[1] in commands:
         return ""
-    words = {f"`zserve models {word}`" for word in plugins.store_commands()}
+    words = {f"`zserve models {word}`" for word in commands}
     return suggestion(f"`zserve models {arguments[1]}`", words, similarity=0.88)
 
 

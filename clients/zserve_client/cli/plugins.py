@@ -9,8 +9,9 @@ status. Help shows the first line of its docstring, or its attribute `summary`. 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires
 
 GROUP = "zserve.commands"
 SERVER_COMMANDS = {
@@ -29,6 +30,8 @@ INSTALL_HINT = (
     "run `pip install zserve`, or `pip install 'zserve[train]'` for training; in a checkout, "
     "`make install`, or `python3 scripts/install.py train`"
 )
+_OF_AN_EXTRA = re.compile(r"([\w.-]+).*;.*\bextra == [\"']([\w-]+)[\"']")
+"""A requirement of an extra, such as `mcp>=2.3; extra == "mcp"`: its distribution, the extra."""
 
 
 class NotInstalledError(Exception):
@@ -94,7 +97,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
             status = entry.load()(arguments)
         except ModuleNotFoundError as error:
             raise NotInstalledError(
-                f"zserve {name} needs {error.name}, which is not installed; {INSTALL_HINT}"
+                f"zserve {name} needs {error.name}, which is not installed; {_remedy(error.name)}"
             ) from error
         raise SystemExit(status)
     if name in SERVER_COMMANDS or name.partition(" ")[2] in STORE_COMMANDS:
@@ -102,3 +105,25 @@ def run(name: str, arguments: Sequence[str]) -> None:
             f"zserve {name} needs the package zserve, and only the client is installed; "
             f"{INSTALL_HINT}; to use a service elsewhere, give its address with --url"
         )
+
+
+def _remedy(module: str | None) -> str:
+    """Return the command that installs a missing module: by the first extra of zserve that has it."""
+    missing = _normal_name((module or "").partition(".")[0])
+    try:
+        requirements = requires("zserve") or ()
+    except PackageNotFoundError:
+        requirements = ()
+    for requirement in requirements:
+        match = _OF_AN_EXTRA.match(requirement)
+        if match and _normal_name(match[1]) == missing:
+            checkout = "; in a checkout, `python3 scripts/install.py train`"
+            return (
+                f"run `pip install 'zserve[{match[2]}]'`{checkout if match[2] == 'train' else ''}"
+            )
+    return INSTALL_HINT
+
+
+def _normal_name(distribution: str) -> str:
+    """Return a name as the package index compares it."""
+    return distribution.replace("_", "-").lower()
