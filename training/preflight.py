@@ -166,7 +166,7 @@ def _data_problems(data: Any, data_dir: Path, *, download: bool) -> Iterator[str
         if not download:
             yield (
                 f"no {dataset} in {raw}; put its IDX files there, set --data-dir or "
-                "ZSERVE_DATA_DIR to their folder, or add --download"
+                "ZSERVE_DATA_DIR to their folder, or add --download to `train`"
             )
         elif unwritable(raw):
             yield f"cannot download {dataset} into {raw}, which is not writable; set --data-dir"

@@ -67,7 +67,12 @@ def add_parameters(parser: argparse.ArgumentParser, command: Any) -> None:
 def summary(command: Any) -> str:
     """Return the first sentence of a command, lower case and without a full stop."""
     first = _text(command).partition("\n")[0].partition(". ")[0].rstrip(".")
-    return _escaped(first[:1].lower() + first[1:])
+    return _escaped(_begin_small(first))
+
+
+def _begin_small(text: str) -> str:
+    """Return a sentence with a small first letter, unless its first word is one such as CPU."""
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
 
 
 def _text(command: Any) -> str:
@@ -75,11 +80,13 @@ def _text(command: Any) -> str:
 
 
 def _add_argument(parser: argparse.ArgumentParser, argument: TyperArgument) -> None:
-    name = (argument.metavar or argument.name or "").strip("[]").removesuffix("...")
+    name = (argument.metavar or argument.name or "").removesuffix("...")
+    if name.startswith("["):
+        name = name.removeprefix("[").removesuffix("]")
     many = argument.nargs == -1
     parser.add_argument(
         argument.name or name,
-        metavar=name.removesuffix("]"),
+        metavar=name,
         nargs=("+" if argument.required else "*") if many else (None if argument.required else "?"),
         help=_escaped(argument.help or ""),
     )
@@ -110,8 +117,7 @@ def _add_option(parser: argparse.ArgumentParser, option: Any) -> None:
 
 def _option_text(option: Any) -> str:
     """Return the help of an option in the form of the other commands: lower case, with its default."""
-    text = (option.help or "").rstrip(".")
-    text = text[:1].lower() + text[1:]
+    text = _begin_small((option.help or "").rstrip("."))
     if option.default not in (None, False) and "default" not in text:
         default = option.opts[0] if option.default is True else _value(option.default)
         text = f"{text} (default: {default})"

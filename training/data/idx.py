@@ -64,7 +64,7 @@ def _explain(
     if reason.startswith("Dataset not found"):
         return DataNotFoundError(
             f"no {dataset} in {folder}; put its IDX files there, set --data-dir or "
-            "ZSERVE_DATA_DIR to their folder, or add --download"
+            "ZSERVE_DATA_DIR to their folder, or add --download to `train`"
         )
     if download and "download" in reason:
         cause = " ".join(str(error).split())[:300]

@@ -54,6 +54,16 @@ def test_help_shows_choices_defaults_and_percent_signs(capsys: pytest.CaptureFix
     assert "--no-tensorboard" in text
 
 
+def test_help_keeps_brackets_and_capitals(capsys: pytest.CaptureFixture[str]):
+    assert call("compare", "--help") == 0
+    assert "NAME[@VERSION] [NAME[@VERSION] ...]\n" in capsys.readouterr().out
+    assert call("train", "--help") == 0
+    text = capsys.readouterr().out
+    assert "[FOLDER]\n" in text.partition("\n\n")[0] + "\n"
+    assert "  FOLDER " in text
+    assert "--threads THREADS     CPU threads" in text
+
+
 def test_help_of_the_group_lists_every_command(capsys: pytest.CaptureFixture[str]):
     assert call("--help") == 0
     text = capsys.readouterr().out
