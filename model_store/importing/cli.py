@@ -25,7 +25,7 @@ from model_store.importing.layouts import (
     convert_mlp,
 )
 from model_store.importing.pytorch_vae import pytorch_vae_graphs
-from model_store.spec import ImageShape
+from model_store.spec import ImageShape, Manifest
 from model_store.store import open_store
 from model_store.store.options import add_store_option
 from model_store.store.tensors import parse_safetensors
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROGRAM) -> int:
             f"Pixels of its graphs are taken to be {_PIXELS[converted.pixels]}; if they are not, import it "
             "again with --pixels."
         )
-    print(_how_it_is_served(manifest.spec.network.kind))
+    print(_how_it_is_served(manifest))
     return 0
 
 
@@ -125,15 +125,15 @@ def _graph_source(options: argparse.Namespace) -> str:
     return f"the graphs {options.encoder.name} and {options.decoder.name}"
 
 
-def _how_it_is_served(kind: str) -> str:
-    if kind == "onnx":
+def _how_it_is_served(manifest: Manifest) -> str:
+    if manifest.spec.network.kind == "onnx":
         return (
             "It is served in float by ONNX Runtime: the last bits of its results may differ from machine "
             "to machine."
         )
     return (
-        "It is served in float, which needs PyTorch; `python -m training evaluate NAME --data DATASET` "
-        "measures it and publishes it in the exact arithmetic."
+        "It is served in float, which needs PyTorch; `python -m training evaluate "
+        f"{manifest.ref} --data DATASET` measures it and publishes it in the exact arithmetic."
     )
 
 

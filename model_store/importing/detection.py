@@ -153,7 +153,8 @@ def _image_of(source: Value) -> ImageShape:
                 if channels * side * side == pixels:
                     return _shape(channels, side, side)
     raise GraphError(
-        f"its input {source} leaves the shape of images open; say it by --image 1x28x28"
+        f"its input {source} leaves the shape of images open; say it by --image 1x28x28, or exchange "
+        "the files of --encoder and --decoder if it takes latents"
     )
 
 

@@ -189,6 +189,15 @@ def test_an_encoder_of_other_latents_is_refused(
     assert f"expected mu and ln sigma^2 of {LATENT} latent dimensions" in message
 
 
+def test_exchanged_files_are_refused_with_the_likely_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [helper.make_node("Sigmoid", ["z"], ["x"])]
+    of_latents = model(nodes, {"z": ("n", 5)}, {"x": ("n", 5)}, {})
+    message = refused(tmp_path, capsys, of_latents, encoder())
+    assert "exchange the files of --encoder and --decoder" in message
+
+
 def test_a_decoder_of_other_images_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

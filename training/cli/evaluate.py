@@ -133,6 +133,7 @@ def _measure_imported(  # noqa: PLR0917 - the parts of one measurement
     device: Device,
 ) -> None:
     """Publish the next version of an imported one, with numbers."""
+    from model_store.spec import PRODUCTION
     from training.cli.run_and_show import show_warnings
     from training.publishing.imported import data_of, measure_and_publish
 
@@ -148,6 +149,8 @@ def _measure_imported(  # noqa: PLR0917 - the parts of one measurement
     show_warnings(manifest)
     typer.echo(f"published {manifest.ref} in {models.place(manifest.ref)}")
     typer.echo(f"it computes in {manifest.arithmetic}")
+    if models.aliases(ref.name).get(PRODUCTION) != manifest.version:
+        typer.echo(f"`python -m model_store promote {manifest.ref}` makes {ref.name} mean it")
 
 
 def _level(*, quick: bool, exhaustive: bool) -> EvaluationLevel:

@@ -99,7 +99,9 @@ def test_a_tutorials_model_is_measured_and_published_in_the_exact_arithmetic(
     assert "measure an imported version by" in capsys.readouterr().err
 
     assert call("evaluate", "mine@1", *common, "--data", "mnist", "--quick") == 0
-    assert "published mine@2" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "published mine@2" in text
+    assert "promote mine@2` makes mine mean it" in text
 
     measured = load(store, "mine@2")
     assert measured.manifest.arithmetic == "exact-1"
