@@ -7,6 +7,7 @@ version gets a number that no version had before.
 import json
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from model_store.errors import ModelNotFoundError, PublishError, StoreError
 from model_store.spec import Manifest, ModelRef
@@ -91,10 +92,31 @@ def _renamed(files: Mapping[str, bytes], old: ModelRef, new: ModelRef) -> dict[s
     document["name"] = new.name
     document["files"][CARD] = record(card).model_dump()
     manifest = Manifest.model_validate(document)
-    text = (manifest.model_dump_json(indent=1) + "\n").encode()
+    text = _edited(files[MANIFEST].decode(), document, old.name)
     changed = {CARD: card, MANIFEST: text, CHECKSUMS: checksums(manifest.files, text)}
     kept = {name: content for name, content in files.items() if name != SIGNATURE}
     return {**kept, **changed}
+
+
+def _edited(text: str, document: Mapping[str, Any], old_name: str) -> bytes:
+    """Return the text of a manifest, changed in its name and its record of the card alone.
+
+    Nothing else changes, so renaming the model back restores the bytes of the version, which may take
+    its number again. `document` is what the result says.
+    """
+    card = document["files"][CARD]
+
+    def change_card(match: re.Match[str]) -> str:
+        with_hash = re.sub(r'(?<=")[0-9a-f]{64}(?=")', card["sha256"], match[0])
+        return re.sub(r'("size_bytes"\s*:\s*)\d+', rf"\g<1>{card['size_bytes']}", with_hash)
+
+    text = re.sub(rf'"{re.escape(CARD)}"\s*:\s*{{[^{{}}]*}}', change_card, text)
+    for match in re.finditer(rf'(?<="name")\s*:\s*"{re.escape(old_name)}"', text):
+        named = match[0].replace(f'"{old_name}"', f'"{document["name"]}"')
+        edited = text[: match.start()] + named + text[match.end() :]
+        if json.loads(edited) == document:
+            return edited.encode()
+    return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
 
 
 def _check_owned(store: Store, refs: Iterable[ModelRef], purpose: str) -> None:

@@ -11,8 +11,10 @@ from model_store.spec import ModelRef
 from model_store.store import DiskCache, Store, open_store
 from model_store.store.checksums import CHECKSUMS
 from model_store.store.cli import main
+from model_store.store.signing import SIGNATURE
 from model_store.store.tidying import remove_model, rename_model, unused_versions
 from model_store.store.transfer import copy_version
+from tests.e2e.server import CHECKOUT
 from tests.unit.backends import KINDS, Place, in_place, new_place, tree
 from tests.unit.models import a_card, tiny_description, tiny_weights
 
@@ -195,6 +197,27 @@ def test_a_renamed_model_keeps_numbers_aliases_and_weights(store: Store, place: 
         assert store.sealed(ref(f"new@{version}"))
         assert store.card(ref(f"new@{version}")).startswith(f"# new@{version}")
         assert "tiny@" not in store.card(ref(f"new@{version}"))
+
+
+def test_a_model_gets_its_former_name_back_with_the_same_bytes(store: Store):
+    before = {version: store.files(ref(f"tiny@{version}")) for version in (1, 2, 3, 4)}
+    rename_model(store, "tiny", "new")
+    rename_model(store, "new", "tiny")
+    assert {version: store.files(ref(f"tiny@{version}")) for version in before} == before
+    assert store.aliases("tiny") == {"production": 2}
+    assert store.names() == ("other", "tiny")
+
+
+@pytest.mark.parametrize("model", ["mnist-beta-10@1", "letters@3", "lab@4"])
+def test_shipped_versions_get_their_former_names_back(tmp_path: Path, model: str):
+    """Manifests of several releases differ in indentation, in escapes and in the order of their keys."""
+    shipped, store = Store(CHECKOUT / "weights"), Store(tmp_path)
+    files = {**shipped.files(ref(model))}
+    files.pop(SIGNATURE, None)
+    assert store.add(ref(model), files)
+    rename_model(store, ref(model).name, "new")
+    rename_model(store, "new", ref(model).name)
+    assert store.files(ref(model)) == files
 
 
 def test_a_name_that_is_used_is_refused(store: Store):
