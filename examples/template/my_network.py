@@ -3,7 +3,7 @@
 from pydantic import BaseModel, PositiveInt
 from torch import Tensor, nn
 
-from model_store.spec import ModelSpec
+from zserve.networks import ModelSpec
 
 
 class Settings(BaseModel):

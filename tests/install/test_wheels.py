@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -238,30 +239,31 @@ def test_both_distributions_share_the_command_in_either_order(
     assert "serve the models" in environment.run("zserve", "--help")
 
 
-def test_an_extra_trains_publishes_and_serves(
+@pytest.fixture(scope="module")
+def training_environment(
     wheels: Path, new_environment: Callable[[str], Environment]
-):
-    environment = new_environment("3.11")
-    environment.install("zserve[train]", wheels=wheels)
-    data = environment.folder / "data"
-    write_mnist(data, train=256, test=32)
-    line = [
-        "zserve",
-        "train",
-        "--preset",
-        "lab",
-        "--name",
-        "mine",
-        "--epochs",
-        "1",
-        "--evaluation",
-        "quick",
-        "--threads",
-        "1",
-    ]
-    assert "published mine@1" in environment.run(*line, ZSERVE_DATA_DIR=str(data))
-    assert "published mine@2" in environment.run(*line, ZSERVE_DATA_DIR=str(data))
-    text = environment.run("zserve", "evaluate", "mine", "--quick", ZSERVE_DATA_DIR=str(data))
+) -> Environment:
+    """An environment with `zserve[train]`, and few images as the data set."""
+    made = new_environment("3.11")
+    made.install("zserve[train]", wheels=wheels)
+    write_mnist(made.folder / "data", train=256, test=32)
+    return made
+
+
+def train(environment: Environment, *options: str | Path) -> str:
+    """Run `zserve train` for an epoch, and return what it prints."""
+    line = ["zserve", "train", *options, "--epochs", "1", "--evaluation", "quick", "--threads", "1"]
+    return environment.run(*line, ZSERVE_DATA_DIR=str(environment.folder / "data"))
+
+
+def test_an_extra_trains_publishes_and_serves(training_environment: Environment):
+    environment = training_environment
+    data = str(environment.folder / "data")
+    for version in (1, 2):
+        assert f"published mine@{version}" in train(
+            environment, "--preset", "lab", "--name", "mine"
+        )
+    text = environment.run("zserve", "evaluate", "mine", "--quick", ZSERVE_DATA_DIR=data)
     assert "mine@2, the newest version" in text
     environment.run("zserve", "models", "promote", "mine@2")
     assert (environment.data / "runs" / "mine" / "history.csv").is_file()
@@ -269,6 +271,20 @@ def test_an_extra_trains_publishes_and_serves(
         assert "mine@2" in environment.run("zserve", "models", "--url", url)
     assert int(environment.run("python", "-c", IMPORT_ALL, "zserve.training.")) > 80
     assert "usage: zserve train" in environment.run("zserve", "train", "--help")
+
+
+def test_networks_of_a_package_train_and_serve(training_environment: Environment, wheels: Path):
+    environment = training_environment
+    for folder, preset in (("template", "mine.toml"), ("networks", "conditional.toml")):
+        source = environment.folder / folder
+        shutil.copytree(CHECKOUT / "examples" / folder, source)
+        environment.install("--no-deps", str(source), wheels=wheels)
+        text = train(environment, "--preset", source / preset, "--name", folder)
+        assert f"published {folder}@1" in text
+    with served(environment, "--model", "template") as url:
+        for model in ("template", "networks"):
+            line = ["zserve", "generate", "--n", "2", "--url", url, "--model", model]
+            assert f"2 images of {model}@1" in environment.run(*line, "--out", f"{model}.png")
 
 
 def test_uvx_runs_the_service_without_an_environment(wheels: Path, environment: Environment):

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from model_store.spec import ModelSpec
+from zserve.networks import ModelSpec
 
 LABEL_MU, OTHER_MU = 2.5, -0.3
 """Means of the label's dimension and of the other classes' dimensions."""

@@ -11,7 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from model_store.spec import ModelSpec
+from zserve.networks import ModelSpec
 
 MAX_LOG_SCALE = 2.0
 """Largest |ln s(z2)|."""
