@@ -39,6 +39,10 @@ OPTIONAL = {
     "obstore": "pip install 'zserve[s3]': stores on S3, Google Cloud and Azure",
     "redis": "pip install 'zserve[redis]': limits for several machines together",
     "opentelemetry-sdk": "pip install 'zserve[otel]': traces",
+    "huggingface_hub": "pip install 'zserve[hub]': models of the Hugging Face hub",
+    "model-signing": "pip install 'zserve[sign]': signatures of versions",
+    "mcp": "pip install 'zserve[mcp]': tools for agents",
+    "pyarrow": "pip install 'zserve[parquet]': tables of latents as Parquet",
 }
 """Distribution -> how to install it, and what it is for."""
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from app.server.doctor import OPTIONAL
+
 ROOT = Path(__file__).resolve().parents[2]
 BY_VERSION = ("torch", "torchvision")
 HASHED = ("clients", "cuda", "dev", "serve", "serve-torch", "train", "uv")
@@ -163,3 +165,19 @@ def test_lint_refuses_whatever_loads_a_pickle(line: str):
 def test_no_numpy_file_is_read_with_pickles_allowed(package: str):
     for file in (ROOT / package).rglob("*.py"):
         assert "allow_pickle=True" not in file.read_text(), file
+
+
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_the_page_about_installing_names_every_extra(extra: str):
+    assert f"`zserve[{extra}]`" in (ROOT / "docs" / "install.md").read_text()
+
+
+@pytest.mark.parametrize(("distribution", "remedy"), OPTIONAL.items())
+def test_the_doctor_names_an_extra_that_installs_what_is_missing(distribution: str, remedy: str):
+    extra = re.match(r"pip install 'zserve\[(.+)\]': ", remedy)
+    assert extra is not None
+    requirements = ["opentelemetry-sdk"] if extra[1] == "otel" else EXTRAS[extra[1]]
+    assert distribution in {re.split(r"[^\w.-]", requirement)[0] for requirement in requirements}
