@@ -80,8 +80,8 @@ def find_class(label: str, model: LoadedModel) -> int:
         raise ParameterError(
             f"{model.ref} was published without class statistics, "
             f"so it cannot draw label {label[:80]!r}",
-            remedy="leave label out, or train a version with class statistics; an imported one gets them by "
-            "`python -m training evaluate NAME@VERSION --data DATASET`",
+            remedy="leave label out; `python -m training complete NAME@VERSION --classes` publishes a version "
+            "with class statistics, and for an imported one `evaluate NAME@VERSION --data DATASET` does",
         )
     name = label.strip()
     if name in classes:

@@ -19,7 +19,7 @@ class Encoder(nn.Module):
         super().__init__()
         # ---
         sizes = (spec.image.pixels, settings.hidden, 2 * spec.latent)
-        self.layers = nn.Sequential(nn.Linear(*sizes[:2]), nn.Tanh(), nn.Linear(*sizes[1:]))
+        self.layers = nn.Sequential(nn.Linear(*sizes[:2]), nn.ReLU(), nn.Linear(*sizes[1:]))
         # ---
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,6 +37,6 @@ def build_decoder(settings: Settings, spec: ModelSpec) -> nn.Module:
     """Return a module from latents (batch, latent) to logits of images."""
     # ---
     sizes = (spec.latent, settings.hidden, spec.image.pixels)
-    layers = nn.Linear(*sizes[:2]), nn.Tanh(), nn.Linear(*sizes[1:])
+    layers = nn.Linear(*sizes[:2]), nn.ReLU(), nn.Linear(*sizes[1:])
     # ---
     return nn.Sequential(*layers, nn.Unflatten(1, spec.image.shape))
