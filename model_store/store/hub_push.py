@@ -39,7 +39,8 @@ def push_version(
     """Push a version, signed if there is a key; return False if the repository has it already.
 
     Raises CorruptVersionError if the version is damaged, StoreUnavailableError if the hub does not
-    answer, and PublishError if the tag of the version is that of another one.
+    answer, and PublishError if the tag of the version is that of another one, or if the repository has
+    another model.
     """
     from huggingface_hub import HfApi  # noqa: PLC0415 - optional
 
@@ -60,6 +61,11 @@ def push_version(
                 "new number"
             )
         branch = address.revision or MAIN
+        other = _name_at(api, address.repo, MAIN)
+        if other not in {None, manifest.name}:
+            raise PublishError(
+                f"{url} is the repository of the model {other}; push {ref} to one of its own"
+            )
         if branch != MAIN and branch not in {each.name for each in refs.branches}:
             api.create_branch(address.repo, branch=branch)
         document = readme(manifest, files[_CARD].decode(), license_id)
@@ -84,6 +90,16 @@ def _commit(api: "HfApi", repo: str, branch: str, files: Mapping[str, bytes], re
     ]
     info = api.create_commit(repo, operations, commit_message=f"Publish {ref}", revision=branch)
     return str(info.oid)
+
+
+def _name_at(api: "HfApi", repo: str, revision: str) -> str | None:
+    """Return the name of the model of a revision, or None if it has no readable manifest."""
+    if MANIFEST not in api.list_repo_files(repo, revision=revision):
+        return None
+    try:
+        return str(json.loads(_manifest_at(api, repo, revision) or b"{}")["name"])
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _files_of(manifest: bytes | None) -> set[str]:

@@ -344,6 +344,21 @@ def test_several_models_need_repositories_of_their_own(hub: FakeHub, store: Path
     assert hub.repositories == {}
 
 
+@pytest.mark.parametrize("url", [URL, f"{URL}@trial"])
+def test_a_repository_of_another_model_is_not_overwritten(
+    hub: FakeHub, store: Path, capsys: Any, url: str
+):
+    assert push(store, "tiny@2", URL) == 0
+    before = root_files(hub)
+    assert push(store, "exact@1", url) == 1
+    assert "is the repository of the model tiny; push exact@1 to one of its own" in (
+        capsys.readouterr().out
+    )
+    assert root_files(hub) == before
+    assert hub.repositories["org/tiny"].tags.keys() == {"v2"}
+    assert hub.repositories["org/tiny"].branches.keys() == {"main"}
+
+
 def test_a_manifest_of_another_version_than_its_tag_is_refused(hub: FakeHub, store: Path):
     push(store, "tiny@2", URL)
     repository = hub.repositories["org/tiny"]
