@@ -20,17 +20,17 @@ def a_seven() -> bytes:
     return file.getvalue()
 
 
-def test_a_stroke_is_reconstructed_with_its_bce_and_kl(visitor: Visitor) -> None:
+def test_a_stroke_is_reconstructed_with_its_costs(visitor: Visitor) -> None:
     visitor.open("#draw")
     visitor.draw((0.5, 0.15), (0.48, 0.85))
     seen, made, difference = visitor.pixels(".triptych img, .triptych canvas")
     assert any(seen[0::4])
     assert any(made[0::4])
     assert len(difference) == 28 * 28 * 4
-    text = visitor.shown.inner_text()
-    assert "BCE" in text
-    assert "KL" in text
-    assert visitor.shown.locator(".figures").inner_text().count("nats") == 3
+    costs = visitor.shown.locator(".figures").inner_text()
+    assert "Reconstruction" in costs
+    assert "KL" in costs
+    assert costs.count("nats") == 3
     assert visitor.shown.locator(".dimension").count() == 32
 
 

@@ -22,14 +22,24 @@ def test_each_term_has_an_explanation_that_contains_it(visitor: Visitor) -> None
         visitor.part(part)
         if part == "Draw":
             visitor.draw((0.5, 0.15), (0.48, 0.85))
+            visitor.shown.locator(".typicality").wait_for()
         for i, term in enumerate(terms(visitor)):
             visitor.shown.locator("[data-term]").nth(i).click()
             meanings[term] = visitor.page.locator("#meaning").inner_text()
             visitor.page.keyboard.press("Escape")  # the explanation may cover the next term
-    assert {"z", "sigma", "KL", "beta", "blur"} <= set(meanings)
+    assert {"z", "sigma", "KL", "beta", "blur", "temperature", "\u2212ln p(x)"} <= set(meanings)
+    assert {"Active dimensions", "5-NN accuracy on mu"} <= set(meanings)
     for term, meaning in meanings.items():
         assert meaning.endswith("."), term
         assert term.lower() in meaning.lower()
+
+
+def test_the_numbers_of_compared_versions_are_explained(visitor: Visitor) -> None:
+    visitor.open("#compare?model=mnist@8&other=lab@4&n=1")
+    named = terms(visitor)
+    names = visitor.shown.locator("tbody th").all_inner_texts()
+    unexplained = [name for name in names if name not in named]
+    assert unexplained == ["Trained on", "Image", "Latent space"]
 
 
 def test_an_explanation_opens_by_keyboard_and_is_the_accessible_description(

@@ -38,7 +38,7 @@ export function reconstructionView(context) {
   function build(selected) {
     model = selected;
     spots = ["What the model sees", "Reconstruction"].map((name) => ({ name, item: null, figure: null }));
-    figures = [term("BCE"), term("KL"), ["Sum, close to ", term("−ELBO")]].map((name) => ({ name, nats: h("dd", {}, "–") }));
+    figures = [term("Reconstruction"), term("KL"), ["Sum, close to ", term("−ELBO")]].map((name) => ({ name, nats: h("dd", {}, "–") }));
     chart = latentChart(model);
     details.replaceChildren(...[
       h("dl", { class: "figures" }, ...figures.map(({ name, nats }) => h("div", {}, h("dt", {}, name), nats))),
@@ -99,7 +99,7 @@ export function reconstructionView(context) {
   function showScore({ verdict, quantile, nll_nats }) {
     const typical = verdict ? `${VERDICTS[verdict]}: ${(100 * quantile).toFixed(0)} % of the test images are more typical.` : "";
     verdicts.querySelector(".typicality")?.remove();
-    verdicts.append(h("p", { class: "note typicality" }, `${typical} −ln p(x) is about ${nll_nats.toFixed(1)} nats.`.trim()));
+    verdicts.append(h("p", { class: "note typicality" }, typical, typical && " ", term("−ln p(x)"), ` is about ${nll_nats.toFixed(1)} nats.`));
     holdHeight(verdicts);
   }
 
@@ -134,7 +134,7 @@ async function decoded(png) {
 /** Say how unusual the image is. */
 function warningOf({ score, limit }) {
   const times = (score / limit).toFixed(1);
-  return h("p", { class: "note unusual" }, `Not like the images that the model learnt: its score is ${times} times the limit of 99 % of the test images.`);
+  return h("p", { class: "note unusual" }, `Not like the images that the model learnt: its score is ${times} times the limit below which 99 % of the test images lie.`);
 }
 
 /** Draw the mean difference over the colour channels: blue if the reconstruction is darker, orange if it is brighter. */

@@ -1,6 +1,7 @@
 // Which of several versions is better, and why some are not ranked: numbers of different data sets
 // cannot be compared, so they stand in tables of their own.
 import { h } from "../dom.js";
+import { explained } from "../explain.js";
 import { datasetName } from "../model_words.js";
 import { numbersOf } from "../models.js";
 
@@ -81,7 +82,7 @@ function table(versions, extra) {
 
 function row(name, cells) {
   const marks = marksOf(cells.map((cell) => cell?.score ?? null));
-  return h("tr", {}, h("th", { scope: "row" }, name), ...cells.map((cell, i) => h("td", { title: cell?.how }, cell?.value ?? "–", " ", mark(marks[i]))));
+  return h("tr", {}, h("th", { scope: "row" }, explained(name)), ...cells.map((cell, i) => h("td", { title: cell?.how }, cell?.value ?? "–", " ", mark(marks[i]))));
 }
 
 const mark = (word) => word && h("span", { class: `mark ${GOOD.includes(word) ? "better" : "worse"}` }, `${SYMBOLS[word]} ${word}`);

@@ -195,7 +195,7 @@ export function mount(section, context) {
     notice.hide();
     if (!await view.show(image)) return;
     afterwards.classList.remove("without-values");
-    context.remember(`a reconstruction: BCE ${image.bce_nats.toFixed(1)}, KL ${image.kl_nats.toFixed(1)} nats`, [view.face()]);
+    context.remember(`a reconstruction: error ${image.bce_nats.toFixed(1)}, KL ${image.kl_nats.toFixed(1)} nats`, [view.face()]);
     if (change !== keptChange) return;
     clearTimeout(restTimer);
     answered = request;

@@ -1,13 +1,10 @@
 // Model: how a version was trained, its figures and its metrics.
 import { h, scrollable } from "../dom.js";
 import { trainingCurves } from "../curves.js";
-import { term } from "../explain.js";
+import { explained } from "../explain.js";
 import { numbersOf } from "../models.js";
 
 export const fields = {};
-
-/** Metrics that have an explanation in explain.js. */
-const TERMS = ["Sample quality", "Frechet distance of samples", "−ELBO", "Reconstruction", "KL", "beta"];
 
 /** Metrics that are measured for each class, such as `samples_share[7]`, and the headings of their columns. */
 const CLASS_COLUMNS = {
@@ -36,7 +33,7 @@ export function mount(section, { offer }) {
     const { metrics, created_at } = model.manifest;
     body.replaceChildren(...[
       h("p", { class: "model-name" }, h("strong", {}, model.ref), ` was published on ${new Date(created_at).toLocaleDateString([], { dateStyle: "long" })}.`),
-      h("dl", { class: "figures" }, ...[...numbersOf(model), ...betaOf(model)].map(([name, value, how]) => h("div", { title: how }, h("dt", {}, TERMS.includes(name) ? term(name) : name), h("dd", {}, value)))),
+      h("dl", { class: "figures" }, ...[...numbersOf(model), ...betaOf(model)].map(([name, value, how]) => h("div", { title: how }, h("dt", {}, explained(name)), h("dd", {}, value)))),
       h("section", { class: "training", "aria-label": "Training" }, h("h3", {}, "Training"), curvesOf(model)),
       h("div", { class: "model-figures" }, ...Object.entries(CAPTIONS).filter(([figure]) => Object.hasOwn(model.figures, figure)).map(([figure, caption]) =>
         h("figure", {}, h("img", { src: `models/${model.ref.replace("@", "/")}/figures/${figure}.png`, alt: `${caption} of ${model.ref}`, loading: "lazy" }), h("figcaption", {}, caption)))),
