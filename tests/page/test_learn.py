@@ -126,6 +126,15 @@ def test_beta_tells_gaps_collapse_and_blur_by_their_numbers(visitor: Visitor):
     assert "24.5 nats worse than with beta 1" in words(visitor)
 
 
+def test_a_class_has_the_colour_that_it_has_on_the_map(visitor: Visitor):
+    colours = "all => all.map(dot => [dot.parentElement.innerText, dot.style.background])"
+    visitor.open("#learn?model=mnist-beta-1@1")
+    here = visitor.shown.locator(".learn-classes .swatch").evaluate_all(colours)
+    visitor.open("#map?model=mnist@8")
+    assert len(here) == 10
+    assert here == visitor.shown.locator(".legend .swatch").evaluate_all(colours)
+
+
 def test_a_member_of_the_family_becomes_the_model_of_the_page(visitor: Visitor):
     visitor.open("#learn?model=zbeta-1@1")
     move(visitor, beta(visitor), 2)

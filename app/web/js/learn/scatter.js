@@ -1,14 +1,12 @@
 // The test images as points in a plane of the latent space, over the circles of the prior N(0, I).
+import { COLOURS, colourOf } from "../map/colours.js";
 
-/** One colour for each class, readable on light and on dark ground. */
-const COLOURS = ["#4c78d8", "#e07b39", "#3f9e5a", "#d14d57", "#8a63c9", "#9a6b4f", "#d669ad", "#7d8590", "#a59a1f", "#2aa3b5"];
+
 const SIDE = 420;
 const MARGIN = 14;
 const RADIUS = 3;
 /** Fewest points of a class whose name is written in their middle. */
 const NAMED_FROM = 5;
-
-export const colourOf = (label) => COLOURS[label % COLOURS.length];
 
 /** Draw the snapshot `at` onto a canvas whose colours are those of its style: `color` and `border-color`. */
 export function drawScatter(canvas, snapshots, at) {

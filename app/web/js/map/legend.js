@@ -22,7 +22,8 @@ export function createLegend(choose) {
   return { element, show };
 }
 
-function swatch(label) {
+/** Return a dot in the colour of a class. */
+export function swatch(label) {
   const dot = h("span", { class: "swatch", "aria-hidden": "true" });
   dot.style.background = colourOf(label);
   return dot;

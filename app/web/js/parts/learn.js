@@ -7,6 +7,8 @@ import { dimensionBars, epochText, lossChart } from "../learn/curves.js";
 import { drawScatter } from "../learn/scatter.js";
 import { familiesOf, hasSnapshots, snapshotLoader } from "../learn/snapshots.js";
 import { betaInWords, progressInWords } from "../learn/words.js";
+import { COLOURS } from "../map/colours.js";
+import { swatch } from "../map/legend.js";
 
 /**
  * `at` is the number of the snapshot; null means the last one. `family` and `beta` choose what is shown
@@ -20,7 +22,6 @@ export const fields = {
 
 /** Time per snapshot while playing. */
 const SNAPSHOT_MS = 350;
-const darkTheme = matchMedia("(prefers-color-scheme: dark)");
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 export function mount(section, context) {
@@ -53,12 +54,13 @@ export function mount(section, context) {
   const samples = h("canvas", { class: "pixels", role: "img" });
   const rebuilt = h("canvas", { class: "pixels", role: "img" });
   const scatter = h("canvas", { class: "learn-scatter", role: "img" });
+  const classes = h("ul", { class: "learn-classes", "aria-label": "Classes of the points" });
   const losses = h("div", {});
   const bars = h("div", {});
   const body = h("div", { class: "learn-body", "data-result": "" }, words,
     h("figure", { class: "learn-samples" }, h("h3", {}, "New images"), samples, h("p", { class: "note" }, "The same random ", term("z"), " at every time.")),
     h("figure", { class: "learn-rebuilt" }, h("h3", {}, "Rebuilt test images"), rebuilt, h("p", { class: "note" }, "The same test images, encoded and decoded.")),
-    h("figure", { class: "learn-place" }, h("h3", {}, "Where the encoder puts test images"), scatter, h("p", { class: "note" }, "Each point is the ", term("mu"), " of a test image. New images are drawn from the circles: one and two standard deviations of N(0, 1).")),
+    h("figure", { class: "learn-place" }, h("h3", {}, "Where the encoder puts test images"), scatter, classes, h("p", { class: "note" }, "Each point is the ", term("mu"), " of a test image. The circles are one and two standard deviations of N(0, 1), from which z is drawn for new images.")),
     h("div", { class: "learn-numbers" }, h("h3", {}, "Losses of the test images"), losses, h("h3", {}, "What each dimension says: its ", term("KL")), bars));
   const controls = h("div", { class: "learn-controls" }, h("div", { class: "learn-time" }, play, field("Time", time, timeOutput)), betaField);
   section.append(sourceField, notice, controls, body);
@@ -92,7 +94,6 @@ export function mount(section, context) {
   const step = () => store.set({ at: at === lastOf(snapshots) ? 0 : at + 1 });
 
   reducedMotion.addEventListener("change", pause);
-  darkTheme.addEventListener("change", () => snapshots && drawScatter(scatter, snapshots, at));
 
   // --- beta ---
 
@@ -204,6 +205,7 @@ export function mount(section, context) {
       }), dimensionBars(snapshots)];
       losses.replaceChildren(charts[0].element);
       bars.replaceChildren(charts[1].element);
+      classes.replaceChildren(...(snapshots.labels && snapshots.classes.length <= COLOURS.length ? snapshots.classes.map((name, label) => h("li", {}, swatch(label), name)) : []));
       meaning.textContent = `${subject.family ? `beta ${subject.member.beta}: ` : ""}${betaInWords(snapshots, loaded[1])}`;
     }
     const last = lastOf(snapshots);
