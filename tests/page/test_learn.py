@@ -121,7 +121,7 @@ def test_beta_tells_gaps_collapse_and_blur_by_their_numbers(visitor: Visitor):
     assert visitor.pixels(".learn-scatter") != plain
     assert moments(visitor) == {"2"}
     move(visitor, beta(visitor), 2)
-    assert "Collapse: 1 of 3 dimensions" in words(visitor)
+    assert "Collapse: 1 of 3 dimensions says" in words(visitor)
     assert "Blur: " in words(visitor)
     assert "24.5 nats worse than with beta 1" in words(visitor)
 

@@ -120,7 +120,7 @@ def test_the_nearest_point_is_shown_beside_the_place_as_the_model_rebuilds_it(
     away = np.linalg.norm(u[expected, 2:])
     caption = visitor.shown.locator(".map-near-figure figcaption").inner_text()
     assert f"test image {7 * expected}, class {CLASSES[expected % 3]}" in caption
-    assert f"{away:.1f} from this plane" in caption
+    assert f"{away:.1f} away from this plane" in caption
     shown = visitor.pixels(".map-near")[0]
     answer = visitor.page.request.post(
         f"{visitor.address}/decode?model=zmapped@1&format=json", data={"z": [u[expected].tolist()]}

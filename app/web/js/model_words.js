@@ -24,7 +24,7 @@ const MODELS = {
 };
 
 /** What the numbers of a latent are if there is a flow. */
-export const OF_A_FLOW = "This model has a flow: u are the numbers that are drawn from N(0, 1), and the flow maps them to the z that the decoder reads.";
+export const OF_A_FLOW = "This model has a flow: a new image begins with u, numbers drawn from N(0, 1), and the flow turns u into the z that the decoder reads.";
 
 /** Return the name under which the page mentions a data set, given its title in a manifest. */
 export function datasetName(title) {

@@ -32,7 +32,7 @@ export function lossChart(snapshots, onchoose) {
   const chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": spoken(snapshots, series) },
     ...[0, high / 2, high].flatMap((value) => [svg("line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value) }), label(LEFT - 6, y(value) + 4, String(value), { "text-anchor": "end" })]),
     ...ticks.map((at) => label(x(at), HEIGHT - BOTTOM + 16, at === 0 ? "start" : epochText(snapshots.epochs[at]), { "text-anchor": at === last ? "end" : at ? "middle" : "start" })),
-    label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, "epochs, evenly spaced snapshots", { "text-anchor": "middle" }),
+    label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, "epoch of each snapshot", { "text-anchor": "middle" }),
     mark,
     ...series.map(({ name, values }) => svg("polyline", { class: name, points: values.map((value, at) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(" ") })),
     ...dots);

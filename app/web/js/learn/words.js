@@ -35,11 +35,11 @@ export function betaInWords(snapshots, plain) {
 }
 
 function price({ beta, kl }) {
-  const kept = `in the end ${nats(kl.at(-1))}`;
-  if (beta === 0) return `KL costs nothing, so z keeps as much as it can: ${kept}.`;
-  if (beta === 1) return `The loss is −ELBO itself, which bounds −ln p(x). z keeps ${nats(kl.at(-1))}.`;
-  if (beta < 1) return `Each nat of KL costs only ${beta}, so z keeps much: ${kept}.`;
-  return `Each nat of KL costs ${beta}, so z keeps only what is worth it: ${kept}.`;
+  const kept = `in the end ${nats(kl.at(-1))} of information about the image`;
+  if (beta === 0) return `KL does not count in the loss, so z keeps as much as it can: ${kept}.`;
+  if (beta === 1) return `The loss is −ELBO itself, which bounds −ln p(x) from above. z keeps ${nats(kl.at(-1))} of information about the image.`;
+  if (beta < 1) return `KL counts only ${beta} times in the loss, so z keeps much: ${kept}.`;
+  return `KL counts ${beta} times in the loss, so z keeps only what is worth that: ${kept}.`;
 }
 
 function gaps({ inside }) {
@@ -49,7 +49,7 @@ function gaps({ inside }) {
 
 function collapse({ dimensions }, { collapsed }) {
   if (!collapsed) return "";
-  return `Collapse: ${collapsed} of ${dimensions.length} dimensions say nothing about the image any more.`;
+  return `Collapse: ${collapsed} of ${dimensions.length} dimensions ${collapsed === 1 ? "says" : "say"} nothing about the image any more.`;
 }
 
 function blur({ ref, reconstruction }, plain) {

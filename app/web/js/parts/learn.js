@@ -58,7 +58,7 @@ export function mount(section, context) {
   const losses = h("div", {});
   const bars = h("div", {});
   const body = h("div", { class: "learn-body", "data-result": "" }, words,
-    h("figure", { class: "learn-samples" }, h("h3", {}, "New images"), samples, h("p", { class: "note" }, "The same random ", term("z"), " at every time.")),
+    h("figure", { class: "learn-samples" }, h("h3", {}, "New images"), samples, h("p", { class: "note" }, "The decoder gets the same random ", term("z"), " at every moment.")),
     h("figure", { class: "learn-rebuilt" }, h("h3", {}, "Rebuilt test images"), rebuilt, h("p", { class: "note" }, "The same test images, encoded and decoded.")),
     h("figure", { class: "learn-place" }, h("h3", {}, "Where the encoder puts test images"), scatter, classes, h("p", { class: "note" }, "Each point is the ", term("mu"), " of a test image. The circles are one and two standard deviations of N(0, 1), from which z is drawn for new images.")),
     h("div", { class: "learn-numbers" }, h("h3", {}, "Losses of the test images"), losses, h("h3", {}, "What each dimension says: its ", term("KL")), bars));

@@ -179,7 +179,7 @@ export function mount(section, context) {
       sliderOutputs[i].textContent = place[i].toFixed(2);
     });
     nearFigure.hidden = !near;
-    nearCaption.textContent = near ? `Nearest: ${nameOf(near)}${current.model.latent > 2 ? `, ${near.distance.toFixed(1)} from this plane` : ""}` : "";
+    nearCaption.textContent = near ? `Nearest: ${nameOf(near)}${current.model.latent > 2 ? `, ${near.distance.toFixed(1)} away from this plane` : ""}` : "";
     paint();
     context.guard(() => decodeNow({ place, near }));
   }
@@ -332,7 +332,7 @@ export function mount(section, context) {
       const [s, t, distance] = projector(plane)(encoded.mu);
       mine = { plane, image, mu: encoded.mu, place: [s, t], covariance: projectedCovariance(plane, encoded.logvar) };
       board.board.dataset.mine = [s, t].map(round).join(",");
-      own.say(`mu at ${plane.names[0]} ${s.toFixed(2)}, ${plane.names[1]} ${t.toFixed(2)}${model.latent > 2 ? `, ${distance.toFixed(1)} from this plane` : ""}. The ellipses are one and two sigma.`);
+      own.say(`mu at ${plane.names[0]} ${s.toFixed(2)}, ${plane.names[1]} ${t.toFixed(2)}${model.latent > 2 ? `, ${distance.toFixed(1)} away from this plane` : ""}. The ellipses are one and two sigma.`);
     } else delete board.board.dataset.mine;
     paint();
   }
