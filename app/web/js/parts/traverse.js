@@ -70,13 +70,15 @@ export function mount(section, context) {
   const deadStrips = h("div", { class: "strips" });
   const deadSummary = h("summary", {});
   const dead = h("details", { class: "dead-dimensions", ontoggle: drawStrips }, deadSummary, deadStrips);
-  const flowNote = h("p", { class: "note" }, OF_A_FLOW);
-  const dimensions = h("div", { "data-result": "" }, activeStrips, more, dead, flowNote);
+  const flowNote = h("p", { class: "note flow-note" }, OF_A_FLOW);
+  const ends = h("div", { class: "strip-values" });
+  const axis = h("div", { class: "dimension-strip strip-axis", "aria-hidden": "true" }, h("span", { class: "strip-name" }), ends);
+  const dimensions = h("div", { "data-result": "" }, activeStrips, more, dead);
   section.append(h("div", { class: "split traverse" },
     h("div", { class: "side sticky" }, frame, h("div", { class: "side-controls" },
       h("div", { class: "row" }, button("New seed", () => start({ seed: randomSeed(), z: null }), { class: "primary" }), undo, button("Zero", () => start({ z: new Array(current.model.latent).fill(0) }), { title: "Start from the z in which every dimension is 0" })),
       field("Seed", seedInput), rowsField, h("div", { class: "row" }, field("Images", steps), field("Range", span)))),
-    h("div", {}, dimensions, directions.element)));
+    h("div", {}, flowNote, axis, dimensions, directions.element)));
   section.addEventListener("keydown", (event) => {
     if (event.key === "z" && (event.ctrlKey || event.metaKey) && event.target.tagName !== "INPUT") {
       event.preventDefault();
@@ -230,9 +232,18 @@ export function mount(section, context) {
     lede.replaceChildren(...words);
   }
 
+  /** Write the values of the first, the middle and the last image above the strips. */
+  function showAxis({ rows, steps, span }, { space }) {
+    axis.classList.toggle("of-directions", rows === "directions");
+    axis.firstElementChild.textContent = rows === "directions" ? "" : `value of ${space}`;
+    ends.style.setProperty("--across", steps);
+    ends.replaceChildren(...[`−${span}`, "0", `+${span}`].map((value) => h("span", {}, value)));
+  }
+
   function showControls(values, model) {
     fill(rows, [["dimensions", "One dimension each"], ["directions", "Named directions"]], values.rows);
-    flowNote.hidden = model.space !== "u";
+    flowNote.hidden = model.space !== "u" || values.rows === "directions";
+    showAxis(values, model);
     rowsField.hidden = !model.directions.length;
     showHeading(values.rows);
     dimensions.hidden = values.rows === "directions";
