@@ -62,7 +62,7 @@ async function send(request, signal) {
   const seconds = Number(response.headers.get("Retry-After") ?? NaN);
   throw new Problem({
     detail: problem.detail ? sentence(problem.detail) : `The service answered with status ${response.status}.`,
-    remedy: problem.remedy,
+    remedy: problem.remedy ?? (response.status >= 500 ? "try again; if this fails too, see the log of the service" : ""),
     status: response.status,
     retryAfterMs: Number.isFinite(seconds) ? 1000 * seconds : null,
   });
