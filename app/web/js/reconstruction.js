@@ -111,7 +111,10 @@ function holdHeight(element) {
   element.style.minHeight = `${element.offsetHeight}px`;
 }
 
-const differenceCaption = () => h("span", {}, "Difference: ", h("span", { class: "lost" }, "darker"), ", ", h("span", { class: "added" }, "brighter"));
+/** Differences of a good reconstruction are faint, and would be black on a projector. */
+const DIFFERENCE_GAIN = 3;
+
+const differenceCaption = () => h("span", {}, `Difference ×${DIFFERENCE_GAIN}: `, h("span", { class: "lost" }, "darker"), ", ", h("span", { class: "added" }, "brighter"));
 
 function emptyPicture({ width, height }) {
   const element = h("div", { class: "empty" });
@@ -137,7 +140,7 @@ function warningOf({ score, limit }) {
   return h("p", { class: "note unusual" }, `Not like the images that the model learnt: its score is ${times} times the limit below which 99 % of the test images lie.`);
 }
 
-/** Draw the mean difference over the colour channels: blue if the reconstruction is darker, orange if it is brighter. */
+/** Draw the mean difference over the colour channels, enlarged: blue if the reconstruction is darker, orange if it is brighter. */
 function differenceOf(input, output) {
   const canvas = h("canvas", { class: "pixels", width: input.width, height: input.height, role: "img", "aria-label": "Difference between the reconstruction and the input" });
   const brush = canvas.getContext("2d");
@@ -145,7 +148,8 @@ function differenceOf(input, output) {
   for (let i = 0; i < difference.data.length; i += 4) {
     const change = (output.data[i] + output.data[i + 1] + output.data[i + 2] - input.data[i] - input.data[i + 1] - input.data[i + 2]) / 3 / 255;
     const [red, green, blue] = change > 0 ? [255, 140, 60] : [80, 150, 255];
-    difference.data.set([red * Math.abs(change), green * Math.abs(change), blue * Math.abs(change), 255], i);
+    const strength = Math.min(1, DIFFERENCE_GAIN * Math.abs(change));
+    difference.data.set([red * strength, green * strength, blue * strength, 255], i);
   }
   brush.putImageData(difference, 0, 0);
   return canvas;
