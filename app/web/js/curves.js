@@ -5,7 +5,7 @@ import { label, svg } from "./svg.js";
 
 const WIDTH = 320;
 const HEIGHT = 200;
-const LEFT = 44;
+const LEFT = 54;
 const RIGHT = 40;
 const TOP = 10;
 const BOTTOM = 36;
@@ -42,7 +42,7 @@ function chart(name, history, valueOf) {
       label(x(first), HEIGHT - BOTTOM + 17, String(first), { "text-anchor": "middle" }),
       label(x(last), HEIGHT - BOTTOM + 17, String(last), { "text-anchor": "middle" }),
       label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, "epoch", { "text-anchor": "middle" }),
-      label(0, 0, "nats", { "text-anchor": "middle", transform: `translate(10 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)` }),
+      label(0, 0, "nats", { "text-anchor": "middle", transform: `translate(9 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)` }),
       ...lines, ...ends));
 }
 

@@ -18,6 +18,11 @@ export function requestFor({ n, seed, temperature, label }, model) {
 }
 
 const SEEDS = 2 ** 32;
+/** Above this number of images, the tiles are small, so that a wide window shows half of 256 at once. */
+const MANY = 100;
+
+/** Return how many of n tiles stand beside each other in a wide window. */
+const acrossOf = (n) => (n > MANY ? 16 : n % 10 ? Math.min(8, n) : 10);
 
 /** Return images of the page itself: {png, z, seed} of each, as the JSON of /generate has them. */
 async function decoded({ n, seed, temperature }, model, decoder, signal) {
@@ -93,7 +98,8 @@ export function mount(section, context) {
       return;
     }
     shown = { items, ref: model.ref };
-    grid.style.setProperty("--across", values.n % 10 ? Math.min(8, values.n) : 10);
+    grid.style.setProperty("--across", acrossOf(values.n));
+    grid.classList.toggle("many", values.n > MANY);
     grid.replaceChildren(...items.map(sample));
   }
 

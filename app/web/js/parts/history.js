@@ -45,7 +45,7 @@ export function mount(section, { history, store, offer, toast }) {
     const time = new Date(entry.at);
     return h("article", { class: "card", "data-id": entry.id },
       h("a", { href: entry.address }, h("img", { class: "pixels", src: entry.face, alt: "" }), h("span", {}, entry.caption)),
-      h("p", { class: "card-note" }, `${entry.part} · ${entry.model} · `, h("time", { datetime: time.toISOString() }, time.toLocaleString([], { dateStyle: "medium", timeStyle: "short" }))),
+      h("p", { class: "card-note" }, `${entry.part} · ${entry.model}`, h("time", { datetime: time.toISOString() }, time.toLocaleString([], { dateStyle: "medium", timeStyle: "short" }))),
       pin);
   }
 
