@@ -159,3 +159,42 @@ def test_on_a_phone_the_stage_shows_three_versions_beside_each_other(visitor: Vi
     sides = visitor.shown.locator(".compared")
     expect(sides).to_have_count(3)
     assert rows(sides) == 1
+
+
+# --- wide windows ---
+
+
+@pytest.mark.screen(width=2560)
+def test_a_wide_window_is_used_and_its_text_is_larger(visitor: Visitor) -> None:
+    visitor.open("#generate?n=16&seed=1")
+    tiles = boxes(visitor.tiles)
+    assert tiles[7]["x"] + tiles[7]["width"] - tiles[0]["x"] > 0.75 * 2560
+    assert visitor.page.evaluate("getComputedStyle(document.body).fontSize") == "20px"
+
+
+@pytest.mark.screen(width=2560)
+def test_words_stand_beside_the_map_in_a_wide_window(visitor: Visitor) -> None:
+    visitor.open("#map?model=notebook")
+    board = box(visitor.shown.locator(".board"))
+    for words in (".legend", "#map-help", "#map-points"):
+        place = box(visitor.shown.locator(words))
+        assert place["x"] > board["x"] + board["width"], words
+        assert place["y"] + place["height"] <= board["y"] + board["height"], words
+
+
+@pytest.mark.parametrize(
+    "width",
+    [pytest.param(width, marks=pytest.mark.screen(width=width)) for width in (1800, 2560)],
+)
+def test_strips_of_a_walk_begin_where_the_numbers_begin(visitor: Visitor, width: int) -> None:
+    visitor.open("#compare?model=lab@4&other=notebook@3&input=walk&a=seed:1&b=seed:2&steps=4")
+    left = [box(visitor.shown.locator(each).first)["x"] for each in (".walk-strips", ".ranking")]
+    assert left[0] == left[1], width
+
+
+@pytest.mark.screen(width=1440)
+def test_the_chart_of_32_dimensions_is_one_row_as_wide_as_the_pictures(visitor: Visitor) -> None:
+    visitor.open("#draw?model=mnist@8")
+    assert rows(visitor.shown.locator(".dimension")) == 1
+    chart, pictures = (box(visitor.shown.locator(each)) for each in (".chart", ".triptych"))
+    assert abs(chart["width"] - pictures["width"]) < 1

@@ -16,8 +16,11 @@ const MAX_LIMIT = 6;
 export function latentChart(model) {
   const columns = new Map(model.ranked.map((d) => [d, columnOf(d, model)]));
   const cells = new Map(model.ranked.map((d) => [d, [h("td", {}, "–"), h("td", {}, "–")]]));
-  const charts = [model.ranked.slice(0, SHOWN), model.ranked.slice(SHOWN)].filter(({ length }) => length).map((dims) =>
-    h("div", { class: "chart", role: "img" }, ...dims.map((d) => columns.get(d).element)));
+  const charts = [model.ranked.slice(0, SHOWN), model.ranked.slice(SHOWN)].filter(({ length }) => length).map((dims) => {
+    const chart = h("div", { class: "chart", role: "img" }, ...dims.map((d) => columns.get(d).element));
+    chart.style.setProperty("--count", dims.length);
+    return chart;
+  });
   const edges = h("span", {});
   const rows = model.ranked.map((d) => h("tr", {}, h("th", { scope: "row" }, `${model.space}${d}`), ...cells.get(d)));
   const element = h("div", { class: "latent-chart" },
