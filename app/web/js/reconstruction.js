@@ -137,7 +137,7 @@ async function decoded(png) {
 /** Say how unusual the image is. */
 function warningOf({ score, limit }) {
   const times = (score / limit).toFixed(1);
-  return h("p", { class: "note unusual" }, `Not like the images that the model learnt: its score is ${times} times the limit below which 99 % of the test images lie.`);
+  return h("p", { class: "note unusual" }, `Not like the images that the model learnt: its score is ${times} times the limit below which 99\u00a0% of the test images lie.`);
 }
 
 /** Draw the mean difference over the colour channels, enlarged: blue if the reconstruction is darker, orange if it is brighter. */
