@@ -130,12 +130,16 @@ def test_the_ring_of_the_place_leaves_the_label_under_it_readable(visitor: Visit
     assert box(ring)["x"] < box(label)["x"] < box(ring)["x"] + box(ring)["width"]
 
 
-@pytest.mark.screen(width=390)
-def test_32_dimensions_stand_in_two_full_rows_on_a_phone(visitor: Visitor) -> None:
+@pytest.mark.parametrize(
+    "width",
+    [pytest.param(width, marks=pytest.mark.screen(width=width)) for width in (390, 768)],
+)
+def test_32_dimensions_stand_in_two_full_rows_on_narrow_screens(
+    visitor: Visitor, width: int
+) -> None:
     visitor.open("#draw?model=mnist@8")
-    dimensions = visitor.shown.locator(".dimension")
-    assert dimensions.count() == 32
-    assert rows(dimensions) == 2
+    tops = [place["y"] for place in boxes(visitor.shown.locator(".dimension"))]
+    assert [tops.count(top) for top in sorted(set(tops))] == [16, 16], width
 
 
 @pytest.mark.screen(width=768)
