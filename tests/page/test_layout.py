@@ -1,20 +1,18 @@
 """Geometry that makes a part readable: nothing is cut, covered, ragged or without a label."""
 
 import pytest
-from playwright.sync_api import Locator, Route, expect
+from playwright.sync_api import FloatRect, Locator, Route, expect
 
 from tests.page.visitor import Visitor
 
-Box = dict[str, float]
 
-
-def box(locator: Locator) -> Box:
+def box(locator: Locator) -> FloatRect:
     place = locator.bounding_box()
     assert place
-    return dict(place)
+    return place
 
 
-def boxes(locators: Locator) -> list[Box]:
+def boxes(locators: Locator) -> list[FloatRect]:
     return [box(each) for each in locators.all()]
 
 
