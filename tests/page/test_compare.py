@@ -122,7 +122,7 @@ def test_the_best_and_the_worst_of_three_are_marked(visitor: Visitor) -> None:
         ["▼", "worst"],
     ]
     expect(visitor.shown.locator(".verdict")).to_have_text(
-        "mnist@9 makes the best samples: their Frechet distance from real images is 0.33, "
+        "mnist@9 makes the best samples: their Frechet distance from real images is 0.30, "
         "against 10.25 of lab@4 and 26.56 of notebook@3."
     )
 
@@ -338,3 +338,10 @@ def _top(element: Locator) -> float:
     box = element.bounding_box()
     assert box
     return box["y"]
+
+
+def test_numbers_that_are_shown_alike_are_not_called_better_and_worse(visitor: Visitor) -> None:
+    visitor.open("#compare?model=mnist@9&other=mnist-flow@5&n=1")
+    named = visitor.shown.locator("tbody tr", has_text="Reconstructions of the same class")
+    assert named.locator("td").all_inner_texts() == ["99.4 %", "99.4 %"]
+    assert visitor.shown.locator(".mark").count() > 0

@@ -27,7 +27,8 @@ export function verdict(versions) {
   return ranked(versions.toSorted((a, b) => distance(a) - distance(b)));
 }
 
-const distance = ({ sample_quality: quality }) => quality.frechet_distance;
+/** Return the distance with the digits that are shown: a difference that they hide is no ranking. */
+const distance = ({ sample_quality: quality }) => Number(quality.frechet_distance.toFixed(2));
 
 /** Return the sentence for measured versions of one data set, the best one first. */
 function ranked(versions) {
@@ -80,8 +81,11 @@ function table(versions, extra) {
     h("tbody", {}, ...names.map((name) => row(name, columns.map((column) => column.get(name))))));
 }
 
+/** Return the score of a cell with the digits that are shown, or null. */
+const shownScore = (cell) => (cell?.score ? [Number.parseFloat(cell.value), cell.score[1]] : null);
+
 function row(name, cells) {
-  const marks = marksOf(cells.map((cell) => cell?.score ?? null));
+  const marks = marksOf(cells.map(shownScore));
   return h("tr", {}, h("th", { scope: "row" }, explained(name)), ...cells.map((cell, i) => h("td", { title: cell?.how }, cell?.value ?? "–", " ", mark(marks[i]))));
 }
 
