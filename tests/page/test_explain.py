@@ -35,7 +35,7 @@ def test_each_term_has_an_explanation_that_contains_it(visitor: Visitor) -> None
 
 
 def test_the_numbers_of_compared_versions_are_explained(visitor: Visitor) -> None:
-    visitor.open("#compare?model=mnist@8&other=lab@4&n=1")
+    visitor.open("#compare?model=mnist&other=lab@4&n=1")
     named = terms(visitor)
     names = visitor.shown.locator("tbody th").all_inner_texts()
     unexplained = [name for name in names if name not in named]

@@ -101,7 +101,7 @@ def test_the_buttons_of_an_end_stand_in_one_row(visitor: Visitor) -> None:
 )
 @pytest.mark.parametrize("strips", ["dimensions", "directions"])
 def test_values_stand_above_the_images_of_strips(visitor: Visitor, strips: str, width: int) -> None:
-    visitor.open(f"#traverse?model=mnist@8&steps=9&span=2&rows={strips}")
+    visitor.open(f"#traverse?model=mnist&steps=9&span=2&rows={strips}")
     values = visitor.shown.locator(".strip-values span")
     assert values.all_inner_texts() == ["\u22122", "0", "+2"]
     tiles = boxes(visitor.shown.locator(".strip:visible").first.locator(".tile"))
@@ -112,7 +112,7 @@ def test_values_stand_above_the_images_of_strips(visitor: Visitor, strips: str, 
 
 
 def test_what_u_is_stands_above_the_strips_of_a_flow(visitor: Visitor) -> None:
-    visitor.open("#traverse?model=mnist@8&steps=5")
+    visitor.open("#traverse?model=mnist&steps=5")
     note = visitor.shown.locator(".flow-note")
     assert box(note)["y"] < box(visitor.shown.locator(".strip").first)["y"]
     visitor.open("#traverse?model=notebook&steps=5")
@@ -120,7 +120,7 @@ def test_what_u_is_stands_above_the_strips_of_a_flow(visitor: Visitor) -> None:
 
 
 def test_the_ring_of_the_place_leaves_the_label_under_it_readable(visitor: Visitor) -> None:
-    visitor.open("#map?plane=seeds&model=mnist@8")
+    visitor.open("#map?plane=seeds&model=mnist")
     ring = visitor.shown.locator(".cross")
     label = visitor.shown.locator(".corners span", has_text="A")
     inner = ring.evaluate("e => e.clientWidth")
@@ -135,7 +135,7 @@ def test_the_ring_of_the_place_leaves_the_label_under_it_readable(visitor: Visit
 def test_32_dimensions_stand_in_two_full_rows_on_narrow_screens(
     visitor: Visitor, width: int
 ) -> None:
-    visitor.open("#draw?model=mnist@8")
+    visitor.open("#draw?model=mnist")
     tops = [place["y"] for place in boxes(visitor.shown.locator(".dimension"))]
     assert [tops.count(top) for top in sorted(set(tops))] == [16, 16], width
 
@@ -147,7 +147,7 @@ def test_the_bars_of_the_costs_have_room_on_a_tablet(visitor: Visitor) -> None:
 
 
 def test_the_unit_of_a_chart_covers_no_number(visitor: Visitor) -> None:
-    visitor.open("#model?model=mnist@8")
+    visitor.open("#model?model=mnist")
     for chart in visitor.shown.locator(".curves svg").all():
         unit = box(chart.locator("text", has_text="nats"))
         numbers = boxes(chart.locator('text[text-anchor="end"]'))
@@ -196,7 +196,7 @@ def test_strips_of_a_walk_begin_where_the_numbers_begin(visitor: Visitor, width:
 
 @pytest.mark.screen(width=1440)
 def test_the_chart_of_32_dimensions_is_one_row_as_wide_as_the_pictures(visitor: Visitor) -> None:
-    visitor.open("#draw?model=mnist@8")
+    visitor.open("#draw?model=mnist")
     assert rows(visitor.shown.locator(".dimension")) == 1
     chart, pictures = (box(visitor.shown.locator(each)) for each in (".chart", ".triptych"))
     assert abs(chart["width"] - pictures["width"]) < 1

@@ -130,7 +130,7 @@ def test_a_class_has_the_colour_that_it_has_on_the_map(visitor: Visitor):
     colours = "all => all.map(dot => [dot.parentElement.innerText, dot.style.background])"
     visitor.open("#learn?model=mnist-beta-1@1")
     here = visitor.shown.locator(".learn-classes .swatch").evaluate_all(colours)
-    visitor.open("#map?model=mnist@8")
+    visitor.open("#map?model=mnist")
     assert len(here) == 10
     assert here == visitor.shown.locator(".legend .swatch").evaluate_all(colours)
 
