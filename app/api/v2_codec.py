@@ -137,7 +137,7 @@ def _json_end(body: bytes, json_length: str | None) -> int:
 def _decode(title: str, text: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(text)
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise MalformedBodyError(f"{title}: {str(error)[:200]}", remedy=_REMEDY) from error
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BY_VERSION = ("torch", "torchvision")
 HASHED = ("clients", "cuda", "dev", "serve", "serve-torch", "train", "uv")
 CODE = ("app", "benchmarks", "clients", "model_store", "training")
-PACKAGES = ("app", "benchmarks", "clients", "model_store", "scripts", "training")
+PACKAGES = ("app", "benchmarks", "clients", "model_store", "scripts", "training", "zserve")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
