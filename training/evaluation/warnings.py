@@ -45,6 +45,8 @@ class Training:
     largest_class: float | None = None
     """Share of the largest class among the test images."""
     test_images: int = 0
+    continued: bool = False
+    """True if training began with the weights of a version."""
 
 
 def training_of(record: TrainingRecord, splits: Splits) -> Training:
@@ -65,6 +67,7 @@ def training_of(record: TrainingRecord, splits: Splits) -> Training:
         counts = dict(zip(splits.classes, of_each.tolist(), strict=True))
         largest = torch.bincount(splits.test.labels.cpu()).max().item() / len(splits.test)
     return Training(
+        continued=record.settings.get("start") is not None,
         images=images,
         steps=steps,
         ema_decay=decay if isinstance(decay, float) else None,
@@ -95,7 +98,7 @@ def _about_the_run(training: Training) -> list[str]:
         )
     if training.steps is None:
         return lines
-    if training.steps < FEW_STEPS:
+    if training.steps < FEW_STEPS and not training.continued:
         lines.append(
             f"training took only {training.steps:,} steps; some thousands are needed: set --epochs "
             f"{math.ceil(3 * FEW_STEPS / max(1, training.steps))} times as high, or a smaller "

@@ -41,6 +41,10 @@ def test_a_version_that_measured_little_and_a_run_that_is_not_known_have_no_warn
     assert find_warnings({}, 16, Training(images=1000)) == ()
 
 
+def test_few_steps_are_no_fault_of_a_training_that_goes_on_from_a_version():
+    assert warnings(Training(images=500, steps=300, continued=True)) == ()
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
