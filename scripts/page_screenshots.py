@@ -139,7 +139,7 @@ STATES = {
     "compare-wipe": State("#compare?model=mnist&other=lab&n=16&view=wipe"),
     "compare-difference": State("#compare?model=mnist&other=lab,fashion&n=9&view=difference"),
     "compare-drawing": State("#compare?input=drawing"),
-    "compare-walk": State("#compare?input=walk&a=seed:100&b=seed:112"),
+    "compare-walk": State("#compare?input=walk&a=seed:104&b=seed:119"),
     "compare-alone": State("#compare?model=letters&n=9"),
     "scenes": State("#scenes"),
     **{f"stage-{at}": State(f"#scenes?list=shipped&at={at}") for at in range(1, 7)},

@@ -1,5 +1,5 @@
 // What one sees in a snapshot, in words that follow from its numbers.
-import { measuresOf } from "./snapshots.js";
+import { COLLAPSED_BELOW_NATS, measuresOf } from "./snapshots.js";
 import { epochText } from "./curves.js";
 
 /** Share of the prior that lies within two standard deviations of the plane's middle. */
@@ -49,7 +49,8 @@ function gaps({ inside }) {
 
 function collapse({ dimensions }, { collapsed }) {
   if (!collapsed) return "";
-  return `Collapse: ${collapsed} of ${dimensions.length} dimensions ${collapsed === 1 ? "says" : "say"} nothing about the image any more.`;
+  const says = collapsed === 1 ? "says" : "say";
+  return `Collapse: ${collapsed} of ${dimensions.length} dimensions ${says} hardly anything about the image, less than ${COLLAPSED_BELOW_NATS} nats each.`;
 }
 
 function blur({ ref, reconstruction }, plain) {
