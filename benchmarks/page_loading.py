@@ -29,7 +29,8 @@ _WATCH = """() => {
     // What the page fetches after it has put its first images in place is not for them.
     const wanted = () => {
         const [placed] = performance.getEntriesByName("first pictures");
-        return performance.timeOrigin + Math.min(performance.now(), placed?.startTime ?? Infinity);
+        const [{fetchStart}] = performance.getEntriesByType("navigation");
+        return Math.min(performance.now(), placed?.startTime ?? Infinity) - fetchStart;
     };
     const look = () => {
         if ([...document.querySelectorAll("main img, main canvas")].some(isShown)) firstImages(report(), wanted());
@@ -49,11 +50,14 @@ class Loading:
     """Bytes and times of loading the page.
 
     Attributes:
-        requests: Time (s since 1970) and address of each request.
-        received: Time (s since 1970) and number of bytes, headers and bodies, of what arrived.
+        requests: Time and address of each request.
+        received: Time and number of bytes, headers and bodies, of what arrived.
         first_images_ms: Time until the first images.
-        first_images_at: Time (s since 1970) until which requests were for the first images.
+        first_images_at: Time until which requests were for the first images.
         settled_ms: Time until the page has nothing left to show.
+
+    Times without a unit in their name are in seconds since the request for the document. The clock of the
+    day is not used: if it is set while the browser runs, page and driver have different ones.
     """
 
     requests: list[tuple[float, str]] = field(default_factory=list)
@@ -61,8 +65,8 @@ class Loading:
     first_images_ms: float = 0.0
     first_images_at: float = 0.0
     settled_ms: float = 0.0
-    _clock_s: float = 0.0
-    """Difference between the time since 1970 and the clock of the driver's events."""
+    _began_s: float | None = None
+    """Time of the request for the document, by the clock of the driver's events."""
 
     @property
     def addresses(self) -> list[str]:
@@ -85,13 +89,14 @@ class Loading:
 
     def request(self, event: dict[str, Any]) -> None:
         """Add a request, an event of the driver."""
-        self._clock_s = event["wallTime"] - event["timestamp"]
-        self.requests.append((event["wallTime"], event["request"]["url"]))
+        if self._began_s is None:
+            self._began_s = event["timestamp"]
+        self.requests.append((event["timestamp"] - self._began_s, event["request"]["url"]))
 
     def add(self, timestamp: float, number: int) -> None:
         """Add bytes that have arrived."""
-        if not self.settled_ms:
-            self.received.append((timestamp + self._clock_s, number))
+        if not self.settled_ms and self._began_s is not None:
+            self.received.append((timestamp - self._began_s, number))
 
 
 def load(browser: Browser, address: str, connection: dict[str, int] | None = None) -> Loading:
