@@ -1,4 +1,4 @@
-"""What a package with a network of its own imports from zserve.
+"""Names of zserve that a package with a network of its own imports.
 
 The names are the same in a checkout and in an installation. docs/own-network.md says what such a package
 has, and `examples/template` is one.

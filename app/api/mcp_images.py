@@ -1,4 +1,4 @@
-"""What both users of `mcp_tools` need: images in base64, and manifests and samples of a store."""
+"""Decode images in base64, and read manifests and figures of samples, for the tools of `mcp_tools`."""
 
 import base64
 import binascii

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import safetensors.torch
@@ -115,17 +116,15 @@ def best_epoch(state: RunState) -> int:
     Epochs of the flow alone are measured on grey images, and the others on `objective.targets`. Only the
     epochs since the last change from one to the other are therefore compared.
     """
-    preset = state.preset
-    alone = [is_flow_only(preset.objective, preset.optimiser, e.epoch) for e in state.history]
-    comparable = 0
-    while comparable < len(alone) and alone[-1 - comparable] == alone[-1]:
-        comparable += 1
-    best = min(
-        state.history[len(alone) - comparable :],
-        key=lambda done: (done.test.loss, -done.epoch),
-        default=None,
-    )
-    return best.epoch if best else 0
+
+    def flow_only(done: EpochDone) -> bool:
+        return is_flow_only(state.preset.objective, state.preset.optimiser, done.epoch)
+
+    if not state.history:
+        return 0
+    last = flow_only(state.history[-1])
+    comparable = takewhile(lambda done: flow_only(done) == last, reversed(state.history))
+    return min(comparable, key=lambda done: (done.test.loss, -done.epoch)).epoch
 
 
 def write_state(folder: Path, state: RunState, sha256: str) -> None:
