@@ -37,10 +37,15 @@ def learning_rate_at(optimiser: Optimiser, epochs: float, prior_only_epochs: int
     return optimiser.learning_rate * warmup * _factor(optimiser, epochs)
 
 
+def first_prior_only_epoch(objective: Objective, optimiser: Optimiser) -> int:
+    """Return the first of the last epochs (from 1) in which only the flow learns."""
+    return optimiser.epochs - objective.prior_only_epochs + 1
+
+
 def is_flow_only(objective: Objective, optimiser: Optimiser, epoch: int) -> bool:
     """Return True if only the flow learns in this epoch (from 1), and the networks stay as they are."""
-    first_at_the_end = optimiser.epochs - objective.prior_only_epochs + 1
-    return epoch <= objective.freeze_vae_epochs or epoch >= first_at_the_end
+    last_stage = epoch >= first_prior_only_epoch(objective, optimiser)
+    return last_stage or epoch <= objective.freeze_vae_epochs
 
 
 def _factor(optimiser: Optimiser, epochs: float) -> float:

@@ -24,7 +24,12 @@ from training.fitting.ema import MovingAverage
 from training.fitting.events import Averages, EpochDone, EpochProgress
 from training.fitting.latent_standardisation import standardise_latents
 from training.fitting.objective import Terms, bound, several_draws, single_draw
-from training.fitting.schedule import beta_at, is_flow_only, learning_rate_at
+from training.fitting.schedule import (
+    beta_at,
+    first_prior_only_epoch,
+    is_flow_only,
+    learning_rate_at,
+)
 from training.fitting.targets import as_targets
 from training.progress import tracked
 
@@ -141,10 +146,6 @@ class Trainer:
                 reported = time.perf_counter()
                 started += reported - now  # leaves out the caller's time for the report
 
-    @property
-    def _first_prior_only_epoch(self) -> int:
-        return self.optimiser.epochs - self.objective.prior_only_epochs + 1
-
     def _is_flow_only(self, epoch: int) -> bool:
         return is_flow_only(self.objective, self.optimiser, epoch)
 
@@ -158,7 +159,7 @@ class Trainer:
     def _prior_epoch(self, train: Images, epoch: int) -> Iterator[EpochProgress]:
         """Train the flow alone, on one draw of z for each image, which is encoded only once."""
         started = time.perf_counter()
-        if self.ema and epoch == self._first_prior_only_epoch:
+        if self.ema and epoch == first_prior_only_epoch(self.objective, self.optimiser):
             self.vae.load_state_dict(self.ema.vae.state_dict())
         if self.encoded is None:
             self.encoded = prior.encode(self.vae, train, self._noise())
