@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, ParamSpec, Protocol
 
 import numpy as np
-from mcp.server.mcpserver import Image, MCPServer
+from mcp.server.mcpserver import Context, Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.types import ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, Tool, ToolAnnotations
 from pydantic import Field
 
 from app.api.problems import find_remedy
@@ -176,11 +176,35 @@ class Tools:
         return await _answer(loaded, images, steps, parameters)
 
 
+class _StrictServer(MCPServer[Any]):
+    """A server that refuses arguments which a tool does not have; the package would ignore them."""
+
+    async def list_tools(self) -> list[Tool]:
+        """Return the tools; their schemas say that there are no other arguments."""
+        tools = await super().list_tools()
+        for tool in tools:
+            tool.input_schema["additionalProperties"] = False
+        return tools
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool; raises ToolError if it has no argument of a name."""
+        schemas = {tool.name: tool.input_schema for tool in await self.list_tools()}
+        known = schemas[name]["properties"] if name in schemas else arguments
+        unknown = [argument for argument in arguments if argument not in known]
+        if unknown:
+            raise ToolError(
+                f"{name} has no argument {unknown[0][:80]!r}; it has {', '.join(known)}"
+            )
+        return await super().call_tool(name, arguments, context)
+
+
 def make_server(models: Models, version: str) -> MCPServer[Any]:
     """Return a server with the tools, without a transport."""
     tools = Tools(models)
     with _root_logger_as_it_is():
-        server: MCPServer[Any] = MCPServer(
+        server = _StrictServer(
             "zserve", instructions=INSTRUCTIONS, version=version, log_level="WARNING"
         )
     for function in (

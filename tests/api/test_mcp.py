@@ -95,6 +95,7 @@ def test_the_tools_are_listed_with_descriptions_of_all_parameters(served: Watche
     generate = tools[1].input_schema["properties"]
     assert generate.keys() == {"n", "label", "seed", "temperature", "model"}
     assert generate["n"]["maximum"] == 64
+    assert all(tool.input_schema["additionalProperties"] is False for tool in tools)
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -110,6 +111,14 @@ def test_generated_images_are_those_of_the_service(served: Watched, mode: str):
         "label": "7",
         "temperature": 1.0,
     }
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("tool", TOOLS)
+def test_an_argument_that_a_tool_does_not_have_is_refused(served: Watched, tool: str, mode: str):
+    result = call(served, tool, mode=mode, count=1)
+    assert result.is_error
+    assert f"{tool} has no argument 'count'; it has " in result.content[0].text
 
 
 def test_a_random_seed_is_returned_and_repeats_the_images(served: Watched):
