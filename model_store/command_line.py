@@ -1,4 +1,4 @@
-"""A parser of command lines that suggests the option or value that a mistyped word resembles."""
+"""A parser of command lines that suggests what a mistyped word resembles, and words of commands."""
 
 import argparse
 import difflib
@@ -37,6 +37,11 @@ def _options(parser: argparse.ArgumentParser) -> set[str]:
             for subparser in action.choices.values():
                 options |= _options(subparser)
     return options
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 version`, `2 versions`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def suggestion(word: str, words: Iterable[str], similarity: float = SIMILARITY) -> str:

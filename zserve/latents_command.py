@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import ServiceError
-from model_store.command_line import ArgumentParser
+from model_store.command_line import ArgumentParser, counted
 from model_store.errors import ImageError, StoreError
 from zserve.latents import LatentsError, read_images, write_latents
 from zserve.vae import load
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         file = f"{error.filename}: " if error.filename else ""
         print(f"zserve latents: {file}{error.strerror or error}", file=sys.stderr)
         return 1
-    print(f"{count} images encoded by {vae.name}: {options.out}")
+    print(f"{counted(count, 'image')} encoded by {vae.name}: {options.out}")
     return 0
 
 

@@ -27,7 +27,7 @@ from app.server.cores import choose_workers
 from app.server.folders import check_folders
 from app.settings import PREFIX, Settings, read_settings
 from model_store.arithmetic import golden
-from model_store.command_line import ArgumentParser
+from model_store.command_line import ArgumentParser, counted
 from model_store.errors import StoreError
 from model_store.spec import ModelRef
 from model_store.store import Store
@@ -195,7 +195,8 @@ def check_models(settings: Settings) -> Iterator[Finding]:
     check_store(settings)
     store = open_served_store(settings)
     refs = [ModelRef(name=name, version=v) for name in store.names() for v in store.versions(name)]
-    yield Finding("store", "ok", f"{store}: {len(refs)} versions of {len(store.names())} models")
+    versions, models = counted(len(refs), "version"), counted(len(store.names()), "model")
+    yield Finding("store", "ok", f"{store}: {versions} of {models}")
     damaged = list(_damaged(store, refs))
     for line in damaged:
         yield Finding("store", "wrong", line, "`zserve models verify` says more; pull it again")

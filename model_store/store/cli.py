@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from model_store.arithmetic import golden
-from model_store.command_line import ArgumentParser
+from model_store.command_line import ArgumentParser, counted
 from model_store.errors import CorruptVersionError, PublishError, StoreError
 from model_store.spec import Manifest, ModelRef
 from model_store.store import cli_options, hub_cli
@@ -66,7 +66,7 @@ def verify(store: Store, options: argparse.Namespace) -> int:
         except StoreError as error:
             failures += 1
             print(f"FAILED  {error}")
-    print(f"{len(refs) - failures} of {len(refs)} versions are sound in {store}")
+    print(f"sound: {len(refs) - failures} of {counted(len(refs), 'version')} in {store}")
     if options.against is not None:
         lines = list(differences(store, refs, open_store(options.against)))
         failures += len(lines)
@@ -121,7 +121,9 @@ def _transfer(
         for change in copy_aliases(source, name, target):
             print(change)
     there = len(refs) - copied - len(failed)
-    print(f"{copied} versions copied from {source} to {target}, {there} were there already")
+    print(
+        f"{counted(copied, 'version')} copied from {source} to {target}, {there} were there already"
+    )
     return 1 if failed else 0
 
 

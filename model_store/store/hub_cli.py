@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from model_store.command_line import counted
 from model_store.errors import CorruptVersionError, InvalidAddressError, PublishError
 from model_store.spec import PRODUCTION
 from model_store.store.hub import is_hub
@@ -44,7 +45,7 @@ def push_to_hub(
             failed += 1
             print(f"FAILED  {error}", flush=True)
     there = len(refs) - pushed - failed
-    print(f"{pushed} versions pushed from {store} to {url}, {there} were there already")
+    print(f"{counted(pushed, 'version')} pushed from {store} to {url}, {there} were there already")
     return 1 if failed else 0
 
 

@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from model_store.command_line import counted
 from model_store.spec import Manifest, ModelRef
 from model_store.store.listing import manifest_or_error, size_bytes
 from model_store.store.store import Store
@@ -55,8 +56,9 @@ def prune(store: Store, options: argparse.Namespace) -> int:
     newest = {0: "", 1: " and the newest of each model"}.get(
         options.keep, f" and the newest {options.keep} of each model"
     )
-    number = "1 version" if len(unused) == 1 else f"{len(unused)} versions"
-    print(f"{number}, {size / 1e6:.1f} MB; what an alias names{newest} is kept")
+    print(
+        f"{counted(len(unused), 'version')}, {size / 1e6:.1f} MB; what an alias names{newest} is kept"
+    )
     if unused and not options.yes:
         print("nothing was removed; add --yes to remove them")
     return 0

@@ -246,6 +246,7 @@ def test_help_names_every_command(capsys):
             "several labels need a folder",
         ),
         (["generate", "--out", "samples.bmp"], "none of the suffixes"),
+        (["encode", "nine.png", "--out", "z.npz"], "for .npz and .parquet, `zserve latents`"),
         (["generate", "--out", "no/such/folder.png"], "there is no folder no/such"),
         (["reconstruct", "nowhere.png"], "cannot read nowhere.png"),
         (["models", "mnist@9"], "mnist has no version 9"),
@@ -286,7 +287,7 @@ def test_the_installed_command_and_the_module_do_the_same(url: str, tmp_path: Pa
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        assert done.stdout.endswith("1 images of mnist@1, seed 7\n")
+        assert done.stdout.endswith("1 image of mnist@1, seed 7\n")
 
 
 @pytest.mark.parametrize(

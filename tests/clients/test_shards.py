@@ -454,5 +454,5 @@ def test_generate_prints_what_it_made(
     monkeypatch.chdir(tmp_path)
     words = "generate --n 5 --seed 1 --layout webdataset --processes 1 --price-per-hour 3.6"
     main([*words.split(), "--out", "set.d", "--url", url])
-    assert capsys.readouterr().out.startswith("set.d: 5 images of mnist@1 in 1 shards, seed 1; ")
+    assert capsys.readouterr().out.startswith("set.d: 5 images of mnist@1 in 1 shard, seed 1; ")
     assert (tmp_path / "set.d/mnist-1-000000.tar").exists()

@@ -131,7 +131,7 @@ def test_the_first_start_seeds_the_store_of_the_user_and_later_ones_leave_it_alo
     assert "notebook" not in names
     assert "my-notebook" in names
     assert "mine" in next(each["aliases"] for each in listing if each["name"] == "lab")
-    assert f"{len(listing)} of {len(listing)} versions are sound" in environment.run(
+    assert f"sound: {len(listing)} of {len(listing)} versions" in environment.run(
         "zserve", "models", "verify"
     )
 

@@ -66,7 +66,7 @@ def test_verify_checks_every_version_and_fails_if_one_does(
     store: Store, capsys: pytest.CaptureFixture[str]
 ):
     assert run(store, "verify") == 0
-    assert "2 of 2 versions are sound" in capsys.readouterr().out
+    assert "sound: 2 of 2 versions" in capsys.readouterr().out
     (store.root / "tiny" / "2" / "card.md").write_text("changed")
     assert run(store, "verify", "tiny@1") == 0
     assert run(store, "verify") == 1

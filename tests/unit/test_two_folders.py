@@ -153,10 +153,10 @@ def test_the_command_reads_both_unless_a_folder_is_named(
     monkeypatch.delenv("ZSERVE_STORE", raising=False)
     publish(both, "mine")
     assert main(["verify"]) == 0
-    assert f"4 of 4 versions are sound in {both}" in capsys.readouterr().out
+    assert f"sound: 4 of 4 versions in {both}" in capsys.readouterr().out
     monkeypatch.setenv("ZSERVE_STORE", str(both.root))
     assert main(["verify"]) == 0
-    assert f"1 of 1 versions are sound in {both.root}\n" in capsys.readouterr().out
+    assert f"sound: 1 of 1 version in {both.root}\n" in capsys.readouterr().out
     monkeypatch.delenv("ZSERVE_STORE")
     assert main(["promote", "tiny@1"]) == 0
     assert capsys.readouterr().out == "tiny@production is version 1 (was 2)\n"

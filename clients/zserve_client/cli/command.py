@@ -46,6 +46,11 @@ def token_of_environment() -> str | None:
     return os.environ.get("ZSERVE_TOKEN") or None
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 image`, `2 images`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def check_picture(path: Path, *animations: str) -> None:
     """Raise InputError if the name of a file to which a picture is saved says another format."""
     suffixes = (".png", *animations)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zserve_client import InputError
-from zserve_client.cli.command import FILE_FORMATS, Command, add_image_options, connect
+from zserve_client.cli.command import FILE_FORMATS, Command, add_image_options, connect, counted
 
 EXAMPLES = """\
   zserve decode latents.json --out images.png          the latents that `zserve encode` wrote
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
         download = client.download_decoded(
             options.out, rows, model=options.model, scale=options.scale
         )
-    print(f"{download.path}: {len(rows)} images of {download.model}")
+    print(f"{download.path}: {counted(len(rows), 'image')} of {download.model}")
 
 
 def _read(path: Path) -> list[list[float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from zserve_client.cli.command import Command, connect
+from zserve_client.cli.command import Command, connect, counted
 
 EXAMPLES = """\
   zserve decompress digits.zsi --out folder            folder/000000.png and so on
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> None:
     with connect(options) as client:
         images = client.decompress(options.file)
     paths = images.save(options.out)
-    print(f"{options.out}: {len(paths)} images, by {images.model}")
+    print(f"{options.out}: {counted(len(paths), 'image')}, by {images.model}")
 
 
 COMMAND = Command("decompress", "read the images of a compressed file", EXAMPLES, add_options, run)

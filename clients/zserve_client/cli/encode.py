@@ -12,7 +12,13 @@ from pathlib import Path
 
 from zserve_client import Encodings, InputError
 from zserve_client.cli.batch import Batch
-from zserve_client.cli.command import Command, add_model_option, add_upload_options, connect
+from zserve_client.cli.command import (
+    Command,
+    add_model_option,
+    add_upload_options,
+    connect,
+    counted,
+)
 
 EXAMPLES = """\
   zserve encode digit.png                              JSON on stdout: mu, logvar, kl_nats
@@ -33,7 +39,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write the latents; images that the service refuses are skipped."""
     if options.out is not None and options.out.suffix not in {".json", ".csv"}:
-        raise InputError(f"{options.out} has none of the suffixes json, csv")
+        raise InputError(
+            f"{options.out} has none of the suffixes json, csv; for .npz and .parquet, "
+            "`zserve latents` of the package zserve encodes without a service"
+        )
     batch = Batch(options.images)
     if not batch.has_one:
         batch.skip_unreadable()
@@ -47,7 +56,9 @@ def run(options: argparse.Namespace) -> None:
         sys.stdout.write(text)
     else:
         options.out.write_text(text)
-        print(f"{options.out}: latents of {len(batch.files)} images, by {encodings.model}")
+        print(
+            f"{options.out}: latents of {counted(len(batch.files), 'image')}, by {encodings.model}"
+        )
     batch.end()
 
 

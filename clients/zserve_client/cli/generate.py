@@ -7,7 +7,7 @@ from typing import Any
 
 from zserve_client import Client, InputError
 from zserve_client.cli import shards
-from zserve_client.cli.command import FILE_FORMATS, Command, add_image_options, connect
+from zserve_client.cli.command import FILE_FORMATS, Command, add_image_options, connect, counted
 from zserve_client.cli.progress import ProgressBar
 
 EXAMPLES = """\
@@ -77,7 +77,9 @@ def _export(client: Client, options: argparse.Namespace, common: dict[str, Any])
         )
     present = export.n - export.fetched
     note = f", {present} of them were already there" if present else ""
-    print(f"{export.folder}: {export.n} images of {export.model}, seed {export.seed}{note}")
+    print(
+        f"{export.folder}: {counted(export.n, 'image')} of {export.model}, seed {export.seed}{note}"
+    )
 
 
 def _download(client: Client, options: argparse.Namespace, common: dict[str, Any]) -> None:
@@ -86,7 +88,9 @@ def _download(client: Client, options: argparse.Namespace, common: dict[str, Any
         raise InputError("several labels need a folder: give --out a name without a suffix")
     label = labels[0] if labels else None
     download = client.download(options.out, options.n, label=label, **common)
-    print(f"{download.path}: {options.n} images of {download.model}, seed {download.seed}")
+    print(
+        f"{download.path}: {counted(options.n, 'image')} of {download.model}, seed {download.seed}"
+    )
 
 
 COMMAND = Command("generate", "draw samples: an image or a data set", EXAMPLES, add_options, run)

@@ -14,6 +14,7 @@ from zserve_client import InputError
 from zserve_client._export import PLAN_FILE as EXPORT_PLAN_FILE
 from zserve_client._shards.job import run_job
 from zserve_client._shards.plan import JobOptions
+from zserve_client.cli.command import counted
 
 MOST_IN_FOLDERS = 100_000
 """Largest number of images of a label for which a folder of image files is the default."""
@@ -89,7 +90,8 @@ def run(options: argparse.Namespace, common: dict[str, Any]) -> None:
     present = plan.images - job.fetched
     note = f", {present} of them were already there" if present else ""
     print(
-        f"{job.place}: {plan.images} images of {plan.model} in {plan.shard_count} shards, "
+        f"{job.place}: {counted(plan.images, 'image')} of {plan.model} in "
+        f"{counted(plan.shard_count, 'shard')}, "
         f"seed {plan.seed}{note}{progress.summary()}"
     )
 
