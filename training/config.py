@@ -116,6 +116,8 @@ class Objective(Section):
     judged_rounds: NonNegativeInt = 0
     """Number of times that the flow prior is fitted again after the last epoch: to draws from
     q(z | x), and to those of its own draws of which the data set's judge is sure."""
+    judged_temperature: PositiveFloat = Field(default=1.0, le=2.0)
+    """Standard deviation of u in the draws of judged_rounds; above 1, rare forms are drawn more often."""
     free_bits: NonNegativeFloat = 0.0
     """Nats of KL per latent dimension (batch mean) below which the KL is not penalised."""
     targets: Literal["grey", "binary", "mixed"] = "grey"

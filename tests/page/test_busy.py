@@ -71,6 +71,19 @@ def test_strips_are_marked_while_they_are_those_of_the_last_seed(visitor: Visito
     assert strips.get_attribute("aria-busy") is None
 
 
+def test_the_map_says_only_how_many_pictures_are_missing(visitor: Visitor) -> None:
+    visitor.open("#map?model=zcolour@1")
+    missing = visitor.shown.get_by_text("pictures to decode")
+    expect(missing).to_be_hidden()
+    with held(visitor, "**/decode?**") as routes:
+        visitor.shown.get_by_role("button", name="Zoom in").click()
+        visitor.until(lambda: bool(routes))
+        expect(missing).to_be_visible()
+        visitor.page.wait_for_timeout(600)  # the frame would say that it waits after 0.4 s
+        assert visitor.page.locator("#waiting").is_hidden()
+    expect(missing).to_be_hidden()
+
+
 WITH_RESULTS = [
     "home",
     "generate",

@@ -35,6 +35,8 @@ class Rounds:
     number: int
     draws: int = 30_000
     """Draws of each round."""
+    temperature: float = 1.0
+    """Standard deviation of u, which the flow takes to the latents of the draws."""
     fewest_draws: int = 1_000
     """Draws that the classifier has to be sure of; with fewer, the flow stays as it is."""
     steps: int = 800
@@ -70,7 +72,7 @@ def fit_to_sure_draws(
     vae.eval().requires_grad_(requires_grad=False)
     noise = torch.Generator(vae.device).manual_seed(seed)
     for _ in tracked(range(rounds.number)):
-        sure = _sure_draws(vae, classes, shares.to(vae.device), rounds.draws, noise)
+        sure = _sure_draws(vae, classes, shares.to(vae.device), rounds, noise)
         if len(sure.z) < rounds.fewest_draws:
             break
         averaged = _fit(vae, encoded, sure, rounds, noise)
@@ -80,11 +82,12 @@ def fit_to_sure_draws(
 
 @torch.no_grad()
 def _sure_draws(
-    vae: VAE, classes: Classes, shares: Tensor, draws: int, noise: torch.Generator
+    vae: VAE, classes: Classes, shares: Tensor, rounds: Rounds, noise: torch.Generator
 ) -> _SureDraws:
     """Draw from the flow; keep draws of a class that the classifier is sure of and that has images."""
     flow = cast(RealNVP, vae.flow).eval()
-    u = torch.randn((draws, vae.spec.latent), generator=noise, device=vae.device)
+    u = torch.randn((rounds.draws, vae.spec.latent), generator=noise, device=vae.device)
+    u *= rounds.temperature
     z = torch.cat([flow.inverse(part) for part in torch.split(u, BATCH)])
     labels = classes(z).to(vae.device)
     used = (labels >= 0) & (shares[labels] > 0)

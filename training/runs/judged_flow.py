@@ -5,7 +5,7 @@ from torch import Tensor
 
 from model_store.vae import VAE
 from training.classifier.model import SURE_PROBABILITY, Judge, judge_for_data
-from training.config import Preset
+from training.config import Objective, Preset
 from training.data.images import Splits
 from training.errors import RunError
 from training.evaluation.classifier_metrics import predict_latents
@@ -25,6 +25,11 @@ def judge_of_rounds(preset: Preset, splits: Splits, vae: VAE) -> Judge:
     if splits.train.labels is None:
         raise RunError("objective.judged_rounds needs images with classes: set it to 0")
     return judge
+
+
+def rounds_of(objective: Objective) -> Rounds:
+    """Return how often, and on which draws, an objective fits the flow again."""
+    return Rounds(objective.judged_rounds, temperature=objective.judged_temperature)
 
 
 def fit_flow_again(vae: VAE, judge: Judge, splits: Splits, rounds: Rounds, seed: int) -> None:

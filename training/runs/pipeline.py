@@ -25,7 +25,6 @@ from training.fitting.data_parallel import ALONE, Processes
 from training.fitting.events import EpochDone, EpochProgress
 from training.fitting.latent_standardisation import standardise_latents
 from training.fitting.memory import check_memory
-from training.fitting.sure_draws import Rounds
 from training.fitting.trainer import Trainer, initialise
 from training.progress import following
 from training.publishing import provenance
@@ -40,7 +39,7 @@ from training.runs.checkpoint import RunState
 from training.runs.events import Event, Measuring, Notice, StageProgress, Started
 from training.runs.follower import Course
 from training.runs.job import Job
-from training.runs.judged_flow import fit_flow_again, judge_of_rounds
+from training.runs.judged_flow import fit_flow_again, judge_of_rounds, rounds_of
 from training.runs.run_log import RunLog
 from training.runs.sheets import Sheets
 from training.runs.snapshots import SnapshotRecorder
@@ -136,9 +135,7 @@ def _run(job: Job, report: Callable[[Event], None], processes: Processes) -> Out
     trainer.trained.to(memory_format=torch.contiguous_format)
     if judge is not None:
         report(Measuring("fitting the flow to draws that the judge is sure of"))
-        fit_flow_again(
-            trainer.trained, judge, splits, Rounds(preset.objective.judged_rounds), job.seed
-        )
+        fit_flow_again(trainer.trained, judge, splits, rounds_of(preset.objective), job.seed)
     release = prepare_release(
         trainer.trained,
         splits,

@@ -11,26 +11,31 @@ const STARTING = "Waiting for the service.";
 /** element -> number of pieces of work that will change it */
 const works = new Map();
 let pending = 0;
+/** Pieces of work after which the frame says that the page waits. */
+let inWordsPending = 0;
 let timer = null;
 let words = null;
 
 /**
  * Run an async function, and mark elements until it has ended: `await busy(grid, async () => ...)`.
  *
- * `elements` is one element or an array. Work on the same element may overlap. Returns what the
- * function returns, and throws what it throws.
+ * `elements` is one element or an array. Work on the same element may overlap. Work that tells its
+ * progress itself is `inWords: false`. Returns what the function returns, and throws what it throws.
  */
-export async function busy(elements, work) {
+export async function busy(elements, work, { inWords = true } = {}) {
   const marked = [elements].flat();
   marked.forEach((element) => count(element, 1));
   pending += 1;
-  timer ??= setTimeout(say, SAY_AFTER_MS);
+  inWordsPending += Number(inWords);
+  if (inWords) timer ??= setTimeout(say, SAY_AFTER_MS);
   try {
     return await work();
   } finally {
     marked.forEach((element) => count(element, -1));
     pending -= 1;
-    if (!pending) rest();
+    inWordsPending -= Number(inWords);
+    if (!pending) words = null;
+    if (!inWordsPending) rest();
   }
 }
 
@@ -57,6 +62,6 @@ function say() {
 
 function rest() {
   clearTimeout(timer);
-  [timer, words] = [null, null];
-  document.getElementById("waiting").hidden = true;
+  timer = null;
+  document.getElementById("waiting").hidden = !words;
 }

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,18 @@ def test_fewer_draws_fall_where_the_classifier_is_not_sure(
     # half of each batch has variance 1, the other half, of N(0, 1) within one sigma, variance 0.29:
     # P(|z| > 1) of N(0, 0.65) is 0.21
     assert after[0] == pytest.approx(0.21, abs=0.04)
+
+
+def test_wider_draws_make_the_flow_wider(two_dimensions: VAE) -> None:
+    encoded = EncodedImages(torch.zeros(IMAGES, 2), torch.zeros(IMAGES, 2), 0.0)
+
+    def classes(z: Tensor) -> Tensor:
+        return (z[:, 0] > 0).long()
+
+    few = replace(FEW, number=1, steps=800, encoded=1, sure=127, temperature=1.5)
+    fit_to_sure_draws(two_dimensions, encoded, classes, torch.tensor([0.5, 0.5]), few, seed=3)
+    # the classifier is sure of all draws of N(0, 1.5^2)
+    assert draws(two_dimensions).std(dim=0).tolist() == pytest.approx([1.5, 1.5], abs=0.1)
 
 
 def test_sure_draws_are_used_in_the_shares_of_the_classes(

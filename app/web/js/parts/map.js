@@ -114,9 +114,10 @@ export function mount(section, context) {
     isFilling = true;
     const { mosaic, abort: { signal } } = current;
     try {
-      await context.guard(() => context.busy([], () => mosaic.fill(() => view, signal).catch((error) => {
+      const filled = () => mosaic.fill(() => view, signal).catch((error) => {
         if (!signal.aborted) throw error;
-      })));
+      });
+      await context.guard(() => context.busy([], filled, { inWords: false }));
     } finally {
       isFilling = false;
     }

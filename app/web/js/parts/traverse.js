@@ -76,7 +76,7 @@ export function mount(section, context) {
   const dimensions = h("div", { "data-result": "" }, activeStrips, more, dead);
   section.append(h("div", { class: "split traverse" },
     h("div", { class: "side sticky" }, frame, h("div", { class: "side-controls" },
-      h("div", { class: "row" }, button("New seed", () => start({ seed: randomSeed(), z: null }), { class: "primary" }), undo, button("Zero", () => start({ z: new Array(current.model.latent).fill(0) }), { title: "Start from the z in which every dimension is 0" })),
+      h("div", { class: "row" }, button("New seed", () => start({ seed: randomSeed(), z: null }), { class: "primary" }), undo, button("z = 0", () => start({ z: new Array(current.model.latent).fill(0) }), { title: "Start from the z in which every dimension is 0" })),
       field("Seed", seedInput), rowsField, h("div", { class: "row" }, field("Images", steps), field("Range", span)))),
     h("div", {}, flowNote, axis, dimensions, directions.element)));
   section.addEventListener("keydown", (event) => {
