@@ -32,9 +32,9 @@ def test_a_preset_trains_and_publishes(name: str, generated: Path, tmp_path: Pat
     data_dir = generated / "photos" if preset.data.dataset == "folder" else generated
     command = ("train", "--preset", name, "--data-dir", str(data_dir), "--store", str(tmp_path))
     folder = [f"--set=data.folder={data_dir}"] if preset.data.folder else []
-    # photos have no classes, and the draws of a round take a minute
-    unjudged = "--set=objective.judged_rounds=0"
-    assert call(*command, *folder, unjudged, *QUICK, "--no-tensorboard") == 0
+    # photos have no classes, and what follows with the judge takes a minute
+    unjudged = [f"--set=objective.{key}=0" for key in ("judged_rounds", "judged_encoder_steps")]
+    assert call(*command, *folder, *unjudged, *QUICK, "--no-tensorboard") == 0
     manifest = Store(tmp_path).verify(ModelRef.parse(f"{name}@1"))
     assert manifest.spec == preset.model
 

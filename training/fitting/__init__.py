@@ -14,6 +14,9 @@ Before and after the epochs:
     batch_norm              statistics for batch norms that were folded
     latent_standardisation  shift and scale latents to mean 0 and variance 1
 
+The encoder alone:
+    kept_classes            reconstructions keep the class that a classifier sees
+
 The flow alone:
     prior                   train the flow on draws from q(z | x)
     sure_draws              fit the flow again to draws that a classifier is sure of

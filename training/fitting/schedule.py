@@ -37,6 +37,11 @@ def learning_rate_at(optimiser: Optimiser, epochs: float, prior_only_epochs: int
     return optimiser.learning_rate * warmup * _factor(optimiser, epochs)
 
 
+def cosine_after_warmup(step: int, warmup_steps: int, steps: int) -> float:
+    """Return the share of the learning rate at a step (from 0): a linear beginning times half a cosine."""
+    return min(1.0, step / warmup_steps) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
 def first_prior_only_epoch(objective: Objective, optimiser: Optimiser) -> int:
     """Return the first of the last epochs (from 1) in which only the flow learns."""
     return optimiser.epochs - objective.prior_only_epochs + 1

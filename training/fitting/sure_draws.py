@@ -5,7 +5,6 @@ which are of neither. Draws that a classifier is sure of leave these out. A part
 from q(z | x) as before, so that the flow keeps describing all images. See docs/decisions/0146.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from model_store.vae import VAE, reparameterise
 from model_store.vae.flow import RealNVP
 from training.fitting.prior import EncodedImages
+from training.fitting.schedule import cosine_after_warmup
 from training.progress import tracked
 
 BATCH = 500
@@ -103,9 +103,8 @@ def _fit(
     flow = cast(RealNVP, vae.flow).train().requires_grad_()
     average = AveragedModel(flow, avg_fn=_moved)
     adam = torch.optim.AdamW(flow.parameters(), lr=rounds.learning_rate, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        adam, partial(_share_of_learning_rate, steps=rounds.steps)
-    )
+    share = partial(cosine_after_warmup, warmup_steps=WARMUP_STEPS, steps=rounds.steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(adam, share)
     for _ in range(rounds.steps):
         index = torch.randint(len(encoded), (rounds.encoded,), generator=noise, device=vae.device)
         eps = torch.randn((rounds.encoded, vae.spec.latent), generator=noise, device=vae.device)
@@ -119,11 +118,6 @@ def _fit(
         schedule.step()
         average.update_parameters(flow)
     return cast(RealNVP, average.module)
-
-
-def _share_of_learning_rate(step: int, steps: int) -> float:
-    """Return the share of the learning rate: a linear beginning, then half a cosine down to 0."""
-    return min(1.0, step / WARMUP_STEPS) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def _moved(average: Tensor, current: Tensor, _updates: Tensor | int) -> Tensor:

@@ -39,7 +39,7 @@ from training.runs.checkpoint import RunState
 from training.runs.events import Event, Measuring, Notice, StageProgress, Started
 from training.runs.follower import Course
 from training.runs.job import Job
-from training.runs.judged_flow import fit_flow_again, judge_of_rounds, rounds_of
+from training.runs.judged import judge_for_training, train_with_judge
 from training.runs.run_log import RunLog
 from training.runs.sheets import Sheets
 from training.runs.snapshots import SnapshotRecorder
@@ -94,7 +94,7 @@ def _run(job: Job, report: Callable[[Event], None], processes: Processes) -> Out
     check_memory(preset, len(splits.train) + len(splits.test), free)
     data_sha256 = sha256(splits)
     splits = replace(splits, train=splits.train.to(device), test=splits.test.to(device))
-    judge = judge_of_rounds(preset, splits, vae) if preset.objective.judged_rounds else None
+    judge = judge_for_training(preset, splits, vae)
     if start is not None:
         load_start(vae, start, splits.train)
     vae = vae.to(device)
@@ -134,8 +134,14 @@ def _run(job: Job, report: Callable[[Event], None], processes: Processes) -> Out
     epoch = _epoch_to_publish(job, trainer, splits, state, report)
     trainer.trained.to(memory_format=torch.contiguous_format)
     if judge is not None:
-        report(Measuring("fitting the flow to draws that the judge is sure of"))
-        fit_flow_again(trainer.trained, judge, splits, rounds_of(preset.objective), job.seed)
+        train_with_judge(
+            trainer.trained,
+            judge,
+            splits,
+            preset.objective,
+            seed=job.seed,
+            report=lambda stage: report(Measuring(stage)),
+        )
     release = prepare_release(
         trainer.trained,
         splits,

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from training.config import Objective, Optimiser
-from training.fitting.schedule import beta_at, learning_rate_at
+from training.fitting.schedule import beta_at, cosine_after_warmup, learning_rate_at
 
 
 def test_beta_grows_linearly_from_zero_and_is_constant_after_the_annealing():
@@ -24,6 +24,12 @@ def test_a_cosine_schedule_starts_at_the_rate_and_ends_at_zero():
     optimiser = Optimiser(learning_rate=0.1, schedule="cosine", epochs=8)
     rates = [learning_rate_at(optimiser, epochs) for epochs in (0, 2, 4, 8)]
     assert rates == pytest.approx([0.1, 0.1 * (1 + math.sqrt(0.5)) / 2, 0.05, 0.0])
+
+
+def test_after_its_warmup_a_rate_falls_along_half_a_cosine():
+    shares = [cosine_after_warmup(step, 4, 16) for step in (0, 2, 4, 8, 16)]
+    quarter, eighth = math.cos(math.pi / 4), math.cos(math.pi / 8)
+    assert shares == pytest.approx([0, (1 + eighth) / 4, (1 + quarter) / 2, 0.5, 0])
 
 
 def test_steps_multiply_the_rate_at_each_milestone():

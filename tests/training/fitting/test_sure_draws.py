@@ -115,8 +115,9 @@ def test_judged_rounds_need_a_flow() -> None:
         load_preset("lab", {"objective.judged_rounds": 3})
 
 
-def test_judged_rounds_without_a_judge_are_refused_before_training(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("key", ["judged_rounds", "judged_encoder_steps"])
+def test_what_needs_a_judge_is_refused_before_training_without_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str
 ) -> None:
     for split, name in itertools.product(("train", "test"), ("left", "right")):
         folder = tmp_path / "sides" / split / name
@@ -128,7 +129,7 @@ def test_judged_rounds_without_a_judge_are_refused_before_training(
         f"""
         summary = "judged"
         data = {{ dataset = "folder", folder = "{tmp_path}/sides" }}
-        objective = {{ judged_rounds = 1 }}
+        objective = {{ {key} = 1 }}
         [model]
         latent = 2
         upload = "resize"
@@ -139,5 +140,5 @@ def test_judged_rounds_without_a_judge_are_refused_before_training(
     )
     command = ("train", "--preset", str(preset), "--store", str(tmp_path / "store"))
     assert call(*command, "--threads", "1") == 2
-    assert "judged_rounds needs a judge of the data set" in capsys.readouterr().err
+    assert f"objective.{key} needs a judge of the data set" in capsys.readouterr().err
     assert not list(tmp_path.glob("runs/*/checkpoint*"))

@@ -6,10 +6,11 @@ from model_store.spec import MLP, Flow, ModelSpec
 from model_store.vae import VAE
 from tests.training.conftest import strokes
 from training.classifier.model import load_judge
+from training.config import Objective
 from training.data.images import Images, Splits
 from training.fitting.sure_draws import Rounds
 from training.fitting.trainer import initialise
-from training.runs.judged_flow import fit_flow_again, sure_classes
+from training.runs.judged import fit_flow_again, sure_classes, train_with_judge
 
 
 def bar() -> Tensor:
@@ -61,3 +62,19 @@ def test_the_flow_learns_sure_draws_of_the_classes_of_the_training_images(
     changed = {k for k, weight in vae.state_dict().items() if not torch.equal(weight, before[k])}
     assert bool(changed) is changes
     assert all(name.startswith("flow.") for name in changed)
+
+
+def test_an_objective_says_what_learns_from_the_judge() -> None:
+    vae = drawing(bar())
+    judge, _ = load_judge("mnist")
+    images = Images(torch.from_numpy(strokes(8, seed=0)).unsqueeze(1), torch.full((8,), 1))
+    before = {name: weight.clone() for name, weight in vae.state_dict().items()}
+    stages: list[str] = []
+    objective = Objective(judged_encoder_steps=2)
+    train_with_judge(
+        vae, judge, Splits("bars", images, images), objective, seed=0, report=stages.append
+    )
+    assert stages == ["teaching the encoder to keep the classes that the judge sees"]
+    changed = {k for k, weight in vae.state_dict().items() if not torch.equal(weight, before[k])}
+    assert changed
+    assert not any(name.startswith(("decoder.", "flow.")) for name in changed)
