@@ -136,6 +136,7 @@ def test_verdicts_come_and_go_without_moving_the_canvas(visitor: Visitor) -> Non
 @pytest.mark.screen(width=390)
 def test_the_first_answer_does_not_move_the_canvas(visitor: Visitor) -> None:
     visitor.open("#draw")
+    visitor.shown.locator(".pad").scroll_into_view_if_needed()
     before = box_of(visitor)
     visitor.page.mouse.move(before["x"] + 100, before["y"] + 100)
     with visitor.page.expect_response("**/reconstruct**"):
