@@ -33,11 +33,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MODELS = (
-    "mnist@9",
+    "mnist@11",
     "mnist-flow@5",
     "mnist-gaussian@2",
     "fashion@3",
-    "fashion-flow@7",
+    "fashion-flow@9",
     "faces@2",
     "letters@3",
     "digits@4",

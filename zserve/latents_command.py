@@ -14,7 +14,7 @@ from zserve.vae import load
 EXAMPLES = """\
 examples:
   zserve latents photos/ --model mnist --out latents.parquet
-  zserve latents digits.npz --model mnist@9 --out latents.npz
+  zserve latents digits.npz --model mnist@11 --out latents.npz
 
 An image in photos/cat/ has the label cat. `pandas.read_parquet("latents.parquet")` reads the table.
 """

@@ -30,7 +30,7 @@ NAMES = {
     "model.prior",
     "mnist-flow",
     "beta",
-    "mnist@9",
+    "mnist@11",
     "models/lab/5/",
     "pull --from",
 }

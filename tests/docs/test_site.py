@@ -18,7 +18,7 @@ def test_the_navigation_lists_every_page_but_those_with_an_index():
 
 
 def test_the_pictures_of_a_page_are_found():
-    assert ROOT / "weights/mnist/9/samples.png" in set(linked_files(ROOT / "README.md"))
+    assert ROOT / "weights/mnist/11/samples.png" in set(linked_files(ROOT / "README.md"))
 
 
 def _leaves(entries: object) -> Iterator[str]:

@@ -23,7 +23,7 @@ from tests.training.conftest import write_mnist
 pytestmark = pytest.mark.install
 
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
-MODELS = ("mnist@9", "lab@4", "faces@2")
+MODELS = ("mnist@11", "lab@4", "faces@2")
 IMPORT_ALL = """
 import importlib, pkgutil, sys, zserve
 EXTRAS = {"huggingface_hub", "mcp", "obstore", "pyarrow", "ray", "redis", "torch"}
@@ -105,7 +105,7 @@ def test_the_command_serves_and_asks(environment: Environment):
             "zserve", "generate", "--n", "1", "--seed", "7", "--url", url, "--out", "a.png"
         )
         environment.run("zserve", "reconstruct", "a.png", "--url", url)
-        assert "mnist@9" in environment.run("zserve", "models", "--url", url)
+        assert "mnist@11" in environment.run("zserve", "models", "--url", url)
         page = httpx.get(f"{url}/", timeout=LIMIT_S)
         assert page.status_code == 200
         script = re.search(r'src="([^"]+\.js)"', page.text)

@@ -215,7 +215,7 @@ def test_new_samples_are_announced(visitor: Visitor) -> None:
     visitor.open("#generate?n=4&seed=1")
     visitor.type("Seed", "77")
     announcement = visitor.page.locator("#announcement[role=status]")
-    expect(announcement).to_have_text("4 images, seed 77, mnist@9")
+    expect(announcement).to_have_text("4 images, seed 77, mnist@11")
 
 
 @pytest.mark.screen(motion="reduce")

@@ -63,9 +63,9 @@ def test_the_page_says_what_it_shows_instead_of_an_impossible_value(
 
 MISFITS = [
     (
-        "#generate?model=mnist@9&label=banana",
+        "#generate?model=mnist@11&label=banana",
         (
-            "label=banana cannot be shown: mnist@9 has no class banana, only 0, 1, 2, 3, 4, 5, 6, 7, 8, 9. "
+            "label=banana cannot be shown: mnist@11 has no class banana, only 0, 1, 2, 3, 4, 5, 6, 7, 8, 9. "
             "Images of any class are shown instead."
         ),
     ),
@@ -201,7 +201,7 @@ def test_the_page_says_what_the_model_or_the_page_does_not_have(
 
 
 def test_the_address_becomes_that_of_what_is_shown(visitor: Visitor) -> None:
-    visitor.open("#generate?model=mnist@9&n=4&label=banana")
+    visitor.open("#generate?model=mnist@11&n=4&label=banana")
     assert "label" not in visitor.state
     assert visitor.tiles.count() == 4
 
@@ -239,6 +239,6 @@ def test_the_word_goes_when_it_is_closed_and_when_something_else_is_shown(visito
 
 
 def test_a_change_of_the_model_says_which_setting_it_ended(visitor: Visitor) -> None:
-    visitor.open("#generate?model=mnist@9&n=4&label=3")
+    visitor.open("#generate?model=mnist@11&n=4&label=3")
     visitor.page.get_by_label("Model", exact=True).select_option("zcolour")
     expect(visitor.page.locator("#notice")).to_contain_text("zcolour@1 has no class 3.")

@@ -43,12 +43,12 @@ def test_a_dropped_photo_is_reconstructed_in_colour(visitor: Visitor) -> None:
 
 
 def test_models_of_different_image_shapes_can_be_compared(visitor: Visitor) -> None:
-    visitor.open("#compare?model=mnist@9&other=zcolour@1&n=4&seed=8")
+    visitor.open("#compare?model=mnist@11&other=zcolour@1&n=4&seed=8")
     assert [len(tile) for tile in visitor.pixels(".tiles img")] == [28 * 28 * 4] * 4 + [RGBA] * 4
 
 
 def test_a_drawing_made_with_another_model_is_prepared_again(visitor: Visitor) -> None:
-    visitor.open("#draw?model=mnist@9")
+    visitor.open("#draw?model=mnist@11")
     visitor.draw((0.2, 0.2), (0.8, 0.2), (0.4, 0.9))
     with visitor.page.expect_response(lambda r: "preprocess=auto" in r.url):
         visitor.page.get_by_label("Model", exact=True).select_option("zcolour")

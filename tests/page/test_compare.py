@@ -114,7 +114,7 @@ def test_names_that_every_object_inherits_are_no_versions(visitor: Visitor, name
 
 
 def test_the_best_and_the_worst_of_three_are_marked(visitor: Visitor) -> None:
-    visitor.open("#compare?model=lab@4&other=mnist@9,notebook@3&n=1")
+    visitor.open("#compare?model=lab@4&other=mnist@11,notebook@3&n=1")
     row = visitor.shown.locator("tr", has_text="Frechet distance of samples").locator("td")
     assert [text.split()[1:] for text in row.all_inner_texts()] == [
         [],
@@ -122,7 +122,7 @@ def test_the_best_and_the_worst_of_three_are_marked(visitor: Visitor) -> None:
         ["▼", "worst"],
     ]
     expect(visitor.shown.locator(".verdict")).to_have_text(
-        "mnist@9 makes the best samples: their Frechet distance from real images is 0.30, "
+        "mnist@11 makes the best samples: their Frechet distance from real images is 0.30, "
         "against 10.25 of lab@4 and 26.56 of notebook@3."
     )
 
@@ -177,9 +177,9 @@ def test_a_wipe_shows_the_pixels_of_both_versions(visitor: Visitor) -> None:
 
 
 def test_the_wiped_version_is_chosen_among_four(visitor: Visitor) -> None:
-    visitor.open("#compare?model=lab@4&other=notebook@3,mnist@9&n=4&view=wipe")
+    visitor.open("#compare?model=lab@4&other=notebook@3,mnist@11&n=4&view=wipe")
     visitor.choose("Wipe to", "2")
-    assert visitor.shown.locator(".wipe-name").all_inner_texts() == ["lab@4", "mnist@9"]
+    assert visitor.shown.locator(".wipe-name").all_inner_texts() == ["lab@4", "mnist@11"]
     assert "against=2" in visitor.state
 
 
@@ -279,7 +279,7 @@ def test_all_versions_reconstruct_the_image_that_was_drawn_here(visitor: Visitor
 def test_the_numbers_of_an_upload_are_ranked_if_all_versions_got_the_same_pixels(
     visitor: Visitor,
 ) -> None:
-    visitor.open("#compare?model=notebook@3&other=mnist@9&input=drawing")
+    visitor.open("#compare?model=notebook@3&other=mnist@11&input=drawing")
     visitor.drop(a_seven(), ".own-image")
     expect(visitor.shown.locator(".compared")).to_have_count(2)
     visitor.settled()
@@ -288,7 +288,7 @@ def test_the_numbers_of_an_upload_are_ranked_if_all_versions_got_the_same_pixels
 
 
 def test_the_difference_of_a_drawing_is_from_what_the_model_got(visitor: Visitor) -> None:
-    visitor.open("#compare?model=notebook@3&other=mnist@9&input=drawing&view=difference")
+    visitor.open("#compare?model=notebook@3&other=mnist@11&input=drawing&view=difference")
     visitor.drop(a_seven(), ".own-image")
     expect(visitor.shown.locator(".compared canvas")).to_have_count(2)
     first, second = (float(text.split()[0]) for text in visitor.captions() if "%" in text)
@@ -328,7 +328,7 @@ def test_play_moves_the_walk(visitor: Visitor) -> None:
     ],
 )
 def test_four_versions_fit_every_screen(visitor: Visitor, across: int) -> None:
-    visitor.open("#compare?model=lab@4&other=notebook@3,mnist@9,mnist-gaussian@2&n=4")
+    visitor.open("#compare?model=lab@4&other=notebook@3,mnist@11,mnist-gaussian@2&n=4")
     assert visitor.is_as_wide_as_the_window()
     tops = [_top(column) for column in visitor.shown.locator(".compared").all()]
     assert tops.count(tops[0]) == across
@@ -341,7 +341,7 @@ def _top(element: Locator) -> float:
 
 
 def test_numbers_that_are_shown_alike_are_not_called_better_and_worse(visitor: Visitor) -> None:
-    visitor.open("#compare?model=mnist@9&other=mnist-flow@5&n=1")
+    visitor.open("#compare?model=mnist@11&other=mnist-flow@5&n=1")
     named = visitor.shown.locator("tbody tr", has_text="Reconstructions of the same class")
     assert named.locator("td").all_inner_texts() == ["99.4 %", "99.4 %"]
     assert visitor.shown.locator(".mark").count() > 0

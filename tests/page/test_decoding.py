@@ -64,7 +64,7 @@ def service_encoding(address: str, ref: str, picture: Any) -> Any:
     )
 
 
-@pytest.mark.parametrize("ref", ["zcolour@1", "lab@4", "mnist@9"])
+@pytest.mark.parametrize("ref", ["zcolour@1", "lab@4", "mnist@11"])
 def test_a_decoder_gives_the_pictures_and_posteriors_of_the_service(
     visitor: Visitor, address: str, ref: str
 ) -> None:

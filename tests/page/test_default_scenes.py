@@ -15,7 +15,7 @@ from model_store.spec import ModelRef
 from model_store.store import SHIPPED, Store
 from tests.page.visitor import Visitor
 
-DEFAULT = "mnist@9"
+DEFAULT = "mnist@11"
 NEIGHBOURS = 5
 
 

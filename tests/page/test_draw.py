@@ -166,7 +166,7 @@ def test_an_image_that_is_not_like_the_data_has_a_warning(visitor: Visitor) -> N
 def test_edited_versions_of_an_image_that_is_not_like_the_data_have_a_note(
     visitor: Visitor,
 ) -> None:
-    visitor.open("#draw?model=mnist@9")
+    visitor.open("#draw?model=mnist@11")
     note = visitor.shown.locator(".unusual-start")
     edited = visitor.shown.get_by_role("region", name="Edit").locator("img")
     noise = Image.frombytes("L", (28, 28), bytes(i * 97 % 251 for i in range(784)))

@@ -91,7 +91,7 @@ def test_drawn_digits_are_reconstructed_as_the_same_digits(
 ) -> None:
     drawings, labels = digits
     variants = [shifted, large, thin, inverted]
-    visitor.open("#draw?model=mnist@9")
+    visitor.open("#draw?model=mnist@11")
     reconstructions = []
     for draw in variants:
         for strokes in drawings:

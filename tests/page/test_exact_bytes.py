@@ -38,7 +38,7 @@ _DECODED = """async ([ref, rows]) => {
 
 
 def exact_versions() -> list[str]:
-    """Return every shipped version with exact arithmetic, such as mnist@9."""
+    """Return every shipped version with exact arithmetic, such as mnist@11."""
     store = Store(SHIPPED)
     refs = [
         ModelRef(name=name, version=version)

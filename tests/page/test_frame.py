@@ -72,7 +72,7 @@ def test_strips_are_a_few_screens_long_on_a_phone(visitor: Visitor, state: str) 
 
 
 def test_less_informative_dimensions_are_drawn_when_they_are_opened(visitor: Visitor) -> None:
-    visitor.open("#traverse?model=mnist@9&steps=3")
+    visitor.open("#traverse?model=mnist@11&steps=3")
     more = visitor.shown.locator(".more-dimensions")
     assert "18 more dimensions" in more.locator("summary").inner_text()
     assert not any(any(image) for image in visitor.pixels(".more-dimensions canvas"))
@@ -224,8 +224,8 @@ def test_an_older_version_can_be_chosen(visitor: Visitor) -> None:
 
 
 def test_each_metric_is_shown_with_its_protocol(visitor: Visitor) -> None:
-    visitor.open("#model?model=mnist@9")
-    assert "86.61 nats" in visitor.shown.inner_text()
+    visitor.open("#model?model=mnist@11")
+    assert "86.95 nats" in visitor.shown.inner_text()
     visitor.shown.get_by_text("All metrics").click()
     assert "10,000 test images" in visitor.shown.inner_text()
 
@@ -247,7 +247,7 @@ def test_the_numbers_of_each_class_are_a_table_of_their_own(visitor: Visitor) ->
 
 def test_an_unknown_model_gives_an_error_message_and_the_default_is_shown(visitor: Visitor) -> None:
     visitor.open("#generate?model=nothing@1&n=4&seed=1")
-    assert "There is no model named nothing. mnist@9 is shown instead." in visitor.problem()
+    assert "There is no model named nothing. mnist@11 is shown instead." in visitor.problem()
     assert visitor.tiles.count() == 4
 
 

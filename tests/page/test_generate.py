@@ -51,7 +51,7 @@ def test_the_menu_of_a_tile_copies_z_saves_the_file_and_reuses_the_seed(visitor:
     with visitor.page.expect_download() as download:
         visitor.page.get_by_role("menuitem", name="Save PNG").click()
     content = Path(download.value.path()).read_bytes()
-    alone = visitor.page.request.get(f"{visitor.address}/generate?model=mnist@9&n=1&seed=22")
+    alone = visitor.page.request.get(f"{visitor.address}/generate?model=mnist@11&n=1&seed=22")
     assert content == alone.body()
     visitor.menu(tile, "Start from this seed")
     assert visitor.captions()[0] == "seed 22"

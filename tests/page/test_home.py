@@ -398,7 +398,7 @@ def test_a_roll_is_not_animated_with_reduced_motion(visitor: Visitor) -> None:
 @pytest.mark.parametrize("width", [390, 768, 1440, 2560])
 def test_the_diagram_fits_every_screen(visitor: Visitor, width: int) -> None:
     visitor.page.set_viewport_size({"width": width, "height": 900})
-    for model in ("mnist@9", "notebook@3", "zcolour@1"):
+    for model in ("mnist@11", "notebook@3", "zcolour@1"):
         visitor.open(f"#home?model={model}&source=prior")
         assert visitor.is_as_wide_as_the_window(), model
 

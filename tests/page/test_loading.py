@@ -55,16 +55,16 @@ def test_all_parts_are_there_once_the_page_is_idle_even_if_the_service_goes(
     )
     visitor.page.route(re.compile("/static/(bundle|js)/"), lambda route: route.abort())
     visitor.part("Model")
-    assert "mnist@9" in visitor.shown.inner_text()
+    assert "mnist@11" in visitor.shown.inner_text()
 
 
 @pytest.mark.parametrize(
     ("state", "pattern"),
     [
-        ("#generate?model=mnist@9&n=4", re.compile(r"/generate\?.*format=json")),
-        ("#home?model=mnist@9", "**/reconstruct?**"),
+        ("#generate?model=mnist@11&n=4", re.compile(r"/generate\?.*format=json")),
+        ("#home?model=mnist@11", "**/reconstruct?**"),
         ("#home?model=lab@4", "**/reconstruct?**"),
-        ("#traverse?model=mnist@9&steps=3", "**/decode?**"),
+        ("#traverse?model=mnist@11&steps=3", "**/decode?**"),
     ],
 )
 def test_the_weights_are_fetched_after_the_first_pictures(

@@ -20,7 +20,7 @@ from tests.page.visitor import Visitor
         ),
         (
             "interpolate?seed_a=4&seed_b=5&steps=8&path=linear&scale=3",
-            "#interpolate?model=mnist@9&a=seed:4&b=seed:5&steps=8&path=linear&t=0.5",
+            "#interpolate?model=mnist@11&a=seed:4&b=seed:5&steps=8&path=linear&t=0.5",
         ),
         (
             "traverse?model=notebook&seed=3&steps=5&span=2",

@@ -105,9 +105,9 @@ def test_compare_marks_the_better_and_the_worse_samples_of_one_data_set(visitor:
 
 
 def test_compare_does_not_rank_models_of_different_data_sets(visitor: Visitor) -> None:
-    visitor.open("#compare?model=mnist@9&other=fashion@3&n=4&seed=8")
+    visitor.open("#compare?model=mnist@11&other=fashion@3&n=4&seed=8")
     expect(visitor.shown.locator(".verdict")).to_have_text(
-        "Not ranked: mnist@9 was trained on MNIST, fashion@3 on Fashion-MNIST, and measurements "
+        "Not ranked: mnist@11 was trained on MNIST, fashion@3 on Fashion-MNIST, and measurements "
         "of different data sets cannot be compared."
     )
     assert visitor.shown.locator(".mark").count() == 0
@@ -126,7 +126,7 @@ def test_a_service_that_lists_no_sample_quality_is_shown_as_not_measured(visitor
         route.fulfill(json=answer)
 
     visitor.page.route("**/models/lab/4", remove_quality)
-    visitor.open("#compare?model=lab@4&other=mnist@9&n=4&seed=8")
+    visitor.open("#compare?model=lab@4&other=mnist@11&n=4&seed=8")
     expect(visitor.shown.locator(".verdict")).to_have_text(
         "Not ranked: the samples of lab@4 were not measured."
     )

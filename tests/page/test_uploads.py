@@ -46,7 +46,7 @@ def largest_difference(one: Any, other: Any) -> int:
 
 def test_a_small_file_of_any_kind_is_sent_as_a_png(visitor: Visitor) -> None:
     record_requests(visitor)
-    visitor.open("#draw?model=mnist@9")
+    visitor.open("#draw?model=mnist@11")
     expected = drop(visitor, saved(a_seven(), "PNG"))
     kinds: dict[str, dict[str, Any]] = {
         "WEBP": {"lossless": True},
@@ -63,13 +63,13 @@ def test_a_small_file_of_any_kind_is_sent_as_a_png(visitor: Visitor) -> None:
 
 def test_the_first_frame_of_a_saved_gif_is_used(visitor: Visitor) -> None:
     content = visitor.page.request.post(
-        f"{visitor.address}/interpolate?model=mnist@9&seed_a=3&seed_b=12&steps=4&format=gif&scale=8"
+        f"{visitor.address}/interpolate?model=mnist@11&seed_a=3&seed_b=12&steps=4&format=gif&scale=8"
     ).body()
     assert content.startswith(b"GIF89a")
     record_requests(visitor)
     with Image.open(io.BytesIO(content)) as frames:
         first = saved(frames.convert("L"), "PNG")
-    visitor.open("#draw?model=mnist@9")
+    visitor.open("#draw?model=mnist@11")
     expected = drop(visitor, first)
     visitor.click("Clear")
     assert drop(visitor, content) == expected
@@ -83,7 +83,7 @@ def test_a_file_of_many_bytes_is_made_smaller_by_the_browser(visitor: Visitor) -
     picture = Image.merge("RGBA", bands)
     picture.paste((0, 0, 0, 255), (260, 90, 330, 500))
     record_requests(visitor)
-    visitor.open("#draw?model=mnist@9")
+    visitor.open("#draw?model=mnist@11")
     for kind in ("PNG", "BMP"):
         content = saved(picture, kind)
         assert len(content) > MIB
@@ -101,7 +101,7 @@ def test_a_drawing_without_pixels_is_drawn_large_enough(visitor: Visitor) -> Non
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="100%" height="2cm">',
     ]
     record_requests(visitor)
-    visitor.open("#draw?model=mnist@9")
+    visitor.open("#draw?model=mnist@11")
     images = []
     for header in headers:
         for ink in ("black", "white"):
@@ -118,7 +118,7 @@ def test_a_photo_is_turned_as_the_service_turns_it(visitor: Visitor, orientation
     exif = Image.Exif()
     exif[0x0112] = orientation
     turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_270}[orientation]
-    visitor.open("#draw?model=mnist@9")
+    visitor.open("#draw?model=mnist@11")
     expected = drop(visitor, saved(a_seven().transpose(turn), "PNG"))
     for kind in ("PNG", "JPEG", "WEBP", "AVIF"):
         visitor.click("Clear")
@@ -131,7 +131,7 @@ def test_a_photo_is_turned_as_the_service_turns_it(visitor: Visitor, orientation
 def test_transparent_parts_become_the_background_that_contrasts(
     visitor: Visitor, ink: tuple[int, ...]
 ) -> None:
-    visitor.open("#draw?model=mnist@9")
+    visitor.open("#draw?model=mnist@11")
     expected = drop(visitor, saved(a_seven(), "PNG"))
     picture = a_seven("RGBA", ink, (*ink[:3], 0))
     for kind in ("PNG", "WEBP", "GIF"):
@@ -176,7 +176,7 @@ def test_a_damaged_file_that_the_service_knows_has_its_answer(visitor: Visitor) 
 
 
 def test_other_parts_take_the_same_files(visitor: Visitor) -> None:
-    visitor.open("#interpolate?model=mnist@9")
+    visitor.open("#interpolate?model=mnist@11")
     visitor.page.get_by_label("Image file for A", exact=True).set_input_files(
         {"name": "seven.webp", "mimeType": "image/webp", "buffer": saved(a_seven(), "WEBP")}
     )

@@ -18,7 +18,7 @@ from tests.page.slow_service import record_requests, sent
 from tests.page.test_home import rgba, seen_png
 from tests.page.visitor import Visitor
 
-MODELS = ["lab@4", "mnist@9"]
+MODELS = ["lab@4", "mnist@11"]
 """Without a flow, and with one."""
 STEPS = 5
 
@@ -57,7 +57,7 @@ def test_a_walk_between_seeds_is_that_of_the_service(visitor: Visitor, ref: str,
 
 
 def test_a_walk_from_an_image_is_that_of_the_service(visitor: Visitor) -> None:
-    ref = "mnist@9"
+    ref = "mnist@11"
     png = prepared(visitor, ref)
     visitor.open(f"#interpolate?model={ref}&a=png:{in_address(png)}&b=seed:2&steps={STEPS}")
     until_ready(visitor, ref)
@@ -128,13 +128,13 @@ def test_the_sliders_of_draw_edit_as_the_service_does(visitor: Visitor, ref: str
 
 
 def test_the_slider_of_the_temperature_decodes_by_itself(visitor: Visitor) -> None:
-    visitor.open("#generate?model=mnist@9&n=4&seed=4294967294")
-    until_ready(visitor, "mnist@9")
+    visitor.open("#generate?model=mnist@11&n=4&seed=4294967294")
+    until_ready(visitor, "mnist@11")
     first = visitor.tiles.first.element_handle()
     with without_the_network(visitor):
         visitor.shown.get_by_role("slider").fill("0.35")
         visitor.settled()
-    query = "generate?model=mnist@9&n=4&seed=4294967294&temperature=0.35"
+    query = "generate?model=mnist@11&n=4&seed=4294967294&temperature=0.35"
     expected = [rgba(image["png"]) for image in post(visitor, query)["images"]]
     visitor.until(lambda: visitor.pixels(".tiles img") == expected)
     assert first.evaluate("tile => tile.isConnected")
@@ -162,8 +162,8 @@ def test_the_steps_of_a_slider_that_the_service_edits_are_sent_one_at_a_time(
 
 
 def test_the_map_follows_pointer_and_keys_by_itself(visitor: Visitor) -> None:
-    visitor.open("#map?model=mnist@9&x=0&y=1&layer=images")
-    until_ready(visitor, "mnist@9")
+    visitor.open("#map?model=mnist@11&x=0&y=1&layer=images")
+    until_ready(visitor, "mnist@11")
     board = visitor.shown.locator(".board")
     visitor.until(lambda: board.get_attribute("data-missing") == "0")
     with without_the_network(visitor):
@@ -176,7 +176,7 @@ def test_the_map_follows_pointer_and_keys_by_itself(visitor: Visitor) -> None:
         at = live.get_attribute("data-at") or ""
         z = [0.0] * 32
         z[0], z[1] = map(float, at.split(","))
-        (image,) = post(visitor, "decode?model=mnist@9", json={"z": [z]})["images"]
+        (image,) = post(visitor, "decode?model=mnist@11", json={"z": [z]})["images"]
         visitor.until(lambda: visitor.pixels(".map-live") == [rgba(image["png"])])
         visitor.page.wait_for_timeout(400)  # until the place is stored in the address
         visitor.settled()

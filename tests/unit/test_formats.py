@@ -54,7 +54,7 @@ def slopes(n: int, channels: int, side: int = 28) -> Bytes:
 
 def digits(n: int) -> Bytes:
     """Return samples of a shipped model."""
-    stored = Store(SHIPPED).load(ModelRef.parse("mnist@9"))
+    stored = Store(SHIPPED).load(ModelRef.parse("mnist@11"))
     assert stored.network is not None
     model = ExactModel(stored.network, stored.spec, OnnxExecutor)
     return model.decode(
@@ -257,14 +257,14 @@ def test_numpy_opens_the_npz_without_pickle() -> None:
     arrays: dict[str, NDArray[Any]] = {
         "images": images,
         "seeds": seeds,
-        "model": np.array("mnist@9"),
+        "model": np.array("mnist@11"),
     }
     npz = encode_npz(arrays)
     with np.load(io.BytesIO(npz), allow_pickle=False) as loaded:
         assert sorted(loaded) == ["images", "model", "seeds"]
         assert np.array_equal(loaded["images"], images)
         assert loaded["seeds"].dtype == np.uint32
-        assert str(loaded["model"]) == "mnist@9"
+        assert str(loaded["model"]) == "mnist@11"
     assert npz == encode_npz(arrays)
 
 

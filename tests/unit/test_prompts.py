@@ -22,7 +22,7 @@ LETTERS = (*DIGITS, *"ABCDEFGHIJKLMNOPQRSTUVWXYZ", *"abdefghnqrt")
 
 
 def names(prompt: str, classes: tuple[str, ...]) -> list[str]:
-    return [classes[i] for i in classes_named(prompt, classes, "mnist@9")]
+    return [classes[i] for i in classes_named(prompt, classes, "mnist@11")]
 
 
 @pytest.mark.parametrize(
@@ -78,17 +78,17 @@ def test_the_case_of_a_letter_counts_and_articles_are_no_letters(prompt: str, ex
 @pytest.mark.parametrize("prompt", ["a cat", "", "42", "shirtless", "draw a", "\x00" * 9])
 def test_a_prompt_without_a_class_is_answered_with_the_classes(prompt: str):
     with pytest.raises(ParameterError) as error:
-        classes_named(prompt, (*DIGITS, "Shirt"), "mnist@9")
+        classes_named(prompt, (*DIGITS, "Shirt"), "mnist@11")
     assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, Shirt" in str(error.value)
     assert "`random`" in str(error.value.remedy)
 
 
 def test_a_model_without_classes_draws_at_random_only():
-    assert classes_named("random", (), "mnist@9") == ()
+    assert classes_named("random", (), "mnist@11") == ()
     with pytest.raises(ParameterError, match="has no classes"):
-        classes_named("7", (), "mnist@9")
+        classes_named("7", (), "mnist@11")
 
 
 def test_a_long_list_of_classes_is_cut():
     with pytest.raises(ParameterError, match="c99 and 400 more"):
-        classes_named("cat", tuple(f"c{i}" for i in range(500)), "mnist@9")
+        classes_named("cat", tuple(f"c{i}" for i in range(500)), "mnist@11")

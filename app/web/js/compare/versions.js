@@ -21,7 +21,7 @@ export function versionsField() {
       return startingLow(problem.message);
     }
   };
-  return { initial: null, instead: "The page chose the other versions instead.", parse, format: (references) => references.join(","), accepts: `at most ${MOST_OTHERS} versions, such as mnist@9, with commas between them`, misfit };
+  return { initial: null, instead: "The page chose the other versions instead.", parse, format: (references) => references.join(","), accepts: `at most ${MOST_OTHERS} versions, such as mnist@11, with commas between them`, misfit };
 }
 
 /** Return a sentence about something that does not exist, to be continued from another one. */

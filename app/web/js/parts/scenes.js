@@ -118,7 +118,7 @@ export function mount(section, context) {
   return { show };
 }
 
-/** Return the part and the model of an address in words, such as `Generate, mnist@9`. */
+/** Return the part and the model of an address in words, such as `Generate, mnist@11`. */
 function nameOf(address) {
   const [part, query = ""] = address.slice(1).split(/\?(.*)/s);
   const model = new URLSearchParams(query).get("model");

@@ -1,5 +1,5 @@
 // A list of scenes, and how it is written in an address. A scene is {address, caption}: an address of
-// the page, such as `#generate?model=mnist@9&seed=1`, and one line of text.
+// the page, such as `#generate?model=mnist@11&seed=1`, and one line of text.
 //
 // In an address, each scene is a line: its address without the #, a space, and its caption.
 
