@@ -2,16 +2,26 @@
 
 import sys
 
+from model_store.command_line import without_reader
 from model_store.store import cli as store
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return the exit status.
+    """Run a command and return the exit status."""
+    try:
+        status = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return without_reader()
+    return status
+
+
+def _run(words: list[str]) -> int:
+    """Run a command.
 
     `export` and `import` have parsers of their own, because they lie above the store. They are imported when
     they are needed: they load ONNX Runtime.
     """
-    words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["export"]:
         from model_store.exporting import cli as exporting  # noqa: PLC0415
 

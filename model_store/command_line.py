@@ -2,12 +2,17 @@
 
 import argparse
 import difflib
+import os
 import re
+import sys
 from collections.abc import Iterable
 from typing import NoReturn
 
 SIMILARITY = 0.6
 """Similarity of two words, between 0 and 1, from which one is suggested for the other."""
+
+EXIT_WITHOUT_READER = 141
+"""128 + SIGPIPE, the exit status of a program whose output nobody reads any more."""
 
 _INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 _UNRECOGNISED = re.compile(r"unrecognized arguments: (--[\w-]+)")
@@ -42,6 +47,15 @@ def _options(parser: argparse.ArgumentParser) -> set[str]:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: `1 version`, `2 versions`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def without_reader() -> int:
+    """Return the exit status for a BrokenPipeError of stdout, whose reader, such as `head`, has left.
+
+    What is still to be written is thrown away, so that Python is silent at its end.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_WITHOUT_READER
 
 
 def suggestion(word: str, words: Iterable[str], similarity: float = SIMILARITY) -> str:

@@ -229,6 +229,19 @@ def test_help_has_examples(command: str, capsys):
     assert "--url URL" in text
 
 
+@pytest.mark.processes
+@pytest.mark.parametrize("module", ["zserve", "model_store"])
+def test_a_reader_that_leaves_ends_the_command_silently(module: str):
+    words = ["models", "list"] if module == "zserve" else ["list"]
+    command = [sys.executable, "-m", module, *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141  # as a program that SIGPIPE ends, in a shell
+
+
 def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])

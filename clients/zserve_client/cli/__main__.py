@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -52,6 +53,8 @@ COMMANDS: dict[str, Command] = {
 }
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, the exit status of an interrupted program in a shell."""
+EXIT_WITHOUT_READER = 141
+"""128 + SIGPIPE, the exit status of a program whose output nobody reads any more."""
 EXIT_USAGE = 2
 DISTRIBUTIONS = ("zserve", "zserve-client")
 
@@ -60,7 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors end the process with one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        _run(arguments)
+        try:
+            _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader of stdout, such as `head`, has left
+        # What is still to be written is thrown away, so that Python is silent at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_WITHOUT_READER)
     except (ZserveError, plugins.NotInstalledError) as error:
         sys.exit(f"zserve: {error}{_token_hint(error)}{_meant(arguments)}")
     except OSError as error:
