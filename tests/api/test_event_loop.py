@@ -41,6 +41,8 @@ PARAMETERS = {
     "alias": "production",
 }
 APP = create_app(Settings(device="cpu"))
+PATIENT: dict[str, Any] = {"device": "cpu", "log_requests": False, "upload_cpu_s": 10.0}
+"""Settings with which a slow machine prepares 256 digits, too."""
 OPERATIONS = [
     (method.upper(), path.format(**PARAMETERS))
     for path, operations in APP.openapi()["paths"].items()
@@ -64,7 +66,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     publish(store, "mnist")
     publish_moving(store, "moving")
     publish_compressing(store, "exact")
-    settings = Settings(store=store, device="cpu", log_requests=False, admin_token="secret")
+    settings = Settings(store=store, admin_token="secret", **PATIENT)
     with watched(create_app(settings)) as service:
         yield service
 
@@ -210,7 +212,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     store = tmp_path_factory.mktemp("wide")
     publish(store, "mnist", spec=SPEC.model_copy(update={"latent": WIDE}))
     publish_moving(store, "moving", latent=WIDE)
-    with watched(create_app(Settings(store=store, device="cpu", log_requests=False))) as service:
+    with watched(create_app(Settings(store=store, **PATIENT))) as service:
         yield service
 
 

@@ -1,5 +1,6 @@
 import math
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -329,13 +330,15 @@ def convolutions() -> ModelSpec:
 
 
 def test_channels_last_changes_nothing_but_rounding(convolutions: ModelSpec, images: Images):
-    losses = []
+    """Of one step: afterwards, Adam makes large differences of small ones, by the CPU's rounding."""
+    parts, gradients = [], []
     for compute in (Compute(), Compute(channels_last=True)):
         vae = initialise(convolutions, seed=0)
-        trainer = Trainer(vae, Objective(), Optimiser(batch_size=8, epochs=2), 0, compute)
-        *_, done = [event for event in trainer.fit(images, images) if isinstance(event, EpochDone)]
-        losses.append(done.test.loss)
-    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+        trainer = Trainer(vae, Objective(), Optimiser(), 0, compute)
+        parts.append(trainer.step(images.batch(torch.arange(16)), epochs=0.0))
+        gradients.append(torch.cat([cast(Tensor, w.grad).flatten() for w in vae.parameters()]))
+    torch.testing.assert_close(parts[1], parts[0], rtol=1e-5, atol=0.0)
+    assert (gradients[1] - gradients[0]).norm() < 1e-4 * gradients[0].norm()
 
 
 def test_a_restored_trainer_continues_in_channels_last(convolutions: ModelSpec, images: Images):
