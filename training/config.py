@@ -117,8 +117,8 @@ class Objective(Section):
     """Number of times that the flow prior is fitted again after the last epoch: to draws from
     q(z | x), and to those of its own draws of which the data set's judge is sure."""
     judged_encoder_steps: NonNegativeInt = 0
-    """Number of steps after the last epoch, and before judged_rounds, in which the encoder alone learns:
-    reconstructions shall keep the class that the data set's judge sees in the image."""
+    """Number of steps after the last epoch, and before judged_rounds. They train the encoder alone, so
+    that a reconstruction keeps the class that the data set's judge sees in its image."""
     judged_temperature: PositiveFloat = Field(default=1.0, le=2.0)
     """Standard deviation of u in the draws of judged_rounds; above 1, rare forms are drawn more often."""
     free_bits: NonNegativeFloat = 0.0

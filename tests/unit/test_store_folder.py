@@ -47,9 +47,9 @@ OS_CALLS = ["fsync", "open", "rename"]
 
 
 def concerns(store: Store, path: object) -> bool:
-    """Whether `path`, a name or a descriptor, is the store, in it, or the folder that holds it.
+    """Return True if a path or file descriptor lies in the folder that holds the store.
 
-    Other threads and finalizers open files meanwhile; those are not steps of a publish.
+    Other threads open files elsewhere at the same time. These are not steps of a publish.
     """
     name = Path(f"/proc/self/fd/{path}").readlink() if isinstance(path, int) else Path(str(path))
     return name.is_relative_to(store.root.parent)

@@ -46,7 +46,7 @@ class Lessons:
     others: int = 64
     """Images of the whole training split in a step."""
     weight: float = 20.0
-    """Nats of the ELBO that a nat of the classes is worth."""
+    """Weight of the KL between the classes, relative to the ELBO; both are in nats."""
     learning_rate: float = 3e-4
 
 

@@ -51,13 +51,13 @@ def train_with_judge(
 ) -> None:
     """Train encoder and flow on with a judge, as the objective asks, in place.
 
-    `splits` must have labels. VAE and images must be on one device. `report` gets the name of each stage.
+    VAE and images must be on one device. `report` is called with the name of each stage. Rounds for the
+    flow need labels of the images.
     """
     if objective.judged_encoder_steps:
         report("teaching the encoder to keep the classes that the judge sees")
-        classifier = judge.to(vae.device).requires_grad_(requires_grad=False)
         lessons = Lessons(objective.judged_encoder_steps)
-        fit_encoder(vae, splits.train, classifier, objective, lessons, seed=seed)
+        fit_encoder(vae, splits.train, judge.to(vae.device), objective, lessons, seed=seed)
     if objective.judged_rounds:
         report("fitting the flow to draws that the judge is sure of")
         rounds = Rounds(objective.judged_rounds, temperature=objective.judged_temperature)

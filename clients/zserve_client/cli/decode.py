@@ -16,7 +16,7 @@ from zserve_client.cli.command import FILE_FORMATS, Command, add_image_options, 
 EXAMPLES = """\
   zserve decode latents.json --out images.png          the latents that `zserve encode` wrote
   zserve decode latents.json --out images.zip          one PNG file for each; also .npz and .json
-  zserve decode latents.csv --model mnist@11            columns z0, z1 ... or mu0, mu1 ...
+  zserve decode latents.csv --model mnist@11           columns z0, z1 ... or mu0, mu1 ...
   echo '[[0, 0.5, -1]]' | zserve decode - --model tiny rows of numbers as JSON, from stdin
 
 A manifest.csv of `zserve generate --out FOLDER` has the latents of its images, too."""

@@ -330,7 +330,7 @@ def convolutions() -> ModelSpec:
 
 
 def test_channels_last_changes_nothing_but_rounding(convolutions: ModelSpec, images: Images):
-    """Of one step: afterwards, Adam makes large differences of small ones, by the CPU's rounding."""
+    """Compare the first step alone: in later steps, Adam enlarges the differences of rounding."""
     parts, gradients = [], []
     for compute in (Compute(), Compute(channels_last=True)):
         vae = initialise(convolutions, seed=0)
